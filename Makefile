@@ -1,0 +1,53 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each target creates what it needs, once.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# make imports the environment: neither demo nor tests may ever reach the cluster of an exported kubeconfig.
+unexport KUBECONFIG
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt lock clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The virtual environment: rebuilt when the lock file changes, never touched otherwise.
+$(READY): hack/requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python has no venv module: install it (Debian: python3-venv)" >&2; exit 1; }
+	@echo "Creating the virtual environment (under a minute) ..."
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, DEMO=script)
+	@$(BIN)/python hack/demo.py $(if $(CLUSTER),--cluster "$(CLUSTER)") $(if $(filter script,$(DEMO)),--script)
+
+test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
+	@$(BIN)/python hack/controlplane build
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(READY) ## Check format, style, types and the layers
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+
+fmt: $(READY) ## Format the code and mend what can be mended
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+lock: $(READY) ## Resolve the dependencies anew into the lock files
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --upgrade --output-file hack/requirements/run.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --upgrade --constraints hack/requirements/run.txt --extra dev --output-file hack/requirements/dev.txt pyproject.toml
+
+clean: ## Remove what was made in this folder (the built control plane stays in its cache)
+	@rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The cluster-federation operator: which of several clusters is the active one?"""

@@ -1,0 +1,78 @@
+"""How a federation begins: without any status, or anew when the hub has lost its latest tables.
+
+The status does not survive deletion, nor a restore from backup. The operator therefore mirrors the
+active member and the term into an annotation, which does; it may lag behind. It decides only who is
+*chosen* to become active; the fence decides when. No table of the same name may ever have a term that
+an earlier life has had, hence a bootstrap starts at the Unix time or above, whichever is known higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tcf.core.model import (
+    ANNOTATION_LAST_ACTIVE,
+    PROTOCOL,
+    Federation,
+    MemberStatus,
+    Now,
+    Outcome,
+    Role,
+    Status,
+    Switchover,
+    Trigger,
+    WorkerLease,
+    parse_pair,
+)
+from tcf.core.requests import ended
+from tcf.core.transitions import all_passive
+
+
+def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now) -> Status:
+    """The first table: everybody passive, and a request without deadline for the initial member."""
+    known = [lease.acknowledged.term for lease in leases if lease.acknowledged]
+    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
+    if mirrored:
+        known.append(mirrored[1])
+    status = Status(
+        protocol=PROTOCOL,
+        term=max(int(now.wall.timestamp()), *(term + 1 for term in known), 0),
+        clusters=tuple(MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters),
+        observed_active_cluster=federation.spec.active_cluster or "",
+    )
+    return _with_request(federation, status, now)
+
+
+def restored(federation: Federation, status: Status, known_term: int, now: Now) -> Status:
+    """The table after a worker has shown a term of this object that the hub no longer knows."""
+    passive = all_passive(status, known_term)
+    message = f"the hub had lost the table of term {known_term}"
+    passive = ended(passive, Outcome.HUB_RESTORED, message, now)
+    return _with_request(federation, passive, now, before=status.active_cluster)
+
+
+def last_active(federation: Federation, status: Status) -> str | None:
+    """The annotation as it should be, None when it need not be written."""
+    present = federation.annotations.get(ANNOTATION_LAST_ACTIVE)
+    before = parse_pair(present)
+    member = status.active_cluster or (before[0] if before else "")
+    wanted = f"{member}/{status.term}"
+    return wanted if member and wanted != present and status.switchover is None else None
+
+
+def _with_request(federation: Federation, status: Status, now: Now, *, before: str = "") -> Status:
+    """Who is to be active first: who was it last, else the spec's choice, else the first by priority."""
+    spec = federation.spec
+    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
+    by_priority = max(spec.clusters, key=lambda member: member.priority).id
+    wishes = (mirrored[0] if mirrored else "", before, spec.active_cluster or "", by_priority)
+    request = Switchover(
+        id=f"bootstrap-{status.term}",
+        from_="",
+        to=next(wish for wish in wishes if status.member(wish)),
+        trigger=Trigger.BOOTSTRAP,
+        requested_by="coordinator",
+        requested_at=now.stamp(),
+    )
+    return replace(status, switchover=request)

@@ -1,0 +1,136 @@
+"""The conditions of a federation, computed from its spec and its new status alone.
+
+Nothing private to one coordinator goes into them, so that replicas never disagree about what to write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tcf.core.model import Condition, FailoverMode, Federation, Now, Status, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    holds: bool
+    reason: str
+    message: str
+
+
+def conditions(federation: Federation, status: Status, now: Now) -> tuple[Condition, ...]:
+    """The four conditions for `status`; a transition time changes only with the condition's status."""
+    verdicts = {
+        "Ready": _ready(federation, status),
+        "Switching": _switching(status),
+        "SpecAligned": _spec_aligned(federation, status),
+        "Degraded": _degraded(federation, status),
+    }
+    return tuple(_condition(type_, verdict, federation, status, now) for type_, verdict in verdicts.items())
+
+
+def _condition(type_: str, verdict: _Verdict, federation: Federation, status: Status, now: Now) -> Condition:
+    old = status.condition(type_)
+    value = "True" if verdict.holds else "False"
+    return Condition(
+        type=type_,
+        status=value,
+        reason=verdict.reason,
+        message=verdict.message,
+        last_transition_time=(old.last_transition_time if old and old.status == value else now.stamp()),
+        observed_generation=federation.generation,
+    )
+
+
+def _start_hint(federation: Federation, cluster: str) -> str:
+    return f"tcf-worker --namespace {federation.namespace} --federation {federation.name} --cluster {cluster}"
+
+
+def _ready(federation: Federation, status: Status) -> _Verdict:
+    active = status.member(status.active_cluster)
+    running = status.switchover
+    if active and not active.live_workers:
+        return _Verdict(
+            False,
+            "NoLiveWorker",
+            f"{active.id} is active but none of its workers is alive, so nothing answers for it;"
+            f" start or repair one ({_start_hint(federation, active.id)}), or promote another member",
+        )
+    if active:
+        return _Verdict(True, "Active", f"{active.id} is active")
+    if running and running.trigger is Trigger.BOOTSTRAP:
+        target = status.member(running.to)
+        if target and not target.live_workers:
+            return _Verdict(
+                False,
+                "NoWorkers",
+                f"no worker of {running.to} has registered yet; start one"
+                f" ({_start_hint(federation, running.to)}), or promote a member that has workers",
+            )
+        return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
+    if running:
+        return _Verdict(False, "Switching", f"{running.to or 'nobody'} is about to become active")
+    return _Verdict(
+        False,
+        "NoActiveCluster",
+        "no member is active; POST /tcf/promote to a worker of the one that is to be,"
+        " or set spec.activeCluster to it",
+    )
+
+
+def _switching(status: Status) -> _Verdict:
+    running = status.switchover
+    if running is None:
+        return _Verdict(False, "Idle", "nothing is under way")
+    reason = {
+        Trigger.API: "RequestedByApi",
+        Trigger.SPEC: "RequestedBySpec",
+        Trigger.FAILOVER: "Failover",
+        Trigger.BOOTSTRAP: "Bootstrap",
+    }[running.trigger]
+    message = f"from {running.from_ or 'nobody'} to {running.to or 'nobody'}"
+    if running.requested_by:
+        message += f", requested by {running.requested_by}"
+    if running.reason:
+        message += f": {running.reason}"
+    return _Verdict(True, reason, message)
+
+
+def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
+    wanted = federation.spec.active_cluster
+    if not wanted:
+        return _Verdict(True, "NotRequested", "spec.activeCluster asks for no member")
+    if wanted == status.active_cluster:
+        return _Verdict(True, "Aligned", f"{wanted} is active, as spec.activeCluster asks")
+    if status.switchover and status.switchover.to == wanted:
+        return _Verdict(False, "Switching", f"a switchover to {wanted} is under way")
+    last = next((h for h in status.history if h.trigger is Trigger.SPEC), None)
+    if last and last.to == wanted and not last.succeeded:
+        return _Verdict(
+            False,
+            last.outcome,
+            f"spec.activeCluster asked for {wanted} and was not granted: {last.message}."
+            " To ask again, set it to the active member and then back, or POST /tcf/promote",
+        )
+    return _Verdict(
+        False,
+        "Diverged",
+        f"spec.activeCluster is {wanted}, but {status.active_cluster or 'nobody'} was made active since;"
+        " the roles stay as they are until spec.activeCluster changes",
+    )
+
+
+def _degraded(federation: Federation, status: Status) -> _Verdict:
+    silent = [m.id for m in status.clusters if not m.live_workers]
+    if silent:
+        hints = "; ".join(_start_hint(federation, cluster) for cluster in silent)
+        return _Verdict(
+            True, "NoLiveWorker", f"no worker is alive for {', '.join(silent)}; start one: {hints}"
+        )
+    if federation.spec.failover.mode is FailoverMode.AUTOMATIC:
+        return _Verdict(
+            True,
+            "FailoverNotSupported",
+            "spec.failover.mode Automatic is accepted but not acted on by this version:"
+            " nothing but a request moves roles",
+        )
+    return _Verdict(False, "AllWorkersAlive", "every member has a live worker")

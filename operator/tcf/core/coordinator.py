@@ -1,0 +1,454 @@
+"""What a coordinator does next with one federation: `decide(observation, now) -> Decision`.
+
+Pure and level-triggered: it looks at what is, never at what happened, so that any number of
+coordinators may run it at once and any of them may stop between two steps. Each decision holds at
+most one status write, made under the resourceVersion that was observed. Role changes are the rows of
+`transitions`; this module says when each may be taken:
+
+    ===================  ==============================================  ====================
+    table                when                                            row
+    ===================  ==============================================  ====================
+    E active             a request for X or for nobody                   DEMOTE
+    E demoting           fenced                                          HAND_OVER / RETIRE
+    E demoting           deadline passed                                 KEEP
+    all passive          a request for X, fenced                         PROMOTE
+    X promoting          a worker of X has acknowledged the table        COMPLETE
+    X promoting          the request is for somebody else by now         YIELD
+    X promoting          deadline passed                                 GIVE_BACK / YIELD
+    ===================  ==============================================  ====================
+
+and besides: no status at all (bootstrap), a worker that knows a higher term (the hub was restored),
+members that came or went, a change of `spec.activeCluster`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tcf.core.bootstrap import bootstrapped, last_active, restored
+from tcf.core.conditions import conditions
+from tcf.core.fencing import Fence, collect_after, collectable, fence
+from tcf.core.liveness import Workers
+from tcf.core.memory import Memory
+from tcf.core.model import (
+    PROTOCOL,
+    Acknowledgement,
+    Federation,
+    Isolation,
+    MemberStatus,
+    Now,
+    Outcome,
+    Refusal,
+    Role,
+    Spec,
+    Status,
+    Switchover,
+    Trigger,
+    WorkerLease,
+)
+from tcf.core.policies import (
+    Proposal,
+    cannot_fence,
+    first_refusal,
+    no_live_worker,
+    unknown_cluster,
+)
+from tcf.core.requests import Accepted, Command, Kind, admit, ended
+from tcf.core.transitions import Row, move, with_members
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything a decision rests on.
+
+    Attributes:
+        federation: the object as last read or written; None if there is none.
+        leases: the Leases with its label, whatever member they name.
+        memory: this coordinator's own, up to date with both.
+        confirmed: the Leases come from a consistent list issued after this table was seen.
+    """
+
+    federation: Federation | None
+    leases: tuple[WorkerLease, ...]
+    memory: Memory
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event on the object. (request, term) names it, so that replicas don't double it."""
+
+    request: str
+    term: int
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, in this order: list if `confirm` (and decide again), `delete`, write, tell.
+
+    Attributes:
+        confirm: the answer rests on Leases that have to be listed first; nothing else is set then.
+        delete: Leases to delete with their uid and resourceVersion as preconditions. If `status` is
+            set, it may be written only when each of these was deleted or gone already.
+        status: the one write, None if nothing is to be written.
+        last_active: the annotation that outlives the status, None if it is up to date.
+        events: to be told after the write succeeded.
+        wake_at: boot seconds at which to decide again although nothing happened; None for never.
+    """
+
+    confirm: bool = False
+    delete: tuple[WorkerLease, ...] = ()
+    status: Status | None = None
+    last_active: str | None = None
+    events: tuple[Event, ...] = ()
+    wake_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A change of the status. `on_leases`: it rests on Leases, so they have to be confirmed."""
+
+    status: Status
+    on_leases: bool = False
+    delete: tuple[WorkerLease, ...] = ()
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Nothing to change before boot time `until` (None: before something happens)."""
+
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One federation with a status, as the rules below look at it."""
+
+    federation: Federation
+    status: Status
+    workers: Workers
+    now: Now
+
+    @property
+    def request(self) -> Switchover | None:
+        return self.status.switchover
+
+    @property
+    def table(self) -> Acknowledgement:
+        """What a worker has to acknowledge to count as out of the way, or as ready to take over."""
+        return Acknowledgement(self.federation.uid, self.status.term)
+
+    def deadline(self, request: Switchover) -> float:
+        """Boot time until which the request may stay at this table, on the coordinator's own clock."""
+        stage = self.workers.memory.stage
+        since = stage.at if stage and stage.request == request.id else self.now.boot
+        return since + self.federation.spec.switchover_timeout
+
+    def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
+        memory, now = self.workers.memory, self.now.boot
+        return fence(leases, memory, self.table, now, force=request.force)
+
+
+def decide(observation: Observation, now: Now) -> Decision:
+    """The next thing to do about a federation, or when to look again."""
+    federation = observation.federation
+    workers = Workers(observation.leases, observation.memory, now.boot)
+    leftovers, collect_at = _leftovers(workers)
+    if federation is None:
+        return Decision(delete=leftovers, wake_at=collect_at)
+    if federation.status and federation.status.protocol != PROTOCOL:
+        return Decision()
+    step = _next_step(federation, workers, now)
+    if isinstance(step, _Step):
+        if step.on_leases and not observation.confirmed:
+            return Decision(confirm=True)
+        status = _counted(step.status, workers) if observation.confirmed else step.status
+        return Decision(
+            delete=step.delete,
+            status=_described(federation, status, now),
+            events=(step.event,) if step.event else (),
+        )
+    assert federation.status is not None  # noqa: S101 - without one, the step is the bootstrap
+    described = _described(federation, _counted(federation.status, workers), now)
+    if described != federation.status:
+        # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
+        return Decision(status=described) if observation.confirmed else Decision(confirm=True)
+    times = (step.until, collect_at, workers.next_silence())
+    return Decision(
+        delete=leftovers,
+        last_active=last_active(federation, federation.status),
+        wake_at=min((t for t in times if t is not None), default=None),
+    )
+
+
+# --- what to change, in order of precedence ---------------------------------------------------------
+
+
+def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _Wait:
+    status = federation.status
+    if status is None:
+        return _Step(bootstrapped(federation, workers.leases, now), on_leases=True)
+    known = _highest_term(workers.leases, federation.uid)
+    if known > status.term:
+        return _Step(restored(federation, status, known, now), on_leases=True)
+    members = _members(federation.spec, status)
+    if members != status.clusters:
+        return _Step(with_members(status, members))
+    status = _with_spec_request(federation, status, now)
+    step = _progress(_Case(federation, status, workers, now))
+    if isinstance(step, _Wait) and status != federation.status:
+        return _Step(status)
+    return step
+
+
+def _highest_term(leases: Iterable[WorkerLease], uid: str) -> int:
+    acknowledged = (lease.acknowledged for lease in leases)
+    return max((a.term for a in acknowledged if a and a.uid == uid), default=0)
+
+
+def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:
+    """The rows of the table for the members of the spec, in its order.
+
+    A member that is engaged, or that the request names, stays although the spec has lost it: the CRD
+    refuses such an edit, but a role must not vanish where the CRD's rules were not in force.
+    """
+    rows = {m.id: m for m in status.clusters}
+    wanted = tuple(
+        replace(rows[m.id], name=m.name) if m.id in rows else MemberStatus(m.id, m.name, Role.PASSIVE)
+        for m in spec.clusters
+    )
+    named = {status.switchover.from_, status.switchover.to} if status.switchover else set()
+    held = tuple(m for m in status.clusters if not spec.member(m.id) and (m.role.engaged or m.id in named))
+    return wanted + held
+
+
+def _with_spec_request(federation: Federation, status: Status, now: Now) -> Status:
+    """Act on `spec.activeCluster` when it has changed: a request, or the record of its refusal."""
+    wanted = federation.spec.active_cluster
+    running = status.switchover
+    if (wanted or "") == status.observed_active_cluster:
+        return status
+    if not wanted:
+        return replace(status, observed_active_cluster="")
+    if running and running.trigger is not Trigger.BOOTSTRAP:
+        return status
+    command = Command(
+        Kind.PROMOTE,
+        wanted,
+        id=f"spec-{federation.generation}",
+        trigger=Trigger.SPEC,
+        requested_by="spec.activeCluster",
+    )
+    verdict = admit(replace(federation, status=status), command, now)
+    observed = replace(status, observed_active_cluster=wanted)
+    match verdict:
+        case Accepted():
+            return replace(verdict.status, observed_active_cluster=wanted)
+        case Refusal():
+            refused = Switchover(
+                id=command.id,
+                from_=status.active_cluster,
+                to=wanted,
+                trigger=command.trigger,
+                requested_by=command.requested_by,
+                requested_at=now.stamp(),
+            )
+            return ended(observed, verdict.reason, verdict.message, now, request=refused)
+        case _:
+            return observed
+
+
+def _progress(case: _Case) -> _Step | _Wait:
+    engaged = case.status.engaged
+    if engaged is None:
+        return _when_nobody(case)
+    rules = {
+        Role.ACTIVE: _when_active,
+        Role.DEMOTING: _when_demoting,
+        Role.PROMOTING: _when_promoting,
+    }
+    return rules[engaged.role](case, engaged.id)
+
+
+def _when_active(case: _Case, active: str) -> _Step | _Wait:
+    request = case.request
+    if request is None:
+        return _Wait()
+    if request.to == active:
+        return _end(case.status, Outcome.SUCCEEDED, f"{active} was active already", case.now)
+    if refusal := _refusal(case, request):
+        return _end(case.status, refusal.reason, refusal.message, case.now)
+    after = move(case.status, Row.DEMOTE, {active: Role.DEMOTING})
+    return _Step(after, event=_event(after, request, "Demoting", f"{active} gives up its role"))
+
+
+def _when_demoting(case: _Case, old: str) -> _Step | _Wait:
+    status, request, now = case.status, case.request, case.now
+    if request is None:
+        after = move(status, Row.KEEP, {old: Role.ACTIVE})
+        return _Step(after, event=_event(after, None, "RolledBack", f"{old} stays active: no request"))
+    # With nobody to promote, it is enough that the old member has stopped; who is promoted later is
+    # fenced against everybody then.
+    verdict = case.fence(request, case.workers.others(request.to) if request.to else case.workers.of(old))
+    if verdict.closed and request.to:
+        message = f"{old} is passive, {request.to} takes over"
+        after = move(status, Row.HAND_OVER, {old: Role.PASSIVE, request.to: Role.PROMOTING})
+        event = _event(after, request, "Promoting", message)
+        return _Step(after, on_leases=True, delete=verdict.silent, event=event)
+    if verdict.closed:
+        message = f"{old} is passive, nobody is active"
+        after = move(status, Row.RETIRE, {old: Role.PASSIVE})
+        event = _event(after, request, "Demoted", message)
+        after = ended(after, Outcome.SUCCEEDED, message, now)
+        return _Step(after, on_leases=True, delete=verdict.silent, event=event)
+    deadline = case.deadline(request)
+    if now.boot >= deadline:
+        after = move(status, Row.KEEP, {old: Role.ACTIVE})
+        return _rolled_back(after, request, f"{old} stays active: {_blocked_by(verdict)}", now)
+    return _Wait(min(t for t in (deadline, verdict.retry_at) if t is not None))
+
+
+def _when_nobody(case: _Case) -> _Step | _Wait:
+    request = case.request
+    if request is None:
+        return _Wait()
+    if not request.to:
+        return _end(case.status, Outcome.SUCCEEDED, "nobody is active", case.now)
+    bootstrap = request.trigger is Trigger.BOOTSTRAP
+    if bootstrap and not case.workers.alive(case.workers.of(request.to)):
+        return _Wait()
+    if not bootstrap and (refusal := _refusal(case, request)):
+        return _end(case.status, refusal.reason, refusal.message, case.now)
+    verdict = case.fence(request, case.workers.others(request.to))
+    if verdict.closed:
+        after = move(case.status, Row.PROMOTE, {request.to: Role.PROMOTING})
+        event = _event(after, request, "Promoting", f"{request.to} takes the active role")
+        return _Step(after, on_leases=True, delete=verdict.silent, event=event)
+    if bootstrap:
+        return _Wait(verdict.retry_at)
+    deadline = case.deadline(request)
+    if case.now.boot >= deadline:
+        message = f"nobody became active: {_blocked_by(verdict)}"
+        return _end(case.status, Outcome.TIMED_OUT, message, case.now)
+    return _Wait(min(t for t in (deadline, verdict.retry_at) if t is not None))
+
+
+def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
+    status, request, now = case.status, case.request, case.now
+    if request is None or request.to != new:
+        after = move(status, Row.YIELD, {new: Role.PASSIVE})
+        message = f"{new} is passive again: another request came first"
+        return _Step(after, event=_event(after, request, "Yielded", message))
+    own = case.workers.of(new)
+    ready = any(lease.acknowledged == case.table for lease in own)
+    if ready or (request.force and not case.workers.alive(own)):
+        message = f"{new} is active" + ("" if ready else " by force, without a live worker")
+        after = move(status, Row.COMPLETE, {new: Role.ACTIVE})
+        event = _event(after, request, "Active", message, warning=not ready)
+        return _Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
+    if request.trigger is Trigger.BOOTSTRAP:
+        return _Wait()
+    deadline = case.deadline(request)
+    if now.boot < deadline:
+        return _Wait(deadline)
+    former = status.member(request.from_)
+    if former is None:
+        after = move(status, Row.YIELD, {new: Role.PASSIVE})
+        message = f"nobody is active: no worker of {new} took over in time"
+    else:
+        after = move(status, Row.GIVE_BACK, {new: Role.PASSIVE, former.id: Role.ACTIVE})
+        message = f"{former.id} is active again: no worker of {new} took over in time"
+    return _rolled_back(after, request, message, now)
+
+
+# --- what the rules rest on -------------------------------------------------------------------------
+
+
+def _refusal(case: _Case, request: Switchover) -> Refusal | None:
+    """Why a request that nobody has acted on must not, or no longer, be acted on."""
+    if _expired(case.federation.spec, request, case.now):
+        return Refusal(
+            Outcome.EXPIRED,
+            f"requested at {request.requested_at}, too long ago to be acted on now: ask again",
+        )
+    workers = case.workers
+    in_the_way = workers.others(request.to) if request.to else workers.of(request.from_)
+    proposal = Proposal(
+        spec=case.federation.spec,
+        status=case.status,
+        cluster=request.to,
+        target=request.to,
+        live_workers=workers.alive(workers.of(request.to)),
+        unfenceable=tuple(
+            lease.holder
+            for lease in in_the_way
+            if lease.isolation is Isolation.KEEP_ROLE and workers.silent(lease)
+        ),
+        force=request.force,
+    )
+    checks = (unknown_cluster.check, no_live_worker.check, cannot_fence.check)
+    return first_refusal(checks, proposal)
+
+
+def _expired(spec: Spec, request: Switchover, now: Now) -> bool:
+    """Made so long ago (wall clock) that its author can no longer be waiting for it."""
+    try:
+        made = datetime.fromisoformat(request.requested_at)
+    except ValueError:
+        return False
+    limit = timedelta(seconds=2 * spec.switchover_timeout + 60)
+    return made.tzinfo is not None and now.wall - made > limit
+
+
+def _blocked_by(verdict: Fence) -> str:
+    names = ", ".join(f"{lease.holder} ({lease.cluster})" for lease in verdict.waiting)
+    return f"not yet out of the way: {names}"
+
+
+def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]:
+    """The old Leases that may be collected now, and the boot time of the next that might be."""
+    due = [x for x in workers.leases if collectable(x, workers.memory, workers.now)]
+    times = [
+        workers.silent_at(lease, collect_after(lease))
+        for lease in workers.leases
+        if lease.isolation is Isolation.FENCE and lease not in due
+    ]
+    return tuple(due), min(times, default=None)
+
+
+# --- what is written and told -----------------------------------------------------------------------
+
+
+def _counted(status: Status, workers: Workers) -> Status:
+    return replace(status, clusters=tuple(workers.counted(member) for member in status.clusters))
+
+
+def _described(federation: Federation, status: Status, now: Now) -> Status:
+    status = replace(status, observed_generation=federation.generation)
+    return replace(status, conditions=conditions(federation, status, now))
+
+
+def _end(status: Status, outcome: str, message: str, now: Now) -> _Step:
+    return _Step(ended(status, outcome, message, now))
+
+
+def _rolled_back(after: Status, request: Switchover, message: str, now: Now) -> _Step:
+    event = _event(after, request, "RolledBack", message, warning=True)
+    return _Step(ended(after, Outcome.ROLLED_BACK, message, now), event=event)
+
+
+def _event(
+    after: Status, request: Switchover | None, reason: str, message: str, *, warning: bool = False
+) -> Event:
+    parts = [f"term {after.term}"]
+    if request:
+        parts += [f"trigger {request.trigger}", f"requested by {request.requested_by or 'unknown'}"]
+        parts += [request.reason] if request.reason else []
+    text = f"{message} ({', '.join(parts)})"
+    return Event(request.id if request else "repair", after.term, reason, text, warning)

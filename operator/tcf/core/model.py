@@ -1,0 +1,259 @@
+"""The records that everything else is about: a federation, its roles, and the workers' Leases.
+
+All are immutable. Field names are the resource's, in snake case; `hub.records` maps them to and from
+JSON. Durations are whole seconds. Moments are `boot` seconds (CLOCK_BOOTTIME, local to a machine,
+never stored) or RFC 3339 strings (wall clock, for people to read, never compared except where it
+says so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+PROTOCOL = 1
+"""The version of the role protocol this code speaks; `status.protocol` of any other value means hands off."""
+
+HISTORY_LENGTH = 20
+LABEL_FEDERATION = "tcf.dev/federation"
+LABEL_CLUSTER = "tcf.dev/cluster"
+ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"
+ANNOTATION_ISOLATION = "tcf.dev/isolation"
+ANNOTATION_LAST_ACTIVE = "tcf.dev/last-active"
+
+
+class Role(StrEnum):
+    """The role of a member; the wire word of `/tcf/status`."""
+
+    ACTIVE = "active"
+    PASSIVE = "passive"
+    PROMOTING = "promoting"
+    DEMOTING = "demoting"
+
+    @property
+    def engaged(self) -> bool:
+        """True for every role but passive: at most one member is engaged at any moment."""
+        return self is not Role.PASSIVE
+
+
+class Isolation(StrEnum):
+    """What a worker answers when its reading has expired: nothing (Fence), or the last role (KeepRole)."""
+
+    FENCE = "Fence"
+    KEEP_ROLE = "KeepRole"
+
+
+class FailoverMode(StrEnum):
+    MANUAL = "Manual"
+    AUTOMATIC = "Automatic"
+
+
+class Trigger(StrEnum):
+    """Where a request came from."""
+
+    API = "api"
+    SPEC = "spec"
+    FAILOVER = "failover"
+    BOOTSTRAP = "bootstrap"
+
+
+class Outcome(StrEnum):
+    """How a request ended when no refusal (whose reason is recorded instead) ended it."""
+
+    SUCCEEDED = "Succeeded"
+    ROLLED_BACK = "RolledBack"
+    TIMED_OUT = "TimedOut"
+    EXPIRED = "Expired"
+    SUPERSEDED = "Superseded"
+    WITHDRAWN = "NoCoordinator"
+    HUB_RESTORED = "HubRestored"
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """One reading of both clocks: `boot` in seconds of CLOCK_BOOTTIME, `wall` an aware UTC datetime."""
+
+    boot: float
+    wall: datetime
+
+    def stamp(self) -> str:
+        """The wall clock as the API server writes it (RFC 3339, whole seconds, Z)."""
+        return self.wall.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An entry of `spec.clusters`. The id is what a member is; name and priority are free to change."""
+
+    id: str
+    name: str
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    mode: FailoverMode = FailoverMode.MANUAL
+    timeout: int = 20
+    cooldown: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    clusters: tuple[Member, ...]
+    active_cluster: str | None = None
+    lease_duration: int = 15
+    switchover_timeout: int = 30
+    isolation: Isolation = Isolation.FENCE
+    failover: Failover = Failover()
+    paused: bool = False
+
+    def member(self, cluster: str) -> Member | None:
+        return next((m for m in self.clusters if m.id == cluster), None)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """A row of the role table. `workers` counts Leases, `live_workers` those that are being renewed."""
+
+    id: str
+    name: str
+    role: Role
+    workers: int = 0
+    live_workers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Switchover:
+    """The one request under way: make `to` ("" for nobody) the active member instead of `from_`."""
+
+    id: str
+    from_: str
+    to: str
+    trigger: Trigger
+    requested_by: str = ""
+    reason: str = ""
+    force: bool = False
+    requested_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """How a request ended. `outcome` is an `Outcome` or the reason of a refusal."""
+
+    id: str
+    term: int
+    from_: str
+    to: str
+    trigger: Trigger
+    requested_by: str
+    reason: str
+    started_at: str
+    finished_at: str
+    outcome: str
+    message: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome == Outcome.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A `metav1.Condition`."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: str
+    observed_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    protocol: int
+    term: int
+    clusters: tuple[MemberStatus, ...]
+    active_cluster: str = ""
+    observed_generation: int = 0
+    observed_active_cluster: str = ""
+    switchover: Switchover | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+    def member(self, cluster: str) -> MemberStatus | None:
+        return next((m for m in self.clusters if m.id == cluster), None)
+
+    @property
+    def engaged(self) -> MemberStatus | None:
+        """The one member that is active, promoting or demoting; None when all are passive."""
+        return next((m for m in self.clusters if m.role.engaged), None)
+
+    def condition(self, type_: str) -> Condition | None:
+        return next((c for c in self.conditions if c.type == type_), None)
+
+    def ended(self, request: str) -> HistoryEntry | None:
+        """The record of a request that has ended, by its id."""
+        return next((h for h in self.history if h.id == request), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """A `ClusterFederation` object, as read."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    spec: Spec
+    status: Status | None = None
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def parse_pair(text: str | None) -> tuple[str, int] | None:
+    """The parts of `WORD/TERM`, the form of every annotation of this project; None for anything else."""
+    word, _, term = (text or "").rpartition("/")
+    return (word, int(term)) if word and term.isascii() and term.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """A worker's word that it has lowered itself as far as table `term` of object `uid` demands."""
+
+    uid: str
+    term: int
+
+    def __str__(self) -> str:
+        return f"{self.uid}/{self.term}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> Acknowledgement | None:
+        """The inverse of `str`; None for anything else, so that a damaged note acknowledges nothing."""
+        pair = parse_pair(text)
+        return cls(*pair) if pair else None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLease:
+    """A worker's Lease. `cluster` is "" when the label is missing, which counts as another member."""
+
+    name: str
+    uid: str
+    resource_version: str
+    cluster: str
+    holder: str
+    acknowledged: Acknowledgement | None
+    isolation: Isolation
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not done: a CamelCase reason for programs, a message a person can act on."""
+
+    reason: str
+    message: str

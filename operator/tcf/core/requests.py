@@ -1,0 +1,232 @@
+"""The admission of requests: what a worker may write into the status on behalf of a client.
+
+A worker writes one thing only, `status.switchover` (and takes back its own). Moving roles is for the
+coordinator. The same admission serves a change of `spec.activeCluster`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from tcf.core.model import (
+    HISTORY_LENGTH,
+    PROTOCOL,
+    Federation,
+    HistoryEntry,
+    Now,
+    Outcome,
+    Refusal,
+    Role,
+    Status,
+    Switchover,
+    Trigger,
+)
+from tcf.core.policies import (
+    Policy,
+    Proposal,
+    first_refusal,
+    no_active_cluster,
+    no_live_worker,
+    not_two_clusters,
+    term_mismatch,
+    unknown_cluster,
+)
+
+
+class Kind(StrEnum):
+    TOGGLE = "toggle"
+    PROMOTE = "promote"
+    DEMOTE = "demote"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What somebody asks of the member `cluster`. `id` is fresh and names the request for ever."""
+
+    kind: Kind
+    cluster: str
+    id: str
+    trigger: Trigger = Trigger.API
+    requested_by: str = ""
+    reason: str = ""
+    expected_term: int | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The roles are already as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A request towards the same outcome is under way: wait for that one."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Write this status (under the resourceVersion that was read) to make the request."""
+
+    status: Status
+    request: str
+
+
+Admission = Refusal | Unchanged | Joined | Accepted
+
+_TOGGLE: tuple[Policy, ...] = (not_two_clusters.check, no_active_cluster.check)
+
+
+def admit(federation: Federation, command: Command, now: Now) -> Admission:
+    """Judge `command` against the federation as read. Pure; nothing is written here."""
+    status = federation.status
+    if refusal := unusable(federation):
+        return refusal
+    assert status is not None  # noqa: S101 - `unusable` has refused it
+    target = _target(status, command)
+    proposal = Proposal(
+        spec=federation.spec,
+        status=status,
+        cluster=command.cluster,
+        target=target,
+        live_workers=live_workers(status, target),
+        expected_term=command.expected_term,
+        force=command.force,
+    )
+    shape = _TOGGLE if command.kind is Kind.TOGGLE else ()
+    refusal = first_refusal((unknown_cluster.check, term_mismatch.check, *shape), proposal)
+    if refusal:
+        return refusal
+    running = status.switchover
+    if running and (running.trigger is not Trigger.BOOTSTRAP or _same(running, command, target)):
+        return _meet(running, command, target)
+    if _already(status, command):
+        return Unchanged()
+    return first_refusal((no_live_worker.check,), proposal) or Accepted(
+        _with_request(status, command, target, now), command.id
+    )
+
+
+def unusable(federation: Federation) -> Refusal | None:
+    """Why this federation's roles can't be used at all, by anybody; None if they can."""
+    where = f"{federation.namespace}/{federation.name}"
+    if federation.status is None:
+        return Refusal(
+            "NotBootstrapped",
+            f"no operator has given {where} its first roles yet; is tcf-operator running and watching"
+            f" namespace {federation.namespace}?",
+        )
+    if federation.status.protocol != PROTOCOL:
+        return Refusal(
+            "UnknownProtocol",
+            f"{where} is kept under role protocol {federation.status.protocol}, this program knows"
+            f" {PROTOCOL}; upgrade it",
+        )
+    return None
+
+
+def live_workers(status: Status, cluster: str) -> int:
+    """The number of live workers of a member, as last written by a coordinator."""
+    member = status.member(cluster)
+    return member.live_workers if member else 0
+
+
+def ended(
+    status: Status, outcome: str, message: str, now: Now, *, request: Switchover | None = None
+) -> Status:
+    """`status` with its request (or the given one) moved to history; other requests stay."""
+    over = request or status.switchover
+    if over is None:
+        return status
+    entry = HistoryEntry(
+        id=over.id,
+        term=status.term,
+        from_=over.from_,
+        to=over.to,
+        trigger=over.trigger,
+        requested_by=over.requested_by,
+        reason=over.reason,
+        started_at=over.requested_at,
+        finished_at=now.stamp(),
+        outcome=outcome,
+        message=message,
+    )
+    return replace(
+        status,
+        switchover=None if over == status.switchover else status.switchover,
+        history=(entry, *status.history)[:HISTORY_LENGTH],
+    )
+
+
+def withdrawn(status: Status, request: str, now: Now) -> Status | None:
+    """`status` without the request, if it is still there and nobody has acted on it; else None."""
+    running = status.switchover
+    if running is None or running.id != request or not untouched(status):
+        return None
+    return ended(
+        status,
+        Outcome.WITHDRAWN,
+        "no operator acted on the request in time, so it was withdrawn and no role has changed;"
+        " is tcf-operator running?",
+        now,
+    )
+
+
+def untouched(status: Status) -> bool:
+    """Has no role moved for the request yet? (The first move makes somebody promoting or demoting.)"""
+    engaged = status.engaged
+    return engaged is None or engaged.role is Role.ACTIVE
+
+
+def _target(status: Status, command: Command) -> str:
+    if command.kind is Kind.PROMOTE:
+        return command.cluster
+    if command.kind is Kind.DEMOTE:
+        return ""
+    others = [m.id for m in status.clusters if m.id != status.active_cluster]
+    return others[0] if others else ""
+
+
+def _same(running: Switchover, command: Command, target: str) -> bool:
+    if command.kind is Kind.TOGGLE or running.to != target:
+        return False
+    return command.kind is Kind.PROMOTE or running.from_ == command.cluster
+
+
+def _meet(running: Switchover, command: Command, target: str) -> Joined | Refusal:
+    if _same(running, command, target):
+        return Joined(running.id)
+    return Refusal(
+        "SwitchoverInProgress",
+        f"a switchover from {running.from_ or 'nobody'} to {running.to or 'nobody'} is under way"
+        f" (trigger {running.trigger}); wait until it has ended and decide again",
+    )
+
+
+def _already(status: Status, command: Command) -> bool:
+    own = status.member(command.cluster)
+    if own is None or command.kind is Kind.TOGGLE:
+        return False
+    if command.kind is Kind.PROMOTE:
+        return own.role is Role.ACTIVE
+    # A member that the bootstrap is about to activate is passive, but not as anybody asked.
+    bound = status.switchover is not None and status.switchover.to == command.cluster
+    return own.role is Role.PASSIVE and not bound
+
+
+def _with_request(status: Status, command: Command, target: str, now: Now) -> Status:
+    request = Switchover(
+        id=command.id,
+        from_=status.active_cluster,
+        to=target,
+        trigger=command.trigger,
+        requested_by=command.requested_by,
+        reason=command.reason,
+        force=command.force,
+        requested_at=now.stamp(),
+    )
+    if status.switchover:
+        status = ended(status, Outcome.SUPERSEDED, f"superseded by request {command.id}", now)
+    return replace(status, switchover=request)

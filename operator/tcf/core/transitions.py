@@ -1,0 +1,97 @@
+"""The legal changes of a role table, as data.
+
+Roles move only by the rows of `TABLE`. A row says which moves happen together in one write; members
+that it does not name keep their roles. What must hold before a row may be taken (a request, the fence,
+an acknowledgement, a deadline) is for `coordinator` to judge; that nothing but these rows is ever
+written is judged here, by `move`, whatever the coordinator believes.
+
+    passive --promote--> promoting --complete--> active --demote--> demoting --retire/hand over--> passive
+                             |                      ^                    |
+                             +--- roll back --------+---- keep ----------+
+
+Invariants, checked at every move:
+
+* at most one member is engaged (active, promoting or demoting), before and after;
+* `promoting` is the only way to `active`, but for the two rollbacks, which give the role back to the
+  member that had it: it was not followed by another in between;
+* every move raises the term by exactly one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum
+
+from tcf.core.model import MemberStatus, Role, Status
+
+Move = tuple[Role, Role]
+
+
+class Row(Enum):
+    """The table: each row is the multiset of moves that one write makes."""
+
+    moves: tuple[Move, ...]
+
+    def __init__(self, *moves: Move) -> None:
+        self.moves = moves
+
+    DEMOTE = ((Role.ACTIVE, Role.DEMOTING),)
+    KEEP = ((Role.DEMOTING, Role.ACTIVE),)
+    RETIRE = ((Role.DEMOTING, Role.PASSIVE),)
+    HAND_OVER = ((Role.DEMOTING, Role.PASSIVE), (Role.PASSIVE, Role.PROMOTING))
+    PROMOTE = ((Role.PASSIVE, Role.PROMOTING),)
+    COMPLETE = ((Role.PROMOTING, Role.ACTIVE),)
+    YIELD = ((Role.PROMOTING, Role.PASSIVE),)
+    GIVE_BACK = ((Role.PROMOTING, Role.PASSIVE), (Role.PASSIVE, Role.ACTIVE))
+
+
+class IllegalTransitionError(Exception):
+    """A change of roles that no row of the table allows: a bug, never a user's mistake."""
+
+
+def move(status: Status, row: Row, roles: Mapping[str, Role]) -> Status:
+    """`status` with `roles` applied as `row` and the term raised by one.
+
+    Raises:
+        IllegalTransitionError: the change is not that row, or more than one member would be engaged.
+    """
+    changes = sorted((m.role, roles[m.id]) for m in status.clusters if m.id in roles)
+    if changes != sorted(row.moves) or len(roles) != len(changes):
+        raise IllegalTransitionError(f"{row.name} does not allow {dict(roles)} in {status.clusters}")
+    return _with_roles(status, roles, status.term + 1)
+
+
+def all_passive(status: Status, above_term: int) -> Status:
+    """The table of a restored hub: nobody engaged, at a term above everything acknowledged."""
+    return _with_roles(
+        status, {m.id: Role.PASSIVE for m in status.clusters}, max(status.term, above_term) + 1
+    )
+
+
+def _with_roles(status: Status, roles: Mapping[str, Role], term: int) -> Status:
+    clusters = tuple(replace(m, role=roles.get(m.id, m.role)) for m in status.clusters)
+    for table in (status.clusters, clusters):
+        if sum(m.role.engaged for m in table) > 1:
+            raise IllegalTransitionError(f"more than one member is engaged in {table}")
+    return replace(status, clusters=clusters, term=term, active_cluster=_active(clusters))
+
+
+def with_members(status: Status, clusters: tuple[MemberStatus, ...]) -> Status:
+    """The table with other members; the term rises when one joins or leaves, not when one is renamed.
+
+    Raises:
+        IllegalTransitionError: a member that is engaged is left out, or one that joins is not passive.
+    """
+    old = {m.id: m.role for m in status.clusters}
+    new = {m.id: m.role for m in clusters}
+    for member in old.keys() | new.keys():
+        before, after = old.get(member, Role.PASSIVE), new.get(member, Role.PASSIVE)
+        if before is not after:
+            raise IllegalTransitionError(f"{member} cannot go {before} -> {after} with membership")
+    term = status.term + (old.keys() != new.keys())
+    return replace(status, clusters=clusters, term=term, active_cluster=_active(clusters))
+
+
+def _active(clusters: tuple[MemberStatus, ...]) -> str:
+    return next((m.id for m in clusters if m.role is Role.ACTIVE), "")
