@@ -1,0 +1,253 @@
+"""What a worker may answer, and what it has to write next: a state machine without I/O.
+
+A "yes" to "am I active?" must never outlive the moment at which somebody else may be promoted. Each
+renewal cycle therefore runs in this order, one at a time:
+
+    cycle = machine.begin(now)                  t0, taken before anything is sent
+    ... GET the federation (a quorum read) ...
+    renewal = machine.observe(cycle, federation)  lowers the present answer at once, if it must
+    ... write `renewal` to the own Lease, under its uid and resourceVersion ...
+    machine.renewed(cycle)                      only now is there a new reading, valid until t0 + D
+
+Between two cycles a watch may deliver newer tables (`watched`): they can lower an answer, never raise
+one, and they are acknowledged (`pending`) by a Lease write that extends nothing. A lowering voids the
+cycle in flight: what was asked for before it may not become a reading after it.
+
+Moments are boot seconds (CLOCK_BOOTTIME), passed in by the caller, read anew for every call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tcf.core.model import (
+    PROTOCOL,
+    Acknowledgement,
+    Federation,
+    Isolation,
+    MemberStatus,
+    Refusal,
+    Role,
+)
+from tcf.core.requests import unusable
+
+REGISTRATION_DURATION = 1
+"""Seconds in a Lease that has just been created: nothing has been granted under it yet."""
+
+IDLE_DURATION = 15
+"""Seconds in the Lease, and thrice the period, while there is no federation that says otherwise."""
+
+_NOT_FOUND = Refusal("FederationNotFound", "there is no such ClusterFederation on the hub; create it")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a worker knows: a role table, and until when (boot seconds) it may be trusted.
+
+    `keep`: isolation is KeepRole, the last role is answered for ever.
+    """
+
+    uid: str
+    term: int
+    role: Role
+    clusters: tuple[MemberStatus, ...]
+    valid_until: float
+    keep: bool
+
+    def trusted(self, now: float) -> bool:
+        return self.keep or now < self.valid_until
+
+    def valid_for(self, now: float) -> float:
+        """Seconds left; 0 where KeepRole goes on after expiry."""
+        return max(0.0, self.valid_until - now)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What the next write to the own Lease has to say."""
+
+    acknowledged: Acknowledgement | None
+    isolation: Isolation
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One renewal cycle: begun at `t0`; void once the machine has lowered itself `lowerings` times more."""
+
+    t0: float
+    lowerings: int
+
+
+class Machine:
+    """The state of one worker. Every method is immediate; none of them waits or fails."""
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster = cluster
+        self._reading: Reading | None = None
+        self._candidate: Reading | None = None
+        self._seen: Acknowledgement | None = None  # the newest table of the present object
+        self._generation = 0
+        self._pending = False
+        self._grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # what the Lease was last told
+        self._lowerings = 0
+        self._why = Refusal("Starting", "the worker has just started and has not read the roles yet")
+
+    # --- what is asked of it ------------------------------------------------------------------------
+
+    def answer(self, now: float) -> Reading | Refusal:
+        """The reading if there is one to be trusted, else why there is none."""
+        reading = self._reading
+        if reading is None:
+            return self._why
+        if reading.trusted(now):
+            return reading
+        age = now - reading.valid_until
+        return Refusal(
+            self._why.reason,
+            f"the roles known here (term {reading.term}) expired {age:.1f} s ago: {self._why.message}",
+        )
+
+    @property
+    def why(self) -> Refusal:
+        """Why there is no reading, or will be none if nothing changes."""
+        return self._why
+
+    @property
+    def period(self) -> float:
+        """Seconds from the start of one cycle to the start of the next; also each request's deadline."""
+        return self._grant.duration / 3
+
+    @property
+    def pending(self) -> Renewal | None:
+        """A lowering that was watched and that no Lease write has acknowledged yet."""
+        return replace(self._grant, acknowledged=self._seen) if self._pending else None
+
+    # --- the cycle ----------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> Cycle:
+        self._candidate = None
+        return Cycle(now, self._lowerings)
+
+    def observe(self, cycle: Cycle, federation: Federation | None) -> Renewal | None:
+        """Take in what the hub answered to a read sent after `cycle` began (None: no such object).
+
+        Returns:
+            what to write to the Lease; None if nothing may be written (an unknown protocol).
+        """
+        if federation is None:
+            self._drop(_NOT_FOUND)
+            self._grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION)
+            return self._grant
+        own = self._take_in(federation)
+        status, spec = federation.status, federation.spec
+        if status and status.protocol != PROTOCOL:
+            return None
+        # Before the Lease says anything shorter or stricter, the present answer has to be so: the
+        # coordinator counts with what the Lease says from the moment it sees it.
+        if self._reading:
+            limit = cycle.t0 + spec.lease_duration
+            self._reading = replace(
+                self._reading,
+                valid_until=min(self._reading.valid_until, limit),
+                keep=self._reading.keep and spec.isolation is Isolation.KEEP_ROLE,
+            )
+        self._grant = Renewal(self._seen, spec.isolation, spec.lease_duration)
+        if own and status and self._seen == Acknowledgement(federation.uid, status.term):
+            self._candidate = Reading(
+                uid=federation.uid,
+                term=status.term,
+                role=own.role,
+                clusters=status.clusters,
+                valid_until=cycle.t0 + spec.lease_duration,
+                keep=spec.isolation is Isolation.KEEP_ROLE,
+            )
+        return self._grant
+
+    def renewed(self, cycle: Cycle, renewal: Renewal) -> None:
+        """The Lease write of the cycle succeeded: its table becomes the reading, unless overtaken."""
+        self.acknowledged(renewal)
+        overtaken = cycle.lowerings != self._lowerings or self._seen != renewal.acknowledged
+        if self._candidate and not overtaken:
+            self._reading = self._candidate
+            self._why = Refusal("ReadingExpired", "the hub or this process was too slow to renew them")
+        self._candidate = None
+
+    # --- what comes in between ----------------------------------------------------------------------
+
+    def acknowledged(self, renewal: Renewal) -> None:
+        """A Lease write succeeded. By itself it extends nothing."""
+        if self._seen == renewal.acknowledged:
+            self._pending = False
+
+    def watched(self, federation: Federation | None) -> bool:
+        """Take in a watch event (None: the object was deleted). True if there is something to do now."""
+        if federation is None:
+            self._drop(_NOT_FOUND)
+            self._lowerings += 1
+            return True
+        status, before = federation.status, self._seen
+        known = (federation.uid, federation.generation) == (before.uid if before else "", self._generation)
+        if status and before and before.uid == federation.uid and status.term < before.term:
+            return False  # old news, or a restored hub, which a read will tell
+        said_yes = self._reading is not None and self._reading.role is Role.ACTIVE
+        own = self._take_in(federation)
+        news = self._seen != before
+        if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
+            self._lowerings += 1
+            self._pending = True
+        return news or not known
+
+    def failed(self, why: Refusal) -> None:
+        """The hub could not be asked: the reading stays until it expires, and this is why it will."""
+        self._why = why
+
+    def lost(self, why: Refusal) -> None:
+        """There is no Lease (any more): somebody else may be promoted, so nothing can be trusted."""
+        self._drop(why)
+        self._lowerings += 1
+
+    def _take_in(self, federation: Federation) -> MemberStatus | None:
+        """Note the table, lower the answer if it has to be lowered; the own row if there is one."""
+        self._generation = federation.generation
+        status = federation.status
+        refusal = unusable(federation)
+        if refusal or not status:
+            self._drop(refusal or _NOT_FOUND)
+            return None
+        table = Acknowledgement(federation.uid, status.term)
+        if self._seen is None or self._seen.uid != table.uid or self._seen.term < table.term:
+            self._seen = table
+        own = status.member(self._cluster)
+        if own is None:
+            members = ", ".join(m.id for m in status.clusters)
+            self._drop(
+                Refusal(
+                    "UnknownCluster",
+                    f"{self._cluster} is not a member of {federation.namespace}/{federation.name}"
+                    f" (its members: {members}); add it to spec.clusters or correct --cluster",
+                )
+            )
+        elif self._seen != table:
+            why = Refusal(
+                "HubRestored",
+                f"the hub shows term {table.term}, but term {self._seen.term} has been seen already:"
+                " it was restored; the operator has to begin anew above that",
+            )
+            self._why = why
+            if own.role is not Role.ACTIVE:
+                self._drop(why)
+        elif own.role is not Role.ACTIVE and self._reading:
+            self._reading = replace(
+                self._reading,
+                uid=table.uid,
+                term=table.term,
+                role=own.role,
+                clusters=status.clusters,
+            )
+        return own
+
+    def _drop(self, why: Refusal) -> None:
+        self._reading = None
+        self._candidate = None
+        self._why = why

@@ -1,0 +1,71 @@
+"""ClusterFederation objects on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tcf.core.model import Federation, Status
+from tcf.hub import records
+from tcf.hub.client import MERGE_PATCH, HubClient
+
+GROUP, VERSION, KIND, PLURAL = "tcf.dev", "v1alpha1", "ClusterFederation", "clusterfederations"
+
+
+class Federations:
+    """Reads and writes ClusterFederations. Every method raises `HubError`; deadlines are in seconds."""
+
+    def __init__(self, client: HubClient) -> None:
+        self._client = client
+
+    async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:
+        """A quorum read (no resourceVersion is sent). Raises NotFoundError if there is none."""
+        return records.federation(
+            await self._client.request("GET", f"{_folder(namespace)}/{name}", deadline=deadline)
+        )
+
+    async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
+        """Replace the status of the version that was read; ConflictError if it has changed since."""
+        body = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {
+                "namespace": federation.namespace,
+                "name": federation.name,
+                "uid": federation.uid,
+                "resourceVersion": federation.resource_version,
+            },
+            "status": records.status_json(status),
+        }
+        path = f"{_folder(federation.namespace)}/{federation.name}/status"
+        return records.federation(await self._client.request("PUT", path, body=body, deadline=deadline))
+
+    async def annotate(self, federation: Federation, key: str, value: str, *, deadline: float) -> Federation:
+        """Set one annotation of the version that was read; ConflictError if it has changed since."""
+        body = {
+            "metadata": {
+                "uid": federation.uid,
+                "resourceVersion": federation.resource_version,
+                "annotations": {key: value},
+            }
+        }
+        path = f"{_folder(federation.namespace)}/{federation.name}"
+        return records.federation(
+            await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
+        )
+
+    async def watch(self, namespace: str, name: str, *, deadline: float) -> AsyncIterator[Federation | None]:
+        """The object now and whenever it changes, None when it is deleted; ends every half minute.
+
+        Without a resourceVersion the server begins with the present state, so there is no list to
+        make and nothing to resume from.
+        """
+        params = {"fieldSelector": f"metadata.name={name}"}
+        async for kind, value in self._client.watch(_folder(namespace), params, deadline=deadline):
+            if kind in {"ADDED", "MODIFIED"}:
+                yield records.federation(value)
+            elif kind == "DELETED":
+                yield None
+
+
+def _folder(namespace: str) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"

@@ -1,0 +1,124 @@
+"""The workers' Leases on the hub.
+
+What makes them a fence is how they are written. A worker renews by a merge-PATCH that names the uid
+and resourceVersion it knows: of a deleted Lease that is 404, of a changed one 409, of a re-created one
+409 or 422. A PUT would not do: the API server *creates* a Lease that is put without a uid, and a worker
+whose Lease had been deleted to fence it would come back to life. The same goes for server-side apply.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tcf.core.model import (
+    ANNOTATION_ACKNOWLEDGED,
+    ANNOTATION_ISOLATION,
+    LABEL_CLUSTER,
+    LABEL_FEDERATION,
+    Isolation,
+    WorkerLease,
+)
+from tcf.core.worker import REGISTRATION_DURATION, Renewal
+from tcf.hub import records
+from tcf.hub.client import MERGE_PATCH, HubClient, Json
+
+GROUP, VERSION, PLURAL = "coordination.k8s.io", "v1", "leases"
+
+
+class Leases:
+    """Reads and writes workers' Leases. Every method raises `HubError`; deadlines are in seconds."""
+
+    def __init__(self, client: HubClient) -> None:
+        self._client = client
+
+    async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
+        """All Leases of a federation, whatever member they name, as of now (a consistent list)."""
+        params = {"labelSelector": f"{LABEL_FEDERATION}={federation}"}
+        answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
+        return tuple(records.lease(item) for item in answer.get("items") or ())
+
+    async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
+        return records.lease(
+            await self._client.request("GET", f"{_folder(namespace)}/{name}", deadline=deadline)
+        )
+
+    async def create(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        federation: str,
+        cluster: str,
+        holder: str,
+        deadline: float,
+    ) -> WorkerLease:
+        """Register a worker: a Lease under which nothing has been granted. ConflictError if it exists."""
+        body = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "Lease",
+            "metadata": {
+                "namespace": namespace,
+                "name": name,
+                "labels": {LABEL_FEDERATION: federation, LABEL_CLUSTER: cluster},
+                "annotations": {ANNOTATION_ISOLATION: Isolation.FENCE.value},
+            },
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": REGISTRATION_DURATION,
+                "acquireTime": _micro_time(),
+                "renewTime": _micro_time(),
+            },
+        }
+        return records.lease(
+            await self._client.request("POST", _folder(namespace), body=body, deadline=deadline)
+        )
+
+    async def renew(
+        self, namespace: str, lease: WorkerLease, renewal: Renewal, *, deadline: float
+    ) -> WorkerLease:
+        """Write a renewal to exactly this version of the Lease.
+
+        Raises:
+            NotFoundError: it has been deleted.
+            ConflictError, InvalidError: it has changed, or is another one by now.
+        """
+        acknowledged = str(renewal.acknowledged) if renewal.acknowledged else None
+        body: Json = {
+            "metadata": {
+                "uid": lease.uid,
+                "resourceVersion": lease.resource_version,
+                "annotations": {
+                    ANNOTATION_ACKNOWLEDGED: acknowledged,
+                    ANNOTATION_ISOLATION: renewal.isolation.value,
+                },
+            },
+            "spec": {"leaseDurationSeconds": renewal.duration, "renewTime": _micro_time()},
+        }
+        path = f"{_folder(namespace)}/{lease.name}"
+        return records.lease(
+            await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
+        )
+
+    async def delete(
+        self, namespace: str, lease: WorkerLease, *, any_version: bool = False, deadline: float
+    ) -> None:
+        """Delete this Lease if it is still this version (or with `any_version` still this object).
+
+        Raises:
+            ConflictError: it is not. NotFoundError: it is gone.
+        """
+        preconditions = {"uid": lease.uid}
+        if not any_version:
+            preconditions["resourceVersion"] = lease.resource_version
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+        path = f"{_folder(namespace)}/{lease.name}"
+        await self._client.request("DELETE", path, body=body, deadline=deadline)
+
+
+def _folder(namespace: str) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+
+
+def _micro_time() -> str:
+    """For people only: no decision rests on a renewTime."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

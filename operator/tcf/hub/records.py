@@ -1,0 +1,123 @@
+"""JSON of the API to the records of `core.model`, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from tcf.core import model
+from tcf.hub.client import Json
+from tcf.hub.errors import MalformedError
+
+_MOST_CAUTIOUS_DURATION = 300
+"""Seconds assumed of a Lease that does not say: the longest that the CRD allows."""
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SECONDS_FIELDS = {"lease_duration", "switchover_timeout", "timeout", "cooldown"}
+
+
+def seconds(text: str) -> int:
+    """A duration such as `15s` or `1h30m`, in seconds.
+
+    Raises:
+        ValueError: it is none, or not in whole seconds.
+    """
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        raise ValueError(f"{text!r} is not a duration such as 15s, 5m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + rest
+
+
+def federation(value: Json) -> model.Federation:
+    """A ClusterFederation as the API delivers it.
+
+    Raises:
+        MalformedError: it does not fit the schema (it got in under another CRD).
+    """
+    metadata = value.get("metadata", {})
+    try:
+        return model.Federation(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            generation=metadata.get("generation", 0),
+            spec=_converter.structure(value["spec"], model.Spec),
+            status=_converter.structure(value["status"], model.Status) if value.get("status") else None,
+            annotations=metadata.get("annotations") or {},
+        )
+    except (cattrs.BaseValidationError, KeyError, ValueError, TypeError) as error:
+        causes = "; ".join(cattrs.transform_error(error))
+        name = f"{metadata.get('namespace')}/{metadata.get('name')}"
+        raise MalformedError(f"ClusterFederation {name} does not fit the schema: {causes}") from error
+
+
+def status_json(status: model.Status) -> Json:
+    """The status as the API takes it."""
+    result: Json = _converter.unstructure(status)
+    return result
+
+
+def lease(value: Json) -> model.WorkerLease:
+    """A worker's Lease. What it does not say, or says badly, is taken at its worst: it fences late."""
+    metadata, spec = value["metadata"], value.get("spec") or {}
+    annotations = metadata.get("annotations") or {}
+    fenceable = annotations.get(model.ANNOTATION_ISOLATION) == model.Isolation.FENCE
+    return model.WorkerLease(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        cluster=(metadata.get("labels") or {}).get(model.LABEL_CLUSTER, ""),
+        holder=spec.get("holderIdentity") or metadata["name"],
+        acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
+        isolation=model.Isolation.FENCE if fenceable else model.Isolation.KEEP_ROLE,
+        duration=spec.get("leaseDurationSeconds") or _MOST_CAUTIOUS_DURATION,
+    )
+
+
+def newer(version: str, than: str) -> bool:
+    """Is one resourceVersion later than another of the same kind of object?
+
+    Kubernetes defines them as comparable decimal numbers since 1.35 (and etcd has always made them so).
+    """
+    return int(version) > int(than)
+
+
+def _wire_name(owner: type, field: str) -> str:
+    if owner is model.MemberStatus and field == "role":
+        return "status"  # the API's word for a role
+    first, *rest = field.rstrip("_").split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _overrides(owner: type) -> dict[str, Any]:
+    return {
+        field.name: override(
+            rename=_wire_name(owner, field.name),
+            omit_if_default=True if field.default is None else None,
+            struct_hook=(lambda value, _: seconds(value)) if field.name in _SECONDS_FIELDS else None,
+        )
+        for field in dataclasses.fields(owner)
+    }
+
+
+def _new_converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+
+    def reader(owner: type) -> Any:
+        return make_dict_structure_fn(owner, converter, **_overrides(owner))
+
+    def writer(owner: type) -> Any:
+        return make_dict_unstructure_fn(owner, converter, **_overrides(owner))
+
+    converter.register_structure_hook_factory(dataclasses.is_dataclass, reader)
+    converter.register_unstructure_hook_factory(dataclasses.is_dataclass, writer)
+    return converter
+
+
+_converter = _new_converter()

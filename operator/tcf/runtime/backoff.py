@@ -1,0 +1,24 @@
+"""Waiting longer after each failure, and never all at the same moment."""
+
+from __future__ import annotations
+
+import random
+
+
+class Backoff:
+    """Delays that double from `first` to `longest` seconds, each with up to half of it taken off."""
+
+    def __init__(self, *, first: float = 0.05, longest: float = 5.0) -> None:
+        self._first = first
+        self._longest = longest
+        self._failures = 0
+
+    def next(self, longest: float | None = None) -> float:
+        """Seconds to wait after one more failure, at most `longest` if that is shorter."""
+        limit = min(self._longest, longest or self._longest)
+        delay = min(limit, self._first * 2.0**self._failures)
+        self._failures = min(self._failures + 1, 16)
+        return delay * random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        self._failures = 0

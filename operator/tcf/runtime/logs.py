@@ -1,0 +1,71 @@
+"""Structured logs: one line per event, text for a terminal or JSON for a collector.
+
+Fields are given by `extra={...}`. No record may hold credentials; nothing in this project logs a
+header or a kubeconfig.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class Fields(logging.LoggerAdapter[logging.Logger]):
+    """A logger that puts the same fields on every line, next to those of the call."""
+
+    def process(
+        self, msg: object, kwargs: MutableMapping[str, Any]
+    ) -> tuple[object, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **kwargs.get("extra", {})}
+        return msg, kwargs
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-02T03:04:05.678Z INFO    message  key=value key=value`."""
+
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s")
+        self.converter = time.gmtime
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in logging
+        fields = " ".join(
+            f"{key}={_quoted(value)}"
+            for key, value in record.__dict__.items()
+            if key not in _STANDARD and value not in {None, ""}
+        )
+        line = super().formatMessage(record)
+        return f"{line}  {fields}" if fields else line
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text or not text else text
+
+
+def configure(*, json: bool, level: str) -> None:
+    """Send every log of this process to stderr. Called once, by the entry point."""
+    handler = logging.StreamHandler(sys.stderr)
+    if json:
+        from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 - only where it is asked for
+
+        handler.setFormatter(
+            JsonFormatter(
+                "%(asctime)s %(levelname)s %(name)s %(message)s",
+                rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            )
+        )
+    else:
+        handler.setFormatter(TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # These report every probe, or what this project reports better.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

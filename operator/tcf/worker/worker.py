@@ -1,0 +1,278 @@
+"""A worker at work: it keeps its Lease and its reading fresh, and stops answering when it can't.
+
+All judgement is in `core.worker.Machine`; this is the order of the requests around it. One task runs
+the cycles, strictly one at a time, and is the only one to write the Lease; another one watches, and
+may lower the answer at any moment, but writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import secrets
+from dataclasses import dataclass
+
+from tcf.core.model import Federation, Refusal, WorkerLease
+from tcf.core.worker import Machine, Reading, Renewal
+from tcf.hub import errors
+from tcf.hub.federations import Federations
+from tcf.hub.leases import Leases
+from tcf.hub.records import newer
+from tcf.runtime.backoff import Backoff
+from tcf.runtime.clock import Clock
+from tcf.runtime.logs import Fields
+
+_JITTER = 0.1
+"""The part of a period by which a cycle may come early, so that workers do not march in step."""
+_FAREWELL = 3.0
+"""Seconds that a clean stop may take to delete the Lease; without it, the Lease has to run out."""
+_STOPPING = Refusal("Stopping", "the worker is being stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whom a worker speaks for: a member of a federation."""
+
+    namespace: str
+    federation: str
+    cluster: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.federation}/{self.cluster}"
+
+
+class Worker:
+    """One worker. Use `run` in a task of its own; `answer` and `latest` at any time."""
+
+    def __init__(
+        self, place: Place, federations: Federations, leases: Leases, *, holder: str, clock: Clock
+    ) -> None:
+        self.place = place
+        self.federations = federations
+        self.clock = clock
+        self.latest: Federation | None = None
+        self._leases = leases
+        self._holder = holder
+        self._machine = Machine(place.cluster)
+        self._lease: WorkerLease | None = None
+        self._lease_name = _lease_name(place)
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._failing: str | None = None
+        self._reported: str | None = None
+        self._log = Fields(
+            logging.getLogger(__name__),
+            {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
+        )
+
+    def answer(self) -> Reading | Refusal:
+        """What this worker may say now. Immediate; reads the clock anew each time."""
+        return self._machine.answer(self.clock().boot)
+
+    async def changed(self) -> None:
+        """Wait until `latest` or `answer` may have changed (not by the mere passing of time)."""
+        await self._changed.wait()
+
+    async def run(self) -> None:
+        """Work until cancelled; then answer nothing more, delete the Lease and return."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._renew_forever(), name=f"renew {self.place}")
+                tasks.create_task(self._watch_forever(), name=f"watch {self.place}")
+        finally:
+            self._machine.lost(_STOPPING)
+            self._announce()
+            await self._deregister()
+
+    # --- the cycles ---------------------------------------------------------------------------------
+
+    async def _renew_forever(self) -> None:
+        backoff = Backoff()
+        due = self.clock().boot
+        while True:
+            self._wake.clear()
+            now = self.clock().boot
+            try:
+                if self._lease is None:
+                    self._lease = await self._register()
+                if not await self._acknowledge_lowering() or now >= due:
+                    await self._cycle()
+                    due = now + self._machine.period * random.uniform(1 - _JITTER, 1)
+            except errors.HubError as error:
+                self._machine.failed(Refusal(error.reason, str(error)))
+                self._failing = error.reason
+                due = self.clock().boot + backoff.next(self._machine.period)
+            else:
+                self._failing = None
+                backoff.reset()
+            self._announce()
+            await self._sleep_until(due)
+
+    async def _sleep_until(self, due: float) -> None:
+        """Until boot time `due` or until woken, whichever is first; at once if `due` has passed."""
+        try:
+            async with asyncio.timeout(max(0.0, due - self.clock().boot)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _cycle(self) -> None:
+        cycle = self._machine.begin(self.clock().boot)
+        renewal = self._machine.observe(cycle, await self._read())
+        if renewal is not None and await self._write(renewal):
+            self._machine.renewed(cycle, renewal)
+
+    async def _acknowledge_lowering(self) -> bool:
+        """Acknowledge what was watched, without waiting for a cycle. True if a reading goes on."""
+        renewal = self._machine.pending
+        if renewal is None or not await self._write(renewal):
+            return False
+        self._machine.acknowledged(renewal)
+        return isinstance(self.answer(), Reading)
+
+    async def _read(self) -> Federation | None:
+        place = self.place
+        try:
+            federation = await self.federations.get(
+                place.namespace, place.federation, deadline=self._machine.period
+            )
+        except errors.NotFoundError:
+            self.latest = None
+            return None
+        self._publish(federation)
+        return federation
+
+    # --- the Lease ----------------------------------------------------------------------------------
+
+    async def _register(self) -> WorkerLease:
+        place = self.place
+        try:
+            lease = await self._leases.create(
+                place.namespace,
+                self._lease_name,
+                federation=place.federation,
+                cluster=place.cluster,
+                holder=self._holder,
+                deadline=self._machine.period,
+            )
+        except errors.ConflictError:
+            # The name is random, so it is our own: an earlier attempt whose answer was lost.
+            return await self._leases.get(place.namespace, self._lease_name, deadline=self._machine.period)
+        self._log.info("registered", extra={"lease": lease.name})
+        return lease
+
+    async def _write(self, renewal: Renewal) -> bool:
+        """Renew the Lease. False if it was not the version known here, which is now put right."""
+        assert self._lease is not None  # noqa: S101 - every turn begins by registering
+        namespace, deadline = self.place.namespace, self._machine.period
+        try:
+            self._lease = await self._leases.renew(namespace, self._lease, renewal, deadline=deadline)
+        except errors.NotFoundError:
+            self._lose("it has been deleted")
+        except (errors.ConflictError, errors.InvalidError):
+            await self._reclaim()
+        else:
+            return True
+        self._wake.set()
+        return False
+
+    async def _reclaim(self) -> None:
+        """Find out why our Lease has another version: an own write whose answer was lost, or worse.
+
+        As long as it is the same object, nobody has been fenced by its deletion, so its newest version
+        is ours to go on with; what was granted before stays as it was.
+        """
+        assert self._lease is not None  # noqa: S101
+        try:
+            found = await self._leases.get(
+                self.place.namespace, self._lease.name, deadline=self._machine.period
+            )
+        except errors.NotFoundError:
+            self._lose("it has been deleted")
+            return
+        if found.uid == self._lease.uid and found.cluster == self.place.cluster:
+            self._lease = found
+        else:
+            self._lose("it has been replaced by another")
+
+    def _lose(self, why: str) -> None:
+        self._lease = None
+        self._machine.lost(
+            Refusal("LeaseLost", f"the Lease of this worker is lost ({why}); it is registering anew")
+        )
+        self._log.warning("lease lost: %s", why, extra={"lease": self._lease_name})
+
+    async def _deregister(self) -> None:
+        if self._lease is None:
+            return
+        try:
+            await self._leases.delete(self.place.namespace, self._lease, any_version=True, deadline=_FAREWELL)
+        except errors.NotFoundError:
+            pass
+        except errors.HubError as error:
+            self._log.warning("the Lease could not be deleted and has to run out: %s", error)
+        self._lease = None
+
+    # --- the watch ----------------------------------------------------------------------------------
+
+    async def _watch_forever(self) -> None:
+        place, backoff = self.place, Backoff()
+        while True:
+            try:
+                async for federation in self.federations.watch(
+                    place.namespace, place.federation, deadline=self._machine.period
+                ):
+                    backoff.reset()
+                    self._take(federation)
+            except errors.HubError as error:
+                # The cycle meets the same trouble and reports it; the watch only makes things fast.
+                self._log.debug("watch: %s", error)
+                await asyncio.sleep(backoff.next())
+            else:
+                self._wake.set()  # what was deleted between two watches is found by a read
+
+    def _take(self, federation: Federation | None) -> None:
+        if self._machine.watched(federation):
+            self._wake.set()
+        if federation is None:
+            self.latest = None
+        else:
+            self._publish(federation)
+        self._announce()
+
+    def _publish(self, federation: Federation) -> None:
+        """Keep the newest version seen, by whichever way it came."""
+        known = self.latest
+        if (
+            known is None
+            or known.uid != federation.uid
+            or newer(federation.resource_version, known.resource_version)
+        ):
+            self.latest = federation
+
+    def _announce(self) -> None:
+        """Wake those who wait for a change, and log what has become of the answer, once."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+        answer = self.answer()
+        if isinstance(answer, Reading):
+            state, message = f"{answer.role} {self._failing}", f"{answer.role}"
+            extra = {"term": answer.term}
+            if self._failing:
+                message += f", and cannot renew: {self._machine.why.message}"
+        else:
+            state, message, extra = answer.reason, f"no answer: {answer.message}", {}
+        if state == self._reported:
+            return
+        self._reported = state
+        healthy = isinstance(answer, Reading) and not self._failing
+        level = logging.INFO if healthy or answer == _STOPPING else logging.WARNING
+        self._log.log(level, "%s", message, extra=extra)
+
+
+def _lease_name(place: Place) -> str:
+    """A fresh name for every process: a Lease of an earlier life is nobody's to take over."""
+    readable = re.sub(r"[^a-z0-9]+", "-", f"{place.federation}-{place.cluster}".lower()).strip("-")
+    return f"{readable}-{secrets.token_hex(5)}"
