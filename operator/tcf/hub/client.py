@@ -155,14 +155,7 @@ class HubClient:
         async with self._connecting:
             if self._connection is None or self._session is None:
                 connection = await self._connect()
-                headers = {"User-Agent": self._user_agent, "Accept": JSON}
-                if connection.authorization:
-                    headers["Authorization"] = connection.authorization
-                self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(ssl=connection.tls or False, limit=0),
-                    headers=headers,
-                    read_bufsize=_LONGEST_LINE,
-                )
+                self._session = open_session(connection, self._user_agent)
                 self._connection = connection
             return self._session, self._connection
 
@@ -172,6 +165,18 @@ class HubClient:
             return
         # Requests under way on the old session are cut off: their answers would be 401 as well.
         await self.close()
+
+
+def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSession:
+    """A session with the connection's credentials on every request; the caller closes it."""
+    headers = {"User-Agent": user_agent, "Accept": JSON}
+    if connection.authorization:
+        headers["Authorization"] = connection.authorization
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=connection.tls or False, limit=0),
+        headers=headers,
+        read_bufsize=_LONGEST_LINE,
+    )
 
 
 def _decoded(data: bytes) -> Json:

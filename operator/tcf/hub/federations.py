@@ -23,6 +23,11 @@ class Federations:
             await self._client.request("GET", f"{_folder(namespace)}/{name}", deadline=deadline)
         )
 
+    async def reach(self, namespace: str | None, *, deadline: float) -> None:
+        """Read next to nothing, to know whether these objects can be read (None: in all namespaces)."""
+        folder = _folder(namespace) if namespace else f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+        await self._client.request("GET", folder, params={"limit": "1"}, deadline=deadline)
+
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         """Replace the status of the version that was read; ConflictError if it has changed since."""
         body = {

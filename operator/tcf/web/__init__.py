@@ -1,0 +1,1 @@
+"""HTTP: the `/tcf/*` application, and the health of a process."""

@@ -53,6 +53,7 @@ class Worker:
         self.federations = federations
         self.clock = clock
         self.latest: Federation | None = None
+        self.stopped = False
         self._leases = leases
         self._holder = holder
         self._machine = Machine(place.cluster)
@@ -67,9 +68,9 @@ class Worker:
             {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
         )
 
-    def answer(self) -> Reading | Refusal:
-        """What this worker may say now. Immediate; reads the clock anew each time."""
-        return self._machine.answer(self.clock().boot)
+    def answer(self, now: float | None = None) -> Reading | Refusal:
+        """What this worker may say at boot time `now`, which is read anew unless it is given."""
+        return self._machine.answer(self.clock().boot if now is None else now)
 
     async def changed(self) -> None:
         """Wait until `latest` or `answer` may have changed (not by the mere passing of time)."""
@@ -82,6 +83,7 @@ class Worker:
                 tasks.create_task(self._renew_forever(), name=f"renew {self.place}")
                 tasks.create_task(self._watch_forever(), name=f"watch {self.place}")
         finally:
+            self.stopped = True
             self._machine.lost(_STOPPING)
             self._announce()
             await self._deregister()

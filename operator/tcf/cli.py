@@ -1,0 +1,239 @@
+"""The command lines of `tcf-operator` and `tcf-worker` (also `python -m tcf operator|worker`)."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tcf.hub.credentials import SERVICE_ACCOUNT
+from tcf.runtime import logs
+from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
+from tcf.web.server import Address
+from tcf.worker.worker import Place
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_option = functools.partial(click.option, show_envvar=True)
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+
+
+class _AddressType(click.ParamType[Address]):
+    name = "HOST:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        if isinstance(value, Address):
+            return value
+        host, _, port = str(value).rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
+            self.fail(f"{value!r} is not an address such as 127.0.0.1:8080 or [::1]:8080", param, ctx)
+        return Address(host, int(port))
+
+
+class _NameType(click.ParamType[str]):
+    def __init__(self, name: str, pattern: re.Pattern[str]) -> None:
+        self.name = name
+        self._pattern = pattern
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not self._pattern.fullmatch(str(value)):
+            self.fail(f"{value!r} is not a valid name; it must match {self._pattern.pattern}", param, ctx)
+        return str(value)
+
+
+class _ServeType(click.ParamType[tuple[Place, Address]]):
+    name = "NAMESPACE/FEDERATION/CLUSTER=HOST:PORT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Place, Address]:
+        what, equals, where = str(value).partition("=")
+        names = what.split("/")
+        if not equals or len(names) != 3:  # noqa: PLR2004
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
+        namespace, federation = (NAME.convert(name, param, ctx) for name in names[:2])
+        cluster = CLUSTER.convert(names[2], param, ctx)
+        return Place(namespace, federation, cluster), ADDRESS.convert(where, param, ctx)
+
+
+NAME = _NameType("NAME", _NAME)
+CLUSTER = _NameType("ID", _CLUSTER)
+ADDRESS = _AddressType()
+SERVE = _ServeType()
+
+
+def _common(function: F) -> F:
+    """The options that both programs have."""
+    options = (
+        _option(
+            "--kubeconfig",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="How to reach the hub. Default: the ServiceAccount of the pod this runs in."
+            " An exported KUBECONFIG is not looked at.",
+        ),
+        _option("--context", metavar="NAME", help="Context of the kubeconfig. Default: its current one."),
+        _option(
+            "--identity",
+            metavar="NAME",
+            default=socket.gethostname,
+            show_default="the host's name",
+            help="Name of this process in Leases and Events.",
+        ),
+        _option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="One line for a terminal, or one JSON object for a collector.",
+        ),
+        _option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default="info",
+            show_default=True,
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+_SETTINGS: dict[str, Any] = {
+    "auto_envvar_prefix": "TCF",
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+    "show_default": True,
+}
+
+
+@click.command("tcf-worker", context_settings=_SETTINGS)
+@_option("--federation", type=NAME, required=True, help="Name of the ClusterFederation.")
+@_option("--cluster", type=CLUSTER, required=True, help="Id of the member to speak for.")
+@_option(
+    "--namespace",
+    type=NAME,
+    show_default="this pod's, else default",
+    help="Namespace of the ClusterFederation on the hub.",
+)
+@_option(
+    "--listen",
+    type=ADDRESS,
+    default="127.0.0.1:8080",
+    show_default=True,
+    help="Address to serve /tcf/*, /healthz and /readyz on.",
+)
+@_common
+def _worker(federation: str, cluster: str, namespace: str | None, listen: Address, **common: Any) -> int:
+    """Answer for one member cluster of a federation: is it the active one?
+
+    Serves GET /tcf/status, /tcf/is_active and /tcf/clusters from what it has read from the hub, for as
+    long as that may be trusted, and POST /tcf/toggle, /tcf/promote and /tcf/demote. Any number of workers
+    may run for one member. It starts at once and keeps trying, whatever is wrong with the hub.
+
+    Every option can be given by the environment variable named with it.
+    """
+    from tcf.processes import run_worker  # noqa: PLC0415 - --help needs none of it
+
+    place = Place(namespace or _own_namespace(), federation, cluster)
+    settings = WorkerSettings(_hub(common), place, listen, common["identity"])
+    return _run(common, run_worker(settings))
+
+
+@click.command("tcf-operator", context_settings=_SETTINGS)
+@_option(
+    "--namespace",
+    "namespaces",
+    type=NAME,
+    multiple=True,
+    show_default="all of them",
+    help="Namespace to look after; may be repeated.",
+)
+@_option(
+    "--listen",
+    type=ADDRESS,
+    default="127.0.0.1:8090",
+    show_default=True,
+    help="Address to serve /healthz and /readyz on.",
+)
+@_option(
+    "--serve",
+    type=SERVE,
+    multiple=True,
+    help="Also be a worker: serve /tcf/* for this member on this address; may be repeated.",
+)
+@_common
+def _operator(
+    namespaces: tuple[str, ...],
+    listen: Address,
+    serve: tuple[tuple[Place, Address], ...],
+    **common: Any,
+) -> int:
+    """Move the roles of cluster federations: at most one member of each is active at any moment.
+
+    Watches ClusterFederations and the Leases of their workers, and carries out requests. Any number of
+    replicas may run at once.
+
+    Every option can be given by the environment variable named with it.
+    """
+    from tcf.processes import run_operator  # noqa: PLC0415 - --help needs none of it
+
+    settings = OperatorSettings(_hub(common), namespaces, listen, common["identity"], serve)
+    return _run(common, run_operator(settings))
+
+
+def worker() -> None:
+    """Entry point of `tcf-worker`."""
+    sys.exit(_main(_worker, sys.argv[1:]))
+
+
+def operator() -> None:
+    """Entry point of `tcf-operator`."""
+    sys.exit(_main(_operator, sys.argv[1:]))
+
+
+def main() -> None:
+    """Entry point of `python -m tcf`."""
+    programs = {"operator": _operator, "worker": _worker}
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in programs:
+        sys.stderr.write("usage: python -m tcf operator|worker [--help]\n")
+        sys.exit(2)
+    sys.exit(_main(programs[name], sys.argv[2:]))
+
+
+def _main(command: click.Command, arguments: list[str]) -> int:
+    """Run a command; a wrong value gets one line on stderr and exit status 2."""
+    try:
+        return command.main(arguments, standalone_mode=False) or 0
+    except click.ClickException as error:
+        sys.stderr.write(f"{command.name}: {' '.join(error.format_message().split())}\n")
+        return 2
+    except click.Abort:
+        return 130
+
+
+def _hub(common: dict[str, Any]) -> HubSettings:
+    return HubSettings(common["kubeconfig"], common["context"])
+
+
+def _run(common: dict[str, Any], process: Coroutine[None, None, int]) -> int:
+    logs.configure(json=common["log_format"] == "json", level=common["log_level"])
+    return asyncio.run(process)
+
+
+def _own_namespace() -> str:
+    try:
+        return (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    except OSError:
+        return "default"

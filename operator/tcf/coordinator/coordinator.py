@@ -1,0 +1,257 @@
+"""The coordinator's loop: one task per federation, woken by events and by the clock.
+
+Each turn asks the core what to do about what has been seen, does that one thing, and asks again until
+there is nothing to do. Watch events are a hint: a federation is read afresh when a task begins, after
+each conflict, every `_BUSY_SECONDS` while a switchover is under way and every `_IDLE_SECONDS` else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+
+from tcf.coordinator.view import View
+from tcf.core.coordinator import Decision, Event, decide
+from tcf.core.model import ANNOTATION_LAST_ACTIVE, Federation, WorkerLease
+from tcf.hub import errors
+from tcf.hub.events import Events
+from tcf.hub.federations import Federations
+from tcf.hub.leases import Leases
+from tcf.runtime.backoff import Backoff
+from tcf.runtime.clock import Clock
+from tcf.runtime.logs import Fields
+
+_REQUEST_SECONDS = 5.0
+_BUSY_SECONDS = 1.0
+_IDLE_SECONDS = 60.0
+_CONFLICT_SECONDS = 0.01
+_AFTER_BUG_SECONDS = 10.0
+_UNTOLD_EVENTS = 1000
+
+Key = tuple[str, str]
+"""Namespace and name of a federation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The coordinator's access to the hub."""
+
+    federations: Federations
+    leases: Leases
+    events: Events
+
+
+class Coordinator:
+    """Looks after every federation it is told of. Use `run` in a task of its own."""
+
+    def __init__(self, hub: Hub, *, clock: Clock) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._attendants: dict[Key, _Attendant] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._untold: asyncio.Queue[tuple[Federation, Event]] = asyncio.Queue(_UNTOLD_EVENTS)
+
+    async def run(self) -> None:
+        """Work until cancelled. A request under way then is finished by another replica, or later."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            for attendant in self._attendants.values():
+                self._start(attendant)
+            tasks.create_task(self._tell_events(), name="events")
+
+    def federation_event(self, federation: Federation, *, deleted: bool) -> None:
+        """A watch event about a federation (also the first sight of it)."""
+        attendant = self._attendant((federation.namespace, federation.name))
+        if attendant.view.watched_federation(federation, self._clock().boot, deleted=deleted):
+            attendant.wake.set()
+
+    def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
+        """A watch event about a worker's Lease of the federation `key`, whether that exists or not."""
+        attendant = self._attendant(key)
+        if attendant.view.watched_lease(lease, self._clock().boot, deleted=deleted):
+            attendant.wake.set()
+
+    def _attendant(self, key: Key) -> _Attendant:
+        attendant = self._attendants.get(key)
+        if attendant is None:
+            attendant = _Attendant(key, self._hub, self._clock, self._untold)
+            self._attendants[key] = attendant
+            self._start(attendant)
+        return attendant
+
+    def _start(self, attendant: _Attendant) -> None:
+        if self._tasks is None:
+            return  # `run` starts those that were told of before it
+        task = self._tasks.create_task(attendant.run(), name=f"attend {attendant.name}")
+        task.add_done_callback(lambda _: self._leave(attendant))
+
+    def _leave(self, attendant: _Attendant) -> None:
+        """The attendant found nothing left to attend to; unless an event came at the last moment."""
+        if attendant.view.empty:
+            self._attendants.pop(attendant.key, None)
+        else:
+            self._start(attendant)
+
+    async def _tell_events(self) -> None:
+        """Write Events beside the loops, which must not wait for what people will read later."""
+        backoff = Backoff()
+        while True:
+            federation, event = await self._untold.get()
+            try:
+                await self._hub.events.tell(federation, event, deadline=_REQUEST_SECONDS)
+                backoff.reset()
+            except errors.HubError as error:
+                logging.getLogger(__name__).warning(
+                    "the Event %s could not be written: %s",
+                    event.reason,
+                    error,
+                    extra={"federation": f"{federation.namespace}/{federation.name}"},
+                )
+                await asyncio.sleep(backoff.next())
+
+
+class _Attendant:
+    """The loop of one federation."""
+
+    def __init__(
+        self, key: Key, hub: Hub, clock: Clock, untold: asyncio.Queue[tuple[Federation, Event]]
+    ) -> None:
+        self.key = key
+        self.name = "/".join(key)
+        self.view = View()
+        self.wake = asyncio.Event()
+        self._hub = hub
+        self._clock = clock
+        self._untold = untold
+        self._trouble: str | None = None
+        self._log = Fields(logging.getLogger(__name__), {"federation": self.name})
+
+    async def run(self) -> None:
+        """Until there is neither a federation nor a Lease of it left."""
+        backoff = Backoff()
+        refresh_at = 0.0
+        while True:
+            self.wake.clear()
+            try:
+                if self._clock().boot >= refresh_at:
+                    await self._refresh()
+                    refresh_at = self._next_refresh()
+                wake_at = await self._turn()
+                refresh_at = min(refresh_at, self._next_refresh())
+            except errors.ConflictError:
+                # Somebody else was faster, another replica most likely.
+                refresh_at = 0.0
+                await asyncio.sleep(random.uniform(0, _CONFLICT_SECONDS))
+            except errors.HubError as error:
+                self._report(error)
+                refresh_at = 0.0
+                await asyncio.sleep(backoff.next())
+            except Exception:  # noqa: BLE001 - a bug met by one must not leave all others without care
+                self._log.exception("this federation is left alone for %s s", _AFTER_BUG_SECONDS)
+                refresh_at = 0.0
+                await asyncio.sleep(_AFTER_BUG_SECONDS)
+            else:
+                backoff.reset()
+                self._report(None)
+                if self.view.empty:
+                    return
+                await self._sleep_until(refresh_at if wake_at is None else min(wake_at, refresh_at))
+
+    async def _refresh(self) -> None:
+        """Read the federation, then list its Leases: in this order, so that no Lease is older news."""
+        try:
+            federation = await self._hub.federations.get(*self.key, deadline=_REQUEST_SECONDS)
+        except errors.NotFoundError:
+            self.view.read_federation(None, self._clock().boot)
+        else:
+            self.view.read_federation(federation, self._clock().boot)
+        await self._list()
+
+    def _next_refresh(self) -> float:
+        federation = self.view.federation
+        busy = federation is not None and (
+            federation.status is None or federation.status.switchover is not None
+        )
+        return self._clock().boot + (_BUSY_SECONDS if busy else _IDLE_SECONDS * random.uniform(0.8, 1))
+
+    async def _list(self) -> None:
+        leases = await self._hub.leases.list(*self.key, deadline=_REQUEST_SECONDS)
+        self.view.read_leases(leases, self._clock().boot)
+
+    async def _turn(self) -> float | None:
+        """Do all there is to do now; the boot time at which there may be more, if any."""
+        while True:
+            decision = decide(self.view.observation(confirmed=False), self._clock())
+            if decision.confirm:
+                table = self.view.table
+                await self._list()
+                if self.view.table != table:
+                    continue
+                decision = decide(self.view.observation(confirmed=True), self._clock())
+            if not await self._apply(decision):
+                return decision.wake_at
+
+    async def _apply(self, decision: Decision) -> bool:
+        """Do what was decided; False if there was nothing to do but wait.
+
+        Raises:
+            ConflictError: what it rested on has changed; nothing after the failed part was done.
+        """
+        for lease in decision.delete:
+            await self._delete(lease)
+        federation = self.view.federation
+        if federation is not None and decision.status is not None:
+            written = await self._hub.federations.write_status(
+                federation, decision.status, deadline=_REQUEST_SECONDS
+            )
+            self.view.read_federation(written, self._clock().boot)
+            self._tell(written, decision)
+            return True
+        if federation is not None and decision.last_active is not None:
+            written = await self._hub.federations.annotate(
+                federation, ANNOTATION_LAST_ACTIVE, decision.last_active, deadline=_REQUEST_SECONDS
+            )
+            self.view.read_federation(written, self._clock().boot)
+            return True
+        return bool(decision.delete)
+
+    async def _delete(self, lease: WorkerLease) -> None:
+        try:
+            await self._hub.leases.delete(self.key[0], lease, deadline=_REQUEST_SECONDS)
+        except errors.NotFoundError:
+            pass
+        else:
+            extra = {"cluster": lease.cluster, "lease": lease.name, "holder": lease.holder}
+            self._log.info("deleted the Lease of a silent worker", extra=extra)
+        self.view.forget_lease(lease)
+
+    def _tell(self, written: Federation, decision: Decision) -> None:
+        for event in decision.events:
+            level = logging.WARNING if event.warning else logging.INFO
+            extra = {"term": event.term, "request": event.request}
+            self._log.log(level, "%s", event.message, extra=extra)
+            if self._untold.full():
+                self._log.warning("too many Events wait to be written; one is dropped")
+            else:
+                self._untold.put_nowait((written, event))
+
+    def _report(self, error: errors.HubError | None) -> None:
+        """Log trouble with the hub when it begins, changes or ends, not every time it is met."""
+        trouble = error.reason if error else None
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if error:
+            self._log.warning("%s", error, extra={"reason": trouble})
+        else:
+            self._log.info("the hub answers again")
+
+    async def _sleep_until(self, moment: float) -> None:
+        """Until boot time `moment` or until woken."""
+        try:
+            async with asyncio.timeout(max(0.0, moment - self._clock().boot)):
+                await self.wake.wait()
+        except TimeoutError:
+            return

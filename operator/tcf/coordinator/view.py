@@ -1,0 +1,88 @@
+"""What a coordinator has seen of one federation: fed by watch events, lists and its own writes.
+
+A view may lag behind the hub, and that is harmless: a status write names the version it replaces, a
+delete the version it deletes, and what must not rest on old news (the fence) is listed first.
+"""
+
+from __future__ import annotations
+
+from tcf.core.coordinator import Observation
+from tcf.core.memory import Memory
+from tcf.core.model import Acknowledgement, Federation, WorkerLease
+from tcf.hub.records import newer
+
+
+class View:
+    """The latest federation, its Leases by uid, and the memory of when each version was received."""
+
+    def __init__(self) -> None:
+        self.federation: Federation | None = None
+        self._leases: dict[str, WorkerLease] = {}
+        self._memory = Memory()
+
+    @property
+    def empty(self) -> bool:
+        return self.federation is None and not self._leases
+
+    @property
+    def table(self) -> Acknowledgement | None:
+        """Which table of which object this view shows."""
+        federation = self.federation
+        if federation is None or federation.status is None:
+            return None
+        return Acknowledgement(federation.uid, federation.status.term)
+
+    def observation(self, *, confirmed: bool) -> Observation:
+        return Observation(self.federation, tuple(self._leases.values()), self._memory, confirmed)
+
+    def read_federation(self, federation: Federation | None, now: float) -> None:
+        """Take in the answer to a read or a write at boot time `now`."""
+        self.federation = federation
+        self._memory = self._memory.see_federation(federation, now)
+
+    def watched_federation(self, federation: Federation, now: float, *, deleted: bool) -> bool:
+        """Take in a watch event. False if it is older than what is known."""
+        known = self.federation
+        if known and known.uid == federation.uid and not deleted:
+            if not newer(federation.resource_version, known.resource_version):
+                return False
+        elif deleted and known and known.uid != federation.uid:
+            return False
+        self.read_federation(None if deleted else federation, now)
+        return True
+
+    def read_leases(self, leases: tuple[WorkerLease, ...], now: float) -> None:
+        """Take in a complete list at boot time `now`, read after the list was received."""
+        self._leases = {lease.uid: lease for lease in leases}
+        self._memory = self._memory.see_leases(leases, now)
+
+    def watched_lease(self, lease: WorkerLease, now: float, *, deleted: bool) -> bool:
+        """Take in a watch event. False if it changes nothing that a decision could rest on.
+
+        A renewal of a worker that is known to be alive only moves its timer on: with a thousand
+        federations these are nearly all events there are.
+        """
+        known = self._leases.get(lease.uid)
+        if deleted:
+            self.forget_lease(lease)
+            return known is not None
+        if known and not newer(lease.resource_version, known.resource_version):
+            return False
+        memory = self._memory
+        settled = (
+            known is not None
+            and memory.renewed(known)
+            and memory.age(known, now) <= known.duration / 2
+            and _told(known) == _told(lease)
+        )
+        self._leases[lease.uid] = lease
+        self._memory = memory.see_lease(lease, now)
+        return not settled
+
+    def forget_lease(self, lease: WorkerLease) -> None:
+        self._leases.pop(lease.uid, None)
+
+
+def _told(lease: WorkerLease) -> tuple[object, ...]:
+    """What a Lease says apart from that it was renewed."""
+    return (lease.cluster, lease.acknowledged, lease.isolation, lease.duration, lease.holder)

@@ -1,0 +1,159 @@
+"""kopf: watches ClusterFederations and workers' Leases, and hands each event to the coordinator.
+
+It runs in a thread of its own with its own event loop. kopf installs signal handlers where it can and
+cancels every task of its loop when it ends; in a loop of its own it can do neither to us. It decides
+nothing and writes nothing: no finalizers, no annotations, no status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import threading
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import kopf
+
+from tcf.coordinator.coordinator import Coordinator
+from tcf.core.model import LABEL_FEDERATION
+from tcf.hub import errors, federations, leases, records
+from tcf.hub.client import open_session
+from tcf.hub.credentials import Connect
+
+_WATCH_SECONDS = 30
+_RETRY_SECONDS = 2.0
+_STOP_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Watching:
+    """kopf in its thread. `run` returns only when kopf ends, which it does only when it is stopped."""
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        connect: Connect,
+        *,
+        namespaces: Collection[str],
+        user_agent: str,
+    ) -> None:
+        self._coordinator = coordinator
+        self._connect = connect
+        self._namespaces = namespaces
+        self._user_agent = user_agent
+        self._stop = threading.Event()
+        self._logged_in = False
+
+    async def run(self) -> None:
+        """Watch until cancelled. Raises RuntimeError if kopf ends by itself."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def work() -> None:
+            failure: BaseException | None = None
+            try:
+                asyncio.run(self._operate(loop))
+            except Exception as error:  # noqa: BLE001 - it is handed to the main loop, which raises it
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the main loop is gone: nobody is waiting
+                loop.call_soon_threadsafe(_finish, ended, failure)
+
+        thread = threading.Thread(target=work, name="kopf", daemon=True)
+        thread.start()
+        try:
+            await asyncio.shield(ended)
+            raise RuntimeError("kopf has ended by itself")
+        finally:
+            self._stop.set()
+            await asyncio.to_thread(thread.join, _STOP_SECONDS)
+
+    async def _operate(self, main: asyncio.AbstractEventLoop) -> None:
+        await kopf.operator(
+            registry=self._registry(main),
+            settings=_settings(),
+            standalone=True,  # replicas work side by side; the resourceVersion decides who was first
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=self._stop,
+        )
+
+    def _registry(self, main: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            """Called at the start and after every 401; there is no state in which to give up."""
+            if self._logged_in:
+                await asyncio.sleep(_RETRY_SECONDS)
+            self._logged_in = True
+            while True:
+                try:
+                    connection = await self._connect()
+                except errors.NotConfiguredError as error:
+                    log.warning("cannot watch yet: %s", error)
+                    await asyncio.sleep(_RETRY_SECONDS)
+                else:
+                    session = open_session(connection, self._user_agent)
+                    return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
+
+        @kopf.on.event(federations.GROUP, federations.VERSION, federations.PLURAL, registry=registry)
+        async def federation(event: Mapping[str, Any], **_: Any) -> None:
+            deleted = event["type"] == "DELETED"
+            try:
+                found = records.federation(dict(event["object"]))
+            except errors.MalformedError as error:
+                log.warning("%s; it is left alone until it is mended", error)
+                return
+            main.call_soon_threadsafe(lambda: self._coordinator.federation_event(found, deleted=deleted))
+
+        @kopf.on.event(
+            leases.GROUP,
+            leases.VERSION,
+            leases.PLURAL,
+            labels={LABEL_FEDERATION: kopf.PRESENT},
+            registry=registry,
+        )
+        async def lease(event: Mapping[str, Any], **_: Any) -> None:
+            metadata = event["object"]["metadata"]
+            key = (metadata["namespace"], metadata["labels"][LABEL_FEDERATION])
+            deleted = event["type"] == "DELETED"
+            found = records.lease(dict(event["object"]))
+            main.call_soon_threadsafe(lambda: self._coordinator.lease_event(key, found, deleted=deleted))
+
+        return registry
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False  # the coordinator writes its own Events, once for all replicas
+    # An error that lasts must not end the process: try again for ever, soon at first.
+    settings.networking.error_backoffs = _Endless()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    # A half-open connection is noticed when the server's own end of the watch does not come.
+    settings.watching.server_timeout = _WATCH_SECONDS
+    settings.watching.inactivity_timeout = _WATCH_SECONDS + 5
+    settings.watching.reconnect_backoff = 0.2
+    # Without this, the kubelet's Lease of every node would wake the operator every ten seconds.
+    settings.watching.label_selectors[leases.GROUP, leases.VERSION, leases.PLURAL] = LABEL_FEDERATION
+    return settings
+
+
+class _Endless:
+    """Seconds between attempts, for as many attempts as it takes."""
+
+    def __iter__(self) -> itertools.chain[float]:
+        return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))
+
+
+def _finish(ended: asyncio.Future[None], failure: BaseException | None) -> None:
+    if ended.done():
+        return
+    if failure:
+        ended.set_exception(failure)
+    else:
+        ended.set_result(None)

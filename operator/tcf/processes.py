@@ -1,0 +1,112 @@
+"""The two processes, wired together: what starts in which order, and what ends in which."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+
+from tcf.core.worker import Reading
+from tcf.hub.client import HubClient
+from tcf.hub.credentials import Connect, in_cluster, kubeconfig
+from tcf.hub.federations import Federations
+from tcf.hub.leases import Leases
+from tcf.runtime import clock
+from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
+from tcf.web import health, tcf
+from tcf.web.server import Address, HttpServer
+from tcf.worker.worker import Place, Worker
+
+log = logging.getLogger(__name__)
+
+
+async def run_worker(settings: WorkerSettings) -> int:
+    """Serve one member until SIGTERM or SIGINT; the exit status."""
+    client = HubClient(_connect(settings.hub), user_agent="tcf-worker")
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)
+        work = await _serve(stack, client, settings.place, settings.listen, settings.identity)
+        return 1 if work is None else await _until_stopped([work])
+
+
+async def run_operator(settings: OperatorSettings) -> int:
+    """Coordinate federations, and serve members if asked to, until SIGTERM or SIGINT; the exit status."""
+    from tcf.coordinator.coordinator import Coordinator, Hub  # noqa: PLC0415 - a worker must not load
+    from tcf.coordinator.reach import Reach  # noqa: PLC0415 - kopf and what comes with it
+    from tcf.coordinator.watching import Watching  # noqa: PLC0415
+    from tcf.hub.events import Events  # noqa: PLC0415
+
+    connect = _connect(settings.hub)
+    client = HubClient(connect, user_agent="tcf-operator")
+    federations = Federations(client)
+    reach = Reach(federations, settings.namespaces)
+    events = Events(client, component="tcf-operator", instance=settings.identity)
+    coordinator = Coordinator(Hub(federations, Leases(client), events), clock=clock.now)
+    watching = Watching(coordinator, connect, namespaces=settings.namespaces, user_agent="tcf-operator")
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)
+        probes = health.routes(alive=lambda: None, ready=reach.trouble)
+        if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
+            return 1
+        works = [coordinator.run, watching.run, reach.run]
+        for place, address in settings.serve:
+            work = await _serve(stack, client, place, address, settings.identity)
+            if work is None:
+                return 1
+            works.append(work)
+        return await _until_stopped(works)
+
+
+def _connect(hub: HubSettings) -> Connect:
+    return kubeconfig(hub.kubeconfig, hub.context) if hub.kubeconfig else in_cluster()
+
+
+Work = Callable[[], Coroutine[None, None, None]]
+
+
+async def _serve(
+    stack: AsyncExitStack, client: HubClient, place: Place, address: Address, identity: str
+) -> Work | None:
+    """Listen for one member at once; what to run to make its answers good. None: can't listen."""
+    worker = Worker(place, Federations(client), Leases(client), holder=identity, clock=clock.now)
+
+    def ready() -> str | None:
+        answer = worker.answer()
+        return None if isinstance(answer, Reading) else answer.message
+
+    routes = {**tcf.routes(worker), **health.routes(alive=lambda: None, ready=ready)}
+    listening = await _listen(stack, HttpServer(routes, address), str(place))
+    return worker.run if listening else None
+
+
+async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:
+    try:
+        address = await server.start()
+    except OSError as error:
+        log.error("cannot listen for %s: %s", what, error)  # noqa: TRY400 - the error says it all
+        return False
+    stack.push_async_callback(server.stop)
+    log.info("listening on http://%s", address, extra={"for": what})
+    return True
+
+
+async def _until_stopped(works: list[Work]) -> int:
+    """Run everything until a signal asks to stop (0), or something ends by itself (1)."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(work()) for work in works]
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait([*tasks, waiting], return_when=asyncio.FIRST_COMPLETED)
+    failed = not stop.is_set()
+    log.info("stopping")
+    for task in (*tasks, waiting):
+        task.cancel()
+    for result in await asyncio.gather(*tasks, waiting, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.error("ended by an error", exc_info=result)
+            failed = True
+    return 1 if failed else 0

@@ -1,0 +1,129 @@
+"""An HTTP server on aiohttp's low-level one: exact paths, and every error as `{"error": ...}`.
+
+Probes come thousands of times a second and know six paths, so there is no router, no middleware and
+no application between the socket and the handler. Errors that aiohttp would answer by itself (what is
+not HTTP at all, lines too long) get the same body as all others, and no traceback ever leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Routes = Mapping[str, Mapping[str, Handler]]
+"""Handlers by path and method."""
+
+LARGEST_BODY = 16 * 1024
+_IDLE_SECONDS = 75.0
+_SHUTDOWN_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The answer to everything that is not as asked; `reason` is CamelCase, for programs."""
+    return web.Response(
+        status=status,
+        body=json.dumps({"error": message}, ensure_ascii=False).encode(),
+        headers={
+            "Content-Type": "application/json; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-TCF-Reason": reason,
+            **(headers or {}),
+        },
+    )
+
+
+class _Connection(RequestHandler):
+    """aiohttp's connection, which answers in our form what it can't even hand to a handler."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:  # noqa: PLR2004
+            log.error("%s %s failed", request.method, request.path, exc_info=exc)
+            response = error(status, "InternalError", "this is a bug in the worker; its log tells more")
+        else:
+            detail = " ".join((message or "").split())[:200]
+            response = error(status, "MalformedRequest", f"this is not a valid HTTP request: {detail}")
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class HttpServer:
+    """Serves `routes` on one address from `start` to `stop`."""
+
+    def __init__(self, routes: Routes, address: Address) -> None:
+        self._routes = routes
+        self._address = address
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self) -> Address:
+        """Listen; returns the address with the port that was really taken (for port 0).
+
+        Raises:
+            OSError: the address can't be had.
+        """
+        server = _Server(self._dispatch, keepalive_timeout=_IDLE_SECONDS, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._address.host, self._address.port)
+            await site.start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        taken = runner.addresses[0]
+        return Address(self._address.host, taken[1])
+
+    async def stop(self) -> None:
+        """Accept nothing more, let the answers under way go out (5 s at most), close."""
+        runner, self._runner = self._runner, None
+        if runner:
+            await runner.cleanup()
+
+    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        methods = self._routes.get(request.path)
+        if methods is None:
+            known = ", ".join(self._routes)
+            return error(404, "NotFound", f"there is no {request.path[:200]} here; there are {known}")
+        handler = methods.get(request.method)
+        if handler is not None:
+            return await handler(request)
+        allow = {"Allow": ", ".join([*methods, "OPTIONS"])}
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers={**allow, "Cache-Control": "no-store"})
+        return error(
+            405,
+            "MethodNotAllowed",
+            f"{request.path} does not take {request.method}; use {' or '.join(methods)}",
+            allow,
+        )

@@ -1,0 +1,237 @@
+"""The `/tcf/*` application of one worker: bytes in, bytes out.
+
+GETs are answered from the worker's reading and never touch the network. POSTs hold the connection
+until the roles have changed, or until it is certain that they will not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from tcf.core.model import MemberStatus, Refusal, Role
+from tcf.core.requests import Kind
+from tcf.core.worker import Reading
+from tcf.web.server import LARGEST_BODY, Handler, Routes, error
+from tcf.worker.switchovers import Switchovers, Wish
+from tcf.worker.worker import Worker
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+LONGEST_REASON = 256
+_BODY_SECONDS = 5.0
+_PARAMETERS = ("dry_run", "expected_term", "force", "reason")
+
+Render = Callable[[Reading], tuple[int, bytes, str]]
+
+
+def routes(worker: Worker) -> Routes:
+    """The handlers of every `/tcf/*` path, by path and method."""
+    switchovers = Switchovers(worker)
+    gets = {
+        "/tcf/status": _status,
+        "/tcf/is_active": _is_active,
+        "/tcf/clusters": _clusters,
+    }
+    answers = {path: _get(worker, render) for path, render in gets.items()}
+    return {
+        **{path: {"GET": handler, "HEAD": handler} for path, handler in answers.items()},
+        **{f"/tcf/{kind}": {"POST": _post(worker, switchovers, kind)} for kind in Kind},
+    }
+
+
+# --- GET --------------------------------------------------------------------------------------------
+
+_ROLE_BYTES = {role: role.value.encode() for role in Role}
+
+
+def _status(reading: Reading) -> tuple[int, bytes, str]:
+    return 200, _ROLE_BYTES[reading.role], TEXT
+
+
+def _is_active(reading: Reading) -> tuple[int, bytes, str]:
+    return (200 if reading.role is Role.ACTIVE else 418), _ROLE_BYTES[reading.role], TEXT
+
+
+def _clusters(reading: Reading) -> tuple[int, bytes, str]:
+    return 200, clusters_json(reading.clusters), JSON
+
+
+def clusters_json(clusters: Iterable[MemberStatus]) -> bytes:
+    """The role table as `/tcf/clusters` shows it: these keys, in this order, without blanks."""
+    rows = [{"status": m.role, "name": m.name, "id": m.id} for m in clusters]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _get(worker: Worker, render: Render) -> Handler:
+    cluster = worker.place.cluster
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        now = worker.clock().boot
+        reading = worker.answer(now)
+        if isinstance(reading, Refusal):
+            return error(500, reading.reason, reading.message, {"X-TCF-Cluster": cluster})
+        headers = _about(reading, cluster, now)
+        if request.query_string and (refusal := _too_old(request, reading)):
+            status = 400 if refusal.reason == "InvalidParameter" else 500
+            return error(status, refusal.reason, refusal.message, headers)
+        status, body, content_type = render(reading)
+        headers["Content-Type"] = content_type
+        headers["Cache-Control"] = "no-store"
+        return web.Response(status=status, body=body, headers=headers)
+
+    return handle
+
+
+def _about(reading: Reading, cluster: str, now: float) -> dict[str, str]:
+    return {
+        "X-TCF-Term": str(reading.term),
+        "X-TCF-Cluster": cluster,
+        "X-TCF-Valid-For": f"{reading.valid_for(now):.3f}",
+    }
+
+
+def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
+    """Is the reading older than the client demands by `min_term`? Other parameters are ignored."""
+    wanted = request.query.getall("min_term", [])
+    if not wanted:
+        return None
+    if not all(_is_number(value) for value in wanted):
+        return Refusal("InvalidParameter", "min_term is not a number; give a term such as 1795457003")
+    term = max(int(value) for value in wanted)
+    if reading.term >= term:
+        return None
+    return Refusal(
+        "TermTooOld",
+        f"this worker knows term {reading.term}, which is older than min_term {term}; ask again shortly",
+    )
+
+
+# --- POST -------------------------------------------------------------------------------------------
+
+
+class _BadRequestError(Exception):
+    def __init__(self, reason: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
+def _post(worker: Worker, switchovers: Switchovers, kind: Kind) -> Handler:
+    cluster = worker.place.cluster
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            requested_by = f"{request.remote or 'a local client'} via {cluster}"
+            wish = _wish(kind, await _parameters(request), requested_by)
+        except _BadRequestError as bad:
+            return error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": cluster})
+        result = await switchovers.ask(wish)
+        now = worker.clock().boot
+        if isinstance(result, Refusal):
+            return error(500, result.reason, result.message, {"X-TCF-Cluster": cluster})
+        headers = _about(result, cluster, now)
+        headers |= {"Content-Type": JSON, "Cache-Control": "no-store"}
+        if wish.dry_run:
+            headers["X-TCF-Dry-Run"] = "true"
+        return web.Response(body=clusters_json(result.clusters), headers=headers)
+
+    return handle
+
+
+async def _parameters(request: web.BaseRequest) -> dict[str, str]:
+    """The parameters, each at most once, from the query and from a form or JSON body alike."""
+    pairs = _query(request.query_string)
+    if request.can_read_body:
+        pairs += await _body(request)
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in _PARAMETERS:
+            known = ", ".join(_PARAMETERS)
+            raise _BadRequestError(
+                "UnknownParameter", f"there is no parameter {name[:64]!r}; there are {known}"
+            )
+        if name in found:
+            raise _BadRequestError("InvalidParameter", f"{name} is given more than once")
+        found[name] = value
+    return found
+
+
+def _query(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
+    except ValueError as bad:
+        raise _BadRequestError("MalformedRequest", f"the parameters can't be read: {bad}") from bad
+
+
+async def _body(request: web.BaseRequest) -> list[tuple[str, str]]:
+    """The parameters of the body: none, a form (as curl -d sends it) or a JSON object."""
+    data = await _read(request)
+    if not data:
+        return []
+    content_type = request.content_type
+    try:
+        text = data.decode()
+        if content_type == "application/x-www-form-urlencoded":
+            return _query(text)
+        value = json.loads(text)
+    except ValueError as bad:
+        raise _BadRequestError("MalformedRequest", f"the body can't be read: {bad}") from bad
+    if not isinstance(value, dict):
+        raise _BadRequestError("MalformedRequest", "the body is not a JSON object of parameters")
+    return [(name, json.dumps(v) if isinstance(v, bool | int) else str(v)) for name, v in value.items()]
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    data = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                data += chunk
+                if len(data) > LARGEST_BODY:
+                    message = f"the body has more than {LARGEST_BODY} bytes"
+                    raise _BadRequestError("BodyTooLarge", message, 413)
+    except TimeoutError as late:
+        message = f"the body did not arrive within {_BODY_SECONDS:.0f} s"
+        raise _BadRequestError("MalformedRequest", message) from late
+    except web.RequestPayloadError as bad:
+        raise _BadRequestError("MalformedRequest", f"the body can't be read: {bad}") from bad
+    return bytes(data)
+
+
+def _wish(kind: Kind, parameters: Mapping[str, str], requested_by: str) -> Wish:
+    reason = parameters.get("reason", "")
+    if len(reason) > LONGEST_REASON or any(unicodedata.category(c) == "Cc" for c in reason):
+        raise _BadRequestError(
+            "InvalidParameter",
+            f"reason is longer than {LONGEST_REASON} characters or has control characters in it",
+        )
+    term = parameters.get("expected_term")
+    if term is not None and not _is_number(term):
+        raise _BadRequestError(
+            "InvalidParameter", "expected_term is not a number; give a term such as 1795457003"
+        )
+    return Wish(
+        kind=kind,
+        reason=reason,
+        requested_by=requested_by,
+        expected_term=int(term) if term is not None else None,
+        force=_flag(parameters, "force"),
+        dry_run=_flag(parameters, "dry_run"),
+    )
+
+
+def _flag(parameters: Mapping[str, str], name: str) -> bool:
+    value = parameters.get(name, "false")
+    if value not in {"true", "false"}:
+        raise _BadRequestError("InvalidParameter", f"{name} is {value[:64]!r}; give true or false")
+    return value == "true"
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19  # noqa: PLR2004 - fits in 63 bits

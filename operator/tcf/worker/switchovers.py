@@ -1,0 +1,259 @@
+"""Requests made for clients: place one in the status, wait until it has ended, say how.
+
+What may be said to a client is strict. 200 means that the roles are as asked and this worker answers
+so; a refusal means that they are not and will not be on account of this request; and where neither is
+certain, because the hub is gone after the write was sent, the refusal is `OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tcf.core.model import Federation, HistoryEntry, Refusal, Status
+from tcf.core.requests import Accepted, Command, Joined, Kind, Unchanged, admit, untouched, withdrawn
+from tcf.core.worker import Reading
+from tcf.hub import errors
+from tcf.runtime.backoff import Backoff
+from tcf.runtime.logs import Fields
+from tcf.worker.worker import Worker
+
+T = TypeVar("T")
+
+READ_SECONDS = 5.0
+"""Deadline of one read or write that a client waits for."""
+PATIENCE_SECONDS = 10.0
+"""How long a write of unknown fate is repeated, and how long the own reading may lag behind the outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a client asks: the parameters of a POST."""
+
+    kind: Kind
+    reason: str = ""
+    requested_by: str = ""
+    expected_term: int | None = None
+    force: bool = False
+    dry_run: bool = False
+
+
+class OutcomeUnknownError(Exception):
+    """The hub is gone after a write was sent: nobody here can know whether it was carried out."""
+
+
+class Switchovers:
+    """Makes requests on behalf of one worker's member."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        place = worker.place
+        self._log = Fields(
+            logging.getLogger(__name__),
+            {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
+        )
+
+    async def ask(self, wish: Wish) -> Reading | Refusal:
+        """Carry out a wish to the end; takes up to a few times `switchoverTimeout`.
+
+        Returns:
+            the worker's own reading, which has at least the outcome's term, or why the roles are not
+            as asked.
+        """
+        command = Command(
+            kind=wish.kind,
+            cluster=self._worker.place.cluster,
+            id=uuid.uuid4().hex,
+            requested_by=wish.requested_by,
+            reason=wish.reason,
+            expected_term=wish.expected_term,
+            force=wish.force,
+        )
+        extra = {"trigger": command.trigger, "kind": wish.kind, "request": command.id}
+        try:
+            result = await self._carry_out(command, dry_run=wish.dry_run)
+        except OutcomeUnknownError as error:
+            result = Refusal("OutcomeUnknown", str(error))
+        except errors.NotFoundError as error:
+            result = Refusal("FederationNotFound", f"nothing was changed: {error}")
+        except errors.HubError as error:
+            result = Refusal(error.reason, f"nothing was changed: {error}")
+        if isinstance(result, Refusal):
+            extra |= {"reason": result.reason}
+            self._log.warning("%s refused: %s", wish.kind, result.message, extra=extra)
+        elif not wish.dry_run:
+            self._log.info("%s done", wish.kind, extra=extra | {"term": result.term})
+        return result
+
+    async def _carry_out(self, command: Command, *, dry_run: bool) -> Reading | Refusal:
+        federation, verdict = await self._place(command, dry_run=dry_run)
+        if isinstance(verdict, Refusal):
+            return verdict
+        if dry_run:
+            return self._worker.answer()
+        if isinstance(verdict, Unchanged):
+            return await self._own_reading(federation.uid, _term(federation))
+        request = verdict.request
+        self._log.info("%s requested", command.kind, extra={"request": request, "trigger": command.trigger})
+        entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))
+        if not entry.succeeded:
+            return Refusal(entry.outcome, entry.message)
+        return await self._own_reading(federation.uid, entry.term)
+
+    # --- placing it ---------------------------------------------------------------------------------
+
+    async def _place(
+        self, command: Command, *, dry_run: bool
+    ) -> tuple[Federation, Accepted | Joined | Unchanged | Refusal]:
+        """Judge the command by a fresh read and write it down, again after each conflict."""
+        backoff = Backoff(first=0.01, longest=1)
+        while True:
+            federation = await self._get()
+            verdict = admit(federation, command, self._worker.clock())
+            if dry_run or not isinstance(verdict, Accepted):
+                return federation, verdict
+            if await self._write(federation, verdict.status, command.id):
+                return federation, verdict
+            await asyncio.sleep(backoff.next())
+
+    async def _write(self, federation: Federation, status: Status, request: str) -> bool:
+        """Write `status`, repeating an ambiguous write identically. False: certainly not written.
+
+        An identical repetition can't do harm: it names the version it replaces. Once that is answered
+        409, no earlier attempt can land any more, and a read tells whether one has.
+        """
+        backoff = Backoff(first=0.02, longest=1)
+        give_up = self._worker.clock().boot + PATIENCE_SECONDS
+        ambiguous = False
+        while True:
+            try:
+                await self._worker.federations.write_status(federation, status, deadline=READ_SECONDS)
+            except errors.ConflictError:
+                return ambiguous and await self._landed(request)
+            except errors.HubError as error:
+                ambiguous = ambiguous or error.ambiguous
+                if not ambiguous or isinstance(error, errors.NotFoundError):
+                    raise
+                if self._worker.clock().boot >= give_up:
+                    raise OutcomeUnknownError(
+                        f"the hub went away while the request was being written ({error}); it may or may"
+                        " not be carried out: look at /tcf/clusters when the hub is back"
+                    ) from error
+                await asyncio.sleep(backoff.next())
+            else:
+                return True
+
+    async def _landed(self, request: str) -> bool:
+        federation = await self._certainly(self._get)
+        status = federation.status
+        if status is None:
+            return False
+        placed = status.switchover is not None and status.switchover.id == request
+        return placed or status.ended(request) is not None
+
+    # --- waiting for the end ------------------------------------------------------------------------
+
+    async def _outcome(self, federation: Federation, request: str, *, own: bool) -> HistoryEntry:
+        """How the request ended. If nobody touches it before its timeout, and it is ours, take it back."""
+        timeout = federation.spec.switchover_timeout
+        start = self._worker.clock().boot
+        entry = await self._ended_by(federation.uid, request, start + timeout)
+        if entry is None and own:
+            entry = await self._certainly(lambda: self._withdraw(federation.uid, request))
+        # An operator is at it: each of its two stages has a deadline of its own.
+        entry = entry or await self._ended_by(federation.uid, request, start + 3 * timeout + PATIENCE_SECONDS)
+        if entry is None:
+            raise OutcomeUnknownError(
+                f"the request is still under way after {3 * timeout} s; look at /tcf/clusters and"
+                " at the status of the federation"
+            )
+        return entry
+
+    async def _ended_by(self, uid: str, request: str, deadline: float) -> HistoryEntry | None:
+        """The end of the request as soon as this worker knows of it; None at boot time `deadline`."""
+        while True:
+            latest = self._worker.latest
+            if latest is not None and latest.uid != uid:
+                raise OutcomeUnknownError("the federation was deleted and created anew meanwhile")
+            if self._worker.stopped:
+                raise OutcomeUnknownError("this worker is being stopped; the request goes on without it")
+            entry = latest.status.ended(request) if latest and latest.status else None
+            left = deadline - self._worker.clock().boot
+            if entry or left <= 0:
+                return entry
+            await _within(left, self._worker.changed)
+
+    async def _withdraw(self, uid: str, request: str) -> HistoryEntry | None:
+        """Take back a request that nobody acted on; its end, or None if somebody is acting on it."""
+        while True:
+            federation = await self._get()
+            status = federation.status
+            if federation.uid != uid or status is None:
+                raise OutcomeUnknownError("the federation was deleted and created anew meanwhile")
+            if entry := status.ended(request):
+                return entry
+            if not untouched(status):
+                return None
+            without = withdrawn(status, request, self._worker.clock())
+            if without is None:
+                raise OutcomeUnknownError("somebody has removed the request from the status")
+            await self._write(federation, without, request)
+
+    async def _own_reading(self, uid: str, term: int) -> Reading | Refusal:
+        """This worker's reading once it has `term`: before that, its answers would contradict ours."""
+        deadline = self._worker.clock().boot + PATIENCE_SECONDS
+        while True:
+            answer = self._worker.answer()
+            if isinstance(answer, Reading) and answer.uid == uid and answer.term >= term:
+                return answer
+            left = deadline - self._worker.clock().boot
+            if left <= 0:
+                break
+            await _within(left, self._worker.changed)
+        if isinstance(answer, Reading):
+            return Refusal(
+                "ReadingBehind",
+                f"the roles are as asked (term {term}), but this worker still knows only term"
+                f" {answer.term}: the hub is slow to answer it",
+            )
+        return Refusal(
+            answer.reason,
+            f"the roles are as asked (term {term}), but this worker can't answer for them: {answer.message}",
+        )
+
+    async def _get(self) -> Federation:
+        place = self._worker.place
+        return await self._worker.federations.get(place.namespace, place.federation, deadline=READ_SECONDS)
+
+    async def _certainly(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the hub until it answers: there is a request of ours out there, and its fate is asked for."""
+        backoff = Backoff(first=0.05, longest=1)
+        give_up = self._worker.clock().boot + PATIENCE_SECONDS
+        while True:
+            try:
+                return await ask()
+            except errors.NotFoundError as error:
+                raise OutcomeUnknownError("the federation was deleted meanwhile") from error
+            except errors.HubError as error:
+                if self._worker.clock().boot >= give_up:
+                    raise OutcomeUnknownError(
+                        f"the request was written, then the hub went away ({error}); it may or may not be"
+                        " carried out: look at /tcf/clusters when the hub is back"
+                    ) from error
+            await asyncio.sleep(backoff.next())
+
+
+def _term(federation: Federation) -> int:
+    return federation.status.term if federation.status else 0
+
+
+async def _within(seconds: float, wait: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await wait()
+    except TimeoutError:
+        return
