@@ -25,7 +25,7 @@ from tcf.hub.credentials import Connect
 
 _WATCH_SECONDS = 30
 _RETRY_SECONDS = 2.0
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 

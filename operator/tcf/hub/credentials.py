@@ -89,7 +89,7 @@ def _load_kubeconfig(path: Path, context: str | None) -> Connection:
     loaded = client.Configuration()
     try:
         config.load_kube_config(str(path), context=context, client_configuration=loaded)
-        authorization = loaded.get_api_key_with_prefix("authorization")
+        authorization = loaded.auth_settings().get("BearerToken", {}).get("value")
         tls = _tls(loaded) if loaded.host.startswith("https:") else None
     except (config.ConfigException, OSError, ssl.SSLError, ValueError, TypeError, KeyError) as error:
         raise NotConfiguredError(f"cannot use the kubeconfig {path}: {error}") from error
