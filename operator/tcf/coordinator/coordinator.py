@@ -84,15 +84,12 @@ class Coordinator:
     def _start(self, attendant: _Attendant) -> None:
         if self._tasks is None:
             return  # `run` starts those that were told of before it
-        task = self._tasks.create_task(attendant.run(), name=f"attend {attendant.name}")
-        task.add_done_callback(lambda _: self._leave(attendant))
+        self._tasks.create_task(self._attend(attendant), name=f"attend {attendant.name}")
 
-    def _leave(self, attendant: _Attendant) -> None:
-        """The attendant found nothing left to attend to; unless an event came at the last moment."""
-        if attendant.view.empty:
-            self._attendants.pop(attendant.key, None)
-        else:
-            self._start(attendant)
+    async def _attend(self, attendant: _Attendant) -> None:
+        await attendant.run()
+        # Nothing is awaited since it found nothing left, so no event can have come in between.
+        del self._attendants[attendant.key]
 
     async def _tell_events(self) -> None:
         """Write Events beside the loops, which must not wait for what people will read later."""

@@ -91,7 +91,6 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
         status=status,
         cluster=command.cluster,
         target=target,
-        live_workers=live_workers(status, target),
         expected_term=command.expected_term,
         force=command.force,
     )
@@ -104,9 +103,29 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
         return _meet(running, command, target)
     if _already(status, command):
         return Unchanged()
-    return first_refusal((no_live_worker.check,), proposal) or Accepted(
-        _with_request(status, command, target, now), command.id
+    return Accepted(_with_request(status, command, target, now), command.id)
+
+
+def foreseen(federation: Federation, command: Command) -> Refusal | None:
+    """What a coordinator would most likely refuse an accepted command for: the verdict of a dry run.
+
+    For the real thing the coordinator judges alone, by the Leases. The counts in the status lag behind
+    them, and a worker that has only just registered would be refused for no reason.
+    """
+    status = federation.status
+    if status is None:
+        return None
+    target = _target(status, command)
+    member = status.member(target)
+    proposal = Proposal(
+        spec=federation.spec,
+        status=status,
+        cluster=command.cluster,
+        target=target,
+        live_workers=member.live_workers if member else 0,
+        force=command.force,
     )
+    return no_live_worker.check(proposal)
 
 
 def unusable(federation: Federation) -> Refusal | None:
@@ -125,12 +144,6 @@ def unusable(federation: Federation) -> Refusal | None:
             f" {PROTOCOL}; upgrade it",
         )
     return None
-
-
-def live_workers(status: Status, cluster: str) -> int:
-    """The number of live workers of a member, as last written by a coordinator."""
-    member = status.member(cluster)
-    return member.live_workers if member else 0
 
 
 def ended(

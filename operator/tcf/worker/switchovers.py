@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tcf.core.model import Federation, HistoryEntry, Refusal, Status
-from tcf.core.requests import Accepted, Command, Joined, Kind, Unchanged, admit, untouched, withdrawn
+from tcf.core.requests import (
+    Accepted,
+    Command,
+    Joined,
+    Kind,
+    Unchanged,
+    admit,
+    foreseen,
+    untouched,
+    withdrawn,
+)
 from tcf.core.worker import Reading
 from tcf.hub import errors
 from tcf.runtime.backoff import Backoff
@@ -94,7 +104,8 @@ class Switchovers:
         if isinstance(verdict, Refusal):
             return verdict
         if dry_run:
-            return self._worker.answer()
+            foreseeable = isinstance(verdict, Accepted) and foreseen(federation, command)
+            return foreseeable or self._worker.answer()
         if isinstance(verdict, Unchanged):
             return await self._own_reading(federation.uid, _term(federation))
         request = verdict.request

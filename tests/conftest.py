@@ -1,0 +1,75 @@
+"""One control plane for the whole run: owned by the controlling process, shared by all xdist workers.
+
+It is started when the run begins, without waiting, and ends with the controlling process however
+that ends: its launcher reads from a pipe that only that process holds.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+_STARTUP_SECONDS = 60
+_started = pytest.StashKey["tuple[subprocess.Popen[bytes], tempfile.TemporaryDirectory[str]]"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the control plane, in the controlling process only."""
+    if hasattr(config, "workerinput") or config.option.collectonly or not _wanted(config):
+        return
+    folder = tempfile.TemporaryDirectory(prefix="tcf-tests-")
+    told = Path(folder.name) / "control-plane.json"
+    with told.open("wb") as out, (Path(folder.name) / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "hack/controlplane", "up", "--until-stdin-closes"],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C must not end it before the tests
+        )
+    config.stash[_started] = (process, folder)
+
+
+def pytest_configure_node(node: object) -> None:
+    """Tell an xdist worker where the control plane says how to reach it."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined]  # xdist has no types
+    if _started in config.stash:
+        node.workerinput["control_plane"] = config.stash[_started][1].name  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the control plane and whatever it has left on disk."""
+    if _started not in config.stash:
+        return
+    process, folder = config.stash[_started]
+    assert process.stdin
+    process.stdin.close()
+    process.wait(30)
+    folder.cleanup()
+
+
+def _wanted(config: pytest.Config) -> bool:
+    """Unless only tests that need none were asked for."""
+    return not config.args or any("tests/unit" not in argument for argument in config.args)
+
+
+@pytest.fixture(scope="session")
+def control_plane(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What the launcher says: paths of `kubeconfig` and `kubectl`, the `server`'s URL."""
+    workerinput = getattr(request.config, "workerinput", None)
+    folder = Path(workerinput["control_plane"] if workerinput else request.config.stash[_started][1].name)
+    deadline = time.monotonic() + _STARTUP_SECONDS
+    while time.monotonic() < deadline:
+        text = (folder / "control-plane.json").read_text()
+        if text.endswith("\n"):
+            told: dict[str, str] = json.loads(text)
+            return told
+        time.sleep(0.1)
+    pytest.fail("the control plane did not start:\n" + (folder / "log").read_text())

@@ -1,0 +1,123 @@
+"""Looking at the hub as a platform engineer does, and asking a program as a load balancer does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 30.0
+"""Seconds that anything awaited may take: never reached when all is well, however slow the machine."""
+
+T = TypeVar("T")
+
+
+class Kubectl(Protocol):
+    def __call__(
+        self, *args: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def eventually(ask: Callable[[], T | None], *, what: str, patience: float = PATIENCE) -> T:
+    """The first true answer of `ask`, which is asked again and again; fails after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {patience} s: {what} (last answer: {answer!r})")
+        time.sleep(0.02)
+
+
+@dataclass
+class Hub:
+    """The test's namespace on the hub, as a platform engineer sees it."""
+
+    kubectl: Kubectl
+    namespace: str
+    kubeconfig: Path
+
+    def apply(self, name: str = "shop", **spec: Any) -> dict[str, Any]:
+        """Create or change a federation of cluster_1 and cluster_2."""
+        defaults = {
+            "clusters": [{"id": "cluster_1", "name": "cluster1"}, {"id": "cluster_2", "name": "cluster2"}],
+            "activeCluster": "cluster_1",
+        }
+        manifest = {
+            "apiVersion": "tcf.dev/v1alpha1",
+            "kind": "ClusterFederation",
+            "metadata": {"name": name},
+            "spec": {k: v for k, v in {**defaults, **spec}.items() if v is not None},
+        }
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+        return self.get(name)
+
+    def get(self, name: str = "shop") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", "cfed", name, "-o", "json").stdout)
+        return found
+
+    def status(self, name: str = "shop") -> dict[str, Any]:
+        found: dict[str, Any] = self.get(name).get("status") or {}
+        return found
+
+    def set_status(self, status: dict[str, Any], name: str = "shop") -> None:
+        """Replace the whole status, as no user should: to put a worker before any table."""
+        value = {**self.get(name), "status": status}
+        self.kubectl("replace", "--subresource=status", "-f", "-", stdin=json.dumps(value))
+
+    def leases(self) -> list[dict[str, Any]]:
+        found = json.loads(self.kubectl("get", "leases", "-o", "json").stdout)
+        items: list[dict[str, Any]] = found["items"]
+        return items
+
+    def roles(self, name: str = "shop") -> dict[str, str]:
+        return {row["id"]: row["status"] for row in self.status(name).get("clusters", [])}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def reason(self) -> str | None:
+        return self.headers.get("X-TCF-Reason")
+
+    @property
+    def error(self) -> str:
+        """The message of an error, whose body must have nothing else in it."""
+        value = json.loads(self.body)
+        assert set(value) == {"error"}
+        message: str = value["error"]
+        return message
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> Answer:
+    """One request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE * 3)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read())
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,133 @@
+"""Real tcf-operator and tcf-worker processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.api import PATIENCE, Answer, Hub, ask, eventually
+
+
+@dataclass
+class Program:
+    """A running tcf-operator or tcf-worker."""
+
+    process: subprocess.Popen[bytes]
+    log_path: Path
+    port: int
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def get(self, path: str) -> Answer:
+        return ask(self.port, "GET", path)
+
+    def post(self, path: str) -> Answer:
+        return ask(self.port, "POST", path)
+
+    def is_active(self) -> Answer:
+        return self.get("/tcf/is_active")
+
+    def await_active(self) -> Answer:
+        return eventually(
+            lambda: answer if (answer := self.is_active()).status == 200 else None,
+            what=f"200 from {self.log_path.name}",
+        )
+
+    def await_status(self, status: int, reason: str | None = None) -> Answer:
+        """Wait until is_active answers with this HTTP status (and X-TCF-Reason)."""
+
+        def matches() -> Answer | None:
+            answer = self.is_active()
+            return answer if (answer.status, answer.reason) == (status, reason) else None
+
+        return eventually(matches, what=f"{status} {reason} from {self.log_path.name}")
+
+    def await_reason(self, reason: str) -> Answer:
+        return self.await_status(500, reason)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL: no farewell."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+
+class Programs:
+    """Starts programs and stops those that are left; a traceback in any log fails the test."""
+
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        self._hub = hub
+        self._folder = folder
+        self._running: list[Program] = []
+
+    def operator(self, *args: str, kubeconfig: Path | None = None) -> Program:
+        """An operator that looks after the test's namespace."""
+        return self._start("operator", ["--namespace", self._hub.namespace, *args], kubeconfig, "/healthz")
+
+    def worker(
+        self,
+        cluster: str,
+        *args: str,
+        federation: str = "shop",
+        kubeconfig: Path | None = None,
+    ) -> Program:
+        where = ["--namespace", self._hub.namespace, "--federation", federation, "--cluster", cluster]
+        return self._start("worker", [*where, *args], kubeconfig, "/healthz")
+
+    def pair(self) -> tuple[Program, Program]:
+        """A worker for each of the two members."""
+        return self.worker("cluster_1"), self.worker("cluster_2")
+
+    def _start(self, program: str, args: list[str], kubeconfig: Path | None, path: str) -> Program:
+        log_path = self._folder / f"{program}-{len(self._running)}.log"
+        listen = [] if "--listen" in args else ["--listen", "127.0.0.1:0"]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TCF_")}
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", "tcf", program),
+                    *("--kubeconfig", str(kubeconfig or self._hub.kubeconfig)),
+                    *(*listen, *args),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+        running = Program(process, log_path, 0)
+        self._running.append(running)
+
+        def listening() -> int | None:
+            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log_path.read_text())
+            assert found or process.poll() is None, log_path.read_text()
+            return int(found[1]) if found else None
+
+        running.port = eventually(listening, what=f"{program} listens")
+        assert ask(running.port, "GET", path).status == 200
+        return running
+
+    def close(self) -> None:
+        for program in self._running:
+            if program.process.poll() is None:
+                program.process.send_signal(signal.SIGCONT)
+                program.process.terminate()
+        for program in self._running:
+            program.process.wait(PATIENCE)
+        for program in self._running:
+            assert "Traceback" not in program.log, program.log
+            assert "was never awaited" not in program.log, program.log
+            assert "was never retrieved" not in program.log, program.log
