@@ -15,13 +15,17 @@ unexport KUBECONFIG
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The virtual environment: rebuilt when the lock file changes, never touched otherwise.
-$(READY): hack/requirements/dev.txt pyproject.toml
+# The virtual environment is made anew when the lock file changes. The package is installed in it in
+# editable form, again when its metadata changes.
+$(VENV)/.locked: hack/requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python has no venv module: install it (Debian: python3-venv)" >&2; exit 1; }
 	@echo "Creating the virtual environment (under a minute) ..."
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/dev.txt
+	@touch $@
+
+$(READY): $(VENV)/.locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -29,7 +33,7 @@ demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=k
 	@$(BIN)/python hack/demo.py $(if $(CLUSTER),--cluster "$(CLUSTER)") $(if $(filter script,$(DEMO)),--script)
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
-	@$(BIN)/python hack/controlplane build
+	@$(BIN)/python hack/controlplane build > /dev/null
 	@$(BIN)/pytest $(ARGS)
 
 lint: $(READY) ## Check format, style, types and the layers

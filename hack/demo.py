@@ -1,0 +1,353 @@
+"""`make demo`: a federation of two clusters on this machine, with a real Kubernetes API.
+
+Starts a control plane (or uses the cluster of a kubeconfig), applies the CRD and `examples/shop.yaml`,
+starts an operator and a worker for each member, and shows role changes until Ctrl-C. With --script it
+plays the session that it tells people to try, checks every answer, and exits 0 or 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from controlplane.client import ControlPlane
+from controlplane.processes import STOP_SIGNALS, ControlPlaneError, Stopped, end, spawn
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / ".demo"
+NAMESPACE = "tcf-demo"
+FEDERATION = "shop"
+PORTS = {"cluster_1": 8081, "cluster_2": 8082}
+OPERATOR_PORT = 8090
+PATIENCE = 60.0
+"""Seconds that any step may take before the demo gives up."""
+
+ROLES_1 = (
+    '[{"status":"active","name":"cluster1","id":"cluster_1"},'
+    '{"status":"passive","name":"cluster2","id":"cluster_2"}]'
+)
+ROLES_2 = (
+    '[{"status":"passive","name":"cluster1","id":"cluster_1"},'
+    '{"status":"active","name":"cluster2","id":"cluster_2"}]'
+)
+ROLES_NONE = ROLES_1.replace('"active"', '"passive"')
+
+
+class DemoError(Exception):
+    """Why the demo cannot go on, in words for a person."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker says: HTTP status and body, or status 0 and why nothing answers."""
+
+    status: int
+    body: str
+    term: str = ""
+
+
+def ask(method: str, cluster: str, path: str) -> Answer:
+    """One request to the worker of a member."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORTS[cluster], timeout=PATIENCE)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        body = response.read().decode()
+        return Answer(response.status, body, response.headers.get("X-TCF-Term", ""))
+    except OSError as error:
+        return Answer(0, f"no answer ({error.strerror or error})")
+    finally:
+        connection.close()
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The cluster that holds the federation."""
+
+    kubectl: str
+    kubeconfig: Path
+
+    def run(self, *args: str) -> str:
+        """Run kubectl in the demo's namespace; its output."""
+        done = subprocess.run(
+            [self.kubectl, "--kubeconfig", self.kubeconfig, "-n", NAMESPACE, *args],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise DemoError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def status(self, path: str) -> str:
+        return self.run("get", "cfed", FEDERATION, "-o", f"jsonpath={path}")
+
+
+class Processes:
+    """The operator and the workers; none outlives the demo."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, program: str, *args: str) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TCF_")}
+        command = [Path(sys.executable).parent / program, "--kubeconfig", self._kubeconfig, *args]
+        with self._log(name).open("wb") as log:
+            self._running[name] = spawn(
+                [str(part) for part in command], cwd=HOME, output=log, env=environment
+            )
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: what a crash looks like to the others."""
+        end(self._running.pop(name), grace=0)
+
+    def check(self) -> None:
+        """Raise DemoError if one has ended by itself."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                tail = "\n".join(self._log(name).read_text().splitlines()[-10:])
+                raise DemoError(f"{name} ended with status {process.returncode}; its log ends:\n{tail}")
+
+    def end(self) -> None:
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            end(process, grace=10)
+
+    def _log(self, name: str) -> Path:
+        return HOME / f"{name}.log"
+
+
+@contextlib.contextmanager
+def hub_of(cluster: Path | None) -> Iterator[Hub]:
+    """The hub: the cluster of a kubeconfig, or a control plane that ends with the demo."""
+    if cluster is not None:
+        kubectl = shutil.which("kubectl")
+        if kubectl is None:
+            raise DemoError("kubectl is not on PATH; it is needed to use an existing cluster")
+        if not cluster.is_file():
+            raise DemoError(f"there is no kubeconfig {cluster}")
+        yield Hub(kubectl, cluster.resolve())
+        return
+    say("Starting a Kubernetes API server and etcd (built first if need be, about 5 minutes, once) ...")
+    with ControlPlane.start() as plane:
+        kubeconfig = HOME / "kubeconfig"
+        kubeconfig.unlink(missing_ok=True)
+        shutil.copy(plane.kubeconfig, kubeconfig)
+        yield Hub(str(plane.kubectl), kubeconfig)
+
+
+@contextlib.contextmanager
+def federation(hub: Hub, *, own_cluster: bool) -> Iterator[Processes]:
+    """The federation at work: everything applied and started, and ended afterwards."""
+    say("Applying the CRD and examples/shop.yaml ...")
+    hub.run("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    hub.run("wait", "--for=condition=Established", "--timeout=60s", "-f", str(ROOT / "crds"))
+    if NAMESPACE not in hub.run("get", "namespaces", "-o", "name"):
+        hub.run("create", "namespace", NAMESPACE)
+    hub.run("delete", "cfed", FEDERATION, "--ignore-not-found")
+    hub.run("apply", "-f", str(ROOT / "examples/shop.yaml"))
+    processes = Processes(hub.kubeconfig)
+    try:
+        say("Starting an operator and a worker for each of the two clusters ...")
+        listen = f"127.0.0.1:{OPERATOR_PORT}"
+        processes.start("operator", "tcf-operator", "--namespace", NAMESPACE, "--listen", listen)
+        for cluster in PORTS:
+            start_worker(processes, cluster)
+        until(
+            lambda: ask("GET", "cluster_1", "/tcf/is_active").status == HTTPStatus.OK,
+            processes,
+            "cluster_1 is active",
+        )
+        yield processes
+    finally:
+        say("Stopping ...")
+        processes.end()
+        if not own_cluster:
+            hub.run("delete", "namespace", NAMESPACE, "--wait=false")
+            say(f"Namespace {NAMESPACE} is being deleted; the CRD stays: kubectl delete -f crds/")
+
+
+def start_worker(processes: Processes, cluster: str) -> None:
+    where = ("--namespace", NAMESPACE, "--federation", FEDERATION, "--cluster", cluster)
+    processes.start(f"worker-{cluster}", "tcf-worker", *where, "--listen", f"127.0.0.1:{PORTS[cluster]}")
+
+
+def until(reached: Callable[[], bool], processes: Processes, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        processes.check()
+        if time.monotonic() > deadline:
+            raise DemoError(f"not within {PATIENCE:.0f} s: {what}; the logs are in {HOME}")
+        time.sleep(0.05)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+# --- for people -------------------------------------------------------------------------------------
+
+
+def live(hub: Hub, processes: Processes) -> None:
+    """Tell what to try, then show every change of what the workers answer, until a signal."""
+    kubectl = HOME / "kubectl"
+    kubectl.write_text(
+        f'#!/bin/sh\nexec "{hub.kubectl}" --kubeconfig "{hub.kubeconfig}" -n {NAMESPACE} "$@"\n'
+    )
+    kubectl.chmod(0o755)
+    shown = kubectl.relative_to(ROOT)
+    one, two = (f"localhost:{port}" for port in PORTS.values())
+    say(f"""
+cluster_1 is active. In another terminal, try:
+
+  curl {one}/tcf/status                     # the role of cluster_1
+  curl -i {two}/tcf/is_active               # 200 or 418: what a load balancer asks
+  curl {one}/tcf/clusters
+  curl -X POST {two}/tcf/toggle             # swap the roles
+  curl -X POST {two}/tcf/demote             # nobody is active
+  curl -X POST {one}/tcf/promote            # cluster_1 is active again
+
+  {shown} get cfed -w
+  {shown} describe cfed {FEDERATION}
+  {shown} patch cfed {FEDERATION} --type=merge -p '{{"spec":{{"activeCluster":"cluster_2"}}}}'
+
+Logs are in {HOME.relative_to(ROOT)}/. Role changes are shown below. Ctrl-C stops everything.
+""")
+    before = ""
+    while True:
+        processes.check()
+        answers = {cluster: ask("GET", cluster, "/tcf/is_active") for cluster in PORTS}
+        line = "   ".join(
+            f"{cluster}: {a.status or '---'} {a.body if a.status in {200, 418} else 'unknown':9}"
+            for cluster, a in answers.items()
+        )
+        if line != before:
+            term = max(a.term for a in answers.values())
+            say(f"  {time.strftime('%H:%M:%S')}  {line}   term {term or '-'}")
+            before = line
+        time.sleep(0.1)
+
+
+# --- for machines -----------------------------------------------------------------------------------
+
+
+def script(hub: Hub, processes: Processes) -> None:
+    """The same session, played and checked."""
+
+    def expect(method: str, cluster: str, path: str, status: int, body: str) -> None:
+        answer = ask(method, cluster, path)
+        say(f"  {method:4} {cluster} {path:15} -> {answer.status} {answer.body}")
+        if (answer.status, answer.body) != (status, body):
+            raise DemoError(f"expected {status} {body}")
+
+    def eventually(cluster: str, status: int) -> None:
+        until(
+            lambda: ask("GET", cluster, "/tcf/is_active").status == status, processes, f"{cluster} {status}"
+        )
+
+    say("Every endpoint:")
+    expect("GET", "cluster_1", "/tcf/status", 200, "active")
+    expect("GET", "cluster_1", "/tcf/is_active", 200, "active")
+    expect("GET", "cluster_2", "/tcf/is_active", 418, "passive")
+    expect("GET", "cluster_2", "/tcf/clusters", 200, ROLES_1)
+    say("A toggle, a demote and a promote:")
+    expect("POST", "cluster_2", "/tcf/toggle", 200, ROLES_2)
+    expect("GET", "cluster_1", "/tcf/is_active", 418, "passive")
+    expect("GET", "cluster_2", "/tcf/is_active", 200, "active")
+    expect("POST", "cluster_2", "/tcf/demote", 200, ROLES_NONE)
+    expect("GET", "cluster_2", "/tcf/is_active", 418, "passive")
+    expect("POST", "cluster_1", "/tcf/promote", 200, ROLES_1)
+    say("A change of spec.activeCluster (and a lease of 3 s, for what comes next):")
+    change = {"spec": {"activeCluster": "cluster_2", "leaseDuration": "3s"}}
+    hub.run("patch", "cfed", FEDERATION, "--type=merge", "-p", json.dumps(change))
+    eventually("cluster_2", 200)
+    expect("GET", "cluster_1", "/tcf/is_active", 418, "passive")
+    until(lambda: hub.status("{.status.activeCluster}") == "cluster_2", processes, "the status says so")
+    # The Lease says 3 s once the worker has renewed it; before that, the crash would be fenced later.
+    until(
+        lambda: (
+            set(hub.run("get", "leases", "-o", "jsonpath={.items[*].spec.leaseDurationSeconds}").split())
+            == {"3"}
+        ),
+        processes,
+        "the workers know of the new lease",
+    )
+    say("kill -9 of the active cluster's worker:")
+    processes.kill("worker-cluster_2")
+    gone = ask("GET", "cluster_2", "/tcf/is_active")
+    say(f"  GET  cluster_2 /tcf/is_active  -> {gone.body}")
+    if gone.status:
+        raise DemoError("a killed worker must not answer")
+    expect("GET", "cluster_1", "/tcf/is_active", 418, "passive")
+    say("cluster_1 takes over as soon as the dead worker can be sure to answer nothing any more:")
+    expect("POST", "cluster_1", "/tcf/promote", 200, ROLES_1)
+    expect("GET", "cluster_1", "/tcf/is_active", 200, "active")
+    start_worker(processes, "cluster_2")
+    eventually("cluster_2", 418)
+    say("Every answer was as expected.")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cluster", type=Path, metavar="KUBECONFIG", help="use this cluster instead")
+    parser.add_argument("--script", action="store_true", help="play the session and check it")
+    options = parser.parse_args()
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stopped)
+    HOME.mkdir(exist_ok=True)
+    try:
+        require_free(*PORTS.values(), OPERATOR_PORT)
+        with (
+            hub_of(options.cluster) as hub,
+            federation(hub, own_cluster=options.cluster is None) as processes,
+        ):
+            (script if options.script else live)(hub, processes)
+    except Stopped as stopped:
+        return 0 if not options.script else 128 + stopped.signum
+    except (DemoError, ControlPlaneError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def require_free(*ports: int) -> None:
+    """Raise DemoError if something listens on one of the ports."""
+    busy = ", ".join(str(port) for port in ports if _taken(port))
+    if busy:
+        raise DemoError(f"ports in use: {busy}; is another demo running?")
+
+
+def _taken(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.connect()
+    except OSError:
+        return False
+    connection.close()
+    return True
+
+
+def _stopped(signum: int, _frame: FrameType | None) -> NoReturn:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: the end takes a moment
+    raise Stopped(signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
