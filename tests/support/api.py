@@ -70,9 +70,11 @@ class Hub:
         found: dict[str, Any] = self.get(name).get("status") or {}
         return found
 
-    def set_status(self, status: dict[str, Any], name: str = "shop") -> None:
-        """Replace the whole status, as no user should: to put a worker before any table."""
+    def set_status(self, status: dict[str, Any] | None, name: str = "shop") -> None:
+        """Replace the whole status, as no user should (None: remove it), to stage any situation."""
         value = {**self.get(name), "status": status}
+        if status is None:
+            del value["status"]
         self.kubectl("replace", "--subresource=status", "-f", "-", stdin=json.dumps(value))
 
     def leases(self) -> list[dict[str, Any]]:

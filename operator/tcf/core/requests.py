@@ -94,13 +94,14 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
         expected_term=command.expected_term,
         force=command.force,
     )
-    shape = _TOGGLE if command.kind is Kind.TOGGLE else ()
-    refusal = first_refusal((unknown_cluster.check, term_mismatch.check, *shape), proposal)
+    refusal = first_refusal((unknown_cluster.check, term_mismatch.check), proposal)
     if refusal:
         return refusal
     running = status.switchover
     if running and (running.trigger is not Trigger.BOOTSTRAP or _same(running, command, target)):
         return _meet(running, command, target)
+    if command.kind is Kind.TOGGLE and (refusal := first_refusal(_TOGGLE, proposal)):
+        return refusal
     if _already(status, command):
         return Unchanged()
     return Accepted(_with_request(status, command, target, now), command.id)

@@ -76,6 +76,8 @@ class HubClient:
         except TimeoutError as error:
             message = f"no answer from the hub within {deadline:.1f} s to {method} {path}"
             raise errors.UnreachableError(message, ambiguous=True) from error
+        except aiohttp.InvalidURL as error:
+            raise errors.NotConfiguredError(f"the hub's address is no valid URL: {error}") from error
         except aiohttp.ClientConnectorError as error:
             raise errors.UnreachableError(f"cannot reach the hub: {error}") from error
         except aiohttp.ClientError as error:

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yarl import URL
+
 from tcf.hub.errors import NotConfiguredError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -90,13 +92,14 @@ def _load_kubeconfig(path: Path, context: str | None) -> Connection:
     try:
         config.load_kube_config(str(path), context=context, client_configuration=loaded)
         authorization = loaded.auth_settings().get("BearerToken", {}).get("value")
-        tls = _tls(loaded) if loaded.host.startswith("https:") else None
+        server = URL(loaded.host)  # ValueError where it is none
+        tls = _tls(loaded) if server.scheme == "https" else None
     except (config.ConfigException, OSError, ssl.SSLError, ValueError, TypeError, KeyError) as error:
         raise NotConfiguredError(f"cannot use the kubeconfig {path}: {error}") from error
     if not authorization and loaded.username:
         authorization = loaded.get_basic_auth_token()
     return Connection(
-        server=loaded.host.rstrip("/"),
+        server=str(server).rstrip("/"),
         tls=tls,
         authorization=authorization,
         proxy=loaded.proxy,

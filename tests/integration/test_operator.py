@@ -1,0 +1,140 @@
+"""The operator as a process: replicas, restarts in the middle, deletion, health, embedded members."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+from support.api import Hub, ask, eventually, free_port
+from support.programs import Programs
+
+
+def test_two_replicas_do_what_one_would(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    operators = [programs.operator(), programs.operator()]
+    one, two = programs.pair()
+    one.await_active()
+    for program in (two, one, two):
+        assert program.post("/tcf/toggle").status == 200
+
+    def counted() -> bool:
+        return all(c.get("liveWorkers") == 1 for c in hub.status()["clusters"])
+
+    eventually(counted, what="both workers are counted as alive")
+    version = hub.get()["metadata"]["resourceVersion"]
+    ids = [h["id"] for h in hub.status()["history"]]
+    assert len(ids) == len(set(ids)) == 4
+    events = json.loads(hub.kubectl("get", "events", "-o", "json").stdout)["items"]
+    assert len(events) == len({e["message"] for e in events})
+    assert hub.get()["metadata"]["resourceVersion"] == version  # nobody overwrites anybody
+    for operator in operators:
+        assert operator.stop() == 0
+        assert "ERROR" not in operator.log
+        assert "WARNING cluster" not in operator.log
+
+
+def test_a_switchover_outlives_the_operator_that_began_it(hub: Hub, programs: Programs) -> None:
+    hub.apply(leaseDuration="3s")
+    operator = programs.operator()
+    one, two = programs.pair()
+    one.await_active()
+    two.await_status(418)
+    one.signal(signal.SIGSTOP)  # so that the demotion takes until it is fenced
+    hub.apply(leaseDuration="3s", activeCluster="cluster_2")
+    eventually(lambda: hub.roles()["cluster_1"] == "demoting", what="the switchover has begun")
+    operator.kill()
+
+    programs.operator()
+
+    two.await_active()
+    one.signal(signal.SIGCONT)
+    one.await_status(418)
+    assert [h["outcome"] for h in hub.status()["history"]] == ["Succeeded", "Succeeded"]
+
+
+def test_a_deleted_federation_is_answered_for_no_more_and_may_begin_anew(
+    hub: Hub, programs: Programs
+) -> None:
+    hub.apply()
+    programs.operator()
+    one, two = programs.pair()
+    term = int(one.await_active().headers["X-TCF-Term"])
+
+    hub.kubectl("delete", "cfed", "shop")
+    gone = one.await_reason("FederationNotFound")
+    two.await_reason("FederationNotFound")
+    assert "create it" in gone.error
+
+    hub.apply(activeCluster="cluster_2")
+    answer = two.await_active()
+    assert int(answer.headers["X-TCF-Term"]) > term
+    one.await_status(418)
+
+
+def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    programs.operator()
+    one, two = programs.pair()
+    one.await_active()
+    assert two.post("/tcf/promote").status == 200
+    term = hub.status()["term"]
+
+    def mirrored() -> bool:
+        annotations = hub.get()["metadata"]["annotations"]
+        return bool(annotations.get("tcf.dev/last-active") == f"cluster_2/{term}")
+
+    eventually(mirrored, what="the annotation")
+    hub.set_status(None)  # as a backup restores it: the annotation is there, the status is not
+
+    def begun_anew() -> bool:
+        status = hub.status()
+        return bool(status.get("term", 0) > term and status["activeCluster"] == "cluster_2")
+
+    eventually(begun_anew, what="cluster_2 is active again, at a higher term")
+    two.await_active()
+    assert one.is_active().status == 418
+
+
+def test_health(hub: Hub, programs: Programs) -> None:
+    operator = programs.operator()
+    assert operator.get("/healthz").body == b"ok"
+    eventually(lambda: operator.get("/readyz").status == 200, what="the operator watches")
+    assert operator.get("/nothing").status == 404
+    assert operator.stop() == 0
+
+
+def test_an_operator_that_cannot_reach_the_hub_says_so(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+    config = json.loads(hub.kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_port()}"
+    nowhere = tmp_path / "nowhere"
+    nowhere.write_text(json.dumps(config))
+    operator = programs.operator(kubeconfig=nowhere)
+    assert operator.get("/healthz").status == 200
+
+    def told() -> bool:
+        answer = operator.get("/readyz")
+        return answer.status == 503 and "cannot reach the hub" in answer.error
+
+    eventually(told, what="/readyz tells why")
+    assert operator.stop() == 0
+
+
+def test_an_operator_can_serve_members_itself(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    ports = {"cluster_1": free_port(), "cluster_2": free_port()}
+    serve = [
+        argument
+        for cluster, port in ports.items()
+        for argument in ("--serve", f"{hub.namespace}/shop/{cluster}=127.0.0.1:{port}")
+    ]
+    operator = programs.operator(*serve)
+
+    def active() -> bool:
+        return ask(ports["cluster_1"], "GET", "/tcf/is_active").status == 200
+
+    eventually(active, what="the embedded worker answers")
+    assert ask(ports["cluster_2"], "POST", "/tcf/toggle").status == 200
+    assert ask(ports["cluster_1"], "GET", "/tcf/is_active").body == b"passive"
+    assert operator.stop() == 0
+    assert hub.leases() == []

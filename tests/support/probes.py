@@ -1,0 +1,92 @@
+"""Probes as load balancers send them, and the promise as their senders see it."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True, order=True)
+class Probe:
+    """One answered probe: when it was sent and answered (monotonic seconds), by whom, and how."""
+
+    sent: float
+    answered: float
+    member: str
+    status: int
+    term: int
+
+
+def broken_promises(probes: Iterable[Probe]) -> list[tuple[Probe, Probe]]:
+    """Pairs that break the promise.
+
+    Once a probe has been answered 200 by one member at term N, no probe sent later may be answered
+    200 by another member at a term below N.
+    """
+    yes = sorted(p for p in probes if p.status == 200)
+    broken = []
+    best: dict[str, Probe] = {}  # the highest term answered so far, by member
+    answered = sorted(yes, key=lambda p: p.answered)
+    position = 0
+    for probe in yes:
+        while position < len(answered) and answered[position].answered < probe.sent:
+            earlier = answered[position]
+            if earlier.member not in best or earlier.term > best[earlier.member].term:
+                best[earlier.member] = earlier
+            position += 1
+        broken += [
+            (other, probe)
+            for member, other in best.items()
+            if member != probe.member and other.term > probe.term
+        ]
+    return broken
+
+
+class Prober:
+    """Probes every port `per_second` times a second on a connection of its own, until the block ends."""
+
+    def __init__(self, ports: Mapping[int, str], *, per_second: float) -> None:
+        self.probes: list[Probe] = []
+        self._interval = 1 / per_second
+        self._end = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._probe, args=(port, member)) for port, member in ports.items()
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def gap(self) -> float:
+        """The longest time in seconds between two successive answers of 200, by whomever."""
+        times = sorted(p.answered for p in self.probes if p.status == 200)
+        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
+    def _probe(self, port: int, member: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        while not self._end.wait(self._interval):
+            sent = time.monotonic()
+            try:
+                connection.request("GET", "/tcf/is_active")
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                continue
+            term = int(response.headers.get("X-TCF-Term", "0"))
+            self.probes.append(Probe(sent, time.monotonic(), member, response.status, term))
+        connection.close()
