@@ -93,8 +93,7 @@ class Watching:
             while True:
                 try:
                     connection = await self._connect()
-                except errors.NotConfiguredError as error:
-                    log.warning("cannot watch yet: %s", error)
+                except errors.NotConfiguredError:  # `Reach` has met it too, and tells
                     await asyncio.sleep(_RETRY_SECONDS)
                 else:
                     session = open_session(connection, self._user_agent)

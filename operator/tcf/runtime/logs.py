@@ -65,7 +65,7 @@ def configure(*, json: bool, level: str) -> None:
     else:
         handler.setFormatter(TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # These report every probe, or what this project reports better.
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # kopf reports every attempt of every request; trouble with the hub is reported once, elsewhere.
+    logging.getLogger("kopf").setLevel(logging.ERROR)
+    handler.addFilter(lambda record: not record.getMessage().startswith("Request attempt #"))
     logging.getLogger("asyncio").setLevel(logging.WARNING)
