@@ -88,6 +88,7 @@ class Hub:
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, "KUBECACHEDIR": str(HOME / "kubectl-cache")},
         )
         if done.returncode:
             raise DemoError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")

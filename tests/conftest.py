@@ -7,6 +7,7 @@ that ends: its launcher reads from a pipe that only that process holds.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,8 @@ def control_plane(request: pytest.FixtureRequest) -> dict[str, str]:
     """What the launcher says: paths of `kubeconfig` and `kubectl`, the `server`'s URL."""
     workerinput = getattr(request.config, "workerinput", None)
     folder = Path(workerinput["control_plane"] if workerinput else request.config.stash[_started][1].name)
+    # Else kubectl keeps what it has discovered under the user's home, by a port that others get later.
+    os.environ["KUBECACHEDIR"] = str(folder / "kubectl-cache")
     deadline = time.monotonic() + _STARTUP_SECONDS
     while time.monotonic() < deadline:
         text = (folder / "control-plane.json").read_text()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.api import ROOT, Hub, Kubectl
+from support.api import ROOT, Hub, Kubectl, eventually
 from support.programs import Programs
 
 
@@ -23,6 +23,11 @@ def crd(control_plane: dict[str, str]) -> None:
         check=True,
         capture_output=True,
     )
+
+    def discovered() -> bool:
+        return not subprocess.run([*run, "get", "cfed"], check=False, capture_output=True).returncode
+
+    eventually(discovered, what="the API server serves the kind")
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import re
-import time
+import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import EnumType
@@ -13,6 +14,7 @@ from typing import Any, get_type_hints
 
 import pytest
 import yaml
+from support.api import ROOT, Kubectl, eventually
 
 from tcf.core import model
 from tcf.core.bootstrap import bootstrapped
@@ -20,12 +22,19 @@ from tcf.core.conditions import conditions
 from tcf.core.model import Role, Trigger
 from tcf.hub import records
 
-ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds" / "clusterfederations.tcf.dev.yaml"
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 Json = dict[str, Any]
-Kubectl = Callable[..., "CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def namespace(control_plane: dict[str, str], crd: None) -> str:
+    """One for all tests here: most of them store nothing, the others under names of their own."""
+    name = f"test-{secrets.token_hex(4)}"
+    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"]]
+    subprocess.run([*run, "create", "namespace", name], check=True, capture_output=True)
+    return name
 
 
 # --- objects ----------------------------------------------------------------------------------------
@@ -64,11 +73,16 @@ def federation(spec: Json | None = None, name: str = "shop") -> Json:
     return changed
 
 
-def create(kubectl: Kubectl, spec: Json | None = None, name: str = "shop") -> Json:
-    """The federation as the API server has stored it."""
-    text = json.dumps(federation(spec, name))
+def create(kubectl: Kubectl, spec: Json | None = None, name: str | None = None) -> Json:
+    """A federation as the API server has stored it, under a name of its own."""
+    text = json.dumps(federation(spec, name or f"shop-{secrets.token_hex(4)}"))
     stored: Json = json.loads(kubectl("create", "-f", "-", "-o", "json", stdin=text).stdout)
     return stored
+
+
+def name_of(stored: Json) -> str:
+    name: str = stored["metadata"]["name"]
+    return name
 
 
 def table(term: int = 5, /, **roles: str) -> Json:
@@ -113,11 +127,13 @@ def condition(type_: str, status: str, **more: object) -> Json:
     return base | more
 
 
-def patch(kubectl: Kubectl, part: str, change: Json | None, *, check: bool = True) -> CompletedProcess[str]:
-    """Merge a change into the "spec" or the "status" of shop."""
+def patch(
+    kubectl: Kubectl, name: str, part: str, change: Json | None, *, check: bool = True
+) -> CompletedProcess[str]:
+    """Merge a change into the "spec" or the "status" of a federation."""
     where = ["--subresource=status"] if part == "status" else []
     text = json.dumps({part: change})
-    return kubectl("patch", "cfed", "shop", "--type=merge", "-p", text, *where, check=check)
+    return kubectl("patch", "cfed", name, "--type=merge", "-p", text, *where, check=check)
 
 
 def problems(answer: CompletedProcess[str]) -> list[str]:
@@ -349,7 +365,7 @@ def test_good_spec_is_accepted_and_understood(kubectl: Kubectl, spec: Json) -> N
 
 @pytest.mark.parametrize("name", ["s" * 63, "shop.example-1"])
 def test_good_object_name_is_accepted(kubectl: Kubectl, name: str) -> None:
-    assert create(kubectl, name=name)["metadata"]["name"] == name
+    assert name_of(create(kubectl, name=name)) == name
 
 
 @pytest.mark.parametrize("spec", [{}, {"failover": {}}], ids=["no failover", "empty failover"])
@@ -578,10 +594,10 @@ REFUSED_CHANGES: dict[str, Change] = {
     ("before", "part", "change", "message"), REFUSED_CHANGES.values(), ids=REFUSED_CHANGES
 )
 def test_change_is_refused(kubectl: Kubectl, before: Json, part: str, change: Json, message: str) -> None:
-    create(kubectl)
+    name = name_of(create(kubectl))
     if before:
-        patch(kubectl, "status", before)
-    told = problems(patch(kubectl, part, change, check=False))
+        patch(kubectl, name, "status", before)
+    told = problems(patch(kubectl, name, part, change, check=False))
     assert len(told) == 1
     assert message in told[0]
 
@@ -611,27 +627,27 @@ ALLOWED_CHANGES: dict[str, tuple[Json, str, Json]] = {
 
 @pytest.mark.parametrize(("before", "part", "change"), ALLOWED_CHANGES.values(), ids=ALLOWED_CHANGES)
 def test_change_is_allowed(kubectl: Kubectl, before: Json, part: str, change: Json) -> None:
-    create(kubectl)
-    patch(kubectl, "status", before)
-    patch(kubectl, part, change)
+    name = name_of(create(kubectl))
+    patch(kubectl, name, "status", before)
+    patch(kubectl, name, part, change)
 
 
 def test_engaged_member_may_leave_once_it_is_passive(kubectl: Kubectl) -> None:
-    create(kubectl)
-    patch(kubectl, "status", table(5, cluster_1="active"))
+    name = name_of(create(kubectl))
+    patch(kubectl, name, "status", table(5, cluster_1="active"))
     others = {"clusters": members("cluster_2", "cluster_3")}
-    assert problems(patch(kubectl, "spec", others, check=False))
-    patch(kubectl, "status", table(6))
-    patch(kubectl, "spec", others)
+    assert problems(patch(kubectl, name, "spec", others, check=False))
+    patch(kubectl, name, "status", table(6))
+    patch(kubectl, name, "spec", others)
 
 
 def test_removed_status_may_begin_at_any_term(kubectl: Kubectl) -> None:
     """The way out for a person. It is safe: the operator begins above every term that is in use."""
-    create(kubectl)
-    patch(kubectl, "status", table(5, cluster_1="active"))
-    patch(kubectl, "status", None)
-    assert "status" not in json.loads(kubectl("get", "cfed", "shop", "-o", "json").stdout)
-    patch(kubectl, "status", table(4))
+    name = name_of(create(kubectl))
+    patch(kubectl, name, "status", table(5, cluster_1="active"))
+    patch(kubectl, name, "status", None)
+    assert "status" not in json.loads(kubectl("get", "cfed", name, "-o", "json").stdout)
+    patch(kubectl, name, "status", table(4))
 
 
 def test_status_in_a_manifest_is_ignored(kubectl: Kubectl) -> None:
@@ -706,10 +722,11 @@ def test_status_of_the_records_survives_the_round_trip(
 ) -> None:
     stored = create(kubectl)
     status = status_for(records.federation(stored))
-    path = f"/apis/tcf.dev/v1alpha1/namespaces/{namespace}/clusterfederations/shop/status"
+    name = name_of(stored)
+    path = f"/apis/tcf.dev/v1alpha1/namespaces/{namespace}/clusterfederations/{name}/status"
     text = json.dumps(stored | {"status": records.status_json(status)})
     kubectl("replace", "--raw", f"{path}?fieldValidation=Strict", "-f", "-", stdin=text)
-    read = records.federation(json.loads(kubectl("get", "cfed", "shop", "-o", "json").stdout))
+    read = records.federation(json.loads(kubectl("get", "cfed", name, "-o", "json").stdout))
     assert read.status == status
 
 
@@ -788,42 +805,34 @@ def test_schema_has_the_fields_of_the_record(path: str, record: Any) -> None:
 # --- what people see --------------------------------------------------------------------------------
 
 
-def eventually(show: Callable[[], CompletedProcess[str]]) -> str:
-    """What a command prints; the server publishes a new schema a few seconds late."""
-    deadline = time.monotonic() + 30
-    while (answer := show()).returncode and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not answer.returncode, answer
-    return answer.stdout
+def explained(kubectl: Kubectl, *args: str) -> str:
+    """What kubectl explain prints; the server publishes a new schema a little late."""
+    return eventually(lambda: kubectl("explain", *args, check=False).stdout, what=f"kubectl explain {args}")
 
 
 def test_get_shows_the_roles(kubectl: Kubectl) -> None:
-    create(kubectl)
-    before = kubectl("get", "cfed").stdout.splitlines()
+    name = name_of(create(kubectl))
+    before = kubectl("get", "cfed", name).stdout.splitlines()
     assert before[0].split() == ["NAME", "ACTIVE", "TERM", "SWITCHING", "READY", "AGE"]
     assert len(before[1].split()) == len(["NAME", "AGE"])
-    patch(
-        kubectl,
-        "status",
-        table(1795457003, cluster_1="active")
-        | {
-            "activeCluster": "cluster_1",
-            "conditions": [condition("Ready", "True"), condition("Switching", "False")],
-        },
-    )
-    row = kubectl("get", "cfed").stdout.splitlines()[1].split()
-    assert row[:-1] == ["shop", "cluster_1", "1795457003", "False", "True"]
+    rest = {
+        "activeCluster": "cluster_1",
+        "conditions": [condition("Ready", "True"), condition("Switching", "False")],
+    }
+    patch(kubectl, name, "status", table(1795457003, cluster_1="active") | rest)
+    row = kubectl("get", "cfed", name).stdout.splitlines()[1].split()
+    assert row[:-1] == [name, "cluster_1", "1795457003", "False", "True"]
 
 
 def test_explain_lists_every_field_of_the_spec(kubectl: Kubectl) -> None:
-    text = eventually(lambda: kubectl("explain", "clusterfederation.spec", "--recursive", check=False))
+    text = explained(kubectl, "clusterfederation.spec", "--recursive")
     listed = set(re.findall(r"^\s+(\w+)\t<", text, re.MULTILINE))
     assert listed == {path.rpartition(".")[2] for path, _ in FIELDS if path.startswith("spec.")}
 
 
 @pytest.mark.parametrize("path", ["spec", "spec.clusters.id", "spec.failover", "status.clusters.status"])
 def test_explain_describes(kubectl: Kubectl, path: str) -> None:
-    text = eventually(lambda: kubectl("explain", f"cfed.{path}", check=False))
+    text = explained(kubectl, f"cfed.{path}")
     told = text.partition("DESCRIPTION:")[2].split()
     description = dict(FIELDS)[path]["description"].split()
     assert told[: len(description)] == description

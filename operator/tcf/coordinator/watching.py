@@ -57,7 +57,7 @@ class Watching:
             failure: BaseException | None = None
             try:
                 asyncio.run(self._operate(loop))
-            except Exception as error:  # noqa: BLE001 - it is handed to the main loop, which raises it
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the main loop raises it
                 failure = error
             with contextlib.suppress(RuntimeError):  # the main loop is gone: nobody is waiting
                 loop.call_soon_threadsafe(_finish, ended, failure)

@@ -18,6 +18,7 @@ PROTOCOL = 1
 """The version of the role protocol this code speaks; `status.protocol` of any other value means hands off."""
 
 HISTORY_LENGTH = 20
+LONGEST_MESSAGE = 2048
 LABEL_FEDERATION = "tcf.dev/federation"
 LABEL_CLUSTER = "tcf.dev/cluster"
 ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from tcf.core.model import (
     HISTORY_LENGTH,
+    LONGEST_MESSAGE,
     PROTOCOL,
     Federation,
     HistoryEntry,
@@ -165,7 +166,7 @@ def ended(
         started_at=over.requested_at,
         finished_at=now.stamp(),
         outcome=outcome,
-        message=message,
+        message=message[:LONGEST_MESSAGE],
     )
     return replace(
         status,

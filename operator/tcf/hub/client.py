@@ -65,13 +65,11 @@ class HubClient:
         """
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": content_type} if data is not None else {}
-        sent = False
         try:
             async with (
                 asyncio.timeout(deadline),
                 self._open(method, path, headers=headers, data=data, params=params) as response,
             ):
-                sent = True
                 return _decoded(await response.read())
         except TimeoutError as error:
             message = f"no answer from the hub within {deadline:.1f} s to {method} {path}"
@@ -84,8 +82,8 @@ class HubClient:
             message = f"the connection to the hub failed during {method} {path}: {_told(error)}"
             raise errors.UnreachableError(message, ambiguous=True) from error
         except ValueError as error:
-            what = "answer" if sent else "request"
-            raise errors.MalformedError(f"not a valid {what}: {method} {path}: {error}") from error
+            message = f"the answer to {method} {path} is not readable: {error}"
+            raise errors.MalformedError(message, ambiguous=True) from error
 
     async def watch(
         self, path: str, params: Mapping[str, str], *, deadline: float
@@ -208,7 +206,7 @@ def _error(status: int, data: bytes, method: str, path: str, server: str) -> err
             )
         case 403:
             return errors.ForbiddenError(f"the hub refuses (403): {message}; grant it by RBAC")
-        case 404 if explained and answer.get("details", {}).get("name"):
+        case 404 if explained and (answer.get("details") or {}).get("name"):
             return errors.NotFoundError(text)
         case 404:
             return errors.KindNotFoundError(f"{text}; is the CRD of this project installed on the hub?")

@@ -64,20 +64,27 @@ def status_json(status: model.Status) -> Json:
 
 
 def lease(value: Json) -> model.WorkerLease:
-    """A worker's Lease. What it does not say, or says badly, is taken at its worst: it fences late."""
-    metadata, spec = value["metadata"], value.get("spec") or {}
-    annotations = metadata.get("annotations") or {}
-    fenceable = annotations.get(model.ANNOTATION_ISOLATION) == model.Isolation.FENCE
-    return model.WorkerLease(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
-        cluster=(metadata.get("labels") or {}).get(model.LABEL_CLUSTER, ""),
-        holder=spec.get("holderIdentity") or metadata["name"],
-        acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
-        isolation=model.Isolation.FENCE if fenceable else model.Isolation.KEEP_ROLE,
-        duration=spec.get("leaseDurationSeconds") or _MOST_CAUTIOUS_DURATION,
-    )
+    """A worker's Lease. What it does not say, or says badly, is taken at its worst: it fences late.
+
+    Raises:
+        MalformedError: it is no Lease at all.
+    """
+    try:
+        metadata, spec = value["metadata"], value.get("spec") or {}
+        annotations = metadata.get("annotations") or {}
+        fenceable = annotations.get(model.ANNOTATION_ISOLATION) == model.Isolation.FENCE
+        return model.WorkerLease(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            cluster=(metadata.get("labels") or {}).get(model.LABEL_CLUSTER, ""),
+            holder=spec.get("holderIdentity") or metadata["name"],
+            acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
+            isolation=model.Isolation.FENCE if fenceable else model.Isolation.KEEP_ROLE,
+            duration=spec.get("leaseDurationSeconds") or _MOST_CAUTIOUS_DURATION,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise MalformedError(f"this is not a Lease: {error!r}") from error
 
 
 def newer(version: str, than: str) -> bool:

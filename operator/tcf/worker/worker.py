@@ -43,6 +43,10 @@ class Place:
         return f"{self.namespace}/{self.federation}/{self.cluster}"
 
 
+class _LeaseChangedError(Exception):
+    """The cycle has to begin anew."""
+
+
 class Worker:
     """One worker. Use `run` in a task of its own; `answer` and `latest` at any time."""
 
@@ -102,6 +106,8 @@ class Worker:
                 if not await self._acknowledge_lowering() or now >= due:
                     await self._cycle()
                     due = now + self._machine.period * random.uniform(1 - _JITTER, 1)
+            except _LeaseChangedError:
+                due = now
             except errors.HubError as error:
                 self._machine.failed(Refusal(error.reason, str(error)))
                 self._failing = error.reason
@@ -123,14 +129,16 @@ class Worker:
     async def _cycle(self) -> None:
         cycle = self._machine.begin(self.clock().boot)
         renewal = self._machine.observe(cycle, await self._read())
-        if renewal is not None and await self._write(renewal):
+        if renewal is not None:
+            await self._write(renewal)
             self._machine.renewed(cycle, renewal)
 
     async def _acknowledge_lowering(self) -> bool:
         """Acknowledge what was watched, without waiting for a cycle. True if a reading goes on."""
         renewal = self._machine.pending
-        if renewal is None or not await self._write(renewal):
+        if renewal is None:
             return False
+        await self._write(renewal)
         self._machine.acknowledged(renewal)
         return isinstance(self.answer(), Reading)
 
@@ -165,20 +173,23 @@ class Worker:
         self._log.info("registered", extra={"lease": lease.name})
         return lease
 
-    async def _write(self, renewal: Renewal) -> bool:
-        """Renew the Lease. False if it was not the version known here, which is now put right."""
+    async def _write(self, renewal: Renewal) -> None:
+        """Renew the Lease.
+
+        Raises:
+            _LeaseChangedError: it was not the version known here. That has been put right, or noted as
+                lost; what was read before does not count any more.
+        """
         assert self._lease is not None  # noqa: S101 - every turn begins by registering
         namespace, deadline = self.place.namespace, self._machine.period
         try:
             self._lease = await self._leases.renew(namespace, self._lease, renewal, deadline=deadline)
-        except errors.NotFoundError:
+        except errors.NotFoundError as error:
             self._lose("it has been deleted")
-        except (errors.ConflictError, errors.InvalidError):
+            raise _LeaseChangedError from error
+        except (errors.ConflictError, errors.InvalidError) as error:
             await self._reclaim()
-        else:
-            return True
-        self._wake.set()
-        return False
+            raise _LeaseChangedError from error
 
     async def _reclaim(self) -> None:
         """Find out why our Lease has another version: an own write whose answer was lost, or worse.
