@@ -28,11 +28,9 @@ from controlplane.client import ControlPlane
 from controlplane.processes import STOP_SIGNALS, ControlPlaneError, Stopped, end, spawn
 
 ROOT = Path(__file__).resolve().parents[1]
-HOME = ROOT / ".demo"
 NAMESPACE = "tcf-demo"
 FEDERATION = "shop"
-PORTS = {"cluster_1": 8081, "cluster_2": 8082}
-OPERATOR_PORT = 8090
+CLUSTERS = ("cluster_1", "cluster_2")
 PATIENCE = 60.0
 """Seconds that any step may take before the demo gives up."""
 
@@ -60,9 +58,25 @@ class Answer:
     term: str = ""
 
 
-def ask(method: str, cluster: str, path: str) -> Answer:
+@dataclass(frozen=True)
+class Place:
+    """Where a demo lives: a folder, and three ports from `port` on, of the workers and the operator."""
+
+    home: Path
+    port: int
+
+    def of(self, cluster: str) -> int:
+        """The port of a member's worker."""
+        return self.port + CLUSTERS.index(cluster)
+
+    @property
+    def operator(self) -> int:
+        return self.port + len(CLUSTERS)
+
+
+def ask(place: Place, method: str, cluster: str, path: str) -> Answer:
     """One request to the worker of a member."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORTS[cluster], timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", place.of(cluster), timeout=PATIENCE)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -80,6 +94,7 @@ class Hub:
 
     kubectl: str
     kubeconfig: Path
+    cache: Path
 
     def run(self, *args: str) -> str:
         """Run kubectl in the demo's namespace; its output."""
@@ -88,7 +103,7 @@ class Hub:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "KUBECACHEDIR": str(HOME / "kubectl-cache")},
+            env={**os.environ, "KUBECACHEDIR": str(self.cache)},
         )
         if done.returncode:
             raise DemoError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
@@ -101,7 +116,8 @@ class Hub:
 class Processes:
     """The operator and the workers; none outlives the demo."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, place: Place, kubeconfig: Path) -> None:
+        self.place = place
         self._kubeconfig = kubeconfig
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -110,7 +126,7 @@ class Processes:
         command = [Path(sys.executable).parent / program, "--kubeconfig", self._kubeconfig, *args]
         with self._log(name).open("wb") as log:
             self._running[name] = spawn(
-                [str(part) for part in command], cwd=HOME, output=log, env=environment
+                [str(part) for part in command], cwd=self.place.home, output=log, env=environment
             )
 
     def kill(self, name: str) -> None:
@@ -131,30 +147,31 @@ class Processes:
             end(process, grace=10)
 
     def _log(self, name: str) -> Path:
-        return HOME / f"{name}.log"
+        return self.place.home / f"{name}.log"
 
 
 @contextlib.contextmanager
-def hub_of(cluster: Path | None) -> Iterator[Hub]:
+def hub_of(place: Place, cluster: Path | None) -> Iterator[Hub]:
     """The hub: the cluster of a kubeconfig, or a control plane that ends with the demo."""
+    cache = place.home / "kubectl-cache"
     if cluster is not None:
         kubectl = shutil.which("kubectl")
         if kubectl is None:
             raise DemoError("kubectl is not on PATH; it is needed to use an existing cluster")
         if not cluster.is_file():
             raise DemoError(f"there is no kubeconfig {cluster}")
-        yield Hub(kubectl, cluster.resolve())
+        yield Hub(kubectl, cluster.resolve(), cache)
         return
     say("Starting a Kubernetes API server and etcd (built first if need be, about 5 minutes, once) ...")
     with ControlPlane.start() as plane:
-        kubeconfig = HOME / "kubeconfig"
+        kubeconfig = place.home / "kubeconfig"
         kubeconfig.unlink(missing_ok=True)
         shutil.copy(plane.kubeconfig, kubeconfig)
-        yield Hub(str(plane.kubectl), kubeconfig)
+        yield Hub(str(plane.kubectl), kubeconfig, cache)
 
 
 @contextlib.contextmanager
-def federation(hub: Hub, *, own_cluster: bool) -> Iterator[Processes]:
+def federation(place: Place, hub: Hub, *, own_cluster: bool) -> Iterator[Processes]:
     """The federation at work: everything applied and started, and ended afterwards."""
     say("Applying the CRD and examples/shop.yaml ...")
     hub.run("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
@@ -163,15 +180,15 @@ def federation(hub: Hub, *, own_cluster: bool) -> Iterator[Processes]:
         hub.run("create", "namespace", NAMESPACE)
     hub.run("delete", "cfed", FEDERATION, "--ignore-not-found")
     hub.run("apply", "-f", str(ROOT / "examples/shop.yaml"))
-    processes = Processes(hub.kubeconfig)
+    processes = Processes(place, hub.kubeconfig)
     try:
         say("Starting an operator and a worker for each of the two clusters ...")
-        listen = f"127.0.0.1:{OPERATOR_PORT}"
+        listen = f"127.0.0.1:{place.operator}"
         processes.start("operator", "tcf-operator", "--namespace", NAMESPACE, "--listen", listen)
-        for cluster in PORTS:
+        for cluster in CLUSTERS:
             start_worker(processes, cluster)
         until(
-            lambda: ask("GET", "cluster_1", "/tcf/is_active").status == HTTPStatus.OK,
+            lambda: ask(place, "GET", "cluster_1", "/tcf/is_active").status == HTTPStatus.OK,
             processes,
             "cluster_1 is active",
         )
@@ -186,7 +203,9 @@ def federation(hub: Hub, *, own_cluster: bool) -> Iterator[Processes]:
 
 def start_worker(processes: Processes, cluster: str) -> None:
     where = ("--namespace", NAMESPACE, "--federation", FEDERATION, "--cluster", cluster)
-    processes.start(f"worker-{cluster}", "tcf-worker", *where, "--listen", f"127.0.0.1:{PORTS[cluster]}")
+    processes.start(
+        f"worker-{cluster}", "tcf-worker", *where, "--listen", f"127.0.0.1:{processes.place.of(cluster)}"
+    )
 
 
 def until(reached: Callable[[], bool], processes: Processes, what: str) -> None:
@@ -194,7 +213,7 @@ def until(reached: Callable[[], bool], processes: Processes, what: str) -> None:
     while not reached():
         processes.check()
         if time.monotonic() > deadline:
-            raise DemoError(f"not within {PATIENCE:.0f} s: {what}; the logs are in {HOME}")
+            raise DemoError(f"not within {PATIENCE:.0f} s: {what}; the logs are in {processes.place.home}")
         time.sleep(0.05)
 
 
@@ -207,13 +226,14 @@ def say(text: str) -> None:
 
 def live(hub: Hub, processes: Processes) -> None:
     """Tell what to try, then show every change of what the workers answer, until a signal."""
-    kubectl = HOME / "kubectl"
+    place = processes.place
+    kubectl = place.home / "kubectl"
     kubectl.write_text(
         f'#!/bin/sh\nexec "{hub.kubectl}" --kubeconfig "{hub.kubeconfig}" -n {NAMESPACE} "$@"\n'
     )
     kubectl.chmod(0o755)
-    shown = kubectl.relative_to(ROOT)
-    one, two = (f"localhost:{port}" for port in PORTS.values())
+    shown = os.path.relpath(kubectl)
+    one, two = (f"localhost:{port}" for port in map(place.of, CLUSTERS))
     say(f"""
 cluster_1 is active. In another terminal, try:
 
@@ -228,12 +248,12 @@ cluster_1 is active. In another terminal, try:
   {shown} describe cfed {FEDERATION}
   {shown} patch cfed {FEDERATION} --type=merge -p '{{"spec":{{"activeCluster":"cluster_2"}}}}'
 
-Logs are in {HOME.relative_to(ROOT)}/. Role changes are shown below. Ctrl-C stops everything.
+Logs are in {os.path.relpath(place.home)}/. Role changes are shown below. Ctrl-C stops everything.
 """)
     before = ""
     while True:
         processes.check()
-        answers = {cluster: ask("GET", cluster, "/tcf/is_active") for cluster in PORTS}
+        answers = {cluster: ask(place, "GET", cluster, "/tcf/is_active") for cluster in CLUSTERS}
         line = "   ".join(
             f"{cluster}: {a.status or '---'} {a.body if a.status in {200, 418} else 'unknown':9}"
             for cluster, a in answers.items()
@@ -251,15 +271,19 @@ Logs are in {HOME.relative_to(ROOT)}/. Role changes are shown below. Ctrl-C stop
 def script(hub: Hub, processes: Processes) -> None:
     """The same session, played and checked."""
 
+    place = processes.place
+
     def expect(method: str, cluster: str, path: str, status: int, body: str) -> None:
-        answer = ask(method, cluster, path)
+        answer = ask(place, method, cluster, path)
         say(f"  {method:4} {cluster} {path:15} -> {answer.status} {answer.body}")
         if (answer.status, answer.body) != (status, body):
             raise DemoError(f"expected {status} {body}")
 
     def eventually(cluster: str, status: int) -> None:
         until(
-            lambda: ask("GET", cluster, "/tcf/is_active").status == status, processes, f"{cluster} {status}"
+            lambda: ask(place, "GET", cluster, "/tcf/is_active").status == status,
+            processes,
+            f"{cluster} {status}",
         )
 
     say("Every endpoint:")
@@ -291,7 +315,7 @@ def script(hub: Hub, processes: Processes) -> None:
     )
     say("kill -9 of the active cluster's worker:")
     processes.kill("worker-cluster_2")
-    gone = ask("GET", "cluster_2", "/tcf/is_active")
+    gone = ask(place, "GET", "cluster_2", "/tcf/is_active")
     say(f"  GET  cluster_2 /tcf/is_active  -> {gone.body}")
     if gone.status:
         raise DemoError("a killed worker must not answer")
@@ -308,15 +332,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cluster", type=Path, metavar="KUBECONFIG", help="use this cluster instead")
     parser.add_argument("--script", action="store_true", help="play the session and check it")
+    parser.add_argument("--port", type=int, default=8081, help="the first of three ports (default: 8081)")
+    parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="folder for logs (default: .demo)")
     options = parser.parse_args()
+    place = Place(options.home.resolve(), options.port)
     for number in STOP_SIGNALS:
         signal.signal(number, _stopped)
-    HOME.mkdir(exist_ok=True)
+    place.home.mkdir(exist_ok=True)
     try:
-        require_free(*PORTS.values(), OPERATOR_PORT)
+        require_free(*map(place.of, CLUSTERS), place.operator)
         with (
-            hub_of(options.cluster) as hub,
-            federation(hub, own_cluster=options.cluster is None) as processes,
+            hub_of(place, options.cluster) as hub,
+            federation(place, hub, own_cluster=options.cluster is None) as processes,
         ):
             (script if options.script else live)(hub, processes)
     except Stopped as stopped:

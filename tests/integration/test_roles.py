@@ -70,6 +70,7 @@ def test_a_change_of_the_spec_is_one_request(hub: Hub, programs: Programs) -> No
     programs.operator()
     one, two = programs.pair()
     one.await_active()
+    two.await_status(418)
 
     hub.apply(activeCluster="cluster_2")
     two.await_active()

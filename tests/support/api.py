@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -118,8 +119,16 @@ def ask(
         connection.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(count: int = 1) -> int:
+    """A free port; with a count, the first of so many in a row."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            first = 0
+            try:
+                for offset in range(count):
+                    probe = stack.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", first + offset if first else 0))
+                    first = first or probe.getsockname()[1]
+            except OSError:
+                continue
+            return first

@@ -111,9 +111,8 @@ class Switchovers:
         request = verdict.request
         self._log.info("%s requested", command.kind, extra={"request": request, "trigger": command.trigger})
         entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))
-        if not entry.succeeded:
-            return Refusal(entry.outcome, entry.message)
-        return await self._own_reading(federation.uid, entry.term)
+        reading = await self._own_reading(federation.uid, entry.term)
+        return reading if entry.succeeded else Refusal(entry.outcome, entry.message)
 
     # --- placing it ---------------------------------------------------------------------------------
 
