@@ -651,7 +651,7 @@ def test_removed_status_may_begin_at_any_term(kubectl: Kubectl) -> None:
 
 
 def test_status_in_a_manifest_is_ignored(kubectl: Kubectl) -> None:
-    text = json.dumps(federation() | {"status": table(cluster_9="active")})
+    text = json.dumps(federation(name="with-status") | {"status": table(cluster_9="active")})
     assert "status" not in json.loads(kubectl("create", "-f", "-", "-o", "json", stdin=text).stdout)
 
 

@@ -123,7 +123,16 @@ class _Attendant:
         self._clock = clock
         self._untold = untold
         self._trouble: str | None = None
-        self._log = Fields(logging.getLogger(__name__), {"federation": self.name})
+
+    @property
+    def _log(self) -> Fields:
+        """Every line tells which federation, at which term, moved by what."""
+        status = self.view.federation.status if self.view.federation else None
+        fields: dict[str, object] = {"federation": self.name}
+        if status:
+            fields["term"] = status.term
+            fields["trigger"] = status.switchover.trigger if status.switchover else None
+        return Fields(logging.getLogger(__name__), fields)
 
     async def run(self) -> None:
         """Until there is neither a federation nor a Lease of it left."""
@@ -227,7 +236,7 @@ class _Attendant:
     def _tell(self, written: Federation, decision: Decision) -> None:
         for event in decision.events:
             level = logging.WARNING if event.warning else logging.INFO
-            extra = {"term": event.term, "request": event.request}
+            extra = {"term": event.term, "trigger": event.trigger, "request": event.request}
             self._log.log(level, "%s", event.message, extra=extra)
             if self._untold.full():
                 self._log.warning("too many Events wait to be written; one is dropped")

@@ -82,6 +82,7 @@ class Event:
 
     request: str
     term: int
+    trigger: Trigger | None
     reason: str
     message: str
     warning: bool = False
@@ -451,4 +452,5 @@ def _event(
         parts += [f"trigger {request.trigger}", f"requested by {request.requested_by or 'unknown'}"]
         parts += [request.reason] if request.reason else []
     text = f"{message} ({', '.join(parts)})"
-    return Event(request.id if request else "repair", after.term, reason, text, warning)
+    trigger = request.trigger if request else None
+    return Event(request.id if request else "repair", after.term, trigger, reason, text, warning)
