@@ -1,0 +1,155 @@
+"""Each verdict of each condition, and what its message tells a person to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tcf.core.conditions import conditions
+from tcf.core.model import Condition, Failover, FailoverMode, Federation, Trigger
+from unit.build import BOOT, STAMP, at, bootstrap, described, entry, federation, request
+
+AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
+START_C1 = "tcf-worker --namespace ns --federation shop --cluster c1"
+
+
+def condition(type_: str, about: Federation) -> Condition:
+    assert about.status
+    return next(c for c in conditions(about, about.status, at()) if c.type == type_)
+
+
+def spec_entry(to: str, outcome: str, message: str = "") -> Any:
+    return entry(to=to, outcome=outcome, message=message, trigger=Trigger.SPEC)
+
+
+@pytest.mark.parametrize(
+    ("type_", "about", "verdict", "says"),
+    [
+        ("Ready", federation("active passive"), "True Active", ["c1"]),
+        ("Ready", federation("active passive", live=0), "False NoLiveWorker", ["c1", START_C1, "promote"]),
+        (
+            "Ready",
+            federation("passive passive"),
+            "False NoActiveCluster",
+            ["/tcf/promote", "spec.activeCluster"],
+        ),
+        ("Ready", federation("demoting passive", switchover=request()), "False Switching", ["c2"]),
+        ("Ready", federation("passive promoting", switchover=request()), "False Switching", ["c2"]),
+        ("Ready", federation("demoting passive", switchover=request(to="")), "False Switching", ["nobody"]),
+        (
+            "Ready",
+            federation("passive passive", switchover=bootstrap(), live=0),
+            "False NoWorkers",
+            [START_C1, "promote a member"],
+        ),
+        ("Ready", federation("passive passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
+        ("Ready", federation("promoting passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
+        ("Switching", federation(), "False Idle", []),
+        (
+            "Switching",
+            federation("demoting passive", switchover=request(requested_by="me", reason="maintenance")),
+            "True RequestedByApi",
+            ["from c1 to c2, requested by me: maintenance"],
+        ),
+        (
+            "Switching",
+            federation("demoting passive", switchover=request(to="", trigger=Trigger.SPEC)),
+            "True RequestedBySpec",
+            ["from c1 to nobody"],
+        ),
+        (
+            "Switching",
+            federation("demoting passive", switchover=request(trigger=Trigger.FAILOVER)),
+            "True Failover",
+            [],
+        ),
+        (
+            "Switching",
+            federation("passive passive", switchover=bootstrap()),
+            "True Bootstrap",
+            ["from nobody to c1"],
+        ),
+        ("SpecAligned", federation(), "True NotRequested", []),
+        ("SpecAligned", federation(wants="c1"), "True Aligned", ["c1"]),
+        (
+            "SpecAligned",
+            federation("demoting passive", wants="c2", switchover=request()),
+            "False Switching",
+            ["c2"],
+        ),
+        (
+            "SpecAligned",
+            federation(wants="c2", history=(spec_entry("c2", "RolledBack", "too slow"),)),
+            "False RolledBack",
+            ["too slow", "To ask again", "POST /tcf/promote"],
+        ),
+        (
+            "SpecAligned",
+            federation(wants="c2", history=(spec_entry("c2", "Succeeded"),)),
+            "False Diverged",
+            ["c2", "c1"],
+        ),
+        (
+            "SpecAligned",
+            federation(wants="c2", history=(spec_entry("c1", "RolledBack"),)),
+            "False Diverged",
+            [],
+        ),
+        ("SpecAligned", federation("passive passive", wants="c2"), "False Diverged", ["nobody"]),
+        ("Degraded", federation(), "False AllWorkersAlive", []),
+        ("Degraded", federation(live=0), "True NoLiveWorker", ["c1, c2", START_C1]),
+        ("Degraded", federation(failover=AUTOMATIC), "True FailoverNotSupported", ["Automatic"]),
+    ],
+)
+def test_verdict(type_: str, about: Federation, verdict: str, says: list[str]) -> None:
+    found = condition(type_, about)
+    assert f"{found.status} {found.reason}" == verdict
+    for words in says:
+        assert words in found.message
+
+
+def test_only_members_without_a_live_worker_are_named() -> None:
+    about = federation("active passive passive")
+    assert about.status
+    one, two, three = about.status.clusters
+    halved = replace(about.status, clusters=(one, replace(two, live_workers=0), three))
+    message = condition("Degraded", replace(about, status=halved)).message
+    assert "--cluster c2" in message
+    assert "c1" not in message
+    assert "c3" not in message
+
+
+def test_all_four_with_the_generation_they_are_about() -> None:
+    about = federation(generation=7)
+    assert about.status
+    found = conditions(about, about.status, at())
+    assert [c.type for c in found] == ["Ready", "Switching", "SpecAligned", "Degraded"]
+    assert {c.observed_generation for c in found} == {7}
+    assert {c.last_transition_time for c in found} == {STAMP}
+
+
+def test_the_transition_time_changes_with_the_status_only() -> None:
+    first = described(federation("demoting passive", switchover=request()))
+    assert first.status
+
+    other_reason = replace(first.status, switchover=None)
+    again = described(replace(first, status=other_reason), BOOT + 60).status
+    assert again
+    old, new = first.status.condition("Ready"), again.condition("Ready")
+    assert old
+    assert new
+    assert (old.reason, new.reason) == ("Switching", "NoActiveCluster")
+    assert new.last_transition_time == old.last_transition_time == STAMP
+
+    active = described(replace(first, status=federation("active passive").status), BOOT + 60)
+    moved = replace(first, status=replace(active.status, conditions=first.status.conditions))  # type: ignore[type-var]
+    ready = described(moved, BOOT + 60).status.condition("Ready")  # type: ignore[union-attr]
+    assert ready
+    assert (ready.status, ready.last_transition_time) == ("True", "2026-11-23T12:01:00Z")
+
+
+def test_nothing_changes_while_nothing_changes() -> None:
+    first = described(federation())
+    assert described(first, BOOT + 3600) == first

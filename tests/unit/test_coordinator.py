@@ -1,0 +1,689 @@
+"""`decide`: every row of the table, every refusal, and what a decision may rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tcf.core.coordinator import Decision, Observation, decide
+from tcf.core.fencing import COLLECT_FACTOR
+from tcf.core.memory import Memory
+from tcf.core.model import (
+    ANNOTATION_LAST_ACTIVE,
+    PROTOCOL,
+    Failover,
+    FailoverMode,
+    Federation,
+    Isolation,
+    Member,
+    Outcome,
+    Status,
+    Switchover,
+    Trigger,
+    WorkerLease,
+)
+from unit.build import (
+    BOOT,
+    SILENCE,
+    SILENT_SINCE,
+    STAMP,
+    TERM,
+    TIMEOUT,
+    UID,
+    WALL,
+    D,
+    at,
+    bootstrap,
+    entry,
+    federation,
+    kept,
+    lease,
+    observed,
+    request,
+    roles_of,
+    settled,
+    spec,
+    status,
+    written,
+)
+
+Leases = tuple[WorkerLease, ...]
+TO_C2, TO_NOBODY = request("c1", "c2"), request("c1", "")
+FROM_NOBODY = request("", "c2")
+FORCED = replace(TO_C2, force=True)
+EXPIRED = replace(TO_C2, requested_at="2026-11-23T11:57:59Z")  # 2 x 30 s + 60 s and one more ago
+ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
+BEHIND = lease("c1", ack=TERM - 1)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line of the table below."""
+
+    roles: str
+    asked: Switchover | None
+    alive: Leases
+    silent: Leases
+    waited: float
+    then: str
+    ends: str
+    event: str
+    deleted: frozenset[WorkerLease]
+
+
+REQUESTS = {
+    ".": None,
+    "c1>c2": TO_C2,
+    "c1>c2!": FORCED,
+    "c1>": TO_NOBODY,
+    ">c2": FROM_NOBODY,
+    ">c1": request("", "c1"),
+    ">": request("", ""),
+    "c1>c9": request("c1", "c9"),
+    ">c9": request("", "c9"),
+    "c9>c2": request("c9", "c2"),
+    "boot>c1": bootstrap(),
+}
+TABLE = """
+active passive    | .       | c1 c2        |      | .                 |              |
+active passive    | c1>c2   | c1 c2        |      | demoting passive  |              | Demoting
+active passive    | c1>     | c1 c2        |      | demoting passive  |              | Demoting
+active passive    | c1>     |              |      | demoting passive  |              | Demoting
+active passive    | >c1     | c1 c2        |      | .                 | Succeeded    |
+active passive    | c1>c2   | c1           |      | .                 | NoLiveWorker |
+active passive    | c1>c2   | c1 c2~       |      | .                 | NoLiveWorker |
+active passive    | c1>c2   | c1 c2 c2~    |      | demoting passive  |              | Demoting
+active passive    | c1>c2!  | c1 c2~       |      | demoting passive  |              | Demoting
+active passive    | c1>c9   | c1 c2        |      | .                 | UnknownCluster |
+active passive    | c1>c2   | c1k~ c2      |      | .                 | CannotFence  |
+active passive    | c1>     | c1k~ c2      |      | .                 | CannotFence  |
+active passive    | c1>     | c1 c2k~      |      | demoting passive  |              | Demoting
+active passive    | c1>c2!  | c1k~ c2      |      | demoting passive  |              | Demoting
+active passive    | c1>c2   | c1k c2       |      | demoting passive  |              | Demoting
+demoting passive  | c1>c2   | c1 c2        |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1k c2       |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c2           |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1 c2-       |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1- c2       |      | .                 |              |
+demoting passive  | c1>c2   | c1o c2       |      | .                 |              |
+demoting passive  | c1>c2   | c1 c1- c2    |      | .                 |              |
+demoting passive  | c1>c2   | c1 ?- c2     |      | .                 |              |
+demoting passive  | c1>c2   | c1 c9- c2    |      | .                 |              |
+demoting passive passive | c1>c2 | c1 c2 c3- |    | .                 |              |
+demoting passive  | c1>c2   | c1-~x c2     |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1o~x c2     |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1~ c2       |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1-~x c1-~x c2 |    | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1-~ c1- c2  |      | .                 |              |
+demoting passive  | c1>c2   | c1 ?-~x c2   |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1 c9-~x c2  |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1k-~ c2     |      | .                 |              |
+demoting passive  | c1>c2!  | c1k-~x c2    |      | passive promoting |              | Promoting
+demoting passive  | c1>c2!  | c1k- c2      |      | .                 |              |
+demoting passive  | c1>c2!  | c1- c2       |      | .                 |              |
+demoting passive  | c1>c2   | c1- c2       | near | .                 |              |
+demoting passive  | c1>c2   | c1- c2       | late | active passive    | RolledBack   | RolledBack
+demoting passive  | c1>c2   | c1k-~ c2     | late | active passive    | RolledBack   | RolledBack
+demoting passive  | c1>c2   | c1 c2        | late | passive promoting |              | Promoting
+demoting passive  | c1>     | c1 c2        |      | passive passive   | Succeeded    | Demoted
+demoting passive  | c1>     | c1 c2- ?-    |      | passive passive   | Succeeded    | Demoted
+demoting passive  | c1>     | c1-~x c2-~   |      | passive passive   | Succeeded    | Demoted
+demoting passive  | c1>     | c1- c2       |      | .                 |              |
+demoting passive  | c1>     | c1- c2       | late | active passive    | RolledBack   | RolledBack
+demoting passive  | .       | c1- c2       |      | active passive    |              | RolledBack
+passive passive   | .       | c1 c2        |      | .                 |              |
+passive passive   | >c2     | c1 c2-       |      | passive promoting |              | Promoting
+passive passive   | >c2     | c1- c2       |      | .                 |              |
+passive passive   | >c2     | c1-~x c2     |      | passive promoting |              | Promoting
+passive passive   | >       | c1- c2       |      | .                 | Succeeded    |
+passive passive   | >c2     | c1- c2       | late | .                 | TimedOut     |
+passive passive   | >c2     | c1           |      | .                 | NoLiveWorker |
+passive passive   | >c9     | c1 c2        |      | .                 | UnknownCluster |
+passive passive   | >c2     | c1k-~ c2     |      | .                 | CannotFence  |
+passive promoting | c1>c2   | c1 c2        |      | passive active    | Succeeded    | Active
+passive promoting | c1>c2   | c1- c2- c2   |      | passive active    | Succeeded    | Active
+passive promoting | c1>c2   | c1 c2        | late | passive active    | Succeeded    | Active
+passive promoting | c1>c2   | c1 c2-       |      | .                 |              |
+passive promoting | c1>c2   | c1 c2o       |      | .                 |              |
+passive promoting | c1>c2   | c1           |      | .                 |              |
+passive promoting | c1>c2!  | c1 c2-~      |      | passive active    | Succeeded    | Active
+passive promoting | c1>c2!  | c1 c2-       |      | .                 |              |
+passive promoting | c1>c2   | c1 c2-       | near | .                 |              |
+passive promoting | c1>c2   | c1 c2-       | late | active passive    | RolledBack   | RolledBack
+passive promoting | >c2     | c1 c2-       | late | passive passive   | RolledBack   | RolledBack
+passive promoting | c9>c2   | c1 c2-       | late | passive passive   | RolledBack   | RolledBack
+promoting passive | >c2     | c1 c2        |      | passive passive   |              | Yielded
+promoting passive | >       | c1 c2        |      | passive passive   |              | Yielded
+promoting passive | .       | c1 c2        |      | passive passive   |              | Yielded
+passive passive   | boot>c1 | c1 c2        |      | promoting passive |              | Promoting
+passive passive   | boot>c1 | c1 c2-~x     |      | promoting passive |              | Promoting
+passive passive   | boot>c1 | c2           |      | .                 |              |
+passive passive   | boot>c1 | c1~ c2       |      | .                 |              |
+passive passive   | boot>c1 | c1 c2-       |      | .                 |              |
+passive passive   | boot>c1 | c1 c2-       | late | .                 |              |
+passive passive   | boot>c1 | c1 c2k-~     | late | .                 |              |
+promoting passive | boot>c1 | c1- c2       | late | .                 |              |
+promoting passive | boot>c1 | c1 c2        |      | active passive    | Succeeded    | Active
+"""
+"""Table, request (! forced), Leases, time: roles then (. as before), how the request ends, the Event.
+
+A Lease is its member (? none) and: `-` behind, `o` of another object, `k` KeepRole, `~` silent, `x` and
+is to be deleted; without a mark it is alive and has acknowledged the table.
+"""
+WAITED = {"": 0.0, "near": TIMEOUT - 0.1, "late": float(TIMEOUT)}
+RESTS_ON_FENCE = {"Promoting", "Demoted"}
+
+
+def parsed(line: str) -> Case:
+    roles, asked, leases, waited, then, ends, event = (part.strip() for part in line.split("|"))
+    alive: Leases = ()
+    silent: Leases = ()
+    deleted = set()
+    for n, word in enumerate(leases.split()):
+        member, marks = word[:2].strip("?-~xok"), word[1:] if word[0] == "?" else word[2:]
+        one = lease(
+            member,
+            name=f"{word[:2]}-{n}",
+            ack=TERM - ("-" in marks),
+            uid="uid-0" if "o" in marks else UID,
+            isolation=Isolation.KEEP_ROLE if "k" in marks else Isolation.FENCE,
+        )
+        if "~" in marks:
+            silent += (one,)
+        else:
+            alive += (one,)
+        if "x" in marks:
+            deleted.add(one)
+    then = "" if then == "." else then
+    return Case(roles, REQUESTS[asked], alive, silent, WAITED[waited], then, ends, event, frozenset(deleted))
+
+
+LINES = [" ".join(line.split()) for line in TABLE.strip().splitlines()]
+each_case = pytest.mark.parametrize("case", [pytest.param(parsed(line), id=line) for line in LINES])
+
+
+def decided(about: Federation | None, alive: Leases = (), silent: Leases = (), **more: Any) -> Decision:
+    return decide(observed(about, alive, silent=silent, **more), at())
+
+
+def after(about: Federation, decision: Decision) -> Status:
+    """The status after a decision, whether that writes one or not."""
+    assert about.status
+    return decision.status or about.status
+
+
+@each_case
+def test_the_table(case: Case) -> None:
+    about = federation(case.roles, switchover=case.asked)
+    decision = decided(about, case.alive, case.silent, waited=case.waited)
+    result = after(about, decision)
+
+    assert roles_of(result) == (case.then or case.roles)
+    assert result.term == TERM + bool(case.then)
+    assert set(decision.delete) == case.deleted
+    assert [event.reason for event in decision.events] == ([case.event] if case.event else [])
+    if case.ends:
+        assert case.asked
+        assert result.switchover is None
+        assert [(past.id, past.outcome, past.term) for past in result.history] == [
+            (case.asked.id, case.ends, result.term)
+        ]
+    else:
+        assert (result.switchover, result.history) == (case.asked, ())
+
+
+@each_case
+def test_what_rests_on_the_fence_is_confirmed_first(case: Case) -> None:
+    """Without a list that was issued after this table was seen nobody is promoted, nothing is deleted."""
+    about = federation(case.roles, switchover=case.asked)
+    decision = decided(about, case.alive, case.silent, waited=case.waited, confirmed=False)
+    assert not decision.delete
+    if case.event in RESTS_ON_FENCE:
+        assert decision == Decision(confirm=True)
+
+
+@each_case
+def test_whoever_waits_knows_until_when(case: Case) -> None:
+    """With nothing left to write it looks again in the future, and not later than the deadline."""
+    about = federation(case.roles, switchover=case.asked)
+    quiet = settled(observed(about, case.alive, silent=case.silent, waited=case.waited))
+    decision = decide(quiet, at())
+    assert quiet.federation
+    assert quiet.federation.status
+    asked = quiet.federation.status.switchover
+    if decision.status is None and asked:
+        assert not case.then
+        assert decision.wake_at is not None
+        assert decision.wake_at > BOOT
+        if asked.trigger is not Trigger.BOOTSTRAP:
+            assert decision.wake_at <= BOOT - case.waited + TIMEOUT
+
+
+def test_it_wakes_when_a_lease_may_have_become_silent() -> None:
+    about = federation("demoting passive", switchover=TO_C2)
+    quick = lease("c1", ack=1, duration=2)
+    decision = decide(settled(observed(about, (quick, TWO))), at())
+    assert decision.wake_at == pytest.approx(BOOT + 2.3, abs=0.01)
+
+
+def test_it_wakes_at_the_deadline() -> None:
+    about = federation("demoting passive", switchover=TO_C2, live=0)
+    keeper = kept("c1", ack=1)
+    decision = decide(settled(observed(about, silent=(keeper,), waited=TIMEOUT - 5)), at())
+    assert decision.wake_at == pytest.approx(BOOT + 5)
+
+
+def test_a_new_coordinator_counts_the_deadline_from_its_own_first_sight() -> None:
+    about = federation("demoting passive", switchover=TO_C2)
+    seen = replace(observed(about, (BEHIND, TWO), waited=0), memory=Memory())
+    assert roles_of(after(about, decide(seen, at(BOOT + 1e6)))) == "demoting passive"
+
+
+def test_the_deadline_is_the_specs() -> None:
+    about = federation("demoting passive", switchover=TO_C2, switchover_timeout=100)
+    assert roles_of(after(about, decided(about, (BEHIND, TWO), waited=99))) == "demoting passive"
+    assert roles_of(after(about, decided(about, (BEHIND, TWO), waited=100))) == "active passive"
+
+
+@pytest.mark.parametrize(
+    ("requested_at", "ends"),
+    [
+        ("2026-11-23T11:58:00Z", False),
+        ("2026-11-23T11:57:59Z", True),
+        ("2026-11-23T12:57:59+01:00", True),
+        ("2036-01-01T00:00:00Z", False),
+        ("2020-01-01T00:00:00", False),  # whose time?
+        ("yesterday", False),
+        ("", False),
+    ],
+)
+def test_a_request_expires_by_the_wall_clock(requested_at: str, ends: bool) -> None:  # noqa: FBT001
+    about = federation(switchover=replace(TO_C2, requested_at=requested_at))
+    result = written(decided(about, (ONE, TWO)))
+    assert [past.outcome for past in result.history] == (["Expired"] if ends else [])
+
+
+def test_a_request_for_a_federation_without_active_member_expires_too() -> None:
+    about = federation("passive passive", switchover=replace(EXPIRED, from_=""))
+    assert written(decided(about, (ONE, TWO))).history[0].outcome == "Expired"
+
+
+def test_a_bootstrap_never_expires() -> None:
+    about = federation("passive passive", switchover=replace(EXPIRED, from_="", trigger=Trigger.BOOTSTRAP))
+    assert roles_of(written(decided(about, (ONE, TWO)))) == "passive promoting"
+
+
+def test_once_a_role_has_moved_a_request_does_not_expire() -> None:
+    about = federation("demoting passive", switchover=EXPIRED)
+    assert roles_of(written(decided(about, (ONE, TWO)))) == "passive promoting"
+
+
+# --- messages and events ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("roles", "asked", "alive", "silent", "says"),
+    [
+        ("active passive", TO_C2, (ONE,), (), ["c2", "tcf-worker", "force=true"]),
+        ("active passive", TO_C2, (TWO,), (kept("c1"),), ["host-c1", "KeepRole", "force=true"]),
+        ("active passive", request("c1", "c9"), (ONE,), (), ["c9", "c1, c2"]),
+        ("active passive", EXPIRED, (ONE, TWO), (), ["11:57:59", "ask again"]),
+        ("demoting passive", TO_C2, (BEHIND, TWO), (), ["c1 stays active", "host-c1 (c1)"]),
+        ("passive passive", FROM_NOBODY, (BEHIND, TWO), (), ["nobody became active", "host-c1 (c1)"]),
+        ("passive promoting", TO_C2, (ONE,), (), ["c1 is active again", "no worker of c2"]),
+        ("passive promoting", FROM_NOBODY, (ONE,), (), ["nobody is active", "no worker of c2"]),
+    ],
+)
+def test_the_record_says_why(
+    roles: str, asked: Switchover, alive: Leases, silent: Leases, says: list[str]
+) -> None:
+    result = written(decided(federation(roles, switchover=asked), alive, silent, waited=TIMEOUT))
+    for words in says:
+        assert words in result.history[0].message
+
+
+def test_an_event_names_request_term_and_author() -> None:
+    asked = replace(TO_C2, requested_by="me", reason="maintenance")
+    (event,) = decided(federation(switchover=asked), (ONE, TWO)).events
+    assert (event.request, event.term, event.reason, event.warning) == ("r1", TERM + 1, "Demoting", False)
+    assert event.message == (
+        f"c1 gives up its role (term {TERM + 1}, trigger api, requested by me, maintenance)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("roles", "asked", "warning"), [("demoting passive", TO_C2, True), ("passive promoting", FORCED, True)]
+)
+def test_what_should_worry_somebody_is_a_warning(roles: str, asked: Switchover, warning: bool) -> None:  # noqa: FBT001
+    (event,) = decided(federation(roles, switchover=asked), (BEHIND,), waited=TIMEOUT).events
+    assert event.warning is warning
+
+
+def test_force_says_so() -> None:
+    decision = decided(federation("passive promoting", switchover=FORCED), (ONE,))
+    assert "by force" in written(decision).history[0].message
+    assert "by force" in decision.events[0].message
+
+
+# --- the beginning ------------------------------------------------------------------------------------
+
+UNIX = int(WALL.timestamp())
+
+
+def begun(*alive: WorkerLease, wants: str | None = None, last: str = "", **more: Any) -> Status:
+    annotations = {ANNOTATION_LAST_ACTIVE: last} if last else {}
+    return written(decided(federation(None, wants=wants, annotations=annotations, **more), alive))
+
+
+def test_bootstrap() -> None:
+    result = begun(wants="c2")
+    assert roles_of(result) == "passive passive"
+    assert (result.protocol, result.term, result.active_cluster) == (PROTOCOL, UNIX, "")
+    assert (result.observed_generation, result.observed_active_cluster) == (1, "c2")
+    assert result.switchover == Switchover(
+        id=f"bootstrap-{UNIX}",
+        from_="",
+        to="c2",
+        trigger=Trigger.BOOTSTRAP,
+        requested_by="coordinator",
+        requested_at=STAMP,
+    )
+    assert [c.type for c in result.conditions] == ["Ready", "Switching", "SpecAligned", "Degraded"]
+
+
+def test_bootstrap_looks_at_the_leases_first() -> None:
+    assert decided(federation(None), confirmed=False) == Decision(confirm=True)
+
+
+HIGH = UNIX + 1000
+
+
+@pytest.mark.parametrize(
+    ("last", "acked", "term"),
+    [
+        ("", None, UNIX),
+        ("c1/7", 7, UNIX),
+        (f"c1/{UNIX}", None, UNIX + 1),
+        (f"c1/{HIGH}", None, HIGH + 1),
+        ("", HIGH, HIGH + 1),
+        (f"c1/{HIGH}", HIGH + 5, HIGH + 6),
+        (f"c1/{HIGH + 5}", HIGH, HIGH + 6),
+        ("nonsense", None, UNIX),
+    ],
+)
+def test_no_older_life_has_had_a_higher_term(last: str, acked: int | None, term: int) -> None:
+    assert begun(lease("c1", ack=acked, uid="uid-0"), last=last).term == term
+
+
+PRIORITIES = (Member("c1", "one", 1), Member("c2", "two", 5), Member("c3", "three", 5))
+
+
+@pytest.mark.parametrize(
+    ("last", "wants", "chosen"),
+    [
+        ("c3/7", "c2", "c3"),  # who was it last
+        ("c9/7", "c3", "c3"),  # a member no more
+        ("nonsense", "c3", "c3"),
+        ("", "c1", "c1"),
+        ("", None, "c2"),  # by priority, then by order
+    ],
+)
+def test_who_is_chosen(last: str, wants: str | None, chosen: str) -> None:
+    result = begun(last=last, wants=wants, clusters=PRIORITIES)
+    assert result.switchover
+    assert result.switchover.to == chosen
+    assert result.observed_active_cluster == (wants or "")
+
+
+def test_a_bootstrap_waits_for_the_workers_of_an_older_life() -> None:
+    """They have acknowledged terms of another object, and may still answer "active" by it."""
+    about = federation("passive passive", switchover=bootstrap())
+    old = lease("c2", uid="uid-0")
+    assert roles_of(after(about, decided(about, (ONE, old)))) == "passive passive"
+    decision = decided(about, (ONE,), (old,))
+    assert roles_of(written(decision)) == "promoting passive"
+    assert decision.delete == (old,)
+
+
+# --- a restored hub -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "roles", ["active passive", "demoting passive", "passive promoting", "passive passive"]
+)
+def test_a_hub_that_was_restored(roles: str) -> None:
+    asked = None if roles == "active passive" else TO_C2
+    about = federation(roles, switchover=asked)
+    ahead = lease("c2", ack=TERM + 7)
+    assert decided(about, (ONE, ahead), confirmed=False) == Decision(confirm=True)
+    result = written(decided(about, (ONE, ahead, lease("c1", name="old", uid="uid-0", ack=9999))))
+    assert (roles_of(result), result.term) == ("passive passive", TERM + 8)
+    assert result.switchover
+    assert result.switchover.trigger is Trigger.BOOTSTRAP
+    assert result.switchover.to == "c1"
+    assert [(past.id, past.outcome) for past in result.history] == (
+        [("r1", Outcome.HUB_RESTORED)] if asked else []
+    )
+
+
+def test_after_a_restore_the_last_active_member_is_chosen() -> None:
+    ahead = lease("c2", ack=TERM + 7)
+    result = written(decided(federation(annotations={ANNOTATION_LAST_ACTIVE: f"c2/{TERM}"}), (ahead,)))
+    assert result.switchover
+    assert result.switchover.to == "c2"
+
+
+# --- spec.activeCluster is an edge trigger ------------------------------------------------------------
+
+
+def edged(roles: str = "active passive", wants: str | None = "c2", seen: str = "c1", **more: Any) -> Status:
+    about = federation(roles, wants=wants, observed_active_cluster=seen, generation=7, **more)
+    return written(decided(about, (ONE, TWO)))
+
+
+def test_a_change_is_a_request_and_the_first_step_at_once() -> None:
+    result = edged()
+    assert (roles_of(result), result.observed_active_cluster) == ("demoting passive", "c2")
+    assert result.switchover == Switchover(
+        id="spec-7",
+        from_="c1",
+        to="c2",
+        trigger=Trigger.SPEC,
+        requested_by="spec.activeCluster",
+        requested_at=STAMP,
+    )
+
+
+@pytest.mark.parametrize("wants", [None, "c2"])
+def test_no_change_is_no_request(wants: str | None) -> None:
+    assert roles_of(edged(wants=wants, seen=wants or "")) == "active passive"
+
+
+def test_an_absent_field_is_no_request() -> None:
+    result = edged(wants=None)
+    assert (roles_of(result), result.observed_active_cluster) == ("active passive", "")
+    assert result.switchover is None
+
+
+def test_the_active_member_is_noted_only() -> None:
+    result = edged(wants="c1", seen="c2")
+    assert (result.observed_active_cluster, result.switchover, result.history) == ("c1", None, ())
+
+
+def test_it_waits_for_what_is_under_way() -> None:
+    about = federation("demoting passive", wants="c1", observed_active_cluster="c2", switchover=TO_C2)
+    result = after(about, decided(about, (BEHIND, TWO)))
+    assert (result.observed_active_cluster, result.switchover) == ("c2", TO_C2)
+
+
+def test_the_bootstrap_yields_to_it() -> None:
+    result = edged("passive passive", switchover=bootstrap())
+    assert roles_of(result) == "passive promoting"
+    assert [(past.id, past.outcome) for past in result.history] == [("bootstrap-99", "Superseded")]
+
+
+def test_the_bootstrap_towards_the_same_member_goes_on() -> None:
+    result = edged("promoting passive", wants="c1", seen="c2", switchover=bootstrap())
+    assert (result.observed_active_cluster, result.history[0].id) == ("c1", "bootstrap-99")
+
+
+def test_a_refusal_is_recorded_and_not_repeated() -> None:
+    about = federation(wants="c2", observed_active_cluster="c1", generation=7)
+    result = written(decided(about, (ONE,)))
+    assert (result.observed_active_cluster, result.switchover) == ("c2", None)
+    assert [(past.id, past.outcome) for past in result.history] == [("spec-7", "NoLiveWorker")]
+    again = decided(replace(about, status=result), (ONE,))
+    assert again.status is None
+
+
+def test_a_member_that_is_none_is_refused_where_the_crd_did_not() -> None:
+    result = edged(wants="c9")
+    assert (result.observed_active_cluster, result.switchover) == ("c9", None)
+    assert [(past.id, past.outcome, past.to) for past in result.history] == [
+        ("spec-7", "UnknownCluster", "c9")
+    ]
+
+
+# --- members come and go ------------------------------------------------------------------------------
+
+
+def members(about: Federation, *names: str) -> Federation:
+    clusters = tuple(Member(name, f"name-{name}") for name in names)
+    return replace(about, spec=replace(about.spec, clusters=clusters))
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "term"),
+    [
+        pytest.param(("c1", "c2", "c3"), ["c1", "c2", "c3"], TERM + 1, id="joins"),
+        pytest.param(("c1", "c3"), ["c1", "c3"], TERM + 1, id="another id is another member"),
+        pytest.param(("c2", "c1"), ["c2", "c1"], TERM, id="order"),
+        pytest.param(("c2", "c3"), ["c2", "c3", "c1"], TERM + 1, id="the active one is held"),
+    ],
+)
+def test_membership(names: tuple[str, ...], rows: list[str], term: int) -> None:
+    result = written(decided(members(federation(), *names), (ONE, TWO)))
+    assert [m.id for m in result.clusters] == rows
+    assert (result.term, result.active_cluster) == (term, "c1")
+
+
+def test_members_of_the_running_request_are_held() -> None:
+    about = members(federation("demoting passive passive", switchover=TO_C2), "c1", "c3")
+    result = after(about, decided(about, (BEHIND, TWO, THREE)))
+    assert [m.id for m in result.clusters] == ["c1", "c3", "c2"]
+    over = replace(about, status=replace(result, switchover=None))
+    assert [m.id for m in written(decided(over, (BEHIND, TWO, THREE))).clusters] == ["c1", "c3"]
+
+
+def test_a_new_name_does_not_raise_the_term() -> None:
+    about = federation()
+    renamed = replace(about.spec.clusters[1], name="new")
+    result = written(
+        decided(replace(about, spec=replace(about.spec, clusters=(about.spec.clusters[0], renamed))))
+    )
+    assert (result.term, result.clusters[1].name) == (TERM, "new")
+
+
+# --- counts, descriptions, the annotation -------------------------------------------------------------
+
+
+def test_counts_are_written_from_a_confirmed_list_only() -> None:
+    about = settled(observed(federation(), (ONE, TWO)))
+    one_more = observed(about.federation, (ONE, lease("c1", name="b"), TWO), confirmed=False)
+    assert decide(one_more, at()) == Decision(confirm=True)
+    result = written(decide(replace(one_more, confirmed=True), at()))
+    assert [(m.workers, m.live_workers) for m in result.clusters] == [(2, 2), (1, 1)]
+
+
+def test_with_nothing_to_do_nothing_is_written() -> None:
+    for confirmed in (True, False):
+        about = settled(observed(federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM}"}), (ONE, TWO)))
+        decision = decide(replace(about, confirmed=confirmed), at(BOOT + 1))
+        assert decision == Decision(wake_at=decision.wake_at)
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        (federation(), f"c1/{TERM}"),
+        (federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM}"}), None),
+        (federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM - 1}"}), f"c1/{TERM}"),
+        (federation(annotations={ANNOTATION_LAST_ACTIVE: "nonsense"}), f"c1/{TERM}"),
+        (federation("passive passive"), None),
+        (federation("passive passive", annotations={ANNOTATION_LAST_ACTIVE: "c2/7"}), f"c2/{TERM}"),
+        (federation("passive passive", switchover=bootstrap("c2")), None),
+    ],
+)
+def test_the_last_active_member_is_mirrored(about: Federation, expected: str | None) -> None:
+    assert decide(settled(observed(about, (ONE,))), at()).last_active == expected
+
+
+def test_another_protocol_is_left_alone() -> None:
+    ours = federation(switchover=TO_C2)
+    theirs = replace(ours, status=replace(status("active passive"), protocol=PROTOCOL + 1, switchover=TO_C2))
+    old = Observation(theirs, (ONE,), Memory().see_lease(ONE, BOOT - 1e6), confirmed=True)
+    assert decide(old, at()) == Decision()
+
+
+def test_automatic_failover_is_not_acted_on() -> None:
+    about = federation(failover=Failover(mode=FailoverMode.AUTOMATIC, timeout=1))
+    result = written(decided(about, (TWO,), (ONE,)))
+    assert (roles_of(result), result.switchover) == ("active passive", None)
+
+
+# --- leftovers ----------------------------------------------------------------------------------------
+
+COLLECTED_AT = COLLECT_FACTOR * SILENCE
+
+
+@pytest.mark.parametrize("about", [None, federation("passive passive")])
+def test_leftovers_are_collected(about: Federation | None) -> None:
+    keeper = lease("c2", isolation=Isolation.KEEP_ROLE)
+    old = Observation(about, (ONE, keeper), Memory().see_leases((ONE, keeper), BOOT), confirmed=True)
+    due = at(BOOT + COLLECTED_AT + 0.01)
+    if about:
+        described = decide(old, due).status
+        old = replace(old, federation=replace(about, status=described))
+    early = decide(old, at(BOOT + COLLECTED_AT - 0.01))
+    assert early.delete == ()
+    if about is None:
+        assert early.wake_at == pytest.approx(BOOT + COLLECTED_AT, abs=0.01)
+    assert decide(old, due).delete == (ONE,)
+    assert decide(old, due).wake_at is None
+
+
+def test_without_anything_there_is_nothing_to_do() -> None:
+    assert decided(None) == Decision()
+
+
+def test_silence_counts_from_the_lists_receipt() -> None:
+    """`observed` puts the silent well past the fence and well before collection."""
+    assert SILENCE < BOOT - SILENT_SINCE < COLLECTED_AT
+    assert pytest.approx(1.1 * D + 0.1) == SILENCE
+
+
+Change = Callable[[Federation], Federation]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda f: replace(f, spec=spec(3)), id="members"),
+        pytest.param(lambda f: replace(f, spec=replace(f.spec, active_cluster="c2")), id="activeCluster"),
+        pytest.param(lambda f: replace(f, uid="uid-2", status=None), id="created anew"),
+        pytest.param(lambda f: replace(f, status=replace(f.status, switchover=TO_C2)), id="request"),
+        pytest.param(lambda f: f, id="nothing"),
+    ],
+)
+def test_decisions_are_pure(change: Change) -> None:
+    about = observed(change(federation()), (ONE, TWO))
+    assert decide(about, at()) == decide(about, at())
+
+
+def test_history_is_kept() -> None:
+    about = federation("passive promoting", switchover=TO_C2, history=(entry("older"),))
+    assert [past.id for past in written(decided(about, (ONE, TWO))).history] == ["r1", "older"]
+    assert about.uid == UID

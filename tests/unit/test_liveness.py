@@ -1,0 +1,114 @@
+"""Counts of workers, and why two replicas that differ a little do not overwrite each other for ever."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from tcf.core.liveness import Workers
+from tcf.core.memory import Memory
+from tcf.core.model import MemberStatus, WorkerLease
+from unit.build import SILENCE, D, later, lease, status
+
+NONE_LIVE = status("active passive", workers=0, live=0).clusters[0]
+ONE = lease("c1")
+
+
+def seen_at(moment: float, *, renewed: bool) -> Memory:
+    """One replica's memory of `ONE`, the present version received at `moment`."""
+    memory = Memory()
+    if renewed:
+        memory = memory.see_lease(replace(ONE, resource_version="0"), moment - 3)
+    return memory.see_lease(ONE, moment)
+
+
+def count(memory: Memory, now: float, was: int, leases: tuple[WorkerLease, ...] = (ONE,)) -> MemberStatus:
+    return Workers(leases, memory, now).counted(replace(NONE_LIVE, live_workers=was))
+
+
+@pytest.mark.parametrize("was", [0, 1])
+@pytest.mark.parametrize(
+    ("age", "renewed", "expected"),
+    [
+        (0.0, True, (1, 1)),
+        (D / 2, True, (1, 1)),
+        (D / 2 + 0.1, True, (0, 1)),  # as it was
+        (SILENCE - 0.1, True, (0, 1)),
+        (SILENCE + 0.1, True, (0, 0)),
+        (0.0, False, (0, 1)),  # found there, nobody knows for how long
+        (SILENCE - 0.1, False, (0, 1)),
+        (SILENCE + 0.1, False, (0, 0)),
+    ],
+)
+def test_counted(was: int, age: float, renewed: bool, expected: tuple[int, int]) -> None:  # noqa: FBT001
+    counted = count(seen_at(100, renewed=renewed), 100 + age, was)
+    assert (counted.workers, counted.live_workers) == (1, expected[was])
+
+
+def test_more_were_counted_than_there_are() -> None:
+    assert count(seen_at(100, renewed=True), 101, was=5).live_workers == 1
+    assert count(Memory(), 101, was=5, leases=()).live_workers == 0
+
+
+def test_only_the_members_own_are_counted() -> None:
+    leases = (ONE, lease("c2"), lease("", name="stray"))
+    assert count(seen_at(100, renewed=True), 101, was=0, leases=leases).workers == 1
+
+
+def settle(replicas: list[Memory], now: float, was: int) -> int | None:
+    """Let replicas write in turns until none has anything to write; None if that never comes."""
+    table = replace(NONE_LIVE, workers=1, live_workers=was)
+    for _ in range(5):
+        before = table
+        for memory in replicas:
+            table = Workers((ONE,), memory, now).counted(table)
+        if table == before:
+            return table.live_workers
+    return None
+
+
+@pytest.mark.parametrize("was", [0, 1])
+@pytest.mark.parametrize("lag", [0.0, 0.01, 0.5, D / 2])
+def test_replicas_that_lag_a_little_agree_at_every_moment(lag: float, was: int) -> None:
+    """Each may have seen the renewal or only found it, and each may be the one to write first."""
+    moments = [n / 10 for n in range(int(10 * lag), 200)]
+    for now, first, second in itertools.product(moments, [True, False], [True, False]):
+        replicas = [seen_at(0, renewed=first), seen_at(lag, renewed=second)]
+        assert settle(replicas, now, was) is not None
+        assert settle(replicas[::-1], now, was) is not None
+
+
+def test_a_replica_that_has_just_started_leaves_the_counts_alone() -> None:
+    for was in (0, 1):
+        assert settle([Memory().see_lease(ONE, 100)], 100, was) == was
+
+
+def test_who_is_whose() -> None:
+    stray, lost, other = lease("", name="stray"), lease("c9"), lease("c2")
+    workers = Workers((ONE, stray, lost, other), Memory(), 0)
+    assert workers.of("c1") == [ONE]
+    assert workers.others("c1") == [stray, lost, other]
+    assert workers.others("") == [ONE, lost, other]
+
+
+def test_alive_is_whoever_is_not_known_to_be_silent() -> None:
+    old, new = lease(name="old"), lease(name="new")
+    workers = Workers((old, new), Memory().see_lease(old, 0), SILENCE + 0.1)
+    assert workers.silent(old)
+    assert not workers.silent(new)
+    assert workers.alive([old, new]) == 1
+
+
+def test_at_the_next_silence_somebody_is_silent() -> None:
+    quick, slow = lease(name="quick", duration=1), lease(name="slow")
+    memory = Memory().see_leases([quick, slow], 10)
+    first = Workers((quick, slow), memory, 10).next_silence()
+    assert first == pytest.approx(11.2, abs=0.01)
+    assert first
+    then = Workers((quick, slow), memory, first)
+    assert then.silent(quick)
+    assert then.next_silence() == pytest.approx(10 + SILENCE, abs=0.01)
+    assert Workers((), memory, 10).next_silence() is None
+    assert Workers((later(slow),), memory, 99).next_silence() == pytest.approx(99 + SILENCE, abs=0.01)

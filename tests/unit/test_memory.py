@@ -1,0 +1,97 @@
+"""What a coordinator remembers, and that it forgets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tcf.core.memory import Memory, Stage
+from tcf.core.model import Federation
+from unit.build import TERM, UID, federation, later, lease, request
+
+ONE, TWO = lease("c1"), lease("c2")
+
+
+def test_age_counts_from_the_first_receipt_of_a_version() -> None:
+    memory = Memory().see_lease(ONE, 10).see_lease(ONE, 15)
+    assert memory.age(ONE, 20) == 10
+    assert memory.see_lease(later(ONE), 18).age(later(ONE), 20) == 2
+
+
+def test_a_version_not_seen_has_no_age() -> None:
+    memory = Memory().see_lease(ONE, 10)
+    assert memory.age(later(ONE), 20) == 0
+    assert memory.age(TWO, 20) == 0
+    assert memory.see_lease(later(ONE), 15).age(ONE, 20) == 0
+
+
+def test_the_same_name_again_is_another_lease() -> None:
+    again = replace(ONE, uid="another")
+    memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 11).see_lease(again, 12)
+    assert memory.age(again, 20) == 8
+    assert not memory.renewed(again)
+
+
+def test_renewed_only_when_the_change_was_seen() -> None:
+    memory = Memory().see_lease(ONE, 10)
+    assert not Memory().renewed(ONE)
+    assert not memory.renewed(ONE)
+    assert not memory.see_lease(ONE, 11).renewed(ONE)
+    assert memory.see_lease(later(ONE), 11).renewed(later(ONE))
+
+
+def test_what_a_list_lacks_is_forgotten() -> None:
+    memory = Memory().see_leases([ONE, TWO], 10).see_leases([TWO], 20)
+    assert memory.age(TWO, 30) == 20
+    assert memory.see_lease(ONE, 25).age(ONE, 30) == 5
+    assert not memory.see_lease(ONE, 25).renewed(ONE)
+    assert Memory().see_leases([ONE], 1).see_leases([], 2).sightings == {}
+
+
+def test_memory_is_immutable() -> None:
+    memory = Memory()
+    memory.see_lease(ONE, 10)
+    assert memory == Memory()
+
+
+BUSY = federation("active passive", switchover=request())
+FIRST = Stage("r1", UID, TERM, 10)
+
+
+def seen(*federations: Federation | None) -> Stage | None:
+    """The stage after these have been seen, one every ten seconds from 10 on."""
+    memory = Memory()
+    for n, about in enumerate(federations, 1):
+        memory = memory.see_federation(about, 10 * n)
+    return memory.stage
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        pytest.param(BUSY, FIRST, id="the same"),
+        pytest.param(replace(BUSY, resource_version="2", generation=2), FIRST, id="other news"),
+        pytest.param(None, None, id="deleted"),
+        pytest.param(federation(None), None, id="no status"),
+        pytest.param(federation("active passive"), None, id="no request"),
+        pytest.param(
+            federation("demoting passive", term=TERM + 1, switchover=request()),
+            Stage("r1", UID, TERM + 1, 20),
+            id="next table",
+        ),
+        pytest.param(
+            federation("active passive", switchover=request(id="r2")),
+            Stage("r2", UID, TERM, 20),
+            id="next request",
+        ),
+        pytest.param(replace(BUSY, uid="uid-2"), Stage("r1", "uid-2", TERM, 20), id="created anew"),
+    ],
+)
+def test_a_stage_begins_when_a_request_meets_a_table(then: Federation | None, expected: Stage | None) -> None:
+    assert seen(BUSY) == FIRST
+    assert seen(BUSY, then) == expected
+
+
+def test_nothing_seen_is_nothing_remembered() -> None:
+    assert seen(None, federation(None), federation("active passive")) is None

@@ -1,0 +1,296 @@
+"""Admission: every kind of command, in every shape of the role table, beside every running request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tcf.core.model import (
+    HISTORY_LENGTH,
+    LONGEST_MESSAGE,
+    PROTOCOL,
+    Federation,
+    Outcome,
+    Status,
+    Switchover,
+    Trigger,
+)
+from tcf.core.requests import (
+    Accepted,
+    Admission,
+    Command,
+    Joined,
+    Kind,
+    Unchanged,
+    admit,
+    ended,
+    foreseen,
+    untouched,
+    withdrawn,
+)
+from unit.build import STAMP, TERM, at, bootstrap, entry, federation, request, spec, status
+
+TOGGLE, PROMOTE, DEMOTE = Kind.TOGGLE, Kind.PROMOTE, Kind.DEMOTE
+TAKE_OVER, STOP = request("c1", "c2"), request("c1", "")
+
+
+def command(kind: Kind, cluster: str, **more: Any) -> Command:
+    return Command(kind, cluster, id="new", **more)
+
+
+def verdict(admission: Admission) -> str:
+    """What became of a command, in one word: the target, or why not."""
+    match admission:
+        case Accepted():
+            assert admission.status.switchover
+            return f"to {admission.status.switchover.to}"
+        case Joined():
+            return f"joins {admission.request}"
+        case Unchanged():
+            return "already"
+        case _:
+            return admission.reason
+
+
+def ask(about: Federation, kind: Kind, cluster: str, **more: Any) -> str:
+    return verdict(admit(about, command(kind, cluster, **more), at()))
+
+
+# Nothing is under way.
+@pytest.mark.parametrize(
+    ("roles", "toggle", "promote", "demote"),
+    [  # for each member
+        ("active passive", "to c2, to c2", "already, to c2", "to , already"),
+        ("passive active", "to c1, to c1", "to c1, already", "already, to "),
+        ("passive passive", "NoActiveCluster, NoActiveCluster", "to c1, to c2", "already, already"),
+        (
+            "active passive passive",
+            "NotTwoClusters, NotTwoClusters, NotTwoClusters",
+            "already, to c2, to c3",
+            "to , already, already",
+        ),
+    ],
+)
+def test_without_a_running_request(roles: str, toggle: str, promote: str, demote: str) -> None:
+    about = federation(roles)
+    assert about.status
+    for kind, expected in ((TOGGLE, toggle), (PROMOTE, promote), (DEMOTE, demote)):
+        assert ", ".join(ask(about, kind, member.id) for member in about.status.clusters) == expected
+
+
+BUSY = "SwitchoverInProgress"
+
+
+@pytest.mark.parametrize(
+    ("running", "shapes", "expected"),
+    [
+        pytest.param(
+            TAKE_OVER,
+            ["active passive", "demoting passive", "passive promoting"],
+            {"promote c1": BUSY, "promote c2": "joins r1", "demote c1": BUSY, "demote c2": BUSY},
+            id="c1 to c2",
+        ),
+        pytest.param(
+            STOP,
+            ["active passive", "demoting passive"],
+            {"promote c1": BUSY, "promote c2": BUSY, "demote c1": "joins r1"},
+            id="c1 to nobody",
+        ),
+        pytest.param(
+            request("", "c2"),
+            ["passive passive", "passive promoting"],
+            {"promote c1": BUSY, "promote c2": "joins r1", "demote c1": BUSY, "demote c2": BUSY},
+            id="nobody to c2",
+        ),
+    ],
+)
+def test_beside_a_running_request(running: Switchover, shapes: list[str], expected: dict[str, str]) -> None:
+    for roles in shapes:
+        about = federation(roles, switchover=running)
+        got = {asked: ask(about, Kind(asked.split()[0]), asked.split()[1]) for asked in expected}
+        assert got == expected, roles
+
+
+@pytest.mark.parametrize("running", [TAKE_OVER, STOP])
+@pytest.mark.parametrize("roles", ["active passive", "demoting passive", "passive promoting"])
+def test_a_toggle_never_joins(roles: str, running: Switchover) -> None:
+    about = federation(roles, switchover=running)
+    assert ask(about, TOGGLE, "c1") == ask(about, TOGGLE, "c2") == BUSY
+
+
+def test_a_busy_federation_says_what_is_under_way() -> None:
+    refusal = admit(federation("demoting passive", switchover=STOP), command(PROMOTE, "c2"), at())
+    assert "from c1 to nobody" in getattr(refusal, "message", "")
+
+
+@pytest.mark.parametrize(
+    ("roles", "asked", "expected"),
+    [
+        ("passive passive", (PROMOTE, "c1"), "joins bootstrap-99"),
+        ("passive passive", (PROMOTE, "c2"), "to c2"),
+        ("passive passive", (DEMOTE, "c1"), "to "),
+        ("passive passive", (DEMOTE, "c2"), "already"),
+        ("promoting passive", (PROMOTE, "c1"), "joins bootstrap-99"),
+        ("promoting passive", (PROMOTE, "c2"), "to c2"),
+        ("promoting passive", (DEMOTE, "c1"), "to "),
+        ("promoting passive", (DEMOTE, "c2"), "already"),
+        ("passive passive", (TOGGLE, "c1"), "NoActiveCluster"),
+        ("promoting passive", (TOGGLE, "c1"), "NoActiveCluster"),
+    ],
+)
+def test_the_bootstrap_yields(roles: str, asked: tuple[Kind, str], expected: str) -> None:
+    about = federation(roles, switchover=bootstrap("c1"))
+    admission = admit(about, command(*asked), at())
+    assert verdict(admission) == expected
+    if isinstance(admission, Accepted):
+        assert [(past.id, past.outcome) for past in admission.status.history] == [
+            ("bootstrap-99", Outcome.SUPERSEDED)
+        ]
+
+
+def test_what_is_written_for_an_accepted_command() -> None:
+    about = federation("active passive", history=(entry(),))
+    assert about.status
+    asked = command(TOGGLE, "c1", requested_by="me", reason="why", force=True)
+    assert admit(about, asked, at()) == Accepted(
+        replace(
+            about.status,
+            switchover=Switchover(
+                id="new",
+                from_="c1",
+                to="c2",
+                trigger=Trigger.API,
+                requested_by="me",
+                reason="why",
+                force=True,
+                requested_at=STAMP,
+            ),
+        ),
+        "new",
+    )
+
+
+@pytest.mark.parametrize(
+    ("about", "asked", "reason"),
+    [
+        (federation(None), command(PROMOTE, "c1"), "NotBootstrapped"),
+        (
+            replace(federation(), status=replace(status("active passive"), protocol=PROTOCOL + 1)),
+            command(PROMOTE, "c2"),
+            "UnknownProtocol",
+        ),
+        (federation(), command(PROMOTE, "c9"), "UnknownCluster"),
+        (federation(), command(DEMOTE, "c9"), "UnknownCluster"),
+        (federation(), command(TOGGLE, "c9"), "UnknownCluster"),
+        (federation("active passive", members=1), command(PROMOTE, "c2"), "UnknownCluster"),
+        (federation("active passive", members=3), command(PROMOTE, "c3"), "UnknownCluster"),
+        (federation(), command(PROMOTE, "c2", expected_term=TERM - 1), "TermMismatch"),
+        (federation(), command(PROMOTE, "c1", expected_term=TERM + 1), "TermMismatch"),
+        (
+            federation("demoting passive", switchover=TAKE_OVER),
+            command(TOGGLE, "c1", expected_term=TERM - 1),
+            "TermMismatch",
+        ),
+    ],
+)
+def test_refused(about: Federation, asked: Command, reason: str) -> None:
+    assert verdict(admit(about, asked, at())) == reason
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_expected_term_is_accepted(kind: Kind) -> None:
+    assert ask(federation("active passive"), kind, "c1", expected_term=TERM) != "TermMismatch"
+
+
+@pytest.mark.parametrize(
+    ("roles", "asked", "live", "reason"),
+    [
+        ("active passive", command(TOGGLE, "c1"), 0, "NoLiveWorker"),
+        ("active passive", command(TOGGLE, "c1"), 1, None),
+        ("active passive", command(TOGGLE, "c1", force=True), 0, None),
+        ("active passive", command(PROMOTE, "c2"), 0, "NoLiveWorker"),
+        ("active passive", command(DEMOTE, "c1"), 0, None),
+        ("active passive", command(PROMOTE, "c9"), 1, "NoLiveWorker"),
+    ],
+)
+def test_foreseen(roles: str, asked: Command, live: int, reason: str | None) -> None:
+    refusal = foreseen(federation(roles, live=live), asked)
+    assert (refusal.reason if refusal else None) == reason
+
+
+def test_nothing_is_foreseen_without_a_status() -> None:
+    assert foreseen(federation(None), command(PROMOTE, "c1")) is None
+
+
+# --- ending -----------------------------------------------------------------------------------------
+
+
+def test_ended_moves_the_request_to_history() -> None:
+    running = replace(TAKE_OVER, requested_by="me", reason="why")
+    over = ended(status("passive active", switchover=running), Outcome.SUCCEEDED, "fine", at())
+    assert over.switchover is None
+    assert over.history == (
+        entry("r1", term=TERM, requested_by="me", reason="why", outcome="Succeeded", message="fine"),
+    )
+
+
+def test_ended_without_a_request_changes_nothing() -> None:
+    table = status("active passive")
+    assert ended(table, "X", "", at()) is table
+
+
+def test_a_refused_request_is_recorded_beside_the_running_one() -> None:
+    table = status("passive passive", switchover=bootstrap())
+    over = ended(table, "UnknownCluster", "", at(), request=request(id="spec-2"))
+    assert over.switchover == bootstrap()
+    assert [past.id for past in over.history] == ["spec-2"]
+
+
+def test_a_message_fits_into_the_schema() -> None:
+    table = status("active passive", switchover=TAKE_OVER)
+    assert len(ended(table, "X", "x" * 5000, at()).history[0].message) == LONGEST_MESSAGE
+
+
+def test_history_is_newest_first_and_keeps_twenty() -> None:
+    table = status("active passive")
+    for n in range(HISTORY_LENGTH + 2):
+        table = ended(replace(table, switchover=request(id=f"r{n}")), Outcome.SUCCEEDED, "", at())
+    assert [past.id for past in table.history] == [f"r{n}" for n in range(HISTORY_LENGTH + 1, 1, -1)]
+    assert HISTORY_LENGTH == 20
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"),
+    [
+        ("active passive", True),
+        ("passive passive", True),
+        ("demoting passive", False),
+        ("passive promoting", False),
+    ],
+)
+def test_untouched(roles: str, expected: bool) -> None:  # noqa: FBT001 - a column of the table
+    table = status(roles, switchover=TAKE_OVER)
+    assert untouched(table) is expected
+    assert (withdrawn(table, "r1", at()) is not None) is expected
+
+
+def test_withdrawn_says_that_nobody_acted() -> None:
+    over = withdrawn(status("active passive", switchover=TAKE_OVER), "r1", at())
+    assert over
+    assert over.switchover is None
+    assert over.history[0].outcome == "NoCoordinator"
+    assert "tcf-operator" in over.history[0].message
+    assert over.term == TERM
+
+
+@pytest.mark.parametrize("table", [status("active passive"), status("active passive", switchover=STOP)])
+def test_only_ones_own_request_can_be_withdrawn(table: Status) -> None:
+    assert withdrawn(table, "another", at()) is None
+
+
+def test_the_command_may_name_a_member_that_only_the_spec_lacks() -> None:
+    about = replace(federation("active passive passive"), spec=spec(2))
+    assert ask(about, PROMOTE, "c2") == "to c2"
+    assert ask(about, PROMOTE, "c3") == "UnknownCluster"

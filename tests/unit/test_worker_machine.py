@@ -1,0 +1,411 @@
+"""The worker's state machine: what makes a "yes" trustworthy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tcf.core.model import PROTOCOL, Acknowledgement, Federation, Isolation, Refusal, Role
+from tcf.core.worker import IDLE_DURATION, Cycle, Machine, Reading, Renewal
+from unit.build import TERM, UID, D, federation
+
+T0 = 1000.0
+ACTIVE, PASSIVE = federation("active passive"), federation("passive active")
+DEMOTING = federation("demoting passive", term=TERM + 1)
+LOWER = federation("active passive", term=TERM - 5)
+UNKNOWN = replace(ACTIVE, status=replace(ACTIVE.status, protocol=PROTOCOL + 1))  # type: ignore[type-var]
+KEEPING = federation("active passive", isolation=Isolation.KEEP_ROLE)
+REBORN = federation("passive active", uid="uid-2", term=TERM + 50)
+GONE = Refusal("LeaseLost", "it has been deleted")
+DOWN = Refusal("Unreachable", "cannot reach the hub")
+SOON = T0 + 0.1
+
+
+def cycle(machine: Machine, about: Federation | None, t0: float = T0) -> Renewal | None:
+    """A whole cycle; the Lease write, if there is one, succeeds."""
+    begun = machine.begin(t0)
+    renewal = machine.observe(begun, about)
+    if renewal:
+        machine.renewed(begun, renewal)
+    return renewal
+
+
+def machine_at(about: Federation, t0: float = T0) -> Machine:
+    machine = Machine("c1")
+    cycle(machine, about, t0)
+    return machine
+
+
+def says(machine: Machine, now: float = SOON) -> str:
+    """The role, or the reason why there is none."""
+    answer = machine.answer(now)
+    return str(answer.role) if isinstance(answer, Reading) else answer.reason
+
+
+def half_way(machine: Machine, about: Federation | None, t0: float = T0) -> tuple[Cycle, Renewal]:
+    """A cycle that has yet to write its Lease."""
+    begun = machine.begin(t0)
+    renewal = machine.observe(begun, about)
+    assert renewal
+    return begun, renewal
+
+
+# --- a reading ----------------------------------------------------------------------------------------
+
+
+def test_it_starts_without_an_answer() -> None:
+    machine = Machine("c1")
+    assert says(machine) == machine.why.reason == "Starting"
+    assert machine.period == IDLE_DURATION / 3
+    assert machine.pending is None
+
+
+@pytest.mark.parametrize("role", ["active", "passive", "promoting", "demoting"])
+def test_a_reading_is_the_table(role: str) -> None:
+    about = federation(f"{role} passive")
+    answer = machine_at(about).answer(SOON)
+    assert about.status
+    assert answer == Reading(UID, TERM, Role(role), about.status.clusters, T0 + D, keep=False)
+
+
+def test_there_is_a_reading_only_after_the_write() -> None:
+    machine = Machine("c1")
+    begun, renewal = half_way(machine, ACTIVE)
+    assert says(machine) == "Starting"
+    assert renewal == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D)
+    machine.renewed(begun, renewal)
+    assert says(machine) == "active"
+
+
+def test_it_expires_counted_from_before_the_read() -> None:
+    machine = Machine("c1")
+    begun, renewal = half_way(machine, ACTIVE)
+    machine.renewed(begun, renewal)  # however late that is
+    assert says(machine, T0 + D - 0.001) == "active"
+    assert says(machine, T0 + D) == "ReadingExpired"
+
+
+def test_an_expired_reading_tells_how_old_it_is_and_why() -> None:
+    machine = machine_at(ACTIVE)
+    machine.failed(DOWN)
+    assert says(machine) == "active"
+    assert machine.answer(T0 + D + 2) == Refusal(
+        "Unreachable", f"the roles known here (term {TERM}) expired 2.0 s ago: cannot reach the hub"
+    )
+
+
+def test_a_write_that_fails_extends_nothing() -> None:
+    machine = machine_at(ACTIVE)
+    half_way(machine, ACTIVE, T0 + 3)
+    machine.failed(DOWN)
+    assert says(machine, T0 + D - 0.1) == "active"
+    assert says(machine, T0 + D) == "Unreachable"
+    begun = machine.begin(T0 + D)  # the next cycle doesn't find the candidate of the last
+    machine.renewed(begun, Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D))
+    assert says(machine, T0 + D) == "Unreachable"
+
+
+def test_valid_for_counts_down_to_zero() -> None:
+    answer = machine_at(ACTIVE).answer(T0)
+    assert isinstance(answer, Reading)
+    assert [answer.valid_for(T0 + n) for n in (0, 4, D, D + 1)] == [D, D - 4, 0, 0]
+
+
+def test_the_period_is_a_third_of_the_duration() -> None:
+    assert machine_at(federation(lease_duration=30)).period == 10
+    assert machine_at(federation(None, lease_duration=3)).period == 1
+
+
+# --- lowering -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("about", "answer"),
+    [
+        pytest.param(DEMOTING, "demoting", id="demoting"),
+        pytest.param(federation("passive active", term=TERM + 1), "passive", id="passive"),
+        pytest.param(federation("promoting passive", term=TERM + 1), "promoting", id="promoting"),
+        pytest.param(None, "FederationNotFound", id="deleted"),
+        pytest.param(federation(None), "NotBootstrapped", id="no status"),
+        pytest.param(federation(None, uid="uid-2"), "NotBootstrapped", id="created anew"),
+        pytest.param(REBORN, "passive", id="created anew, with roles"),
+        pytest.param(UNKNOWN, "UnknownProtocol", id="unknown protocol"),
+    ],
+)
+def test_lowering_waits_for_nothing(about: Federation | None, answer: str) -> None:
+    read = machine_at(ACTIVE)
+    read.observe(read.begin(T0 + 1), about)
+    assert says(read, T0 + 1) == answer
+    watched = machine_at(ACTIVE)
+    watched.watched(about)
+    assert says(watched, T0 + 1) == answer
+
+
+def test_a_member_that_has_left_stops_at_once_and_goes_on_acknowledging() -> None:
+    left = federation("active", members=1, term=TERM + 1)
+    for machine in (Machine("c2"), Machine("c3")):
+        cycle(machine, PASSIVE)
+        begun, renewal = half_way(machine, left, T0 + 1)
+        answer = machine.answer(T0 + 1)
+        assert isinstance(answer, Refusal)
+        assert answer.reason == "UnknownCluster"
+        assert "spec.clusters" in answer.message
+        assert "--cluster" in answer.message
+        assert renewal.acknowledged == Acknowledgement(UID, TERM + 1)
+        machine.renewed(begun, renewal)
+        assert says(machine, T0 + 1) == "UnknownCluster"
+
+
+def test_watching_never_raises() -> None:
+    machine = machine_at(PASSIVE)
+    assert machine.watched(federation("active passive", term=TERM + 1))
+    assert says(machine) == "passive"
+    assert machine.pending is None
+
+    fresh = Machine("c1")
+    assert fresh.watched(ACTIVE)
+    assert says(fresh) == "Starting"
+
+
+def test_a_watched_lowering_extends_nothing() -> None:
+    machine = machine_at(ACTIVE)
+    machine.watched(DEMOTING)
+    assert machine.pending
+    machine.acknowledged(machine.pending)
+    assert says(machine, T0 + D - 0.1) == "demoting"
+    assert says(machine, T0 + D) == "ReadingExpired"
+
+
+def test_old_events_are_ignored() -> None:
+    machine = machine_at(DEMOTING)
+    assert not machine.watched(ACTIVE)
+    assert not machine.watched(LOWER)
+    assert not machine.watched(DEMOTING)
+    assert says(machine) == "demoting"
+    assert machine.pending is None
+
+
+def test_only_news_is_worth_a_cycle() -> None:
+    machine = machine_at(ACTIVE)
+    assert not machine.watched(ACTIVE)
+    assert not machine.watched(replace(ACTIVE, resource_version="9"))
+    assert machine.watched(replace(ACTIVE, generation=2))
+    assert machine.watched(federation("active passive passive", term=TERM + 1))
+    assert machine.watched(None)
+
+
+# --- what overtakes a cycle ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        pytest.param(DEMOTING, id="lowered"),
+        pytest.param(federation("promoting passive", term=TERM + 1), id="promoting"),
+        pytest.param(federation("active passive passive", term=TERM + 1), id="a higher term"),
+        pytest.param(None, id="deleted"),
+        pytest.param(REBORN, id="another object"),
+        pytest.param(UNKNOWN, id="unknown protocol"),
+    ],
+)
+@pytest.mark.parametrize("began", ["before the read", "before the write"])
+def test_news_in_between_voids_the_cycle(news: Federation | None, began: str) -> None:
+    machine = machine_at(ACTIVE)
+    begun = machine.begin(T0 + 3)
+    if began == "before the read":
+        machine.watched(news)
+    renewal = machine.observe(begun, ACTIVE)
+    if began == "before the write":
+        machine.watched(news)
+    assert renewal
+    machine.renewed(begun, renewal)
+    assert says(machine, T0 + D) != "active"
+
+
+def test_a_lost_lease_voids_the_cycle() -> None:
+    machine = machine_at(ACTIVE)
+    begun, renewal = half_way(machine, ACTIVE, T0 + 3)
+    machine.lost(GONE)
+    assert says(machine) == "LeaseLost"
+    machine.renewed(begun, renewal)
+    assert says(machine) == "LeaseLost"
+    cycle(machine, ACTIVE, T0 + 4)
+    assert says(machine) == "active"
+
+
+def test_an_answer_about_the_deleted_object_cannot_undo_a_lowering_for_its_successor() -> None:
+    machine = Machine("c1")
+    begun = machine.begin(T0)
+    machine.watched(None)
+    machine.watched(REBORN)
+    assert machine.pending
+    assert machine.pending.acknowledged == Acknowledgement("uid-2", TERM + 50)
+    renewal = machine.observe(begun, ACTIVE)
+    assert renewal
+    machine.renewed(begun, renewal)
+    assert says(machine) != "active"
+    cycle(machine, REBORN, T0 + 1)
+    assert says(machine) == "passive"
+
+
+# --- acknowledging ------------------------------------------------------------------------------------
+
+
+def test_a_watched_lowering_is_pending_until_it_is_written() -> None:
+    machine = machine_at(ACTIVE)
+    assert machine.watched(DEMOTING)
+    pending = machine.pending
+    assert pending == Renewal(Acknowledgement(UID, TERM + 1), Isolation.FENCE, D)
+
+    machine.watched(federation("passive promoting", term=TERM + 2))  # while it is being written
+    machine.acknowledged(pending)
+    assert machine.pending
+    assert machine.pending.acknowledged == Acknowledgement(UID, TERM + 2)
+    machine.acknowledged(machine.pending)
+    assert machine.pending is None
+
+
+def test_a_cycle_settles_what_is_pending() -> None:
+    machine = machine_at(ACTIVE)
+    machine.watched(DEMOTING)
+    cycle(machine, DEMOTING, T0 + 1)
+    assert machine.pending is None
+    assert says(machine, T0 + D + 0.5) == "demoting"
+
+
+def test_a_stale_read_acknowledges_the_newest_table_seen() -> None:
+    machine = machine_at(ACTIVE)
+    begun = machine.begin(T0 + 3)
+    machine.watched(DEMOTING)
+    renewal = machine.observe(begun, ACTIVE)
+    assert renewal
+    assert renewal.acknowledged == Acknowledgement(UID, TERM + 1)
+    machine.renewed(begun, renewal)
+    assert machine.pending is None
+    assert says(machine, T0 + 3) == "demoting"
+
+
+def test_promoting_may_be_acknowledged_from_the_watch() -> None:
+    machine = machine_at(PASSIVE)
+    assert machine.watched(federation("promoting passive", term=TERM + 1))
+    assert machine.pending
+    assert says(machine) == "promoting"
+
+
+def test_without_an_object_the_last_acknowledgement_stays() -> None:
+    machine = machine_at(ACTIVE)
+    assert cycle(machine, None, T0 + 1) == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, IDLE_DURATION)
+    assert cycle(Machine("c1"), None) == Renewal(None, Isolation.FENCE, IDLE_DURATION)
+
+
+def test_without_roles_only_the_lease_is_kept() -> None:
+    machine = Machine("c1")
+    assert cycle(machine, federation(None)) == Renewal(None, Isolation.FENCE, D)
+    answer = machine.answer(SOON)
+    assert isinstance(answer, Refusal)
+    assert answer.reason == "NotBootstrapped"
+    assert "tcf-operator" in answer.message
+
+
+def test_an_unknown_protocol_is_not_answered_with_a_write() -> None:
+    machine = Machine("c1")
+    assert machine.observe(machine.begin(T0), UNKNOWN) is None
+    assert says(machine) == "UnknownProtocol"
+    cycle(machine, ACTIVE, T0 + 1)
+    assert says(machine) == "active"
+
+
+# --- changes of duration and isolation ----------------------------------------------------------------
+
+
+def test_a_shorter_duration_caps_the_reading_before_the_write() -> None:
+    machine = machine_at(federation(lease_duration=100))
+    half_way(machine, federation(lease_duration=5), T0 + 20)
+    assert says(machine, T0 + 24.9) == "active"
+    assert says(machine, T0 + 25) == "ReadingExpired"
+
+
+def test_a_longer_duration_counts_after_the_write_only() -> None:
+    machine = machine_at(ACTIVE)
+    begun, renewal = half_way(machine, federation(lease_duration=100), T0 + 3)
+    assert renewal.duration == 100
+    assert says(machine, T0 + D) == "ReadingExpired"
+    machine.renewed(begun, renewal)
+    assert says(machine, T0 + 102) == "active"
+
+
+def test_keep_role_answers_for_ever() -> None:
+    machine = machine_at(KEEPING)
+    answer = machine.answer(T0 + 1e9)
+    assert isinstance(answer, Reading)
+    assert answer.role is Role.ACTIVE
+    assert answer.valid_for(T0 + 1e9) == 0
+
+
+def test_keep_role_is_dropped_before_the_write() -> None:
+    machine = machine_at(KEEPING)
+    _, renewal = half_way(machine, ACTIVE, T0 + 3)
+    assert renewal.isolation is Isolation.FENCE
+    assert says(machine, T0 + D) == "ReadingExpired"
+
+
+def test_keep_role_begins_after_the_write() -> None:
+    machine = machine_at(ACTIVE)
+    begun, renewal = half_way(machine, KEEPING, T0 + 3)
+    assert renewal.isolation is Isolation.KEEP_ROLE
+    assert says(machine, T0 + D) == "ReadingExpired"
+    machine.renewed(begun, renewal)
+    assert says(machine, T0 + 1e9) == "active"
+
+
+@pytest.mark.parametrize("about", [None, federation("demoting passive", term=TERM + 1)])
+def test_keep_role_is_lowered_like_any_other(about: Federation | None) -> None:
+    machine = machine_at(KEEPING)
+    machine.watched(about)
+    assert says(machine, T0 + 1e9) != "active"
+
+
+def test_a_lost_lease_ends_keep_role() -> None:
+    machine = machine_at(KEEPING)
+    machine.lost(GONE)
+    assert says(machine) == "LeaseLost"
+
+
+# --- a restored hub -----------------------------------------------------------------------------------
+
+
+def test_a_lower_term_extends_nothing_and_shows_the_coordinator_the_higher() -> None:
+    machine = machine_at(ACTIVE)
+    renewal = cycle(machine, LOWER, T0 + 3)
+    assert renewal
+    assert renewal.acknowledged == Acknowledgement(UID, TERM)
+    assert says(machine, T0 + D - 0.1) == "active"
+    assert says(machine, T0 + D) == "HubRestored"
+
+
+def test_a_lower_term_never_raises() -> None:
+    machine = machine_at(PASSIVE)
+    cycle(machine, LOWER, T0 + 3)
+    assert says(machine, T0 + 3) != "active"
+
+
+def test_a_lower_term_in_which_the_member_is_not_active_lowers_at_once() -> None:
+    machine = machine_at(ACTIVE)
+    half_way(machine, federation("passive active", term=TERM - 5), T0 + 3)
+    assert says(machine, T0 + 3) == "HubRestored"
+
+
+def test_above_the_lost_term_it_goes_on() -> None:
+    machine = machine_at(ACTIVE)
+    cycle(machine, LOWER, T0 + 3)
+    cycle(machine, federation("active passive", term=TERM + 1), T0 + 4)
+    assert says(machine, T0 + D + 3) == "active"
+
+
+def test_another_object_may_have_any_term() -> None:
+    machine = machine_at(ACTIVE)
+    cycle(machine, federation("active passive", uid="uid-2", term=1), T0 + 3)
+    answer = machine.answer(T0 + D + 1)
+    assert isinstance(answer, Reading)
+    assert (answer.uid, answer.term) == ("uid-2", 1)
