@@ -22,6 +22,7 @@ from tcf.hub.leases import Leases
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
+from tcf.runtime.waiting import within
 
 _REQUEST_SECONDS = 5.0
 _BUSY_SECONDS = 1.0
@@ -163,7 +164,8 @@ class _Attendant:
                 self._report(None)
                 if self.view.empty:
                     return
-                await self._sleep_until(refresh_at if wake_at is None else min(wake_at, refresh_at))
+                until = refresh_at if wake_at is None else min(wake_at, refresh_at)
+                await within(until - self._clock().boot, self.wake.wait())
 
     async def _refresh(self) -> None:
         """Read the federation, then list its Leases: in this order, so that no Lease is older news."""
@@ -253,11 +255,3 @@ class _Attendant:
             self._log.warning("%s", error, extra={"reason": trouble})
         else:
             self._log.info("the hub answers again")
-
-    async def _sleep_until(self, moment: float) -> None:
-        """Until boot time `moment` or until woken."""
-        try:
-            async with asyncio.timeout(max(0.0, moment - self._clock().boot)):
-                await self.wake.wait()
-        except TimeoutError:
-            return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -87,7 +87,7 @@ class HubClient:
 
     async def watch(
         self, path: str, params: Mapping[str, str], *, deadline: float
-    ) -> AsyncIterator[tuple[str, Json]]:
+    ) -> AsyncGenerator[tuple[str, Json]]:
         """Yield (type, object) of each event until the server ends the watch, as it does regularly.
 
         Args:

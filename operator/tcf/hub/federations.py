@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from tcf.core.model import Federation, Status
 from tcf.hub import records
@@ -58,18 +59,20 @@ class Federations:
             await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
         )
 
-    async def watch(self, namespace: str, name: str, *, deadline: float) -> AsyncIterator[Federation | None]:
+    async def watch(self, namespace: str, name: str, *, deadline: float) -> AsyncGenerator[Federation | None]:
         """The object now and whenever it changes, None when it is deleted; ends every half minute.
 
         Without a resourceVersion the server begins with the present state, so there is no list to
         make and nothing to resume from.
         """
         params = {"fieldSelector": f"metadata.name={name}"}
-        async for kind, value in self._client.watch(_folder(namespace), params, deadline=deadline):
-            if kind in {"ADDED", "MODIFIED"}:
-                yield records.federation(value)
-            elif kind == "DELETED":
-                yield None
+        events = self._client.watch(_folder(namespace), params, deadline=deadline)
+        async with aclosing(events):
+            async for kind, value in events:
+                if kind in {"ADDED", "MODIFIED"}:
+                    yield records.federation(value)
+                elif kind == "DELETED":
+                    yield None
 
 
 def _folder(namespace: str) -> str:

@@ -30,6 +30,7 @@ from tcf.core.worker import Reading
 from tcf.hub import errors
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.logs import Fields
+from tcf.runtime.waiting import within
 from tcf.worker.worker import Worker
 
 T = TypeVar("T")
@@ -195,7 +196,7 @@ class Switchovers:
             left = deadline - self._worker.clock().boot
             if entry or left <= 0:
                 return entry
-            await _within(left, self._worker.changed)
+            await within(left, self._worker.changed())
 
     async def _withdraw(self, uid: str, request: str) -> HistoryEntry | None:
         """Take back a request that nobody acted on; its end, or None if somebody is acting on it."""
@@ -223,7 +224,7 @@ class Switchovers:
             left = deadline - self._worker.clock().boot
             if left <= 0:
                 break
-            await _within(left, self._worker.changed)
+            await within(left, self._worker.changed())
         if isinstance(answer, Reading):
             return Refusal(
                 "ReadingBehind",
@@ -259,11 +260,3 @@ class Switchovers:
 
 def _term(federation: Federation) -> int:
     return federation.status.term if federation.status else 0
-
-
-async def _within(seconds: float, wait: Callable[[], Awaitable[None]]) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await wait()
-    except TimeoutError:
-        return

@@ -12,6 +12,7 @@ import logging
 import random
 import re
 import secrets
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from tcf.core.model import Federation, Refusal, WorkerLease
@@ -23,6 +24,7 @@ from tcf.hub.records import newer
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
+from tcf.runtime.waiting import within
 
 _JITTER = 0.1
 """The part of a period by which a cycle may come early, so that workers do not march in step."""
@@ -116,15 +118,7 @@ class Worker:
                 self._failing = None
                 backoff.reset()
             self._announce()
-            await self._sleep_until(due)
-
-    async def _sleep_until(self, due: float) -> None:
-        """Until boot time `due` or until woken, whichever is first; at once if `due` has passed."""
-        try:
-            async with asyncio.timeout(max(0.0, due - self.clock().boot)):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+            await within(due - self.clock().boot, self._wake.wait())
 
     async def _cycle(self) -> None:
         cycle = self._machine.begin(self.clock().boot)
@@ -234,11 +228,13 @@ class Worker:
         place, backoff = self.place, Backoff()
         while True:
             try:
-                async for federation in self.federations.watch(
+                events = self.federations.watch(
                     place.namespace, place.federation, deadline=self._machine.period
-                ):
-                    backoff.reset()
-                    self._take(federation)
+                )
+                async with aclosing(events):
+                    async for federation in events:
+                        backoff.reset()
+                        self._take(federation)
             except errors.HubError as error:
                 # The cycle meets the same trouble and reports it; the watch only makes things fast.
                 self._log.debug("watch: %s", error)
