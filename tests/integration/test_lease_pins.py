@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -113,8 +113,7 @@ class Registry:
 
     def watch(self, name: str = "shop") -> AsyncGenerator[Federation | None]:
         """A generator, so that the test can close it."""
-        events = self._federations.watch(self.namespace, name, deadline=PATIENCE)
-        return cast("AsyncGenerator[Federation | None]", events)
+        return self._federations.watch(self.namespace, name, deadline=PATIENCE)
 
     @property
     def _folder(self) -> str:
@@ -265,8 +264,7 @@ async def test_a_deletion_fences_only_the_version_that_was_judged(registry: Regi
         await registry.delete(judged)
 
     assert await registry.lease() == renewed
-    assert await registry.renew(renewed)
-    await registry.delete(await registry.lease())
+    await registry.delete(await registry.renew(renewed))
     assert await registry.listed() == set()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -183,10 +184,12 @@ def parsed(line: str) -> Case:
     silent: Leases = ()
     deleted = set()
     for n, word in enumerate(leases.split()):
-        member, marks = word[:2].strip("?-~xok"), word[1:] if word[0] == "?" else word[2:]
+        found = re.fullmatch(r"(c\d|\?)([-ok~x]*)", word)
+        assert found
+        member, marks = found[1].strip("?"), found[2]
         one = lease(
             member,
-            name=f"{word[:2]}-{n}",
+            name=f"lease-{n}",
             ack=TERM - ("-" in marks),
             uid="uid-0" if "o" in marks else UID,
             isolation=Isolation.KEEP_ROLE if "k" in marks else Isolation.FENCE,
