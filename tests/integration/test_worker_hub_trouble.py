@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import select
 import signal
 import socket
-import ssl
+import subprocess
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import yaml
@@ -61,10 +62,15 @@ def token_of(hub: Hub) -> str:
     return token
 
 
-def warnings(worker: Program) -> list[str]:
-    """What it has complained of, without time and fields."""
-    found = re.findall(r"^\S+ (?:WARNING|ERROR) +(.*?)(?:  \w+=.*)?$", worker.log, re.MULTILINE)
-    return [str(line) for line in found]
+def complaints(worker: Program, start: int = 0) -> list[str]:
+    """What it has complained of (from this position in its log on).
+
+    Without refused POSTs, and without the complaint that it has just started, which depends on whether
+    its watch or its first read is answered first.
+    """
+    found = re.findall(r"^\S+ (?:WARNING|ERROR) +(.*?)(?:  \w+=.*)?$", worker.log[start:], re.MULTILINE)
+    lines = [str(line) for line in found]
+    return [line for line in lines if " refused: " not in line and "has just started" not in line]
 
 
 def attempts(worker: Program) -> int:
@@ -84,29 +90,27 @@ def check_no_answer(answer: Answer, reason: str | None = None) -> None:
 # --- a hub that can't be reached or refuses --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", ["down", "unauthorized", "no kubeconfig", "unusable kubeconfig", "no context"])
+@pytest.mark.parametrize("trouble", ["down", "no kubeconfig", "unusable kubeconfig", "no context"])
 def test_a_worker_tells_what_is_wrong_and_mends_itself(
     hub: Hub, programs: Programs, tmp_path: Path, trouble: str
 ) -> None:
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
     path = tmp_path / "kubeconfig"
-    wrong = "wrong-t0ken-that-nobody-may-see"
     reason, told = {
         "down": ("HubUnreachable", "cannot reach the hub"),
-        "unauthorized": ("HubUnauthorized", "renew the token"),
         "no kubeconfig": ("HubNotConfigured", str(path)),
         "unusable kubeconfig": ("HubNotConfigured", str(path)),
         "no context": ("HubNotConfigured", "elsewhere"),
     }[trouble]
     if trouble == "down":
         variant(hub, path, lambda cluster, _: cluster.update(server=f"https://127.0.0.1:{free_port()}"))
-    elif trouble == "unauthorized":
-        variant(hub, path, lambda _, user: user.update(token=wrong))
     elif trouble == "unusable kubeconfig":
         variant(hub, path, lambda cluster, _: cluster.update({"certificate-authority-data": "bm90aGluZw=="}))
     elif trouble == "no context":
-        place(path, hub.kubeconfig.read_text().replace('"current-context": "', '"current-context": "elsewhere'))
+        place(
+            path, hub.kubeconfig.read_text().replace('"current-context": "', '"current-context": "elsewhere')
+        )
 
     worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
     check_no_answer(worker.is_active())  # at once, whatever it is
@@ -123,11 +127,7 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
     assert (ready.status, worker.get("/healthz").status) == (503, 200)
     assert told in ready.error
     eventually(lambda: attempts(worker) >= 4, what="a few more attempts")
-    assert [line for line in warnings(worker) if not line.endswith("refused")] == [
-        *(line for line in warnings(worker) if line.startswith("no answer: ")),
-        *(line for line in warnings(worker) if " refused: " in line),
-    ]
-    (line,) = [line for line in warnings(worker) if line.startswith("no answer: ")]
+    (line,) = complaints(worker)
     assert told in line
 
     place(path, hub.kubeconfig.read_text())
@@ -136,16 +136,30 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
     assert worker.get("/tcf/clusters").body == ONE_ACTIVE
     assert len(hub.leases()) == 1
     assert token_of(hub) not in worker.log
+
+
+def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+    hub.apply()
+    hub.set_status(table(1, "active", "passive"))
+    wrong = "wrong-t0ken-that-nobody-may-see"
+    path = variant(hub, tmp_path / "kubeconfig", lambda _, user: user.update(token=wrong))
+    worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
+    check_no_answer(worker.is_active())
+    assert "renew the token" in worker.await_reason("HubUnauthorized").error
+    refused = eventually(
+        lambda: a if (a := worker.post("/tcf/toggle")).reason == "HubUnauthorized" else None,
+        what="a POST is told the reason as well",
+    )
+    assert "nothing was changed" in refused.error
+    eventually(lambda: attempts(worker) >= 4, what="a few more attempts")
+
+    place(path, hub.kubeconfig.read_text())
+
+    worker.await_active()
+    assert worker.get("/tcf/clusters").body == ONE_ACTIVE
+    assert len(hub.leases()) == 1
+    assert token_of(hub) not in worker.log
     assert wrong not in worker.log
-
-
-def grant(kubectl: Kubectl, name: str, verbs: str, resource: str) -> None:
-    kubectl("create", "role", name, f"--verb={verbs}", f"--resource={resource}")
-    kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={namespace_of(kubectl)}:worker")
-
-
-def namespace_of(kubectl: Kubectl) -> str:
-    return kubectl("config", "view", "--minify", "-o", "jsonpath={..namespace}").stdout
 
 
 def test_a_service_account_needs_these_rights_and_no_more(
@@ -160,10 +174,12 @@ def test_a_service_account_needs_these_rights_and_no_more(
 
     def granted(name: str, verbs: str, resource: str) -> None:
         hub.kubectl("create", "role", name, f"--verb={verbs}", f"--resource={resource}")
-        hub.kubectl("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={hub.namespace}:worker")
+        hub.kubectl(
+            "create", "rolebinding", name, f"--role={name}", f"--serviceaccount={hub.namespace}:worker"
+        )
 
-    def may(verb: str, resource: str) -> bool:
-        asked = hub.kubectl("auth", "can-i", verb, resource, f"--as={account}", check=False)
+    def may(verb: str, resource: str, *more: str) -> bool:
+        asked = hub.kubectl("auth", "can-i", verb, resource, *more, f"--as={account}", check=False)
         return asked.stdout.strip() == "yes"
 
     worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
@@ -175,7 +191,7 @@ def test_a_service_account_needs_these_rights_and_no_more(
     granted("leases", "create,get,patch,delete", "leases.coordination.k8s.io")
     eventually(lambda: "clusterfederations" in worker.is_active().error, what="the next right that lacks")
     check_no_answer(worker.is_active(), "HubForbidden")
-    assert len([line for line in warnings(worker) if line.startswith("no answer: ")]) == 1
+    assert len(complaints(worker)) == 1
 
     granted("federations", "get,list,watch", "clusterfederations.tcf.dev")
     worker.await_active()
@@ -184,7 +200,9 @@ def test_a_service_account_needs_these_rights_and_no_more(
     assert "nothing was changed" in refused.error
     assert "clusterfederations/status" in refused.error
     granted("requests", "update", "clusterfederations.tcf.dev/status")
-    eventually(lambda: may("update", "clusterfederations.tcf.dev/status"), what="the last right")
+    eventually(
+        lambda: may("update", "clusterfederations.tcf.dev", "--subresource=status"), what="the last right"
+    )
     check_no_answer(worker.post("/tcf/toggle"), "NoCoordinator")
     worker.await_active()
 
@@ -194,14 +212,446 @@ def test_a_service_account_needs_these_rights_and_no_more(
     (lease,) = hub.leases()
     hub.kubectl("delete", "lease", lease["metadata"]["name"])
     worker.await_reason("HubForbidden")
-    seen = attempts(worker)
-    assert "X-TCF-Term" not in worker.is_active().headers
+    check_no_answer(worker.is_active(), "HubForbidden")
     hub.kubectl("create", "rolebinding", "again", "--role=leases", f"--serviceaccount={hub.namespace}:worker")
     worker.await_active()
     (anew,) = hub.leases()
     assert anew["metadata"]["uid"] != lease["metadata"]["uid"]
-    assert attempts(worker) >= seen
     assert worker.stop() == 0
     assert hub.leases() == []
     assert token not in worker.log
     assert token.split(".")[2] not in worker.log
+
+
+# --- a hub that was there and is not any more --------------------------------------------------------------
+
+
+class Gate:
+    """A TCP proxy before the hub: open, silent (it takes everything and answers nothing) or closed.
+
+    One thread does it all, and each change has taken effect when its method returns.
+    """
+
+    def __init__(self, target: str) -> None:
+        host, port = target.removeprefix("https://").split(":")
+        self._target = (host, int(port))
+        # Bound without listening: it keeps the port while the gate is closed.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._reserved.getsockname()
+        self.server = f"https://127.0.0.1:{self.address[1]}"
+        self._listener: socket.socket | None = None
+        self._peers: dict[socket.socket, socket.socket] = {}
+        self._thread: threading.Thread | None = None
+        self._woken, self._wake = socket.socketpair()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        for each in (self._reserved, self._woken, self._wake):
+            each.close()
+
+    def open(self) -> None:
+        self._listen()
+        self._thread = threading.Thread(target=self._pump)
+        self._thread.start()
+
+    def silence(self) -> None:
+        """Stop reading: the kernel goes on taking connections and data."""
+        self._listen()
+        if self._thread:
+            self._wake.send(b".")
+            self._thread.join()
+            self._woken.recv(1)
+            self._thread = None
+
+    def close(self) -> None:
+        self.silence()
+        for each in (*self._peers, self._listener):
+            if each:
+                each.close()
+        self._peers.clear()
+        self._listener = None
+
+    def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = socket.socket()
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self._listener.bind(self.address)
+            self._listener.listen(64)
+
+    def _pump(self) -> None:
+        assert self._listener
+        while True:
+            ready, _, _ = select.select([self._woken, self._listener, *self._peers], [], [])
+            if self._woken in ready:
+                return
+            for each in ready:
+                if each is self._listener:
+                    client, _ = self._listener.accept()
+                    hub = socket.create_connection(self._target)
+                    self._peers |= {client: hub, hub: client}
+                elif each in self._peers:
+                    self._pass_on(each)
+
+    def _pass_on(self, source: socket.socket) -> None:
+        peer = self._peers[source]
+        try:
+            data = source.recv(65536)
+            peer.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            for each in (source, peer):
+                del self._peers[each]
+                each.close()
+
+
+def test_a_hub_that_is_silent_or_gone(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+    hub.apply(leaseDuration="1s")
+    hub.set_status(table(1, "active", "passive"))
+    server = yaml.safe_load(hub.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    with Gate(server) as gate:
+        gate.silence()
+        path = variant(hub, tmp_path / "kubeconfig", lambda cluster, _: cluster.update(server=gate.server))
+        worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
+        check_no_answer(worker.is_active(), "Starting")
+        silent = worker.await_reason("HubUnreachable").error
+        assert "no answer from the hub within 5.0 s" in silent
+        assert len(complaints(worker)) == 1
+        gate.open()
+        worker.await_active()
+
+        for block, told in ((gate.close, "cannot reach the hub"), (gate.silence, "no answer from the hub")):
+            mark, before = len(worker.log), attempts(worker)
+            block()
+            worker.await_reason("HubUnreachable")
+            expired = eventually(partial(_expired, worker, mark), what="it is told in the log")
+            assert "term 1" in expired
+            answer = worker.is_active()
+            check_no_answer(answer, "HubUnreachable")
+            assert "term 1" in answer.error
+            assert "expired" in answer.error
+            assert told in answer.error
+            assert worker.get("/readyz").status == 503
+            refused = worker.post("/tcf/demote")  # for which a silent hub has a few cycles' time
+            check_no_answer(refused, "HubUnreachable")
+            assert "nothing was changed" in refused.error
+            if block == gate.close:
+                eventually(partial(_attempted, worker, before + 5), what="a few more attempts")
+            lines = complaints(worker, mark)
+            assert [line for line in lines if line.startswith("no answer: ")] == [expired]
+            assert len(lines) <= 2  # before that: active, and cannot renew
+            gate.open()
+            worker.await_active()
+            assert worker.get("/tcf/clusters").body == ONE_ACTIVE
+
+        gate.silence()
+        assert worker.stop() == 0  # it does not wait for ever for a farewell
+        assert "has to run out" in worker.log
+    assert len(hub.leases()) == 1
+
+
+def _expired(worker: Program, start: int) -> str | None:
+    return next((line for line in complaints(worker, start) if "expired" in line), None)
+
+
+def _attempted(worker: Program, number: int) -> bool:
+    return attempts(worker) >= number
+
+
+def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs, tmp_path: Path) -> None:
+    """On a hub of its own: no other test may lose the CRD or its API server."""
+    with ControlPlane.start() as plane, contextlib.ExitStack() as stack:
+        hub = Hub(_kubectl(plane), "default", plane.kubeconfig)
+        folder = tmp_path / "own"
+        folder.mkdir()
+        own = Programs(hub, folder)
+        stack.callback(own.close)
+        worker = own.worker("cluster_1", "--log-level", "debug")
+        answer = worker.await_reason("CRDNotInstalled")
+        assert "CRD" in answer.error
+        eventually(lambda: attempts(worker) >= 3, what="a few more attempts")
+        assert len(complaints(worker)) == 1
+
+        hub.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        worker.await_reason("FederationNotFound")
+        hub.apply(leaseDuration="1s")
+        worker.await_reason("NotBootstrapped")
+        hub.set_status(table(1, "active", "passive"))
+        worker.await_active()
+        assert complaints(worker)[0].startswith("no answer: ")
+
+        plane.kill_component("kube-apiserver")
+        assert "expired" in worker.await_reason("HubUnreachable").error
+        plane.start_component("kube-apiserver")
+        worker.await_active()
+        assert token_of(hub) not in worker.log
+
+
+def _kubectl(plane: ControlPlane) -> Kubectl:
+    def call(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        run = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig), "-n", "default"]
+        return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
+
+    return call
+
+
+# --- the object ------------------------------------------------------------------------------------------
+
+
+def test_the_object_and_the_member_may_come_late_and_go(hub: Hub, programs: Programs) -> None:
+    others = [{"id": "cluster_2", "name": "cluster2"}, {"id": "cluster_3", "name": "cluster3"}]
+    own = {"id": "cluster_1", "name": "cluster1"}
+    without_own = {
+        "clusters": [{"id": m["id"], "name": m["name"], "status": "passive"} for m in others],
+        "activeCluster": "",
+    }
+    worker = programs.worker("cluster_1")
+
+    def told(reason: str, *words: str) -> None:
+        answer = worker.await_reason(reason)
+        for path in ("/tcf/status", "/tcf/is_active", "/tcf/clusters"):
+            check_no_answer(worker.get(path), reason)
+        for word in words:
+            assert word in answer.error
+        for path in ("/tcf/toggle", "/tcf/promote", "/tcf/demote"):
+            check_no_answer(worker.post(path), reason)
+
+    told("FederationNotFound", "create")
+    hub.apply(clusters=others, activeCluster="cluster_2")
+    told("NotBootstrapped", "tcf-operator", f"{hub.namespace}/shop")
+    hub.set_status(table(10, **without_own))
+    told("UnknownCluster", "cluster_1", "cluster_2, cluster_3", "spec.clusters")
+    hub.apply(clusters=[own, *others], activeCluster="cluster_2")
+    hub.set_status(table(11, "active", "passive", "passive"))
+    assert worker.await_active().headers["X-TCF-Term"] == "11"
+
+    hub.set_status(table(12, "passive", "passive", "passive"))
+    worker.await_status(418)
+    hub.apply(clusters=others, activeCluster="cluster_2")
+    hub.set_status(table(13, **without_own))
+    told("UnknownCluster", "cluster_1", "cluster_2, cluster_3")
+    hub.apply(clusters=[own, *others], activeCluster="cluster_2")
+    hub.set_status(table(14, "active", "passive", "passive"))
+    assert worker.await_active().headers["X-TCF-Term"] == "14"
+
+    # Gone, and come back: with a higher term, as an operator gives it, and the second time with any.
+    for term in (20, 3):
+        hub.kubectl("delete", "cfed", "shop")
+        told("FederationNotFound")
+        hub.apply(clusters=[own, *others])
+        told("NotBootstrapped")
+        hub.set_status(table(term, "passive", "passive", "active"))
+        assert worker.await_status(418).headers["X-TCF-Term"] == str(term)
+        hub.set_status(table(term + 1, "active", "passive", "passive"))
+        assert worker.await_active().headers["X-TCF-Term"] == str(term + 1)
+    assert len(hub.leases()) == 1
+
+    # Each was told once, when it came.
+    came = (
+        "no such Cluster",
+        "no operator",
+        "not a member",
+        "not a member",
+        *(("no such Cluster", "no operator") * 2),
+    )
+    for line, word in zip(complaints(worker), came, strict=True):
+        assert word in line
+
+
+# --- the Lease -------------------------------------------------------------------------------------------
+
+
+def test_a_lost_lease_is_registered_anew(hub: Hub, programs: Programs) -> None:
+    hub.apply(leaseDuration="1s")
+    hub.set_status(table(1, "active", "passive"))
+    worker = programs.worker("cluster_1")
+    worker.await_active()
+    (lost,) = hub.leases()
+
+    hub.kubectl("delete", "lease", lost["metadata"]["name"])
+
+    def registered() -> Json | None:
+        return next((x for x in hub.leases() if x["metadata"]["uid"] != lost["metadata"]["uid"]), None)
+
+    anew = eventually(registered, what="another Lease")
+    assert anew["metadata"]["labels"] == lost["metadata"]["labels"]
+    worker.await_active()
+    (renewed,) = hub.leases()
+    uid = hub.get()["metadata"]["uid"]
+    assert renewed["metadata"]["annotations"] == {
+        "tcf.dev/acknowledged": f"{uid}/1",
+        "tcf.dev/isolation": "Fence",
+    }
+    assert renewed["spec"]["leaseDurationSeconds"] == 1
+    assert worker.log.count("lease lost: it has been deleted") == 1
+
+
+def test_a_reading_that_expired_while_the_process_stood_still_is_not_answered(
+    hub: Hub, programs: Programs
+) -> None:
+    hub.apply(leaseDuration="1s")
+    hub.set_status(table(1, "active", "passive"))
+    worker = programs.worker("cluster_1")
+    worker.await_active()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(_connected(worker.port)) for _ in range(5)]
+        for client in clients:
+            _send(client)
+            assert _received(client)[0] in {200, 500}
+        worker.signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        for client in clients:
+            _send(client)
+        eventually(lambda: time.monotonic() > stopped + 1.1, what="the reading has expired")
+
+        worker.signal(signal.SIGCONT)
+
+        for client in clients:
+            status, head, body = _received(client)
+            assert status == 500, body
+            assert b"expired" in body
+            assert b"X-TCF-Term" not in head
+    worker.await_active()
+
+
+def _connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+
+
+def _send(client: socket.socket) -> None:
+    client.sendall(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def _received(client: socket.socket) -> tuple[int, bytes, bytes]:
+    """Status, head and body of the one answer that is under way."""
+    with client.makefile("rb") as stream:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += stream.readline()
+        length = re.search(rb"Content-Length: (\d+)", head)
+        assert length
+        return int(head.split()[1]), head, stream.read(int(length[1]))
+
+
+def _knows(worker: Program, term: int) -> bool:
+    return worker.get(f"/tcf/status?min_term={term}").status == 200
+
+
+def test_workers_of_one_member_agree(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    hub.set_status(table(1, "active", "passive"))
+    workers = [programs.worker("cluster_1") for _ in range(2)]
+    tables = (
+        ("active", "passive"),
+        ("demoting", "passive"),
+        ("passive", "passive"),
+        ("promoting", "passive"),
+    )
+    for term, roles in enumerate((*tables, ("active", "passive")), 1):
+        hub.set_status(table(term, *roles))
+        answers = []
+        for worker in workers:
+            query = f"?min_term={term}"
+            eventually(partial(_knows, worker, term), what=f"term {term}")
+            found = [worker.get(path + query) for path in ("/tcf/status", "/tcf/is_active", "/tcf/clusters")]
+            answers.append([(a.status, a.body, a.headers["X-TCF-Term"]) for a in found])
+            assert answers[-1][0] == (200, roles[0].encode(), str(term))
+        assert answers[0] == answers[1]
+
+    leases = hub.leases()
+    assert len(leases) == 2
+    for lease in leases:
+        assert lease["metadata"]["labels"] == {"tcf.dev/federation": "shop", "tcf.dev/cluster": "cluster_1"}
+    assert workers[0].stop() == 0
+    (left,) = hub.leases()
+    assert left["metadata"]["uid"] in {lease["metadata"]["uid"] for lease in leases}
+    assert workers[1].is_active().status == 200
+
+
+# --- the end of a worker ---------------------------------------------------------------------------------
+
+
+def test_a_clean_stop_takes_the_lease_along_and_a_kill_does_not(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    hub.set_status(table(1, "active", "passive"))
+    workers = [programs.worker("cluster_1") for _ in range(3)]
+    for worker in workers:
+        worker.await_active()
+    assert len(hub.leases()) == 3
+    with _connected(workers[0].port) as idle:  # a load balancer's pool
+        _send(idle)
+        assert _received(idle)[0] == 200
+        assert workers[0].stop() == 0
+        assert idle.recv(1) == b""
+    assert len(hub.leases()) == 2
+
+    workers[1].signal(signal.SIGINT)
+    assert workers[1].process.wait(PATIENCE) == 0
+    (left,) = hub.leases()
+
+    workers[2].kill()
+    assert hub.leases() == [left]
+    again = programs.worker("cluster_1")
+    again.await_active()
+    assert len(hub.leases()) == 2
+    assert left in hub.leases()
+    assert again.stop() == 0
+    assert hub.leases() == [left]
+    for worker in (*workers[:2], again):
+        assert complaints(worker) == []
+
+
+def test_a_request_under_way_is_answered_by_a_worker_that_is_stopped(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    hub.set_status(table(1, "active", "passive"))
+    worker = programs.worker("cluster_1")
+    worker.await_active()
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(ask, worker.port, "POST", "/tcf/demote")
+        eventually(lambda: hub.status().get("switchover"), what="the request")
+        assert worker.stop() == 0
+        answer = pending.result()
+    assert (answer.status, answer.reason) == (500, "OutcomeUnknown")
+    assert "stopped" in answer.error
+    assert hub.leases() == []
+
+
+# --- credentials -----------------------------------------------------------------------------------------
+
+
+async def test_a_pod_follows_the_rotation_of_its_token(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In-cluster files as Kubernetes mounts them: no kubeconfig, and a token that is replaced in place."""
+    hub.apply()
+    config = yaml.safe_load(hub.kubeconfig.read_text())
+    host, port = config["clusters"][0]["cluster"]["server"].removeprefix("https://").split(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    client = HubClient(in_cluster(tmp_path), user_agent="test")
+    federations = Federations(client)
+
+    async def read() -> str:
+        return (await federations.get(hub.namespace, "shop", deadline=PATIENCE)).name
+
+    try:
+        with pytest.raises(errors.NotConfiguredError, match="--kubeconfig"):
+            await read()
+        place(tmp_path / "token", token_of(hub) + "\n")
+        with pytest.raises(errors.NotConfiguredError, match=str(tmp_path)):
+            await read()  # no authority yet
+        pem = config["clusters"][0]["cluster"]["certificate-authority-data"]
+        (tmp_path / "ca.crt").write_bytes(base64.b64decode(pem))
+        assert await read() == "shop"
+        place(tmp_path / "token", "outdated")
+        with pytest.raises(errors.UnauthorizedError):
+            await read()
+        place(tmp_path / "token", token_of(hub))
+        assert await read() == "shop"
+    finally:
+        await client.close()

@@ -120,6 +120,12 @@ def test_a_toggle_never_joins(roles: str, running: Switchover) -> None:
     assert ask(about, TOGGLE, "c1") == ask(about, TOGGLE, "c2") == BUSY
 
 
+def test_only_the_member_that_is_demoted_may_join_its_demotion() -> None:
+    about = federation("demoting passive passive", switchover=STOP)
+    assert ask(about, DEMOTE, "c1") == "joins r1"
+    assert not ask(about, DEMOTE, "c2").startswith("joins")
+
+
 def test_a_busy_federation_says_what_is_under_way() -> None:
     refusal = admit(federation("demoting passive", switchover=STOP), command(PROMOTE, "c2"), at())
     assert "from c1 to nobody" in getattr(refusal, "message", "")

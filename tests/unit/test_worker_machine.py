@@ -234,6 +234,16 @@ def test_a_lost_lease_voids_the_cycle() -> None:
     assert says(machine) == "active"
 
 
+def test_a_lease_lost_during_the_read_voids_the_cycle() -> None:
+    machine = machine_at(ACTIVE)
+    begun = machine.begin(T0 + 3)
+    machine.lost(GONE)
+    renewal = machine.observe(begun, ACTIVE)
+    assert renewal
+    machine.renewed(begun, renewal)
+    assert says(machine) == "LeaseLost"
+
+
 def test_an_answer_about_the_deleted_object_cannot_undo_a_lowering_for_its_successor() -> None:
     machine = Machine("c1")
     begun = machine.begin(T0)
