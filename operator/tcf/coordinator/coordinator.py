@@ -169,12 +169,16 @@ class _Attendant:
 
     async def _refresh(self) -> None:
         """Read the federation, then list its Leases: in this order, so that no Lease is older news."""
+        before = self.view.federation
         try:
             federation = await self._hub.federations.get(*self.key, deadline=_REQUEST_SECONDS)
         except errors.NotFoundError:
-            self.view.read_federation(None, self._clock().boot)
-        else:
+            federation = None
+        # What was watched while the answer was on its way is the newer news.
+        if self.view.federation is before:
             self.view.read_federation(federation, self._clock().boot)
+        else:
+            self.wake.set()
         await self._list()
 
     def _next_refresh(self) -> float:
@@ -191,37 +195,41 @@ class _Attendant:
     async def _turn(self) -> float | None:
         """Do all there is to do now; the boot time at which there may be more, if any."""
         while True:
-            decision = decide(self.view.observation(confirmed=False), self._clock())
+            observation = self.view.observation(confirmed=False)
+            decision = decide(observation, self._clock())
             if decision.confirm:
                 table = self.view.table
                 await self._list()
                 if self.view.table != table:
                     continue
-                decision = decide(self.view.observation(confirmed=True), self._clock())
-            if not await self._apply(decision):
+                observation = self.view.observation(confirmed=True)
+                decision = decide(observation, self._clock())
+            if not await self._apply(decision, observation.federation):
                 return decision.wake_at
 
-    async def _apply(self, decision: Decision) -> bool:
-        """Do what was decided; False if there was nothing to do but wait.
+    async def _apply(self, decision: Decision, federation: Federation | None) -> bool:
+        """Do what was decided about `federation`; False if there was nothing to do but wait.
+
+        The writes name the version that the decision rests on. The view may have moved on meanwhile;
+        under a newer version than that, an old decision would be written over what it never saw.
 
         Raises:
             ConflictError: what it rested on has changed; nothing after the failed part was done.
         """
         for lease in decision.delete:
             await self._delete(lease)
-        federation = self.view.federation
         if federation is not None and decision.status is not None:
             written = await self._hub.federations.write_status(
                 federation, decision.status, deadline=_REQUEST_SECONDS
             )
-            self.view.read_federation(written, self._clock().boot)
+            self.view.wrote_federation(written, self._clock().boot)
             self._tell(written, decision)
             return True
         if federation is not None and decision.last_active is not None:
             written = await self._hub.federations.annotate(
                 federation, ANNOTATION_LAST_ACTIVE, decision.last_active, deadline=_REQUEST_SECONDS
             )
-            self.view.read_federation(written, self._clock().boot)
+            self.view.wrote_federation(written, self._clock().boot)
             return True
         return bool(decision.delete)
 

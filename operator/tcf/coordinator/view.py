@@ -36,9 +36,17 @@ class View:
         return Observation(self.federation, tuple(self._leases.values()), self._memory, confirmed)
 
     def read_federation(self, federation: Federation | None, now: float) -> None:
-        """Take in the answer to a read or a write at boot time `now`."""
+        """Take in the answer to a read at boot time `now`."""
         self.federation = federation
         self._memory = self._memory.see_federation(federation, now)
+
+    def wrote_federation(self, federation: Federation, now: float) -> None:
+        """Take in the answer to an own write, unless something newer was watched meanwhile."""
+        known = self.federation
+        if known is None or known.uid != federation.uid:
+            return  # it was deleted meanwhile
+        if newer(federation.resource_version, known.resource_version):
+            self.read_federation(federation, now)
 
     def watched_federation(self, federation: Federation, now: float, *, deleted: bool) -> bool:
         """Take in a watch event. False if it is older than what is known."""

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, Isolation, WorkerLease
 
+JUST_AFTER = 0.001
+"""Seconds by which a wake-up follows the moment it waits for, so that the moment has truly passed."""
+
 COLLECT_FACTOR = 10
 """Old Leases are collected after this many times the silence that a fence demands, so that a worker
 behind a slow hub is not robbed of a Lease that nobody is waiting for."""
@@ -74,7 +77,7 @@ def fence(
             continue
         waiting.append(lease)
         if not mute:
-            times.append(now + needed - age)
+            times.append(now + needed - age + JUST_AFTER)
     return Fence(tuple(waiting), tuple(silent), min(times, default=None))
 
 

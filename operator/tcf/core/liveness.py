@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from tcf.core.fencing import silence_needed
+from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.memory import Memory
 from tcf.core.model import MemberStatus, WorkerLease
-
-_JUST_AFTER = 0.001
-"""Seconds by which a wake-up follows the moment it waits for, so that the moment has truly passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Workers:
 
     def silent_at(self, lease: WorkerLease, silence: float) -> float:
         """Boot time just after which the Lease will have been silent for `silence` seconds."""
-        return self.now - self.memory.age(lease, self.now) + silence + _JUST_AFTER
+        return self.now - self.memory.age(lease, self.now) + silence + JUST_AFTER
 
     def next_silence(self) -> float | None:
         """When the next of the living will be silent if it does not renew before; None without any."""

@@ -19,6 +19,8 @@ PROTOCOL = 1
 
 HISTORY_LENGTH = 20
 LONGEST_MESSAGE = 2048
+LONGEST_TERM = 18
+"""Digits of a term; more would not fit the API's int64, with room to rise."""
 LABEL_FEDERATION = "tcf.dev/federation"
 LABEL_CLUSTER = "tcf.dev/cluster"
 ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"
@@ -218,7 +220,8 @@ class Federation:
 def parse_pair(text: str | None) -> tuple[str, int] | None:
     """The parts of `WORD/TERM`, the form of every annotation of this project; None for anything else."""
     word, _, term = (text or "").rpartition("/")
-    return (word, int(term)) if word and term.isascii() and term.isdigit() else None
+    valid = word and term.isascii() and term.isdigit() and len(term) <= LONGEST_TERM
+    return (word, int(term)) if valid else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ class Machine:
         news = self._seen != before
         if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
             self._lowerings += 1
-            self._pending = True
+            self._pending = unusable(federation) is None
         return news or not known
 
     def failed(self, why: Refusal) -> None:
