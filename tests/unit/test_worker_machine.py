@@ -419,3 +419,19 @@ def test_another_object_may_have_any_term() -> None:
     answer = machine.answer(T0 + D + 1)
     assert isinstance(answer, Reading)
     assert (answer.uid, answer.term) == ("uid-2", 1)
+
+
+def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
+    machine = Machine("c1")
+    first = machine.begin(1000)
+    renewal = machine.observe(first, federation("passive active"))
+    assert renewal
+    machine.renewed(first, renewal)
+
+    cycle = machine.begin(1003)
+    machine.watched(federation("promoting passive", term=TERM + 2))
+    machine.observe(cycle, federation("passive demoting", term=TERM + 1))
+
+    answer = machine.answer(1003)
+    assert isinstance(answer, Reading)
+    assert (answer.role, answer.term) == (Role.PROMOTING, TERM + 2)

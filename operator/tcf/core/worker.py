@@ -73,10 +73,11 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One renewal cycle: begun at `t0`; void once the machine has lowered itself `lowerings` times more."""
+    """One renewal cycle: when it began, and how many lowerings and which table were known then."""
 
     t0: float
     lowerings: int
+    seen: Acknowledgement | None
 
 
 class Machine:
@@ -127,7 +128,7 @@ class Machine:
 
     def begin(self, now: float) -> Cycle:
         self._candidate = None
-        return Cycle(now, self._lowerings)
+        return Cycle(now, self._lowerings, self._seen)
 
     def observe(self, cycle: Cycle, federation: Federation | None) -> Renewal | None:
         """Take in what the hub answered to a read sent after `cycle` began (None: no such object).
@@ -139,7 +140,7 @@ class Machine:
             self._drop(_NOT_FOUND)
             self._grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION)
             return self._grant
-        own = self._take_in(federation)
+        own = self._take_in(federation, cycle.seen)
         status, spec = federation.status, federation.spec
         if status and status.protocol != PROTOCOL:
             return None
@@ -191,7 +192,7 @@ class Machine:
         if status and before and before.uid == federation.uid and status.term < before.term:
             return False  # old news, or a restored hub, which a read will tell
         said_yes = self._reading is not None and self._reading.role is Role.ACTIVE
-        own = self._take_in(federation)
+        own = self._take_in(federation, before)
         news = self._seen != before
         if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
             self._lowerings += 1
@@ -207,8 +208,11 @@ class Machine:
         self._drop(why)
         self._lowerings += 1
 
-    def _take_in(self, federation: Federation) -> MemberStatus | None:
-        """Note the table, lower the answer if it has to be lowered; the own row if there is one."""
+    def _take_in(self, federation: Federation, asked_at: Acknowledgement | None) -> MemberStatus | None:
+        """Note the table, lower the answer if it has to be lowered; the own row if there is one.
+
+        `asked_at`: the newest table known when this one was asked for.
+        """
         self._generation = federation.generation
         status = federation.status
         refusal = unusable(federation)
@@ -229,14 +233,10 @@ class Machine:
                 )
             )
         elif self._seen != table:
-            why = Refusal(
-                "HubRestored",
-                f"the hub shows term {table.term}, but term {self._seen.term} has been seen already:"
-                " it was restored; the operator has to begin anew above that",
-            )
-            self._why = why
-            if own.role is not Role.ACTIVE:
-                self._drop(why)
+            # Older than what has been seen: overtaken by the watch, unless it was older news already
+            # when it was asked for.
+            if asked_at and asked_at.uid == table.uid and asked_at.term > table.term:
+                self._restored(own, table)
         elif own.role is not Role.ACTIVE and self._reading:
             self._reading = replace(
                 self._reading,
@@ -246,6 +246,16 @@ class Machine:
                 clusters=status.clusters,
             )
         return own
+
+    def _restored(self, own: MemberStatus, table: Acknowledgement) -> None:
+        assert self._seen is not None  # noqa: S101 - the table is older than that
+        self._why = Refusal(
+            "HubRestored",
+            f"the hub shows term {table.term}, but term {self._seen.term} has been seen already:"
+            " it was restored; the operator has to begin anew above that",
+        )
+        if own.role is not Role.ACTIVE:
+            self._drop(self._why)
 
     def _drop(self, why: Refusal) -> None:
         self._reading = None
