@@ -690,3 +690,12 @@ def test_history_is_kept() -> None:
     about = federation("passive promoting", switchover=TO_C2, history=(entry("older"),))
     assert [past.id for past in written(decided(about, (ONE, TWO))).history] == ["r1", "older"]
     assert about.uid == UID
+
+
+@pytest.mark.parametrize(
+    ("roles", "from_"), [("active passive", "c1"), ("passive passive", "")], ids=["active", "nobody"]
+)
+def test_a_refusal_for_want_of_workers_is_confirmed_first(roles: str, from_: str) -> None:
+    """The watches of federations and of Leases are not in step: the worker may be there already."""
+    about = federation(roles, switchover=request(from_, "c2"))
+    assert decide(observed(about, (lease("c1"),), confirmed=False), at()).confirm

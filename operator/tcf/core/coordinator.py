@@ -284,7 +284,7 @@ def _when_active(case: _Case, active: str) -> _Step | _Wait:
     if request.to == active:
         return _end(case.status, Outcome.SUCCEEDED, f"{active} was active already", case.now)
     if refusal := _refusal(case, request):
-        return _end(case.status, refusal.reason, refusal.message, case.now)
+        return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
     after = move(case.status, Row.DEMOTE, {active: Role.DEMOTING})
     return _Step(after, event=_event(after, request, "Demoting", f"{active} gives up its role"))
 
@@ -325,7 +325,7 @@ def _when_nobody(case: _Case) -> _Step | _Wait:
     if bootstrap and not case.workers.alive(case.workers.of(request.to)):
         return _Wait()
     if not bootstrap and (refusal := _refusal(case, request)):
-        return _end(case.status, refusal.reason, refusal.message, case.now)
+        return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
     verdict = case.fence(request, case.workers.others(request.to))
     if verdict.closed:
         after = move(case.status, Row.PROMOTE, {request.to: Role.PROMOTING})
@@ -336,7 +336,7 @@ def _when_nobody(case: _Case) -> _Step | _Wait:
     deadline = case.deadline(request)
     if case.now.boot >= deadline:
         message = f"nobody became active: {_blocked_by(verdict)}"
-        return _end(case.status, Outcome.TIMED_OUT, message, case.now)
+        return _end(case.status, Outcome.TIMED_OUT, message, case.now, on_leases=True)
     return _Wait(min(t for t in (deadline, verdict.retry_at) if t is not None))
 
 
@@ -435,13 +435,13 @@ def _described(federation: Federation, status: Status, now: Now) -> Status:
     return replace(status, conditions=conditions(federation, status, now))
 
 
-def _end(status: Status, outcome: str, message: str, now: Now) -> _Step:
-    return _Step(ended(status, outcome, message, now))
+def _end(status: Status, outcome: str, message: str, now: Now, *, on_leases: bool = False) -> _Step:
+    return _Step(ended(status, outcome, message, now), on_leases=on_leases)
 
 
 def _rolled_back(after: Status, request: Switchover, message: str, now: Now) -> _Step:
     event = _event(after, request, "RolledBack", message, warning=True)
-    return _Step(ended(after, Outcome.ROLLED_BACK, message, now), event=event)
+    return _Step(ended(after, Outcome.ROLLED_BACK, message, now), on_leases=True, event=event)
 
 
 def _event(
