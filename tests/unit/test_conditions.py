@@ -20,6 +20,13 @@ def condition(type_: str, about: Federation) -> Condition:
     return next(c for c in conditions(about, about.status, at()) if c.type == type_)
 
 
+def with_silent(cluster: str, about: Federation) -> Federation:
+    """One worker more of that member, which is silent."""
+    assert about.status
+    clusters = (replace(m, workers=m.workers + (m.id == cluster)) for m in about.status.clusters)
+    return replace(about, status=replace(about.status, clusters=tuple(clusters)))
+
+
 def spec_entry(to: str, outcome: str, message: str = "") -> Any:
     return entry(to=to, outcome=outcome, message=message, trigger=Trigger.SPEC)
 
@@ -46,6 +53,18 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ),
         ("Ready", federation("passive passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
         ("Ready", federation("promoting passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
+        (
+            "Ready",
+            with_silent("c2", federation("passive passive", switchover=bootstrap())),
+            "False WaitingForFence",
+            ["c1", "silent workers of c2", "KeepRole", "/tcf/promote", "force=true"],
+        ),
+        (
+            "Ready",
+            with_silent("c1", federation("passive passive", switchover=bootstrap())),
+            "False Bootstrapping",
+            [],
+        ),
         ("Switching", federation(), "False Idle", []),
         (
             "Switching",
@@ -83,7 +102,21 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "SpecAligned",
             federation(wants="c2", history=(spec_entry("c2", "RolledBack", "too slow"),)),
             "False RolledBack",
-            ["too slow", "To ask again", "POST /tcf/promote"],
+            ["too slow", "To ask again", "POST /tcf/promote", "set it again"],
+        ),
+        (
+            "SpecAligned",
+            federation(
+                "demoting passive passive", wants="c3", observed_active_cluster="c1", switchover=request()
+            ),
+            "False Waiting",
+            ["c3", "the switchover to c2"],
+        ),
+        (
+            "SpecAligned",
+            federation("passive passive", wants="c2", switchover=bootstrap()),
+            "False Diverged",
+            ["c2", "c1 is about to become active"],
         ),
         (
             "SpecAligned",

@@ -18,6 +18,7 @@ from tcf.core.model import (
     Failover,
     FailoverMode,
     Federation,
+    HistoryEntry,
     Isolation,
     Member,
     Outcome,
@@ -134,7 +135,8 @@ demoting passive  | c1>     | c1 c2- ?-    |      | passive passive   | Succeede
 demoting passive  | c1>     | c1-~x c2-~   |      | passive passive   | Succeeded    | Demoted
 demoting passive  | c1>     | c1- c2       |      | .                 |              |
 demoting passive  | c1>     | c1- c2       | late | active passive    | RolledBack   | RolledBack
-demoting passive  | .       | c1- c2       |      | active passive    |              | RolledBack
+demoting passive  | .       | c1- c2       |      | active passive    |              | Kept
+demoting passive  | >c1     | c1 c2        |      | active passive    | Succeeded    | Kept
 passive passive   | .       | c1 c2        |      | .                 |              |
 passive passive   | >c2     | c1 c2-       |      | passive promoting |              | Promoting
 passive passive   | >c2     | c1- c2       |      | .                 |              |
@@ -330,10 +332,12 @@ def test_once_a_role_has_moved_a_request_does_not_expire() -> None:
 @pytest.mark.parametrize(
     ("roles", "asked", "alive", "silent", "says"),
     [
+        ("demoting passive", TO_C2, (BEHIND, TWO), (), ["reach the hub"]),
+        ("demoting passive", TO_C2, (TWO,), (kept("c1", ack=1),), ["host-c1 (c1)", "force=true"]),
         ("active passive", TO_C2, (ONE,), (), ["c2", "tcf-worker", "force=true"]),
         ("active passive", TO_C2, (TWO,), (kept("c1"),), ["host-c1", "KeepRole", "force=true"]),
         ("active passive", request("c1", "c9"), (ONE,), (), ["c9", "c1, c2"]),
-        ("active passive", EXPIRED, (ONE, TWO), (), ["11:57:59", "ask again"]),
+        ("active passive", EXPIRED, (ONE, TWO), (), ["11:57:59", "ask again", "clocks"]),
         ("demoting passive", TO_C2, (BEHIND, TWO), (), ["c1 stays active", "host-c1 (c1)"]),
         ("passive passive", FROM_NOBODY, (BEHIND, TWO), (), ["nobody became active", "host-c1 (c1)"]),
         ("passive promoting", TO_C2, (ONE,), (), ["c1 is active again", "no worker of c2"]),
@@ -369,6 +373,31 @@ def test_force_says_so() -> None:
     decision = decided(federation("passive promoting", switchover=FORCED), (ONE,))
     assert "by force" in written(decision).history[0].message
     assert "by force" in decision.events[0].message
+    ordinary = decided(federation("passive promoting", switchover=FORCED), (ONE, TWO))
+    assert "force" in written(ordinary).history[0].message
+
+
+@pytest.mark.parametrize(
+    ("roles", "asked"),
+    [
+        ("demoting passive", FORCED),
+        ("demoting passive", replace(TO_NOBODY, force=True)),
+        ("passive passive", replace(FROM_NOBODY, force=True)),
+    ],
+)
+def test_whom_force_overrode_is_told(roles: str, asked: Switchover) -> None:
+    keeper = kept("c1", ack=1)
+    (event,) = decided(federation(roles, switchover=asked), (TWO,), (keeper,)).events
+    assert "by force" in event.message
+    assert "host-c1 (c1)" in event.message
+    assert event.warning
+
+
+def test_where_there_was_nothing_to_override_no_event_worries_anybody() -> None:
+    dead = lease("c1", ack=1)
+    (event,) = decided(federation("demoting passive", switchover=FORCED), (TWO,), (dead,)).events
+    assert "force" not in event.message
+    assert not event.warning
 
 
 # --- the beginning ------------------------------------------------------------------------------------
@@ -387,7 +416,7 @@ def test_bootstrap() -> None:
     assert (result.protocol, result.term, result.active_cluster) == (PROTOCOL, UNIX, "")
     assert (result.observed_generation, result.observed_active_cluster) == (1, "c2")
     assert result.switchover == Switchover(
-        id=f"bootstrap-{UNIX}",
+        id="bootstrap-1",
         from_="",
         to="c2",
         trigger=Trigger.BOOTSTRAP,
@@ -441,6 +470,52 @@ def test_who_is_chosen(last: str, wants: str | None, chosen: str) -> None:
     assert result.observed_active_cluster == (wants or "")
 
 
+@pytest.mark.parametrize(
+    "asked", [FROM_NOBODY, replace(FROM_NOBODY, requested_at="2026-11-23T11:00:00Z")], ids=["refused", "expired"]
+)
+def test_a_request_that_fails_gives_way_to_the_bootstrap_again(asked: Switchover) -> None:
+    """Else nobody would ever become active because somebody was too early."""
+    superseded = entry("bootstrap-99", trigger=Trigger.BOOTSTRAP, to="c1", outcome=Outcome.SUPERSEDED)
+    about = federation("passive passive", wants="c1", switchover=asked, history=(superseded,))
+    failed = replace(about, status=written(decided(about, (ONE,))), resource_version="77")
+    assert failed.status
+    assert failed.status.switchover is None
+
+    result = written(decided(failed, (ONE,)))
+
+    assert (result.switchover and result.switchover.to) == "c1"
+    assert (result.switchover and result.switchover.trigger) is Trigger.BOOTSTRAP
+    assert (result.switchover and result.switchover.id) not in {past.id for past in result.history}
+    assert result.term == failed.status.term
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        (),
+        (entry("r0", outcome="NoLiveWorker"),),
+        (entry("r0", to="", outcome="Succeeded"), entry("b", trigger=Trigger.BOOTSTRAP, outcome="Superseded")),
+        (entry("r0", outcome="TimedOut"), entry("b", trigger=Trigger.BOOTSTRAP, outcome="Succeeded")),
+    ],
+    ids=["forgotten", "no bootstrap", "wanted so", "was active"],
+)
+def test_with_nobody_active_on_purpose_nobody_becomes_active(past: tuple[HistoryEntry, ...]) -> None:
+    about = federation("passive passive", history=past)
+    result = after(about, decided(about, (ONE, TWO)))
+    assert (result.switchover, roles_of(result)) == (None, "passive passive")
+
+
+def test_spec_may_change_its_mind_before_any_worker_has_come() -> None:
+    """The bootstrap waits for whom the spec names by now."""
+    about = federation("passive passive", wants="c2", observed_active_cluster="c1", switchover=bootstrap())
+    for version in ("2", "3", "4"):
+        decision = decided(about)
+        about = replace(about, status=after(about, decision), resource_version=version)
+    assert about.status
+    assert (about.status.switchover and about.status.switchover.to) == "c2"
+    assert roles_of(after(about, decided(about, (ONE, TWO)))) == "passive promoting"
+
+
 def test_a_bootstrap_waits_for_the_workers_of_an_older_life() -> None:
     """They have acknowledged terms of another object, and may still answer "active" by it."""
     about = federation("passive passive", switchover=bootstrap())
@@ -477,6 +552,23 @@ def test_after_a_restore_the_last_active_member_is_chosen() -> None:
     result = written(decided(federation(annotations={ANNOTATION_LAST_ACTIVE: f"c2/{TERM}"}), (ahead,)))
     assert result.switchover
     assert result.switchover.to == "c2"
+
+
+def test_a_restored_hub_is_told() -> None:
+    (event,) = decided(federation(), (ONE, lease("c2", ack=TERM + 7))).events
+    assert (event.reason, event.warning, event.term) == ("HubRestored", True, TERM + 8)
+    assert str(TERM + 7) in event.message
+
+
+@pytest.mark.parametrize("left", ["c1", "c2", "c3"])
+def test_after_a_restore_the_members_are_those_of_the_spec(left: str) -> None:
+    """Whatever the old table says of who is engaged: everybody is passive and fenced anew."""
+    old = federation("active passive passive", annotations={ANNOTATION_LAST_ACTIVE: f"{left}/5"})
+    names = [name for name in ("c1", "c2", "c3", "c4") if name != left]
+    result = written(decided(members(old, *names), (lease("c1", ack=TERM + 7),)))
+    assert [m.id for m in result.clusters] == names
+    assert (result.switchover and result.switchover.to) in names
+    assert result.term > TERM + 7
 
 
 # --- spec.activeCluster is an edge trigger ------------------------------------------------------------
@@ -573,6 +665,15 @@ def test_membership(names: tuple[str, ...], rows: list[str], term: int) -> None:
     assert (result.term, result.active_cluster) == (term, "c1")
 
 
+def test_the_role_is_not_given_back_to_who_has_left() -> None:
+    about = federation("passive promoting", switchover=TO_C2)
+    about = replace(members(about, "c2"), status=about.status)
+    for _ in range(2):
+        result = after(about, decided(about, (ONE,), waited=TIMEOUT))
+        about = replace(about, status=result)
+    assert (result.active_cluster, result.switchover) == ("", None)
+
+
 def test_members_of_the_running_request_are_held() -> None:
     about = members(federation("demoting passive passive", switchover=TO_C2), "c1", "c3")
     result = after(about, decided(about, (BEHIND, TWO, THREE)))
@@ -628,7 +729,32 @@ def test_another_protocol_is_left_alone() -> None:
     ours = federation(switchover=TO_C2)
     theirs = replace(ours, status=replace(status("active passive"), protocol=PROTOCOL + 1, switchover=TO_C2))
     old = Observation(theirs, (ONE,), Memory().see_lease(ONE, BOOT - 1e6), confirmed=True)
-    assert decide(old, at()) == Decision()
+    decision = decide(old, at())
+    assert "protocol 2" in decision.obstacle
+    assert decision == Decision(obstacle=decision.obstacle)
+
+
+# --- what stands in the way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("roles", "asked", "alive", "silent", "says"),
+    [
+        ("demoting passive", TO_C2, (BEHIND, TWO), (), "host-c1 (c1)"),
+        ("passive passive", FROM_NOBODY, (BEHIND, TWO), (), "host-c1 (c1)"),
+        ("passive passive", bootstrap(), (ONE,), (kept("c2", ack=1),), "host-c2 (c2)"),
+        ("passive passive", bootstrap(), (), (), "no worker of c1"),
+        ("passive promoting", TO_C2, (ONE,), (), "no worker of c2"),
+        ("active passive", None, (ONE, TWO), (), ""),
+    ],
+)
+def test_what_it_waits_for_is_told(
+    roles: str, asked: Switchover | None, alive: Leases, silent: Leases, says: str
+) -> None:
+    decision = decide(settled(observed(federation(roles, switchover=asked), alive, silent=silent)), at())
+    assert decision.status is None
+    assert says in decision.obstacle
+    assert bool(decision.obstacle) == bool(says)
 
 
 def test_automatic_failover_is_not_acted_on() -> None:

@@ -80,6 +80,13 @@ def test_replicas_that_lag_a_little_agree_at_every_moment(lag: float, was: int) 
         assert settle(replicas[::-1], now, was) is not None
 
 
+def test_a_replica_that_was_stopped_for_a_while_agrees_with_one_that_was_not() -> None:
+    """What is news to the one is silence to the other."""
+    before = Memory().see_lease(replace(ONE, resource_version="0"), 0)
+    awake, stopped = before.see_lease(ONE, 3), before.see_lease(ONE, 3 + SILENCE + 0.5)
+    assert settle([awake, stopped], 3 + SILENCE + 1, was=1) == 0
+
+
 def test_a_replica_that_has_just_started_leaves_the_counts_alone() -> None:
     for was in (0, 1):
         assert settle([Memory().see_lease(ONE, 100)], 100, was) == was

@@ -8,7 +8,7 @@ import pytest
 
 from tcf.core.memory import Memory, Stage
 from tcf.core.model import Federation
-from unit.build import TERM, UID, federation, later, lease, request
+from unit.build import TERM, UID, D, federation, later, lease, request
 
 ONE, TWO = lease("c1"), lease("c2")
 
@@ -39,6 +39,13 @@ def test_renewed_only_when_the_change_was_seen() -> None:
     assert not memory.renewed(ONE)
     assert not memory.see_lease(ONE, 11).renewed(ONE)
     assert memory.see_lease(later(ONE), 11).renewed(later(ONE))
+    assert memory.see_lease(later(ONE), 10 + D / 2).renewed(later(ONE))
+
+
+def test_a_change_seen_late_may_be_an_old_one() -> None:
+    """A process that was stopped can't tell how long ago it was renewed."""
+    memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 10 + D / 2 + 0.1)
+    assert not memory.renewed(later(ONE))
 
 
 def test_what_a_list_lacks_is_forgotten() -> None:

@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tcf.core.model import Federation, Isolation, Switchover
-from unit.build import bootstrap, federation, request, roles_of
+from tcf.core.model import Federation, HistoryEntry, Isolation, Switchover, Trigger
+from unit.build import bootstrap, entry, federation, request, roles_of
 from unit.play import Coordinator, Worker, World
 
 Begin = Callable[[Federation], Federation]
 
 
-def asks(asked: Switchover) -> Begin:
-    return lambda about: replace(about, status=replace(about.status, switchover=asked))  # type: ignore[type-var]
+def asks(asked: Switchover, *past: HistoryEntry) -> Begin:
+    def begin(about: Federation) -> Federation:
+        assert about.status
+        return replace(about, status=replace(about.status, switchover=asked, history=past))
+
+    return begin
 
 
 def edits(wants: str) -> Begin:
@@ -111,6 +115,14 @@ STORIES = [
         "passive active",
         "Succeeded",
         interleaved=True,
+    ),
+    Story(
+        "bootstrap again",
+        "passive passive",
+        asks(FROM_NOBODY, entry("bootstrap-99", trigger=Trigger.BOOTSTRAP, outcome="Superseded")),
+        "active passive",
+        "Superseded, RolledBack, Succeeded",
+        dead="c2",
     ),
     Story("repair", "demoting passive", nothing_new, "active passive", ""),
 ]

@@ -95,13 +95,13 @@ BUSY = "SwitchoverInProgress"
         pytest.param(
             STOP,
             ["active passive", "demoting passive"],
-            {"promote c1": BUSY, "promote c2": BUSY, "demote c1": "joins r1"},
+            {"promote c1": BUSY, "promote c2": BUSY, "demote c1": "joins r1", "demote c2": "already"},
             id="c1 to nobody",
         ),
         pytest.param(
             request("", "c2"),
             ["passive passive", "passive promoting"],
-            {"promote c1": BUSY, "promote c2": "joins r1", "demote c1": BUSY, "demote c2": BUSY},
+            {"promote c1": BUSY, "promote c2": "joins r1", "demote c1": "already", "demote c2": BUSY},
             id="nobody to c2",
         ),
     ],
@@ -124,6 +124,36 @@ def test_only_the_member_that_is_demoted_may_join_its_demotion() -> None:
     about = federation("demoting passive passive", switchover=STOP)
     assert ask(about, DEMOTE, "c1") == "joins r1"
     assert not ask(about, DEMOTE, "c2").startswith("joins")
+
+
+@pytest.mark.parametrize("running", [STOP, TAKE_OVER])
+def test_a_bystander_is_as_it_is_asked_to_be(running: Switchover) -> None:
+    about = federation("demoting passive passive", switchover=running)
+    assert ask(about, DEMOTE, "c3") == "already"
+
+
+def test_whoever_may_be_given_the_role_back_is_no_bystander() -> None:
+    assert ask(federation("passive promoting", switchover=TAKE_OVER), DEMOTE, "c1") == BUSY
+
+
+@pytest.mark.parametrize(
+    ("running", "expected"),
+    [
+        (TAKE_OVER, "SwitchoverInProgress"),
+        (replace(TAKE_OVER, force=True), "joins r1"),
+        (bootstrap("c2"), "to c2"),
+    ],
+)
+def test_force_is_not_lost_by_joining(running: Switchover, expected: str) -> None:
+    about = federation("passive passive", switchover=running)
+    asked = replace(command(PROMOTE, "c2"), force=True)
+    assert verdict(admit(about, asked, at())) == expected
+
+
+def test_force_is_said_to_have_come_too_late() -> None:
+    asked = replace(command(PROMOTE, "c2"), force=True)
+    refusal = admit(federation("demoting passive", switchover=TAKE_OVER), asked, at())
+    assert "force" in getattr(refusal, "message", "")
 
 
 def test_a_busy_federation_says_what_is_under_way() -> None:

@@ -124,6 +124,7 @@ class _Attendant:
         self._clock = clock
         self._untold = untold
         self._trouble: str | None = None
+        self._obstacle = ""
 
     @property
     def _log(self) -> Fields:
@@ -142,11 +143,14 @@ class _Attendant:
         while True:
             self.wake.clear()
             try:
-                if self._clock().boot >= refresh_at:
+                refresh = self._clock().boot >= refresh_at
+                if refresh:
                     await self._refresh()
                     refresh_at = self._next_refresh()
-                wake_at = await self._turn()
+                decision = await self._turn()
                 refresh_at = min(refresh_at, self._next_refresh())
+                if refresh or not decision.obstacle:
+                    self._report_obstacle(decision.obstacle)
             except errors.ConflictError:
                 # Somebody else was faster, another replica most likely.
                 refresh_at = 0.0
@@ -164,7 +168,7 @@ class _Attendant:
                 self._report(None)
                 if self.view.empty:
                     return
-                until = refresh_at if wake_at is None else min(wake_at, refresh_at)
+                until = refresh_at if decision.wake_at is None else min(decision.wake_at, refresh_at)
                 await within(until - self._clock().boot, self.wake.wait())
 
     async def _refresh(self) -> None:
@@ -192,8 +196,8 @@ class _Attendant:
         leases = await self._hub.leases.list(*self.key, deadline=_REQUEST_SECONDS)
         self.view.read_leases(leases, self._clock().boot)
 
-    async def _turn(self) -> float | None:
-        """Do all there is to do now; the boot time at which there may be more, if any."""
+    async def _turn(self) -> Decision:
+        """Do all there is to do now; the last decision, which is to wait."""
         while True:
             observation = self.view.observation(confirmed=False)
             decision = decide(observation, self._clock())
@@ -205,7 +209,7 @@ class _Attendant:
                 observation = self.view.observation(confirmed=True)
                 decision = decide(observation, self._clock())
             if not await self._apply(decision, observation.federation):
-                return decision.wake_at
+                return decision
 
     async def _apply(self, decision: Decision, federation: Federation | None) -> bool:
         """Do what was decided about `federation`; False if there was nothing to do but wait.
@@ -224,6 +228,7 @@ class _Attendant:
             )
             self.view.wrote_federation(written, self._clock().boot)
             self._tell(written, decision)
+            self._log_refusals(federation, decision)
             return True
         if federation is not None and decision.last_active is not None:
             written = await self._hub.federations.annotate(
@@ -252,6 +257,21 @@ class _Attendant:
                 self._log.warning("too many Events wait to be written; one is dropped")
             else:
                 self._untold.put_nowait((written, event))
+
+    def _log_refusals(self, before: Federation, decision: Decision) -> None:
+        """What ended without an Event moved no role; whoever asked still wants to know why."""
+        known = {past.id for past in before.status.history} if before.status else set()
+        told = {event.request for event in decision.events}
+        for entry in decision.status.history if decision.status else ():
+            if entry.id not in known | told and not entry.succeeded:
+                extra = {"trigger": entry.trigger, "request": entry.id, "reason": entry.outcome}
+                self._log.warning("request not granted: %s", entry.message, extra=extra)
+
+    def _report_obstacle(self, obstacle: str) -> None:
+        """Log what still stands in the way after a second, once."""
+        if obstacle and obstacle != self._obstacle:
+            self._log.info("waiting: %s", obstacle)
+        self._obstacle = obstacle
 
     def _report(self, error: errors.HubError | None) -> None:
         """Log trouble with the hub when it begins, changes or ends, not every time it is met."""

@@ -60,9 +60,13 @@ class View:
         return True
 
     def read_leases(self, leases: tuple[WorkerLease, ...], now: float) -> None:
-        """Take in a complete list at boot time `now`, read after the list was received."""
-        self._leases = {lease.uid: lease for lease in leases}
-        self._memory = self._memory.see_leases(leases, now)
+        """Take in a complete list at boot time `now`, read after the list was received.
+
+        What has been watched of a Lease since the list was made is the newer news.
+        """
+        listed = {lease.uid: self._newest(lease) for lease in leases}
+        self._leases = listed
+        self._memory = self._memory.see_leases(listed.values(), now)
 
     def watched_lease(self, lease: WorkerLease, now: float, *, deleted: bool) -> bool:
         """Take in a watch event. False if it changes nothing that a decision could rest on.
@@ -86,6 +90,10 @@ class View:
         self._leases[lease.uid] = lease
         self._memory = memory.see_lease(lease, now)
         return not settled
+
+    def _newest(self, lease: WorkerLease) -> WorkerLease:
+        known = self._leases.get(lease.uid)
+        return known if known and newer(known.resource_version, lease.resource_version) else lease
 
     def forget_lease(self, lease: WorkerLease) -> None:
         self._leases.pop(lease.uid, None)

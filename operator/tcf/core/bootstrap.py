@@ -26,7 +26,7 @@ from tcf.core.model import (
     parse_pair,
 )
 from tcf.core.requests import ended
-from tcf.core.transitions import all_passive
+from tcf.core.transitions import all_passive, with_members
 
 
 def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now) -> Status:
@@ -45,11 +45,32 @@ def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now
 
 
 def restored(federation: Federation, status: Status, known_term: int, now: Now) -> Status:
-    """The table after a worker has shown a term of this object that the hub no longer knows."""
+    """The table after a worker has shown a term of this object that the hub no longer knows.
+
+    Its members are the spec's: what the old table says of others who were engaged is not to be
+    relied on, and whoever they are, the fence is about their Leases, not about their rows.
+    """
     passive = all_passive(status, known_term)
+    passive = with_members(
+        passive,
+        tuple(passive.member(m.id) or MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters),
+    )
     message = f"the hub had lost the table of term {known_term}"
     passive = ended(passive, Outcome.HUB_RESTORED, message, now)
     return _with_request(federation, passive, now, before=status.active_cluster)
+
+
+def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
+    """The bootstrap begun again after what had superseded it failed; None where that is not so.
+
+    That nobody is active is to be trusted only when somebody asked for it, and was granted it.
+    """
+    for past in status.history:
+        if past.succeeded:
+            return None
+        if past.trigger is Trigger.BOOTSTRAP:
+            return _with_request(federation, status, now)
+    return None
 
 
 def last_active(federation: Federation, status: Status) -> str | None:
@@ -68,7 +89,7 @@ def _with_request(federation: Federation, status: Status, now: Now, *, before: s
     by_priority = max(spec.clusters, key=lambda member: member.priority).id
     wishes = (mirrored[0] if mirrored else "", before, spec.active_cluster or "", by_priority)
     request = Switchover(
-        id=f"bootstrap-{status.term}",
+        id=f"bootstrap-{federation.resource_version}",
         from_="",
         to=next(wish for wish in wishes if status.member(wish)),
         trigger=Trigger.BOOTSTRAP,

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from tcf.core.model import Condition, FailoverMode, Federation, Now, Status, Trigger
 
 
+_ASK_AGAIN = (
+    "To ask again, POST /tcf/promote to a worker of that member, or remove spec.activeCluster and set it again"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     holds: bool
@@ -66,6 +71,15 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
                 f"no worker of {running.to} has registered yet; start one"
                 f" ({_start_hint(federation, running.to)}), or promote a member that has workers",
             )
+        silent = [m.id for m in status.clusters if m.id != running.to and m.live_workers < m.workers]
+        if silent:
+            return _Verdict(
+                False,
+                "WaitingForFence",
+                f"{running.to} becomes active when the silent workers of {', '.join(silent)} cannot answer"
+                " any more: under isolation Fence that is soon; under KeepRole reconnect or stop them,"
+                f" or make sure that they are dead and POST /tcf/promote?force=true to {running.to}",
+            )
         return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
     if running:
         return _Verdict(False, "Switching", f"{running.to or 'nobody'} is about to become active")
@@ -101,21 +115,29 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
         return _Verdict(True, "NotRequested", "spec.activeCluster asks for no member")
     if wanted == status.active_cluster:
         return _Verdict(True, "Aligned", f"{wanted} is active, as spec.activeCluster asks")
-    if status.switchover and status.switchover.to == wanted:
+    running = status.switchover
+    if running and running.to == wanted:
         return _Verdict(False, "Switching", f"a switchover to {wanted} is under way")
+    if running and wanted != status.observed_active_cluster:
+        return _Verdict(
+            False, "Waiting", f"{wanted} has its turn when the switchover to {running.to or 'nobody'} has ended"
+        )
     last = next((h for h in status.history if h.trigger is Trigger.SPEC), None)
     if last and last.to == wanted and not last.succeeded:
         return _Verdict(
             False,
             last.outcome,
             f"spec.activeCluster asked for {wanted} and was not granted: {last.message}."
-            " To ask again, set it to the active member and then back, or POST /tcf/promote",
+            f" {_ASK_AGAIN}",
         )
+    if running:
+        present = f"{running.to or 'nobody'} is about to become active"
+    else:
+        present = f"{status.active_cluster or 'nobody'} is active"
     return _Verdict(
         False,
         "Diverged",
-        f"spec.activeCluster is {wanted}, but {status.active_cluster or 'nobody'} was made active since;"
-        " the roles stay as they are until spec.activeCluster changes",
+        f"spec.activeCluster is {wanted}, but {present}; it moves roles only when it changes. {_ASK_AGAIN}",
     )
 
 

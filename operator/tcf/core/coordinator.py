@@ -10,15 +10,16 @@ most one status write, made under the resourceVersion that was observed. Role ch
     ===================  ==============================================  ====================
     E active             a request for X or for nobody                   DEMOTE
     E demoting           fenced                                          HAND_OVER / RETIRE
-    E demoting           deadline passed                                 KEEP
+    E demoting           deadline passed, or nobody wants it any more     KEEP
     all passive          a request for X, fenced                         PROMOTE
     X promoting          a worker of X has acknowledged the table        COMPLETE
     X promoting          the request is for somebody else by now         YIELD
     X promoting          deadline passed                                 GIVE_BACK / YIELD
     ===================  ==============================================  ====================
 
-and besides: no status at all (bootstrap), a worker that knows a higher term (the hub was restored),
-members that came or went, a change of `spec.activeCluster`.
+and besides: no status at all (bootstrap), a bootstrap that failed requests had pushed aside, a worker
+that knows a higher term (the hub was restored), members that came or went, a change of
+`spec.activeCluster`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tcf.core.bootstrap import bootstrapped, last_active, restored
+from tcf.core.bootstrap import bootstrapped, last_active, restored, resumed
 from tcf.core.conditions import conditions
 from tcf.core.fencing import Fence, collect_after, collectable, fence
 from tcf.core.liveness import Workers
 from tcf.core.memory import Memory
 from tcf.core.model import (
-    PROTOCOL,
     Acknowledgement,
     Federation,
     Isolation,
@@ -55,7 +55,7 @@ from tcf.core.policies import (
     no_live_worker,
     unknown_cluster,
 )
-from tcf.core.requests import Accepted, Command, Kind, admit, ended
+from tcf.core.requests import Accepted, Command, Kind, admit, ended, unusable
 from tcf.core.transitions import Row, move, with_members
 
 
@@ -100,6 +100,7 @@ class Decision:
         last_active: the annotation that outlives the status, None if it is up to date.
         events: to be told after the write succeeded.
         wake_at: boot seconds at which to decide again although nothing happened; None for never.
+        obstacle: what stands in the way of going on, for a person to read; "" when nothing does.
     """
 
     confirm: bool = False
@@ -108,6 +109,7 @@ class Decision:
     last_active: str | None = None
     events: tuple[Event, ...] = ()
     wake_at: float | None = None
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,10 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """Nothing to change before boot time `until` (None: before something happens)."""
+    """Nothing to change before boot time `until` (None: before something happens), because of `obstacle`."""
 
     until: float | None = None
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,8 @@ def decide(observation: Observation, now: Now) -> Decision:
     leftovers, collect_at = _leftovers(workers)
     if federation is None:
         return Decision(delete=leftovers, wake_at=collect_at)
-    if federation.status and federation.status.protocol != PROTOCOL:
-        return Decision()
+    if federation.status and (refusal := unusable(federation)):
+        return Decision(obstacle=refusal.message)
     step = _next_step(federation, workers, now)
     if isinstance(step, _Step):
         if step.on_leases and not observation.confirmed:
@@ -185,6 +188,7 @@ def decide(observation: Observation, now: Now) -> Decision:
         delete=leftovers,
         last_active=last_active(federation, federation.status),
         wake_at=min((t for t in times if t is not None), default=None),
+        obstacle=step.obstacle,
     )
 
 
@@ -197,7 +201,10 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
         return _Step(bootstrapped(federation, workers.leases, now), on_leases=True)
     known = _highest_term(workers.leases, federation.uid)
     if known > status.term:
-        return _Step(restored(federation, status, known, now), on_leases=True)
+        after = restored(federation, status, known, now)
+        message = f"all members are passive: a worker knows term {known}, which the hub had lost"
+        event = _event(after, None, "HubRestored", message, warning=True)
+        return _Step(after, on_leases=True, event=event)
     members = _members(federation.spec, status)
     if members != status.clusters:
         return _Step(with_members(status, members))
@@ -291,53 +298,53 @@ def _when_active(case: _Case, active: str) -> _Step | _Wait:
 
 def _when_demoting(case: _Case, old: str) -> _Step | _Wait:
     status, request, now = case.status, case.request, case.now
-    if request is None:
+    if request is None or request.to == old:
+        message = f"{old} stays active: nobody else is to be"
         after = move(status, Row.KEEP, {old: Role.ACTIVE})
-        return _Step(after, event=_event(after, None, "RolledBack", f"{old} stays active: no request"))
+        event = _event(after, request, "Kept", message)
+        return _Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
     # With nobody to promote, it is enough that the old member has stopped; who is promoted later is
     # fenced against everybody then.
     verdict = case.fence(request, case.workers.others(request.to) if request.to else case.workers.of(old))
     if verdict.closed and request.to:
         message = f"{old} is passive, {request.to} takes over"
         after = move(status, Row.HAND_OVER, {old: Role.PASSIVE, request.to: Role.PROMOTING})
-        event = _event(after, request, "Promoting", message)
-        return _Step(after, on_leases=True, delete=verdict.silent, event=event)
+        return _fenced(after, request, "Promoting", message, verdict)
     if verdict.closed:
         message = f"{old} is passive, nobody is active"
         after = move(status, Row.RETIRE, {old: Role.PASSIVE})
-        event = _event(after, request, "Demoted", message)
-        after = ended(after, Outcome.SUCCEEDED, message, now)
-        return _Step(after, on_leases=True, delete=verdict.silent, event=event)
+        step = _fenced(after, request, "Demoted", message, verdict)
+        return replace(step, status=ended(after, Outcome.SUCCEEDED, message + _forced(request), now))
     deadline = case.deadline(request)
     if now.boot >= deadline:
         after = move(status, Row.KEEP, {old: Role.ACTIVE})
         return _rolled_back(after, request, f"{old} stays active: {_blocked_by(verdict)}", now)
-    return _Wait(min(t for t in (deadline, verdict.retry_at) if t is not None))
+    return _waiting(verdict, deadline)
 
 
 def _when_nobody(case: _Case) -> _Step | _Wait:
     request = case.request
     if request is None:
-        return _Wait()
+        again = resumed(case.federation, case.status, case.now)
+        return _Step(again) if again else _Wait()
     if not request.to:
         return _end(case.status, Outcome.SUCCEEDED, "nobody is active", case.now)
     bootstrap = request.trigger is Trigger.BOOTSTRAP
     if bootstrap and not case.workers.alive(case.workers.of(request.to)):
-        return _Wait()
+        return _Wait(obstacle=f"no worker of {request.to} is alive")
     if not bootstrap and (refusal := _refusal(case, request)):
         return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
     verdict = case.fence(request, case.workers.others(request.to))
     if verdict.closed:
         after = move(case.status, Row.PROMOTE, {request.to: Role.PROMOTING})
-        event = _event(after, request, "Promoting", f"{request.to} takes the active role")
-        return _Step(after, on_leases=True, delete=verdict.silent, event=event)
+        return _fenced(after, request, "Promoting", f"{request.to} takes the active role", verdict)
     if bootstrap:
-        return _Wait(verdict.retry_at)
+        return _waiting(verdict)
     deadline = case.deadline(request)
     if case.now.boot >= deadline:
         message = f"nobody became active: {_blocked_by(verdict)}"
         return _end(case.status, Outcome.TIMED_OUT, message, case.now, on_leases=True)
-    return _Wait(min(t for t in (deadline, verdict.retry_at) if t is not None))
+    return _waiting(verdict, deadline)
 
 
 def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
@@ -352,19 +359,22 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
         message = f"{new} is active" + ("" if ready else " by force, without a live worker")
         after = move(status, Row.COMPLETE, {new: Role.ACTIVE})
         event = _event(after, request, "Active", message, warning=not ready)
+        message += _forced(request) if ready else ""
         return _Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
+    obstacle = f"no worker of {new} has taken over yet"
     if request.trigger is Trigger.BOOTSTRAP:
-        return _Wait()
+        return _Wait(obstacle=obstacle)
     deadline = case.deadline(request)
     if now.boot < deadline:
-        return _Wait(deadline)
-    former = status.member(request.from_)
-    if former is None:
-        after = move(status, Row.YIELD, {new: Role.PASSIVE})
-        message = f"nobody is active: no worker of {new} took over in time"
+        return _Wait(deadline, obstacle)
+    why = f"no worker of {new} took over in time; see that one is running and reaches the hub, then ask again"
+    former = request.from_
+    if status.member(former) and case.federation.spec.member(former):
+        after = move(status, Row.GIVE_BACK, {new: Role.PASSIVE, former: Role.ACTIVE})
+        message = f"{former} is active again: {why}"
     else:
-        after = move(status, Row.GIVE_BACK, {new: Role.PASSIVE, former.id: Role.ACTIVE})
-        message = f"{former.id} is active again: no worker of {new} took over in time"
+        after = move(status, Row.YIELD, {new: Role.PASSIVE})
+        message = f"nobody is active: {why}"
     return _rolled_back(after, request, message, now)
 
 
@@ -376,7 +386,8 @@ def _refusal(case: _Case, request: Switchover) -> Refusal | None:
     if _expired(case.federation.spec, request, case.now):
         return Refusal(
             Outcome.EXPIRED,
-            f"requested at {request.requested_at}, too long ago to be acted on now: ask again",
+            f"requested at {request.requested_at}, too long ago to be acted on now: ask again"
+            " (if that was just now, the clocks of the worker and of the operator differ)",
         )
     workers = case.workers
     in_the_way = workers.others(request.to) if request.to else workers.of(request.from_)
@@ -407,9 +418,23 @@ def _expired(spec: Spec, request: Switchover, now: Now) -> bool:
     return made.tzinfo is not None and now.wall - made > limit
 
 
+def _waiting(verdict: Fence, deadline: float | None = None) -> _Wait:
+    until = min((t for t in (deadline, verdict.retry_at) if t is not None), default=None)
+    return _Wait(until, f"these workers may still answer active: {_named(verdict.waiting)}")
+
+
 def _blocked_by(verdict: Fence) -> str:
-    names = ", ".join(f"{lease.holder} ({lease.cluster})" for lease in verdict.waiting)
-    return f"not yet out of the way: {names}"
+    message = (
+        f"these workers might still have answered active: {_named(verdict.waiting)};"
+        " see that they reach the hub, or stop them, then ask again"
+    )
+    if any(lease.isolation is Isolation.KEEP_ROLE for lease in verdict.waiting):
+        message += " (under KeepRole, for workers that are dead for certain, with force=true)"
+    return message
+
+
+def _named(leases: Iterable[WorkerLease]) -> str:
+    return ", ".join(f"{lease.holder} ({lease.cluster or 'of no member'})" for lease in leases)
 
 
 def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]:
@@ -437,6 +462,19 @@ def _described(federation: Federation, status: Status, now: Now) -> Status:
 
 def _end(status: Status, outcome: str, message: str, now: Now, *, on_leases: bool = False) -> _Step:
     return _Step(ended(status, outcome, message, now), on_leases=on_leases)
+
+
+def _fenced(after: Status, request: Switchover, reason: str, message: str, verdict: Fence) -> _Step:
+    """What a closed fence permits. Whoever was taken for dead at a person's word is named."""
+    overridden = [lease for lease in verdict.silent if lease.isolation is Isolation.KEEP_ROLE]
+    if overridden:
+        message += f", by force over silent workers under KeepRole: {_named(overridden)}"
+    event = _event(after, request, reason, message, warning=bool(overridden))
+    return _Step(after, on_leases=True, delete=verdict.silent, event=event)
+
+
+def _forced(request: Switchover) -> str:
+    return " (asked for with force=true)" if request.force else ""
 
 
 def _rolled_back(after: Status, request: Switchover, message: str, now: Now) -> _Step:

@@ -48,7 +48,8 @@ class Workers:
 
         Replicas see a worker fall silent at slightly different times. Between "renewed just now"
         and "silent" a coordinator therefore leaves the count as it is, or two of them would
-        overwrite each other's for ever.
+        overwrite each other's for ever. (Half a duration from one renewal to the next, and half a
+        duration since, are together less than any silence that another one can have counted.)
         """
         own = self.of(member.id)
         fresh = sum(

@@ -17,7 +17,11 @@ from tcf.core.model import Federation, WorkerLease
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One version of a Lease: received first at `at` (boot seconds); `renewed`: after another one."""
+    """One version of a Lease, received first at `at` (boot seconds).
+
+    `renewed`: it replaced one that had been received shortly before, so it cannot be old itself. What
+    comes in after a stop of this process, or of its watch, may have been written long ago.
+    """
 
     resource_version: str
     at: float
@@ -44,7 +48,8 @@ class Memory:
         known = self.sightings.get(lease.uid)
         if known is not None and known.resource_version == lease.resource_version:
             return self
-        sighting = Sighting(lease.resource_version, now, renewed=known is not None)
+        renewed = known is not None and now - known.at <= lease.duration / 2
+        sighting = Sighting(lease.resource_version, now, renewed=renewed)
         return replace(self, sightings={**self.sightings, lease.uid: sighting})
 
     def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Memory:
@@ -75,6 +80,6 @@ class Memory:
         return now - sighting.at
 
     def renewed(self, lease: WorkerLease) -> bool:
-        """Has this coordinator seen the Lease change, rather than only found it there?"""
+        """Has this coordinator seen the Lease change when it did, rather than only found it there?"""
         sighting = self.sightings.get(lease.uid)
         return sighting is not None and sighting.renewed

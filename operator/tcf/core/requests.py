@@ -98,6 +98,8 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
     refusal = first_refusal((unknown_cluster.check, term_mismatch.check), proposal)
     if refusal:
         return refusal
+    if command.kind is Kind.DEMOTE and _already(status, command):
+        return Unchanged()  # a bystander, whatever is under way between others
     running = status.switchover
     if running and (running.trigger is not Trigger.BOOTSTRAP or _same(running, command, target)):
         return _meet(running, command, target)
@@ -205,7 +207,7 @@ def _target(status: Status, command: Command) -> str:
 
 
 def _same(running: Switchover, command: Command, target: str) -> bool:
-    if command.kind is Kind.TOGGLE or running.to != target:
+    if command.kind is Kind.TOGGLE or running.to != target or command.force > running.force:
         return False
     return command.kind is Kind.PROMOTE or running.from_ == command.cluster
 
@@ -216,7 +218,8 @@ def _meet(running: Switchover, command: Command, target: str) -> Joined | Refusa
     return Refusal(
         "SwitchoverInProgress",
         f"a switchover from {running.from_ or 'nobody'} to {running.to or 'nobody'} is under way"
-        f" (trigger {running.trigger}); wait until it has ended and decide again",
+        f" (trigger {running.trigger}); wait until it has ended and decide again"
+        + (", force cannot be added to it" if command.force > running.force else ""),
     )
 
 
@@ -226,8 +229,9 @@ def _already(status: Status, command: Command) -> bool:
         return False
     if command.kind is Kind.PROMOTE:
         return own.role is Role.ACTIVE
-    # A member that the bootstrap is about to activate is passive, but not as anybody asked.
-    bound = status.switchover is not None and status.switchover.to == command.cluster
+    # Whoever is about to get the role, or may be given it back, is passive, but will not stay so.
+    running = status.switchover
+    bound = running is not None and command.cluster in {running.from_, running.to}
     return own.role is Role.PASSIVE and not bound
 
 

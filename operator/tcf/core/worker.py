@@ -224,14 +224,7 @@ class Machine:
             self._seen = table
         own = status.member(self._cluster)
         if own is None:
-            members = ", ".join(m.id for m in status.clusters)
-            self._drop(
-                Refusal(
-                    "UnknownCluster",
-                    f"{self._cluster} is not a member of {federation.namespace}/{federation.name}"
-                    f" (its members: {members}); add it to spec.clusters or correct --cluster",
-                )
-            )
+            self._drop(self._stranger(federation))
         elif self._seen != table:
             # Older than what has been seen: overtaken by the watch, unless it was older news already
             # when it was asked for.
@@ -246,6 +239,21 @@ class Machine:
                 clusters=status.clusters,
             )
         return own
+
+    def _stranger(self, federation: Federation) -> Refusal:
+        where = f"{federation.namespace}/{federation.name}"
+        if federation.spec.member(self._cluster):
+            message = (
+                f"{self._cluster} is new in spec.clusters of {where} and no operator has given it a role yet;"
+                " if that lasts, see whether tcf-operator is running"
+            )
+        else:
+            members = ", ".join(m.id for m in federation.spec.clusters)
+            message = (
+                f"{self._cluster} is not a member of {where} (its members: {members});"
+                " add it to spec.clusters or correct --cluster"
+            )
+        return Refusal("UnknownCluster", message)
 
     def _restored(self, own: MemberStatus, table: Acknowledgement) -> None:
         assert self._seen is not None  # noqa: S101 - the table is older than that

@@ -175,6 +175,7 @@ class Worker:
         Raises:
             _LeaseChangedError: it was not the version known here. That has been put right, or noted as
                 lost; what was read before does not count any more.
+            HubError: it is that version still, and the hub does not take the write.
         """
         assert self._lease is not None  # noqa: S101 - every turn begins by registering
         namespace, deadline = self.place.namespace, self._machine.period
@@ -184,14 +185,18 @@ class Worker:
             self._lose("it has been deleted")
             raise _LeaseChangedError from error
         except (errors.ConflictError, errors.InvalidError) as error:
-            await self._reclaim()
-            raise _LeaseChangedError from error
+            if await self._reclaim():
+                raise _LeaseChangedError from error
+            raise
 
-    async def _reclaim(self) -> None:
+    async def _reclaim(self) -> bool:
         """Find out why our Lease has another version: an own write whose answer was lost, or worse.
 
         As long as it is the same object, nobody has been fenced by its deletion, so its newest version
         is ours to go on with; what was granted before stays as it was.
+
+        Returns:
+            False if it has no other version.
         """
         assert self._lease is not None  # noqa: S101
         try:
@@ -200,11 +205,14 @@ class Worker:
             )
         except errors.NotFoundError:
             self._lose("it has been deleted")
-            return
+            return True
+        if found == self._lease:
+            return False
         if found.uid == self._lease.uid and found.cluster == self.place.cluster:
             self._lease = found
         else:
             self._lose("it has been replaced by another")
+        return True
 
     def _lose(self, why: str) -> None:
         self._lease = None

@@ -5,11 +5,17 @@ from tcf.core.policies import Proposal
 def check(proposal: Proposal) -> Refusal | None:
     """A request is about members that the spec names and the role table already has."""
     for cluster in (proposal.cluster, proposal.target):
-        if not cluster or (proposal.spec.member(cluster) and proposal.status.member(cluster)):
+        if not cluster:
             continue
-        known = ", ".join(m.id for m in proposal.spec.clusters)
-        return Refusal(
-            "UnknownCluster",
-            f"{cluster} is not a member of this federation; spec.clusters has {known}",
-        )
+        if not proposal.spec.member(cluster):
+            known = ", ".join(m.id for m in proposal.spec.clusters)
+            return Refusal(
+                "UnknownCluster", f"{cluster} is not a member of this federation; spec.clusters has {known}"
+            )
+        if not proposal.status.member(cluster):
+            return Refusal(
+                "UnknownCluster",
+                f"{cluster} is new in spec.clusters and no operator has given it a role yet;"
+                " try again in a moment, and if that does not help, see whether tcf-operator is running",
+            )
     return None
