@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -489,6 +489,73 @@ def test_a_lost_lease_is_registered_anew(hub: Hub, programs: Programs) -> None:
     }
     assert renewed["spec"]["leaseDurationSeconds"] == 1
     assert worker.log.count("lease lost: it has been deleted") == 1
+
+
+@pytest.fixture
+def admission(hub: Hub) -> Iterator[Callable[[], None]]:
+    """Calling it makes the API server refuse every renewal in the test's namespace, with 422."""
+    name = f"no-renewals.{hub.namespace}"
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": hub.namespace}},
+                "resourceRules": [
+                    {
+                        "apiGroups": ["coordination.k8s.io"],
+                        "apiVersions": ["v1"],
+                        "operations": ["UPDATE"],
+                        "resources": ["leases"],
+                    }
+                ],
+            },
+            "validations": [{"expression": "false", "message": "no renewals today"}],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
+    }
+
+    def refuse() -> None:
+        hub.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([policy, binding]))
+
+    yield refuse
+    for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+        hub.kubectl("delete", kind, name, "--ignore-not-found")
+
+
+def _refused_renewals(hub: Hub) -> int:
+    """How many writes to Leases the API server has refused for their content, to anybody."""
+    metrics = hub.kubectl("get", "--raw", "/metrics").stdout
+    lines = re.findall(r"^apiserver_request_total\{(.*)\} (\d+)$", metrics, re.MULTILINE)
+    wanted = ('code="422"', 'resource="leases"', 'verb="PATCH"')
+    return sum(int(count) for labels, count in lines if all(label in labels for label in wanted))
+
+
+def test_a_hub_that_refuses_every_renewal_is_not_hammered(
+    hub: Hub, programs: Programs, admission: Callable[[], None]
+) -> None:
+    hub.apply(leaseDuration="2s")
+    hub.set_status(table(1, "active", "passive"))
+    worker = programs.worker("cluster_1")
+    worker.await_active()
+    before = _refused_renewals(hub)
+
+    admission()
+
+    answer = worker.await_reason("HubRefused")
+    assert "no renewals today" in answer.error
+    eventually(partial(_expired_for_a_second, worker), what="it has been refused for a while")
+    assert _refused_renewals(hub) - before < 100  # some are other tests'; unbridled there are thousands
+    assert len(complaints(worker)) == 2  # active, and cannot renew; then expired
+    hub.kubectl("delete", "validatingadmissionpolicybinding", f"no-renewals.{hub.namespace}")
+    worker.await_active()
+    assert len(hub.leases()) == 1
 
 
 def test_a_reading_that_expired_while_the_process_stood_still_is_not_answered(
