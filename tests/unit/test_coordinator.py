@@ -471,7 +471,9 @@ def test_who_is_chosen(last: str, wants: str | None, chosen: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [FROM_NOBODY, replace(FROM_NOBODY, requested_at="2026-11-23T11:00:00Z")], ids=["refused", "expired"]
+    "asked",
+    [FROM_NOBODY, replace(FROM_NOBODY, requested_at="2026-11-23T11:00:00Z")],
+    ids=["refused", "expired"],
 )
 def test_a_request_that_fails_gives_way_to_the_bootstrap_again(asked: Switchover) -> None:
     """Else nobody would ever become active because somebody was too early."""
@@ -494,7 +496,10 @@ def test_a_request_that_fails_gives_way_to_the_bootstrap_again(asked: Switchover
     [
         (),
         (entry("r0", outcome="NoLiveWorker"),),
-        (entry("r0", to="", outcome="Succeeded"), entry("b", trigger=Trigger.BOOTSTRAP, outcome="Superseded")),
+        (
+            entry("r0", to="", outcome="Succeeded"),
+            entry("b", trigger=Trigger.BOOTSTRAP, outcome="Superseded"),
+        ),
         (entry("r0", outcome="TimedOut"), entry("b", trigger=Trigger.BOOTSTRAP, outcome="Succeeded")),
     ],
     ids=["forgotten", "no bootstrap", "wanted so", "was active"],

@@ -53,7 +53,9 @@ def restored(federation: Federation, status: Status, known_term: int, now: Now) 
     passive = all_passive(status, known_term)
     passive = with_members(
         passive,
-        tuple(passive.member(m.id) or MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters),
+        tuple(
+            passive.member(m.id) or MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters
+        ),
     )
     message = f"the hub had lost the table of term {known_term}"
     passive = ended(passive, Outcome.HUB_RESTORED, message, now)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from tcf.core.model import Condition, FailoverMode, Federation, Now, Status, Trigger
 
-
 _ASK_AGAIN = (
-    "To ask again, POST /tcf/promote to a worker of that member, or remove spec.activeCluster and set it again"
+    "To ask again, POST /tcf/promote to a worker of that member,"
+    " or remove spec.activeCluster and set it again"
 )
 
 
@@ -120,15 +120,16 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
         return _Verdict(False, "Switching", f"a switchover to {wanted} is under way")
     if running and wanted != status.observed_active_cluster:
         return _Verdict(
-            False, "Waiting", f"{wanted} has its turn when the switchover to {running.to or 'nobody'} has ended"
+            False,
+            "Waiting",
+            f"{wanted} has its turn when the switchover to {running.to or 'nobody'} has ended",
         )
     last = next((h for h in status.history if h.trigger is Trigger.SPEC), None)
     if last and last.to == wanted and not last.succeeded:
         return _Verdict(
             False,
             last.outcome,
-            f"spec.activeCluster asked for {wanted} and was not granted: {last.message}."
-            f" {_ASK_AGAIN}",
+            f"spec.activeCluster asked for {wanted} and was not granted: {last.message}. {_ASK_AGAIN}",
         )
     if running:
         present = f"{running.to or 'nobody'} is about to become active"
