@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import re
 import select
@@ -20,13 +19,8 @@ from typing import Any, Self
 import pytest
 import yaml
 from controlplane.client import ControlPlane
-from support.api import PATIENCE, ROOT, Answer, Hub, Kubectl, ask, eventually, free_port
+from support.api import PATIENCE, ROOT, Answer, Hub, Kubectl, ask, eventually, free_port, place
 from support.programs import Program, Programs
-
-from tcf.hub import errors
-from tcf.hub.client import HubClient
-from tcf.hub.credentials import in_cluster
-from tcf.hub.federations import Federations
 
 Json = dict[str, Any]
 
@@ -48,18 +42,6 @@ def variant(hub: Hub, path: Path, change: Callable[[Json, Json], object]) -> Pat
     config = yaml.safe_load(hub.kubeconfig.read_text())
     change(config["clusters"][0]["cluster"], config["users"][0]["user"])
     return place(path, yaml.safe_dump(config))
-
-
-def place(path: Path, text: str) -> Path:
-    beside = path.with_suffix(".new")
-    beside.write_text(text)
-    beside.rename(path)
-    return path
-
-
-def token_of(hub: Hub) -> str:
-    token: str = yaml.safe_load(hub.kubeconfig.read_text())["users"][0]["user"]["token"]
-    return token
 
 
 def complaints(worker: Program, start: int = 0) -> list[str]:
@@ -135,7 +117,7 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
     worker.await_active()
     assert worker.get("/tcf/clusters").body == ONE_ACTIVE
     assert len(hub.leases()) == 1
-    assert token_of(hub) not in worker.log
+    assert hub.token not in worker.log
 
 
 def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path: Path) -> None:
@@ -158,7 +140,7 @@ def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path:
     worker.await_active()
     assert worker.get("/tcf/clusters").body == ONE_ACTIVE
     assert len(hub.leases()) == 1
-    assert token_of(hub) not in worker.log
+    assert hub.token not in worker.log
     assert wrong not in worker.log
 
 
@@ -389,7 +371,7 @@ def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs,
         assert "expired" in worker.await_reason("HubUnreachable").error
         plane.start_component("kube-apiserver")
         worker.await_active()
-        assert token_of(hub) not in worker.log
+        assert hub.token not in worker.log
 
 
 def _kubectl(plane: ControlPlane) -> Kubectl:
@@ -686,39 +668,3 @@ def test_a_request_under_way_is_answered_by_a_worker_that_is_stopped(hub: Hub, p
     assert (answer.status, answer.reason) == (500, "OutcomeUnknown")
     assert "stopped" in answer.error
     assert hub.leases() == []
-
-
-# --- credentials -----------------------------------------------------------------------------------------
-
-
-async def test_a_pod_follows_the_rotation_of_its_token(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In-cluster files as Kubernetes mounts them: no kubeconfig, and a token that is replaced in place."""
-    hub.apply()
-    config = yaml.safe_load(hub.kubeconfig.read_text())
-    host, port = config["clusters"][0]["cluster"]["server"].removeprefix("https://").split(":")
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-    client = HubClient(in_cluster(tmp_path), user_agent="test")
-    federations = Federations(client)
-
-    async def read() -> str:
-        return (await federations.get(hub.namespace, "shop", deadline=PATIENCE)).name
-
-    try:
-        with pytest.raises(errors.NotConfiguredError, match="--kubeconfig"):
-            await read()
-        place(tmp_path / "token", token_of(hub) + "\n")
-        with pytest.raises(errors.NotConfiguredError, match=str(tmp_path)):
-            await read()  # no authority yet
-        pem = config["clusters"][0]["cluster"]["certificate-authority-data"]
-        (tmp_path / "ca.crt").write_bytes(base64.b64decode(pem))
-        assert await read() == "shop"
-        place(tmp_path / "token", "outdated")
-        with pytest.raises(errors.UnauthorizedError):
-            await read()
-        place(tmp_path / "token", token_of(hub))
-        assert await read() == "shop"
-    finally:
-        await client.close()

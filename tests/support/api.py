@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
@@ -47,6 +48,12 @@ class Hub:
     kubectl: Kubectl
     namespace: str
     kubeconfig: Path
+
+    @property
+    def token(self) -> str:
+        """The secret in the kubeconfig."""
+        token: str = yaml.safe_load(self.kubeconfig.read_text())["users"][0]["user"]["token"]
+        return token
 
     def apply(self, name: str = "shop", **spec: Any) -> dict[str, Any]:
         """Create or change a federation of cluster_1 and cluster_2."""
@@ -117,6 +124,14 @@ def ask(
         return Answer(response.status, dict(response.getheaders()), response.read())
     finally:
         connection.close()
+
+
+def place(path: Path, text: str) -> Path:
+    """Write a file as whoever rotates it does: at once, never half."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.rename(path)
+    return path
 
 
 def free_port(count: int = 1) -> int:

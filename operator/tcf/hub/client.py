@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -31,19 +32,21 @@ Json = dict[str, Any]
 
 
 class HubClient:
-    """Requests to one hub. Connects on first use, and anew when credentials change or are refused."""
+    """Requests to one hub. Credentials are had on first use, and anew when they change or are refused."""
 
     def __init__(self, connect: Connect, *, user_agent: str) -> None:
         self._connect = connect
         self._user_agent = user_agent
         self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._connecting = asyncio.Lock()
 
     async def close(self) -> None:
-        session, self._session, self._connection = self._session, None, None
-        if session:
-            await session.close()
+        if self._connecting:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._session:
+            await self._session.close()
 
     async def request(
         self,
@@ -65,13 +68,17 @@ class HubClient:
         """
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": content_type} if data is not None else {}
+        sent = False
         try:
-            async with (
-                asyncio.timeout(deadline),
-                self._open(method, path, headers=headers, data=data, params=params) as response,
-            ):
-                return _decoded(await response.read())
+            async with asyncio.timeout(deadline):
+                await self._connected()
+                sent = True
+                async with self._open(method, path, headers=headers, data=data, params=params) as response:
+                    return _decoded(await response.read())
         except TimeoutError as error:
+            if not sent:
+                message = f"the credentials for the hub were not there within {deadline:.1f} s"
+                raise errors.UnreachableError(message) from error
             message = f"no answer from the hub within {deadline:.1f} s to {method} {path}"
             raise errors.UnreachableError(message, ambiguous=True) from error
         except aiohttp.InvalidURL as error:
@@ -128,55 +135,65 @@ class HubClient:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response with a 2xx status; a 401 is met once with fresh credentials."""
         for attempt in (1, 2):
-            session, connection = await self._connected()
-            async with session.request(
+            connection = await self._connected()
+            if self._session is None:
+                self._session = _session({})
+            async with self._session.request(
                 method,
                 connection.server + path,
                 params=params,
-                headers=headers,
+                headers={**_identity(connection, self._user_agent), **(headers or {})},
                 data=data,
+                ssl=connection.tls or False,
                 proxy=connection.proxy,
                 server_hostname=connection.tls_server_name,
                 timeout=aiohttp.ClientTimeout(total=None, sock_read=sock_read),
                 allow_redirects=False,
             ) as response:
                 if response.status == 401 and attempt == 1:  # noqa: PLR2004
-                    await self._forget(connection)
+                    if self._connection is connection:
+                        self._connection = None
                     continue
                 if response.status >= 300:  # noqa: PLR2004
                     raise _error(response.status, await response.read(), method, path, connection.server)
                 yield response
                 return
 
-    async def _connected(self) -> tuple[aiohttp.ClientSession, Connection]:
-        connection = self._connection
-        if connection and connection.stale:
-            await self._forget(connection)
-        async with self._connecting:
-            if self._connection is None or self._session is None:
-                connection = await self._connect()
-                self._session = open_session(connection, self._user_agent)
-                self._connection = connection
-            return self._session, self._connection
+    async def _connected(self) -> Connection:
+        """The connection to use now; requests under way go on with the one they began with.
 
-    async def _forget(self, connection: Connection) -> None:
-        """Drop a connection that is no good any more, unless somebody else has done so already."""
-        if self._connection is not connection:
-            return
-        # Requests under way on the old session are cut off: their answers would be 401 as well.
-        await self.close()
+        Getting one may take longer than any request waits, so it goes on without them, once for all.
+        """
+        if self._connection and not self._connection.stale:
+            return self._connection
+        connecting = self._connecting or asyncio.create_task(self._connect(), name="credentials")
+        self._connecting = connecting
+        try:
+            self._connection = await asyncio.shield(connecting)
+        finally:
+            if connecting.done() and self._connecting is connecting:
+                self._connecting = None
+        return self._connection
 
 
 def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSession:
     """A session with the connection's credentials on every request; the caller closes it."""
-    headers = {"User-Agent": user_agent, "Accept": JSON}
-    if connection.authorization:
-        headers["Authorization"] = connection.authorization
+    return _session(_identity(connection, user_agent), connection.tls)
+
+
+def _session(headers: Mapping[str, str], tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=connection.tls or False, limit=0),
+        connector=aiohttp.TCPConnector(ssl=tls or False, limit=0),
         headers=headers,
         read_bufsize=_LONGEST_LINE,
     )
+
+
+def _identity(connection: Connection, user_agent: str) -> dict[str, str]:
+    headers = {"User-Agent": user_agent, "Accept": JSON}
+    if connection.authorization:
+        headers["Authorization"] = connection.authorization
+    return headers
 
 
 def _decoded(data: bytes) -> Json:

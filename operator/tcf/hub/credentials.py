@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,8 +44,8 @@ class Connection:
         return any(_version(path) != version for path, version in self.files)
 
 
-Connect = Callable[[], Awaitable[Connection]]
-"""Makes a connection anew from what the files say now.
+Connect = Callable[[], Coroutine[None, None, Connection]]
+"""Makes a connection anew from what the files say now; may take seconds.
 
 Raises NotConfiguredError when that can't be done; it may succeed later.
 """
