@@ -36,15 +36,22 @@ async def run_operator(settings: OperatorSettings) -> int:
     from tcf.coordinator.coordinator import Coordinator, Hub  # noqa: PLC0415 - a worker must not load
     from tcf.coordinator.reach import Reach  # noqa: PLC0415 - kopf and what comes with it
     from tcf.coordinator.watching import Watching  # noqa: PLC0415
+    from tcf.hub.access import Access  # noqa: PLC0415
     from tcf.hub.events import Events  # noqa: PLC0415
 
     connect = _connect(settings.hub)
     client = HubClient(connect, user_agent="tcf-operator")
-    federations = Federations(client)
-    reach = Reach(federations, settings.namespaces)
+    federations, leases = Federations(client), Leases(client)
     events = Events(client, component="tcf-operator", instance=settings.identity)
-    coordinator = Coordinator(Hub(federations, Leases(client), events), clock=clock.now)
-    watching = Watching(coordinator, connect, namespaces=settings.namespaces, user_agent="tcf-operator")
+    coordinator = Coordinator(Hub(federations, leases, events), clock=clock.now)
+    reach = Reach(federations, leases, Access(client), settings.namespaces, watched=coordinator.watches)
+    watching = Watching(
+        coordinator,
+        connect,
+        namespaces=settings.namespaces,
+        user_agent="tcf-operator",
+        readable=reach.readable,
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
         probes = health.routes(alive=lambda: None, ready=reach.trouble)

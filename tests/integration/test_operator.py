@@ -120,6 +120,49 @@ def test_an_operator_that_cannot_reach_the_hub_says_so(hub: Hub, programs: Progr
     assert operator.stop() == 0
 
 
+def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    """Each right that lacks is told by /readyz, and missed no more once it is granted."""
+    hub.apply()
+    one, two = programs.pair()
+    account = hub.service_account("operator")
+    operator = programs.operator(kubeconfig=account.kubeconfig(tmp_path / "operator"))
+
+    def not_ready(words: str) -> None:
+        def told() -> bool:
+            answer = operator.get("/readyz")
+            return answer.status == 503 and words in answer.error
+
+        eventually(told, what=words)
+
+    not_ready(f"may not watch clusterfederations.tcf.dev in namespace {hub.namespace}")
+    account.grant("federations", "watch,get,patch", "clusterfederations.tcf.dev")
+    not_ready("may not watch leases.coordination.k8s.io")
+    account.grant("leases", "watch,delete", "leases.coordination.k8s.io")
+    not_ready('cannot list resource "clusterfederations"')
+    account.grant("list", "list", "clusterfederations.tcf.dev")
+    not_ready('cannot list resource "leases"')
+    account.grant("list-leases", "list", "leases.coordination.k8s.io")
+    account.grant("roles", "update", "clusterfederations.tcf.dev/status")
+    account.grant("events", "create", "events")
+
+    eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready")
+    one.await_active()
+    assert two.post("/tcf/toggle").status == 200
+    one.kill()
+    assert two.post("/tcf/demote").status == 200
+    mirrored = "{.metadata.annotations.tcf\\.dev/last-active}"
+    eventually(
+        lambda: hub.kubectl("get", "cfed", "shop", "-o", f"jsonpath={mirrored}").stdout.startswith(
+            "cluster_2"
+        ),
+        what="the annotation",
+    )
+    assert "forbidden" not in operator.log.split("ready: federations")[-1]
+    assert account.token not in operator.log
+
+
 def test_an_operator_can_serve_members_itself(hub: Hub, programs: Programs) -> None:
     hub.apply()
     ports = {"cluster_1": free_port(), "cluster_2": free_port()}

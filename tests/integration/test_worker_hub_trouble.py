@@ -149,60 +149,49 @@ def test_a_service_account_needs_these_rights_and_no_more(
 ) -> None:
     hub.apply(leaseDuration="1s", switchoverTimeout="3s")
     hub.set_status(table(1, "active", "passive"))
-    hub.kubectl("create", "serviceaccount", "worker")
-    token = hub.kubectl("create", "token", "worker").stdout.strip()
-    path = variant(hub, tmp_path / "kubeconfig", lambda _, user: user.update(token=token))
-    account = f"system:serviceaccount:{hub.namespace}:worker"
-
-    def granted(name: str, verbs: str, resource: str) -> None:
-        hub.kubectl("create", "role", name, f"--verb={verbs}", f"--resource={resource}")
-        hub.kubectl(
-            "create", "rolebinding", name, f"--role={name}", f"--serviceaccount={hub.namespace}:worker"
-        )
-
-    def may(verb: str, resource: str, *more: str) -> bool:
-        asked = hub.kubectl("auth", "can-i", verb, resource, *more, f"--as={account}", check=False)
-        return asked.stdout.strip() == "yes"
+    account = hub.service_account("worker")
+    path = account.kubeconfig(tmp_path / "kubeconfig")
 
     worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
     answer = worker.await_reason("HubForbidden")
-    assert account in answer.error
+    assert account.user in answer.error
     assert 'cannot create resource "leases"' in answer.error
     assert "RBAC" in answer.error
 
-    granted("leases", "create,get,patch,delete", "leases.coordination.k8s.io")
+    account.grant("leases", "create,get,patch,delete", "leases.coordination.k8s.io")
     eventually(lambda: "clusterfederations" in worker.is_active().error, what="the next right that lacks")
     check_no_answer(worker.is_active(), "HubForbidden")
     assert len(complaints(worker)) == 1
 
-    granted("federations", "get,list,watch", "clusterfederations.tcf.dev")
+    account.grant("federations", "get,list,watch", "clusterfederations.tcf.dev")
     worker.await_active()
     refused = worker.post("/tcf/toggle")
     check_no_answer(refused, "HubForbidden")
     assert "nothing was changed" in refused.error
     assert "clusterfederations/status" in refused.error
-    granted("requests", "update", "clusterfederations.tcf.dev/status")
+    account.grant("requests", "update", "clusterfederations.tcf.dev/status")
     eventually(
-        lambda: may("update", "clusterfederations.tcf.dev", "--subresource=status"), what="the last right"
+        lambda: account.may("update", "clusterfederations.tcf.dev", "--subresource=status"),
+        what="the last right",
     )
     check_no_answer(worker.post("/tcf/toggle"), "NoCoordinator")
     worker.await_active()
 
     # A Lease that is deleted and can't be had anew: there is nothing left that an answer could rest on.
     hub.kubectl("delete", "rolebinding", "leases")
-    eventually(lambda: not may("create", "leases.coordination.k8s.io"), what="the right is gone")
+    eventually(lambda: not account.may("create", "leases.coordination.k8s.io"), what="the right is gone")
     (lease,) = hub.leases()
     hub.kubectl("delete", "lease", lease["metadata"]["name"])
     worker.await_reason("HubForbidden")
     check_no_answer(worker.is_active(), "HubForbidden")
-    hub.kubectl("create", "rolebinding", "again", "--role=leases", f"--serviceaccount={hub.namespace}:worker")
+    account.bind("again", "leases")
     worker.await_active()
     (anew,) = hub.leases()
     assert anew["metadata"]["uid"] != lease["metadata"]["uid"]
     assert worker.stop() == 0
     assert hub.leases() == []
-    assert token not in worker.log
-    assert token.split(".")[2] not in worker.log
+    assert account.token not in worker.log
+    assert account.token.split(".")[2] not in worker.log
 
 
 # --- a hub that was there and is not any more --------------------------------------------------------------
@@ -372,6 +361,30 @@ def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs,
         plane.start_component("kube-apiserver")
         worker.await_active()
         assert hub.token not in worker.log
+
+
+def test_an_operator_awaits_the_resource_and_survives_its_loss(tmp_path: Path) -> None:
+    with ControlPlane.start() as plane, contextlib.ExitStack() as stack:
+        hub = Hub(_kubectl(plane), "default", plane.kubeconfig)
+        folder = tmp_path / "own"
+        folder.mkdir()
+        own = Programs(hub, folder)
+        stack.callback(own.close)
+        operator, worker = own.operator(), own.worker("cluster_1")
+        for _ in range(2):
+            eventually(lambda: "CRD" in _trouble(operator), what="the operator tells what is missing")
+            worker.await_reason("CRDNotInstalled")
+            hub.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+            worker.await_reason("FederationNotFound")
+            hub.apply()
+            worker.await_active()
+            eventually(lambda: not _trouble(operator), what="the operator is ready")
+            hub.kubectl("delete", "-f", str(ROOT / "crds"))
+
+
+def _trouble(operator: Program) -> str:
+    answer = operator.get("/readyz")
+    return "" if answer.status == 200 else answer.error
 
 
 def _kubectl(plane: ControlPlane) -> Kubectl:

@@ -93,6 +93,41 @@ class Hub:
     def roles(self, name: str = "shop") -> dict[str, str]:
         return {row["id"]: row["status"] for row in self.status(name).get("clusters", [])}
 
+    def service_account(self, name: str) -> Account:
+        self.kubectl("create", "serviceaccount", name)
+        return Account(self, name, self.kubectl("create", "token", name).stdout.strip())
+
+
+@dataclass(frozen=True)
+class Account:
+    """A ServiceAccount in the test's namespace, with no right at first."""
+
+    hub: Hub
+    name: str
+    token: str
+
+    @property
+    def user(self) -> str:
+        return f"system:serviceaccount:{self.hub.namespace}:{self.name}"
+
+    def kubeconfig(self, path: Path) -> Path:
+        config = yaml.safe_load(self.hub.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": self.token}
+        return place(path, yaml.safe_dump(config))
+
+    def grant(self, role: str, verbs: str, resource: str) -> None:
+        """A role of its own for each grant, so that it can be taken back by name."""
+        self.hub.kubectl("create", "role", role, f"--verb={verbs}", f"--resource={resource}")
+        self.bind(role, role)
+
+    def bind(self, name: str, role: str) -> None:
+        account = f"{self.hub.namespace}:{self.name}"
+        self.hub.kubectl("create", "rolebinding", name, f"--role={role}", f"--serviceaccount={account}")
+
+    def may(self, verb: str, resource: str, *more: str) -> bool:
+        asked = self.hub.kubectl("auth", "can-i", verb, resource, *more, f"--as={self.user}", check=False)
+        return asked.stdout.strip() == "yes"
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -62,6 +62,11 @@ class Coordinator:
                 self._start(attendant)
             tasks.create_task(self._tell_events(), name="events")
 
+    def watches(self, namespace: str, name: str) -> bool:
+        """Has this federation been seen?"""
+        attendant = self._attendants.get((namespace, name))
+        return attendant is not None and attendant.view.federation is not None
+
     def federation_event(self, federation: Federation, *, deleted: bool) -> None:
         """A watch event about a federation (also the first sight of it)."""
         attendant = self._attendant((federation.namespace, federation.name))

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import kopf
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Watching:
-    """kopf in its thread. `run` returns only when kopf ends, which it does only when it is stopped."""
+    """kopf in its thread."""
 
     def __init__(
         self,
@@ -40,23 +40,37 @@ class Watching:
         *,
         namespaces: Collection[str],
         user_agent: str,
+        readable: Callable[[], Awaitable[None]],
     ) -> None:
         self._coordinator = coordinator
         self._connect = connect
         self._namespaces = namespaces
         self._user_agent = user_agent
-        self._stop = threading.Event()
+        self._readable = readable
         self._logged_in = False
 
     async def run(self) -> None:
-        """Watch until cancelled. Raises RuntimeError if kopf ends by itself."""
+        """Watch until cancelled."""
+        while True:
+            # kopf looks for the kinds once, when it begins: they have to be there, and readable, by then.
+            await self._readable()
+            try:
+                await self._watch()
+            except Exception as error:
+                log.warning("kopf has ended and begins anew: %r", error)
+                log.debug("how it has ended", exc_info=error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _watch(self) -> None:
+        """Run kopf until it ends by itself, with what has ended it, or until cancelled."""
+        stop = threading.Event()
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
 
         def work() -> None:
             failure: BaseException | None = None
             try:
-                asyncio.run(self._operate(loop))
+                asyncio.run(self._operate(loop, stop))
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the main loop raises it
                 failure = error
             with contextlib.suppress(RuntimeError):  # the main loop is gone: nobody is waiting
@@ -66,20 +80,22 @@ class Watching:
         thread.start()
         try:
             await asyncio.shield(ended)
-            raise RuntimeError("kopf has ended by itself")
         finally:
-            self._stop.set()
+            stop.set()
             await asyncio.to_thread(thread.join, _STOP_SECONDS)
 
-    async def _operate(self, main: asyncio.AbstractEventLoop) -> None:
-        await kopf.operator(
-            registry=self._registry(main),
-            settings=_settings(),
-            standalone=True,  # replicas work side by side; the resourceVersion decides who was first
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=self._stop,
-        )
+    async def _operate(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
+        try:
+            await kopf.operator(
+                registry=self._registry(main),
+                settings=_settings(),
+                standalone=True,  # replicas work side by side; the resourceVersion decides who was first
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=stop,
+            )
+        finally:
+            stop.set()  # kopf waits for it in a thread, which would keep this loop from closing
 
     def _registry(self, main: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -133,6 +149,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Endless()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
+    # Neither namespaces nor CRDs are looked for, so that no right on the whole cluster is needed.
+    settings.scanning.disabled = True
     # A half-open connection is noticed when the server's own end of the watch does not come.
     settings.watching.server_timeout = _WATCH_SECONDS
     settings.watching.inactivity_timeout = _WATCH_SECONDS + 5

@@ -176,6 +176,12 @@ class HubClient:
         return self._connection
 
 
+def folder(group: str, version: str, plural: str, namespace: str | None) -> str:
+    """The path under which objects of a kind are (None: those of all namespaces)."""
+    within = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{group}/{version}{within}/{plural}"
+
+
 def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSession:
     """A session with the connection's credentials on every request; the caller closes it."""
     return _session(_identity(connection, user_agent), connection.tls)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from tcf.core.model import Federation, Status
 from tcf.hub import records
-from tcf.hub.client import MERGE_PATCH, HubClient
+from tcf.hub.client import MERGE_PATCH, HubClient, folder
 
 GROUP, VERSION, KIND, PLURAL = "tcf.dev", "v1alpha1", "ClusterFederation", "clusterfederations"
 
@@ -24,10 +24,18 @@ class Federations:
             await self._client.request("GET", f"{_folder(namespace)}/{name}", deadline=deadline)
         )
 
-    async def reach(self, namespace: str | None, *, deadline: float) -> None:
-        """Read next to nothing, to know whether these objects can be read (None: in all namespaces)."""
-        folder = _folder(namespace) if namespace else f"/apis/{GROUP}/{VERSION}/{PLURAL}"
-        await self._client.request("GET", folder, params={"limit": "1"}, deadline=deadline)
+    async def reach(self, namespace: str | None, *, deadline: float) -> tuple[str, str] | None:
+        """Which is the first of them (None: in all namespaces), to know whether they can be read.
+
+        Returns:
+            its namespace and name; None if there is none.
+        """
+        answer = await self._client.request(
+            "GET", _folder(namespace), params={"limit": "1"}, deadline=deadline
+        )
+        for item in answer.get("items") or ():
+            return item["metadata"]["namespace"], item["metadata"]["name"]
+        return None
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         """Replace the status of the version that was read; ConflictError if it has changed since."""
@@ -75,5 +83,5 @@ class Federations:
                     yield None
 
 
-def _folder(namespace: str) -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+def _folder(namespace: str | None) -> str:
+    return folder(GROUP, VERSION, PLURAL, namespace)

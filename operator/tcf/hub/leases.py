@@ -20,7 +20,7 @@ from tcf.core.model import (
 )
 from tcf.core.worker import REGISTRATION_DURATION, Renewal
 from tcf.hub import records
-from tcf.hub.client import MERGE_PATCH, HubClient, Json
+from tcf.hub.client import MERGE_PATCH, HubClient, Json, folder
 
 GROUP, VERSION, PLURAL = "coordination.k8s.io", "v1", "leases"
 
@@ -36,6 +36,11 @@ class Leases:
         params = {"labelSelector": f"{LABEL_FEDERATION}={federation}"}
         answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
         return tuple(records.lease(item) for item in answer.get("items") or ())
+
+    async def reach(self, namespace: str | None, *, deadline: float) -> None:
+        """Read next to nothing, to know whether they can be read (None: in all namespaces)."""
+        params = {"labelSelector": LABEL_FEDERATION, "limit": "1"}
+        await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
         return records.lease(
@@ -115,8 +120,8 @@ class Leases:
         await self._client.request("DELETE", path, body=body, deadline=deadline)
 
 
-def _folder(namespace: str) -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+def _folder(namespace: str | None) -> str:
+    return folder(GROUP, VERSION, PLURAL, namespace)
 
 
 def _micro_time() -> str:

@@ -7,12 +7,16 @@ header or a kubeconfig.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import MutableMapping
 from typing import Any
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+_KOPF_NOISE = re.compile(r"Request attempt #|(Watcher for \S+|Multidimensional multitasker) has failed")
 
 
 class Fields(logging.LoggerAdapter[logging.Logger]):
@@ -65,7 +69,8 @@ def configure(*, json: bool, level: str) -> None:
     else:
         handler.setFormatter(TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # kopf reports every attempt of every request; trouble with the hub is reported once, elsewhere.
+    # kopf reports every attempt of every request, and each task that an error has ended; trouble with
+    # the hub is reported once, elsewhere.
     logging.getLogger("kopf").setLevel(logging.ERROR)
-    handler.addFilter(lambda record: not record.getMessage().startswith("Request attempt #"))
+    handler.addFilter(lambda record: not _KOPF_NOISE.match(record.getMessage()))
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,0 +1,26 @@
+"""What the hub allows this process to do."""
+
+from __future__ import annotations
+
+from tcf.hub.client import HubClient
+
+
+class Access:
+    """Asks the hub about the rights of its own credentials. Raises `HubError`."""
+
+    def __init__(self, client: HubClient) -> None:
+        self._client = client
+
+    async def may(
+        self, verb: str, group: str, plural: str, namespace: str | None, *, deadline: float
+    ) -> bool:
+        """May objects of this kind be so treated (namespace None: in all of them)?"""
+        asked = {"verb": verb, "group": group, "resource": plural, "namespace": namespace or ""}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = await self._client.request("POST", path, body=body, deadline=deadline)
+        return bool((answer.get("status") or {}).get("allowed"))
