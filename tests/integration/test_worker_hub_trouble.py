@@ -363,28 +363,35 @@ def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs,
         assert hub.token not in worker.log
 
 
-def test_an_operator_awaits_the_resource_and_survives_its_loss(tmp_path: Path) -> None:
+def test_an_operator_awaits_the_resource_and_ends_to_begin_anew_when_it_goes(tmp_path: Path) -> None:
     with ControlPlane.start() as plane, contextlib.ExitStack() as stack:
         hub = Hub(_kubectl(plane), "default", plane.kubeconfig)
         folder = tmp_path / "own"
         folder.mkdir()
         own = Programs(hub, folder)
         stack.callback(own.close)
-        operator, worker = own.operator(), own.worker("cluster_1")
+        worker = own.worker("cluster_1")
         for _ in range(2):
-            eventually(lambda: "CRD" in _trouble(operator), what="the operator tells what is missing")
+            operator = own.operator()
+            eventually(partial(_in_trouble, operator, "CRD"), what="the operator tells what is missing")
             worker.await_reason("CRDNotInstalled")
             hub.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
             worker.await_reason("FederationNotFound")
             hub.apply()
             worker.await_active()
-            eventually(lambda: not _trouble(operator), what="the operator is ready")
+            eventually(partial(_ready, operator), what="the operator is ready")
             hub.kubectl("delete", "-f", str(ROOT / "crds"))
+            assert operator.process.wait(PATIENCE) == 1
+            assert "kopf has ended" in operator.log or "ending, to be started anew" in operator.log
 
 
-def _trouble(operator: Program) -> str:
+def _ready(operator: Program) -> bool:
+    return operator.get("/readyz").status == 200
+
+
+def _in_trouble(operator: Program, what: str) -> bool:
     answer = operator.get("/readyz")
-    return "" if answer.status == 200 else answer.error
+    return answer.status == 503 and what in answer.error
 
 
 def _kubectl(plane: ControlPlane) -> Kubectl:

@@ -50,28 +50,18 @@ class Watching:
         self._logged_in = False
 
     async def run(self) -> None:
-        """Watch until cancelled."""
-        while True:
-            # kopf looks for the kinds once, when it begins: they have to be there, and readable, by then.
-            await self._readable()
-            try:
-                await self._watch()
-            except Exception as error:
-                log.warning("kopf has ended and begins anew: %r", error)
-                log.debug("how it has ended", exc_info=error)
-            await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _watch(self) -> None:
-        """Run kopf until it ends by itself, with what has ended it, or until cancelled."""
+        """Watch until cancelled. Returns if kopf ends by itself."""
+        # kopf looks for the kinds once, when it begins: they have to be there, and readable, by then.
+        await self._readable()
         stop = threading.Event()
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
+        ended: asyncio.Future[BaseException | None] = loop.create_future()
 
         def work() -> None:
             failure: BaseException | None = None
             try:
                 asyncio.run(self._operate(loop, stop))
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the main loop raises it
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the main loop logs it
                 failure = error
             with contextlib.suppress(RuntimeError):  # the main loop is gone: nobody is waiting
                 loop.call_soon_threadsafe(_finish, ended, failure)
@@ -79,12 +69,16 @@ class Watching:
         thread = threading.Thread(target=work, name="kopf", daemon=True)
         thread.start()
         try:
-            await asyncio.shield(ended)
+            log.error("kopf has ended: %r", await asyncio.shield(ended))
         finally:
             stop.set()
             await asyncio.to_thread(thread.join, _STOP_SECONDS)
 
     async def _operate(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
+        # When an error ends kopf, its tasks complain of each other; what matters is told elsewhere.
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: log.debug("kopf: %s", context.get("message"))
+        )
         try:
             await kopf.operator(
                 registry=self._registry(main),
@@ -167,10 +161,6 @@ class _Endless:
         return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))
 
 
-def _finish(ended: asyncio.Future[None], failure: BaseException | None) -> None:
-    if ended.done():
-        return
-    if failure:
-        ended.set_exception(failure)
-    else:
-        ended.set_result(None)
+def _finish(ended: asyncio.Future[BaseException | None], failure: BaseException | None) -> None:
+    if not ended.done():
+        ended.set_result(failure)
