@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import select
 import signal
@@ -44,6 +45,17 @@ def variant(hub: Hub, path: Path, change: Callable[[Json, Json], object]) -> Pat
     return place(path, yaml.safe_dump(config))
 
 
+def with_plugin(command: str) -> Callable[[Json, Json], None]:
+    """A user that is known by an exec plugin only."""
+
+    def change(_: Json, user: Json) -> None:
+        user.clear()
+        version = "client.authentication.k8s.io/v1"
+        user["exec"] = {"apiVersion": version, "command": command, "interactiveMode": "Never"}
+
+    return change
+
+
 def complaints(worker: Program, start: int = 0) -> list[str]:
     """What it has complained of (from this position in its log on).
 
@@ -72,7 +84,19 @@ def check_no_answer(answer: Answer, reason: str | None = None) -> None:
 # --- a hub that can't be reached or refuses --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", ["down", "no kubeconfig", "unusable kubeconfig", "no context"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "down",
+        "no kubeconfig",
+        "unusable kubeconfig",
+        "no context",
+        "half a kubeconfig",
+        "no URL",
+        "no proxy",
+        "failing plugin",
+    ],
+)
 def test_a_worker_tells_what_is_wrong_and_mends_itself(
     hub: Hub, programs: Programs, tmp_path: Path, trouble: str
 ) -> None:
@@ -84,11 +108,23 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
         "no kubeconfig": ("HubNotConfigured", str(path)),
         "unusable kubeconfig": ("HubNotConfigured", str(path)),
         "no context": ("HubNotConfigured", "elsewhere"),
+        "half a kubeconfig": ("HubNotConfigured", str(path)),
+        "no URL": ("HubNotConfigured", str(path)),
+        "no proxy": ("HubNotConfigured", "foo://bar"),
+        "failing plugin": ("HubNotConfigured", "the plugin false has given no credentials"),
     }[trouble]
     if trouble == "down":
         variant(hub, path, lambda cluster, _: cluster.update(server=f"https://127.0.0.1:{free_port()}"))
     elif trouble == "unusable kubeconfig":
         variant(hub, path, lambda cluster, _: cluster.update({"certificate-authority-data": "bm90aGluZw=="}))
+    elif trouble == "half a kubeconfig":
+        place(path, hub.kubeconfig.read_text()[:-100])
+    elif trouble == "no URL":
+        variant(hub, path, lambda cluster, _: cluster.update(server=12345))
+    elif trouble == "no proxy":
+        variant(hub, path, lambda cluster, _: cluster.update({"proxy-url": "foo://bar"}))
+    elif trouble == "failing plugin":
+        variant(hub, path, with_plugin("false"))
     elif trouble == "no context":
         place(
             path, hub.kubeconfig.read_text().replace('"current-context": "', '"current-context": "elsewhere')
@@ -142,6 +178,28 @@ def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path:
     assert len(hub.leases()) == 1
     assert hub.token not in worker.log
     assert wrong not in worker.log
+
+
+def test_a_plugin_that_hangs_is_started_once_and_does_not_hold_up_the_end(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    script = tmp_path / "plugin"
+    script.write_text(f"#!/bin/sh\necho $$ >> {started}\nexec sleep 300\n")
+    script.chmod(0o755)
+    path = variant(hub, tmp_path / "kubeconfig", with_plugin(str(script)))
+    worker = programs.worker("cluster_1", kubeconfig=path)
+    try:
+        assert "credentials" in worker.await_reason("HubUnreachable").error
+        asked = worker.post("/tcf/toggle")
+        check_no_answer(asked, "HubUnreachable")
+        assert "credentials" in asked.error
+        assert worker.stop() == 0
+        (pid,) = started.read_text().split()
+    finally:
+        for each in started.read_text().split():
+            os.kill(int(each), signal.SIGKILL)
+    assert pid
 
 
 def test_a_service_account_needs_these_rights_and_no_more(

@@ -8,7 +8,6 @@ nothing and writes nothing: no finalizers, no annotations, no status.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import threading
@@ -22,6 +21,7 @@ from tcf.core.model import LABEL_FEDERATION
 from tcf.hub import errors, federations, leases, records
 from tcf.hub.client import open_session
 from tcf.hub.credentials import Connect
+from tcf.runtime.threads import in_thread
 
 _WATCH_SECONDS = 30
 _RETRY_SECONDS = 2.0
@@ -55,24 +55,15 @@ class Watching:
         await self._readable()
         stop = threading.Event()
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[BaseException | None] = loop.create_future()
-
-        def work() -> None:
-            failure: BaseException | None = None
-            try:
-                asyncio.run(self._operate(loop, stop))
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the main loop logs it
-                failure = error
-            with contextlib.suppress(RuntimeError):  # the main loop is gone: nobody is waiting
-                loop.call_soon_threadsafe(_finish, ended, failure)
-
-        thread = threading.Thread(target=work, name="kopf", daemon=True)
-        thread.start()
+        ended = in_thread(lambda: asyncio.run(self._operate(loop, stop)), name="kopf")
         try:
-            log.error("kopf has ended: %r", await asyncio.shield(ended))
+            await asyncio.shield(ended)
+            log.error("kopf has ended")
+        except Exception as error:  # noqa: BLE001 - kopf's errors are its own
+            log.error("kopf has ended: %r", error)  # noqa: TRY400 - and so is the trace
         finally:
             stop.set()
-            await asyncio.to_thread(thread.join, _STOP_SECONDS)
+            await asyncio.wait([ended], timeout=_STOP_SECONDS)
 
     async def _operate(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         # When an error ends kopf, its tasks complain of each other; what matters is told elsewhere.
@@ -159,8 +150,3 @@ class _Endless:
 
     def __iter__(self) -> itertools.chain[float]:
         return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))
-
-
-def _finish(ended: asyncio.Future[BaseException | None], failure: BaseException | None) -> None:
-    if not ended.done():
-        ended.set_result(failure)

@@ -6,7 +6,6 @@ A kubeconfig may hold anything (exec plugins, client certificates, proxies), so 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 from collections.abc import Callable, Coroutine
@@ -16,6 +15,7 @@ from pathlib import Path
 from yarl import URL
 
 from tcf.hub.errors import NotConfiguredError
+from tcf.runtime.threads import in_thread
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -76,10 +76,10 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
 
 
 def kubeconfig(path: Path, context: str | None = None) -> Connect:
-    """Connect as a kubeconfig file says. It is loaded in a thread: exec plugins may take seconds."""
+    """Connect as a kubeconfig file says. It is loaded in a thread: exec plugins may take seconds, or hang."""
 
     async def connect() -> Connection:
-        return await asyncio.to_thread(_load_kubeconfig, path, context)
+        return await in_thread(lambda: _load_kubeconfig(path, context), name="kubeconfig")
 
     return connect
 
@@ -90,14 +90,19 @@ def _load_kubeconfig(path: Path, context: str | None) -> Connection:
     version = _version(path)
     loaded = client.Configuration()
     try:
-        config.load_kube_config(str(path), context=context, client_configuration=loaded)
+        config.load_kube_config(str(path), context=context, client_configuration=loaded, persist_config=False)
         authorization = loaded.auth_settings().get("BearerToken", {}).get("value")
-        server = URL(loaded.host)  # ValueError where it is none
+        if not authorization and loaded.username:
+            authorization = loaded.get_basic_auth_token()
+        if not authorization and not loaded.cert_file:
+            _check_plugin(path, context)
+        server = _url(loaded.host)
+        if loaded.proxy:
+            _url(loaded.proxy)
         tls = _tls(loaded) if server.scheme == "https" else None
-    except (config.ConfigException, OSError, ssl.SSLError, ValueError, TypeError, KeyError) as error:
-        raise NotConfiguredError(f"cannot use the kubeconfig {path}: {error}") from error
-    if not authorization and loaded.username:
-        authorization = loaded.get_basic_auth_token()
+    except Exception as error:
+        told = " ".join(str(error).split()) or repr(error)
+        raise NotConfiguredError(f"cannot use the kubeconfig {path}: {told}") from error
     return Connection(
         server=str(server).rstrip("/"),
         tls=tls,
@@ -106,6 +111,27 @@ def _load_kubeconfig(path: Path, context: str | None) -> Connection:
         tls_server_name=loaded.tls_server_name,
         files=((path, version),),
     )
+
+
+def _check_plugin(path: Path, context: str | None) -> None:
+    """Raise ValueError if there should have been an exec plugin: its failure is only logged by the loader."""
+    import yaml  # noqa: PLC0415 - where kubernetes is loaded, so is this
+    from kubernetes import config  # noqa: PLC0415
+
+    contexts, current = config.list_kube_config_contexts(str(path))
+    chosen = next((c for c in contexts if c["name"] == context), current)
+    users = yaml.safe_load(path.read_text(encoding="utf-8")).get("users") or ()
+    user = next((u.get("user") or {} for u in users if u["name"] == chosen["context"].get("user")), {})
+    if "exec" in user:
+        command = user["exec"].get("command")
+        raise ValueError(f"the plugin {command} has given no credentials; its own words are in the log above")
+
+
+def _url(text: str) -> URL:
+    url = URL(text)
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(f"{text} is not an http or https URL")
+    return url
 
 
 def _tls(loaded: object) -> ssl.SSLContext:
