@@ -551,6 +551,25 @@ def test_a_lost_lease_is_registered_anew(hub: Hub, programs: Programs) -> None:
     assert worker.log.count("lease lost: it has been deleted") == 1
 
 
+@pytest.mark.parametrize("label", ["tcf.dev/federation", "tcf.dev/cluster"])
+def test_a_lease_that_no_coordinator_finds_is_no_lease(hub: Hub, programs: Programs, label: str) -> None:
+    """Whoever takes a label off it has hidden the worker from every fence."""
+    hub.apply(leaseDuration="3s")
+    hub.set_status(table(1, "active", "passive"))
+    worker = programs.worker("cluster_1")
+    worker.await_active()
+    (lost,) = hub.leases()
+
+    hub.kubectl("label", "lease", lost["metadata"]["name"], f"{label}-")
+
+    eventually(lambda: "lease lost" in worker.log, what="the worker has noticed")
+    worker.await_active()
+    (anew,) = (x for x in hub.leases() if x["metadata"]["uid"] != lost["metadata"]["uid"])
+    assert anew["metadata"]["labels"] == lost["metadata"]["labels"]
+    assert anew["metadata"]["name"] != lost["metadata"]["name"]
+    hub.kubectl("delete", "lease", lost["metadata"]["name"])
+
+
 @pytest.fixture
 def admission(hub: Hub) -> Iterator[Callable[[], None]]:
     """Calling it makes the API server refuse every renewal in the test's namespace, with 422."""

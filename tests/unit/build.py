@@ -118,6 +118,7 @@ def lease(cluster: str = "c1", *, ack: int | None = TERM, uid: str = UID, **more
         "name": name,
         "uid": f"uid-{name}",
         "resource_version": "1",
+        "federation": "shop",
         "holder": f"host-{cluster}",
         "acknowledged": None if ack is None else Acknowledgement(uid, ack),
         "isolation": Isolation.FENCE,

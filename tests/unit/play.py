@@ -52,7 +52,7 @@ class Hub:
     def register(self, cluster: str) -> WorkerLease:
         name = f"{cluster}-{next(self._names)}"
         lease = WorkerLease(
-            name, name, self._version(), cluster, name, None, Isolation.FENCE, REGISTRATION_DURATION
+            name, name, self._version(), "shop", cluster, name, None, Isolation.FENCE, REGISTRATION_DURATION
         )
         self.leases[name] = lease
         return lease

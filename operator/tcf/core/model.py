@@ -248,6 +248,7 @@ class WorkerLease:
     name: str
     uid: str
     resource_version: str
+    federation: str
     cluster: str
     holder: str
     acknowledged: Acknowledgement | None

@@ -71,13 +71,14 @@ def lease(value: Json) -> model.WorkerLease:
     """
     try:
         metadata, spec = value["metadata"], value.get("spec") or {}
-        annotations = metadata.get("annotations") or {}
+        annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
         fenceable = annotations.get(model.ANNOTATION_ISOLATION) == model.Isolation.FENCE
         return model.WorkerLease(
             name=metadata["name"],
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
-            cluster=(metadata.get("labels") or {}).get(model.LABEL_CLUSTER, ""),
+            federation=labels.get(model.LABEL_FEDERATION, ""),
+            cluster=labels.get(model.LABEL_CLUSTER, ""),
             holder=spec.get("holderIdentity") or metadata["name"],
             acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
             isolation=model.Isolation.FENCE if fenceable else model.Isolation.KEEP_ROLE,

@@ -163,9 +163,12 @@ class Worker:
                 holder=self._holder,
                 deadline=self._machine.period,
             )
-        except errors.ConflictError:
+        except errors.ConflictError as error:
             # The name is random, so it is our own: an earlier attempt whose answer was lost.
-            return await self._leases.get(place.namespace, self._lease_name, deadline=self._machine.period)
+            lease = await self._leases.get(place.namespace, self._lease_name, deadline=self._machine.period)
+            if not self._counts(lease):
+                self._lose("it has been changed by somebody")
+                raise _LeaseChangedError from error
         self._log.info("registered", extra={"lease": lease.name})
         return lease
 
@@ -208,18 +211,23 @@ class Worker:
             return True
         if found == self._lease:
             return False
-        if found.uid == self._lease.uid and found.cluster == self.place.cluster:
+        if found.uid == self._lease.uid and self._counts(found):
             self._lease = found
         else:
-            self._lose("it has been replaced by another")
+            self._lose("it has been changed by somebody, or replaced by another")
         return True
 
+    def _counts(self, lease: WorkerLease) -> bool:
+        """Does a coordinator find the Lease, as one of this member? By its labels it has to."""
+        return (lease.federation, lease.cluster) == (self.place.federation, self.place.cluster)
+
     def _lose(self, why: str) -> None:
-        self._lease = None
+        self._lease, lost = None, self._lease_name
+        self._lease_name = _lease_name(self.place)
         self._machine.lost(
             Refusal("LeaseLost", f"the Lease of this worker is lost ({why}); it is registering anew")
         )
-        self._log.warning("lease lost: %s", why, extra={"lease": self._lease_name})
+        self._log.warning("lease lost: %s", why, extra={"lease": lost})
 
     async def _deregister(self) -> None:
         if self._lease is None:
@@ -292,6 +300,6 @@ class Worker:
 
 
 def _lease_name(place: Place) -> str:
-    """A fresh name for every process: a Lease of an earlier life is nobody's to take over."""
+    """A fresh name for every registration: a Lease of an earlier life is nobody's to take over."""
     readable = re.sub(r"[^a-z0-9]+", "-", f"{place.federation}-{place.cluster}".lower()).strip("-")
     return f"{readable}-{secrets.token_hex(5)}"
