@@ -5,6 +5,7 @@ The workers of most tests are shared, and every test puts them before the role t
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import secrets
@@ -358,6 +359,19 @@ FORM = "application/x-www-form-urlencoded"
         ("", b'{"dry_run": null}', "application/json", "InvalidParameter", "true or false"),
         ("", b'{"expected_term": 1.5}', "application/json", "InvalidParameter", "expected_term"),
         ("", b'{"expected_term": true}', "application/json", "InvalidParameter", "expected_term"),
+        (
+            "",
+            b'{"dry_run": true, "dry_run": false}',
+            "application/json",
+            "InvalidParameter",
+            "more than once",
+        ),
+        ("", b'{"reason": null}', "application/json", "InvalidParameter", "reason"),
+        ("", b'{"reason": ["a"]}', "application/json", "InvalidParameter", "reason"),
+        ("", b'{"reason": {"a": 1}}', "application/json", "InvalidParameter", "reason"),
+        ("", b'{"reason": "\\ud800"}', "application/json", "InvalidParameter", "control"),
+        ("?reason=a%E2%80%A8b", None, None, "InvalidParameter", "control"),
+        ("", b"[" * 16000, "application/json", "MalformedRequest", "body"),
         ("", b'{"dry_run": true', "application/json", "MalformedRequest", "body"),
         ("", b"{}{}", "application/json", "MalformedRequest", "body"),
         ("", b"[]", "application/json", "MalformedRequest", "object"),
@@ -647,6 +661,27 @@ def test_old_and_unusual_but_valid_requests_are_answered(shop: Shop) -> None:
         (answer,) = converse(shop.worker.port, data)
         assert (answer.status, answer.body) == (200, b"active")
         check_rests_on_reading(answer, shop)
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(shop: Shop) -> None:
+    shop.put("passive", "active")
+    body = b"dry_run=true"
+    head = b"POST /tcf/promote HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    head += b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (FORM.encode(), len(body))
+    with socket.create_connection(("127.0.0.1", shop.worker.port), timeout=PATIENCE) as client:
+        client.sendall(head)
+        with client.makefile("rb") as stream:
+            assert (stream.readline(), stream.readline()) == (b"HTTP/1.1 100 Continue\r\n", b"\r\n")
+            client.sendall(body)
+            assert stream.readline().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("body", [b"x", gzip.compress(b"dry_run=true"), gzip.compress(b"dry_run=true")[:-9]])
+def test_an_encoded_body_is_refused(shop: Shop, body: bytes) -> None:
+    """One that is cut short decodes to nothing, and without dry_run=true it would be done."""
+    refused = shop.post("/tcf/promote", body, Content_Type=FORM, Content_Encoding="gzip")
+    check_refused(refused, 400, "MalformedRequest")
+    assert "Content-Encoding" in refused.error
 
 
 # --- connections ---------------------------------------------------------------------------------------

@@ -91,7 +91,9 @@ class HttpServer:
         Raises:
             OSError: the address can't be had.
         """
-        server = _Server(self._dispatch, keepalive_timeout=_IDLE_SECONDS, access_log=None)
+        server = _Server(
+            self._dispatch, keepalive_timeout=_IDLE_SECONDS, access_log=None, auto_decompress=False
+        )
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:

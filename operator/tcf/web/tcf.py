@@ -24,6 +24,8 @@ from tcf.worker.worker import Worker
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 LONGEST_REASON = 256
+_NOT_TEXT = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories that would break a line of a log, or are no characters at all."""
 _BODY_SECONDS = 5.0
 _PARAMETERS = ("dry_run", "expected_term", "force", "reason")
 
@@ -130,7 +132,12 @@ def _post(worker: Worker, switchovers: Switchovers, kind: Kind) -> Handler:
             requested_by = f"{request.remote or 'a local client'} via {cluster}"
             wish = _wish(kind, await _parameters(request), requested_by)
         except _BadRequestError as bad:
-            return error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": cluster})
+            refused = error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": cluster})
+            if request.content.exception():
+                # Where the next request begins is not known; and nobody must wait for the rest of this one.
+                request.content.feed_eof()
+                refused.force_close()
+            return refused
         result = await switchovers.ask(wish)
         now = worker.clock().boot
         if isinstance(result, Refusal):
@@ -179,16 +186,33 @@ async def _body(request: web.BaseRequest) -> list[tuple[str, str]]:
         text = data.decode()
         if content_type == "application/x-www-form-urlencoded":
             return _query(text)
-        value = json.loads(text)
-    except ValueError as bad:
+        value = json.loads(text, object_pairs_hook=_Members)
+    except (ValueError, RecursionError) as bad:
         raise _BadRequestError("MalformedRequest", f"the body can't be read: {bad}") from bad
-    if not isinstance(value, dict):
+    if not isinstance(value, _Members):
         raise _BadRequestError("MalformedRequest", "the body is not a JSON object of parameters")
-    return [(name, json.dumps(v) if isinstance(v, bool | int) else str(v)) for name, v in value.items()]
+    return [(name, _plain(name, member)) for name, member in value]
+
+
+class _Members(list[tuple[str, object]]):
+    """A JSON object as it was written, so that a name that is given twice is seen."""
+
+
+def _plain(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int):
+        return json.dumps(value)
+    raise _BadRequestError("InvalidParameter", f"{name[:64]} is neither text, a number nor true or false")
 
 
 async def _read(request: web.BaseRequest) -> bytes:
     data = bytearray()
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # What is cut short in there could not be told from what is not there, such as dry_run=true.
+        raise _BadRequestError("MalformedRequest", "the body is encoded; send it without Content-Encoding")
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.content.iter_any():
@@ -206,7 +230,7 @@ async def _read(request: web.BaseRequest) -> bytes:
 
 def _wish(kind: Kind, parameters: Mapping[str, str], requested_by: str) -> Wish:
     reason = parameters.get("reason", "")
-    if len(reason) > LONGEST_REASON or any(unicodedata.category(c) == "Cc" for c in reason):
+    if len(reason) > LONGEST_REASON or any(unicodedata.category(c) in _NOT_TEXT for c in reason):
         raise _BadRequestError(
             "InvalidParameter",
             f"reason is longer than {LONGEST_REASON} characters or has control characters in it",
