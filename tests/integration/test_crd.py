@@ -91,6 +91,7 @@ def table(term: int = 5, /, **roles: str) -> Json:
     return {
         "protocol": 1,
         "term": term,
+        "activeCluster": next((id_ for id_, role in rows.items() if role == "active"), ""),
         "clusters": [{"id": id_, "name": "a name", "status": role} for id_, role in rows.items()],
     }
 
@@ -474,6 +475,19 @@ REFUSED_CHANGES: dict[str, Change] = {
         table(cluster_1="demoting", cluster_2="promoting"),
         "at most one member may be active, promoting or demoting",
     ),
+    "another named active": (
+        table(cluster_1="active"),
+        "status",
+        {"activeCluster": "cluster_2"},
+        "activeCluster must name the member whose row in clusters says active",
+    ),
+    "nobody named active": (
+        table(cluster_1="active"),
+        "status",
+        {"activeCluster": ""},
+        "must name the member",
+    ),
+    "a passive one named active": (table(), "status", {"activeCluster": "cluster_1"}, "empty when none does"),
     # the term
     "term falls": (
         table(5),

@@ -559,6 +559,14 @@ def test_after_a_restore_the_last_active_member_is_chosen() -> None:
     assert result.switchover.to == "c2"
 
 
+def test_an_absurd_term_is_not_outdone() -> None:
+    """Whoever may write a Lease could else drive the term beyond what anybody can read."""
+    forged = lease("c2", ack=10**17)
+    result = after(federation(), decided(federation(), (ONE, forged)))
+    assert (roles_of(result), result.term) == ("active passive", TERM)
+    assert begun(forged, last=f"c1/{10**17}").term == UNIX
+
+
 def test_a_restored_hub_is_told() -> None:
     (event,) = decided(federation(), (ONE, lease("c2", ack=TERM + 7))).events
     assert (event.reason, event.warning, event.term) == ("HubRestored", True, TERM + 8)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
+    HIGHEST_PLAUSIBLE_TERM,
     PROTOCOL,
     Federation,
     MemberStatus,
@@ -35,6 +36,7 @@ def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now
     mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
     if mirrored:
         known.append(mirrored[1])
+    known = [term for term in known if term <= HIGHEST_PLAUSIBLE_TERM]
     status = Status(
         protocol=PROTOCOL,
         term=max(int(now.wall.timestamp()), *(term + 1 for term in known), 0),

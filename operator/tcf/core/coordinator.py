@@ -34,6 +34,7 @@ from tcf.core.fencing import Fence, collect_after, collectable, fence
 from tcf.core.liveness import Workers
 from tcf.core.memory import Memory
 from tcf.core.model import (
+    HIGHEST_PLAUSIBLE_TERM,
     Acknowledgement,
     Federation,
     Isolation,
@@ -217,7 +218,8 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
 
 def _highest_term(leases: Iterable[WorkerLease], uid: str) -> int:
     acknowledged = (lease.acknowledged for lease in leases)
-    return max((a.term for a in acknowledged if a and a.uid == uid), default=0)
+    terms = (a.term for a in acknowledged if a and a.uid == uid and a.term <= HIGHEST_PLAUSIBLE_TERM)
+    return max(terms, default=0)
 
 
 def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:

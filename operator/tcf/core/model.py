@@ -21,6 +21,8 @@ HISTORY_LENGTH = 20
 LONGEST_MESSAGE = 2048
 LONGEST_TERM = 18
 """Digits of a term; more would not fit the API's int64, with room to rise."""
+HIGHEST_PLAUSIBLE_TERM = 10**15
+"""Terms begin at the Unix time. One above this is a forgery or a typing error, not to be outdone."""
 LABEL_FEDERATION = "tcf.dev/federation"
 LABEL_CLUSTER = "tcf.dev/cluster"
 ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"
