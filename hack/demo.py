@@ -29,6 +29,8 @@ from controlplane.processes import STOP_SIGNALS, ControlPlaneError, Stopped, end
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "tcf-demo"
+MARK = "tcf.dev/demo"
+"""The label of a namespace that a demo has made."""
 FEDERATION = "shop"
 CLUSTERS = ("cluster_1", "cluster_2")
 PATIENCE = 60.0
@@ -176,8 +178,7 @@ def federation(place: Place, hub: Hub, *, own_cluster: bool) -> Iterator[Process
     say("Applying the CRD and examples/shop.yaml ...")
     hub.run("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     hub.run("wait", "--for=condition=Established", "--timeout=60s", "-f", str(ROOT / "crds"))
-    if NAMESPACE not in hub.run("get", "namespaces", "-o", "name"):
-        hub.run("create", "namespace", NAMESPACE)
+    claim_namespace(hub)
     hub.run("delete", "cfed", FEDERATION, "--ignore-not-found")
     hub.run("apply", "-f", str(ROOT / "examples/shop.yaml"))
     processes = Processes(place, hub.kubeconfig)
@@ -199,6 +200,23 @@ def federation(place: Place, hub: Hub, *, own_cluster: bool) -> Iterator[Process
         if not own_cluster:
             hub.run("delete", "namespace", NAMESPACE, "--wait=false")
             say(f"Namespace {NAMESPACE} is being deleted; the CRD stays: kubectl delete -f crds/")
+
+
+def claim_namespace(hub: Hub) -> None:
+    """A namespace that may be deleted afterwards: one that a demo has made."""
+    found = hub.run("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "json")
+    if found:
+        metadata = json.loads(found)["metadata"]
+        if MARK not in metadata.get("labels", {}):
+            raise DemoError(
+                f"the namespace {NAMESPACE} exists already and no demo has made it: delete or rename it"
+            )
+        if "deletionTimestamp" not in metadata:
+            return
+        say(f"Waiting until the namespace {NAMESPACE} of an earlier demo is gone ...")
+        hub.run("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s")
+    hub.run("create", "namespace", NAMESPACE)
+    hub.run("label", "namespace", NAMESPACE, f"{MARK}=true")
 
 
 def start_worker(processes: Processes, cluster: str) -> None:

@@ -210,7 +210,8 @@ def test_an_unknown_role_is_an_error_of_every_endpoint(shop: Shop, reason: str, 
     elif reason == "UnknownProtocol":
         shop.write("passive", "active", protocol=2)
     else:
-        shop.write(clusters=[{"id": "cluster_2", "name": "cluster2", "status": "active"}])
+        only = {"id": "cluster_2", "name": "cluster2", "status": "active"}
+        shop.write(clusters=[only], activeCluster="cluster_2")
     shop.await_refusal(reason)
     version = shop.version
 

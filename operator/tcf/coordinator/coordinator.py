@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from dataclasses import dataclass
 
@@ -130,6 +131,7 @@ class _Attendant:
         self._untold = untold
         self._trouble: str | None = None
         self._obstacle = ""
+        self._tell_obstacle_at = math.inf
 
     @property
     def _log(self) -> Fields:
@@ -148,14 +150,12 @@ class _Attendant:
         while True:
             self.wake.clear()
             try:
-                refresh = self._clock().boot >= refresh_at
-                if refresh:
+                if self._clock().boot >= refresh_at:
                     await self._refresh()
                     refresh_at = self._next_refresh()
                 decision = await self._turn()
                 refresh_at = min(refresh_at, self._next_refresh())
-                if refresh or not decision.obstacle:
-                    self._report_obstacle(decision.obstacle)
+                self._report_obstacle(decision.obstacle)
             except errors.ConflictError:
                 # Somebody else was faster, another replica most likely.
                 refresh_at = 0.0
@@ -192,8 +192,8 @@ class _Attendant:
 
     def _next_refresh(self) -> float:
         federation = self.view.federation
-        busy = federation is not None and (
-            federation.status is None or federation.status.switchover is not None
+        busy = self._tell_obstacle_at < math.inf or (
+            federation is not None and (federation.status is None or federation.status.switchover is not None)
         )
         return self._clock().boot + (_BUSY_SECONDS if busy else _IDLE_SECONDS * random.uniform(0.8, 1))
 
@@ -273,10 +273,13 @@ class _Attendant:
                 self._log.warning("request not granted: %s", entry.message, extra=extra)
 
     def _report_obstacle(self, obstacle: str) -> None:
-        """Log what still stands in the way after a second, once."""
-        if obstacle and obstacle != self._obstacle:
+        """Log what has stood in the way for a second, once."""
+        now = self._clock().boot
+        if obstacle != self._obstacle:
+            self._obstacle, self._tell_obstacle_at = obstacle, now + _BUSY_SECONDS
+        elif obstacle and now >= self._tell_obstacle_at:
             self._log.info("waiting: %s", obstacle)
-        self._obstacle = obstacle
+            self._tell_obstacle_at = math.inf
 
     def _report(self, error: errors.HubError | None) -> None:
         """Log trouble with the hub when it begins, changes or ends, not every time it is met."""

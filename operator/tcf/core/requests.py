@@ -185,8 +185,8 @@ def withdrawn(status: Status, request: str, now: Now) -> Status | None:
     return ended(
         status,
         Outcome.WITHDRAWN,
-        "no operator acted on the request in time, so it was withdrawn and no role has changed;"
-        " is tcf-operator running?",
+        "no operator decided on the request in time, so it was withdrawn and no role has changed;"
+        " is tcf-operator running, and what does its log say?",
         now,
     )
 

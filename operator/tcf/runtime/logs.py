@@ -32,12 +32,9 @@ class Fields(logging.LoggerAdapter[logging.Logger]):
 class TextFormatter(logging.Formatter):
     """`2026-01-02T03:04:05.678Z INFO    message  key=value key=value`."""
 
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
-        self.converter = time.gmtime
+        _in_utc(self)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name in logging
         fields = " ".join(
@@ -47,6 +44,13 @@ class TextFormatter(logging.Formatter):
         )
         line = super().formatMessage(record)
         return f"{line}  {fields}" if fields else line
+
+
+def _in_utc(formatter: logging.Formatter) -> None:
+    """RFC 3339 with milliseconds, whatever the zone of the machine."""
+    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+    formatter.default_msec_format = "%s.%03dZ"
+    formatter.converter = time.gmtime
 
 
 def _quoted(value: object) -> str:
@@ -60,12 +64,12 @@ def configure(*, json: bool, level: str) -> None:
     if json:
         from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 - only where it is asked for
 
-        handler.setFormatter(
-            JsonFormatter(
-                "%(asctime)s %(levelname)s %(name)s %(message)s",
-                rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-            )
+        formatter = JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
         )
+        _in_utc(formatter)
+        handler.setFormatter(formatter)
     else:
         handler.setFormatter(TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -172,7 +172,8 @@ class Switchovers:
         """How the request ended. If nobody touches it before its timeout, and it is ours, take it back."""
         timeout = federation.spec.switchover_timeout
         start = self._worker.clock().boot
-        entry = await self._ended_by(federation.uid, request, start + timeout)
+        # An operator has as long as that, counted from when it saw the request, by its own clock.
+        entry = await self._ended_by(federation.uid, request, start + 1.1 * timeout + 1)
         if entry is None and own:
             entry = await self._certainly(lambda: self._withdraw(federation.uid, request))
         # An operator is at it: each of its two stages has a deadline of its own.
