@@ -677,7 +677,10 @@ def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(shop: Shop) -> No
             assert stream.readline().startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("body", [b"x", gzip.compress(b"dry_run=true"), gzip.compress(b"dry_run=true")[:-9]])
+GZIPPED = gzip.compress(b"dry_run=true", mtime=0)
+
+
+@pytest.mark.parametrize("body", [b"x", GZIPPED, GZIPPED[:-9]])
 def test_an_encoded_body_is_refused(shop: Shop, body: bytes) -> None:
     """One that is cut short decodes to nothing, and without dry_run=true it would be done."""
     refused = shop.post("/tcf/promote", body, Content_Type=FORM, Content_Encoding="gzip")

@@ -34,7 +34,6 @@ async def client(pod: Path) -> AsyncIterator[HubClient]:
     client = HubClient(credentials.in_cluster(pod), user_agent="test")
     yield client
     await client.close()
-    await asyncio.sleep(0.2)  # aiohttp does not wait for the TLS connection of a watch that was left
 
 
 async def read(client: HubClient, hub: Hub, *, deadline: float = PATIENCE) -> str:

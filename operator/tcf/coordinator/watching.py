@@ -19,15 +19,13 @@ import kopf
 from tcf.coordinator.coordinator import Coordinator
 from tcf.core.model import LABEL_FEDERATION
 from tcf.hub import errors, federations, leases, records
-from tcf.hub.client import open_session
+from tcf.hub.client import TLS_CLOSE_SECONDS, open_session
 from tcf.hub.credentials import Connect
 from tcf.runtime.threads import in_thread
 
 _WATCH_SECONDS = 30
 _RETRY_SECONDS = 2.0
 _STOP_SECONDS = 3.0
-_TLS_SECONDS = 0.25
-"""For kopf's connections to be closed before their loop is: aiohttp does not wait for those with TLS."""
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +81,7 @@ class Watching:
             )
         finally:
             stop.set()  # kopf waits for it in a thread, which would keep this loop from closing
-            await asyncio.sleep(_TLS_SECONDS)
+            await asyncio.sleep(TLS_CLOSE_SECONDS)
 
     def _registry(self, main: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

@@ -24,6 +24,8 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 WATCH_SECONDS: Final = 30
 """How long one watch request lasts. A half-open one is found this much, and a little, after it died."""
 WATCH_GRACE: Final = 5
+TLS_CLOSE_SECONDS: Final = 0.25
+"""For connections to be closed before their loop is: aiohttp does not wait for TLS that was broken off."""
 _LONGEST_LINE: Final = 2**22
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class HubClient:
             await asyncio.gather(self._connecting, return_exceptions=True)
         if self._session:
             await self._session.close()
+            await asyncio.sleep(TLS_CLOSE_SECONDS)
 
     async def request(
         self,
