@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tcf.core.conditions import conditions
-from tcf.core.model import Condition, Failover, FailoverMode, Federation, Trigger
+from tcf.core.model import Condition, Failover, FailoverMode, Federation, Isolation, Trigger
 from unit.build import BOOT, STAMP, at, bootstrap, described, entry, federation, request
 
 AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
@@ -36,6 +36,19 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
     [
         ("Ready", federation("active passive"), "True Active", ["c1"]),
         ("Ready", federation("active passive", live=0), "False NoLiveWorker", ["c1", START_C1, "promote"]),
+        ("Ready", federation("active passive", live=0), "False NoLiveWorker", ["nothing answers for it"]),
+        (
+            "Ready",
+            federation("active passive", live=0, isolation=Isolation.KEEP_ROLE),
+            "False NoLiveWorker",
+            ["may still answer active under isolation KeepRole"],
+        ),
+        (
+            "Ready",
+            federation("active passive", workers=0, live=0, isolation=Isolation.KEEP_ROLE),
+            "False NoLiveWorker",
+            ["nothing answers for it"],
+        ),
         (
             "Ready",
             federation("passive passive"),
@@ -44,7 +57,12 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ),
         ("Ready", federation("demoting passive", switchover=request()), "False Switching", ["c2"]),
         ("Ready", federation("passive promoting", switchover=request()), "False Switching", ["c2"]),
-        ("Ready", federation("demoting passive", switchover=request(to="")), "False Switching", ["nobody"]),
+        (
+            "Ready",
+            federation("demoting passive", switchover=request(to="")),
+            "False Switching",
+            ["c1 is about to become passive", "nobody active in its stead"],
+        ),
         (
             "Ready",
             federation("passive passive", switchover=bootstrap(), live=0),

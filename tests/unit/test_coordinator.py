@@ -130,6 +130,10 @@ demoting passive  | c1>c2   | c1- c2       | near | .                 |         
 demoting passive  | c1>c2   | c1- c2       | late | active passive    | RolledBack   | RolledBack
 demoting passive  | c1>c2   | c1k-~ c2     | late | active passive    | RolledBack   | RolledBack
 demoting passive  | c1>c2   | c1 c2        | late | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1           |      | active passive    | RolledBack   | RolledBack
+demoting passive  | c1>c2   | c1 c2~       |      | active passive    | RolledBack   | RolledBack
+demoting passive  | c1>c2   | c1 c2 c2~    |      | passive promoting |              | Promoting
+demoting passive  | c1>c2!  | c1           |      | passive promoting |              | Promoting
 demoting passive  | c1>     | c1 c2        |      | passive passive   | Succeeded    | Demoted
 demoting passive  | c1>     | c1 c2- ?-    |      | passive passive   | Succeeded    | Demoted
 demoting passive  | c1>     | c1-~x c2-~   |      | passive passive   | Succeeded    | Demoted
@@ -275,10 +279,39 @@ def test_it_wakes_when_a_lease_may_have_become_silent() -> None:
 
 
 def test_it_wakes_at_the_deadline() -> None:
-    about = federation("demoting passive", switchover=TO_C2, live=0)
+    about = federation("demoting passive", switchover=TO_C2)
     keeper = kept("c1", ack=1)
-    decision = decide(settled(observed(about, silent=(keeper,), waited=TIMEOUT - 5)), at())
+    decision = decide(settled(observed(about, (TWO,), silent=(keeper,), waited=TIMEOUT - 5)), at())
     assert decision.wake_at == pytest.approx(BOOT + 5)
+
+
+@pytest.mark.parametrize(
+    ("blocking", "told"),
+    [
+        (lease("c1", ack=1, duration=100), "host-c1 (c1); see that they reach the hub"),
+        (lease("c1", ack=1, duration=100), "those that are dead have run out in 111 s"),
+        (lease("", ack=1), "host- (of no member)"),
+        (kept("c1", ack=1), "with force=true"),
+    ],
+)
+def test_what_was_waited_for_in_vain_is_told(blocking: WorkerLease, told: str) -> None:
+    about = federation("demoting passive", switchover=TO_C2)
+    result = after(about, decided(about, (blocking, TWO), waited=TIMEOUT))
+    assert told in result.history[0].message
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [(FROM_NOBODY, "another request came first"), (None, "nobody asks for it")]
+)
+def test_why_it_yields_is_told(asked: Switchover | None, told: str) -> None:
+    about = federation("promoting passive", switchover=asked)
+    assert told in decided(about, (ONE, TWO)).events[0].message
+
+
+def test_who_cannot_be_fenced_is_named_with_the_member() -> None:
+    about = federation("active passive", switchover=TO_C2)
+    result = after(about, decided(about, (TWO,), (kept("c1"),)))
+    assert "host-c1 (c1)" in result.history[0].message
 
 
 def test_a_new_coordinator_counts_the_deadline_from_its_own_first_sight() -> None:

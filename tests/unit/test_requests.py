@@ -12,6 +12,7 @@ from tcf.core.model import (
     LONGEST_MESSAGE,
     PROTOCOL,
     Federation,
+    Isolation,
     Outcome,
     Status,
     Switchover,
@@ -254,6 +255,31 @@ def test_the_expected_term_is_accepted(kind: Kind) -> None:
 def test_foreseen(roles: str, asked: Command, live: int, reason: str | None) -> None:
     refusal = foreseen(federation(roles, live=live), asked)
     assert (refusal.reason if refusal else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "isolation", "silent", "reason"),
+    [
+        (command(PROMOTE, "c2"), Isolation.KEEP_ROLE, {"c1"}, "CannotFence"),
+        (command(PROMOTE, "c2"), Isolation.KEEP_ROLE, {"c3"}, "CannotFence"),
+        (command(PROMOTE, "c2"), Isolation.KEEP_ROLE, {"c2"}, None),
+        (command(PROMOTE, "c2"), Isolation.FENCE, {"c1"}, None),
+        (command(PROMOTE, "c2", force=True), Isolation.KEEP_ROLE, {"c1"}, None),
+        (command(DEMOTE, "c1"), Isolation.KEEP_ROLE, {"c1"}, "CannotFence"),
+        (command(DEMOTE, "c1"), Isolation.KEEP_ROLE, {"c2"}, None),
+    ],
+)
+def test_who_cannot_be_fenced_is_foreseen_by_the_counts(
+    asked: Command, isolation: Isolation, silent: set[str], reason: str | None
+) -> None:
+    table = status("active passive passive", workers=2, live=2)
+    rows = tuple(replace(m, live_workers=1) if m.id in silent else m for m in table.clusters)
+    refusal = foreseen(
+        federation("active passive passive", status=replace(table, clusters=rows), isolation=isolation), asked
+    )
+    assert (refusal.reason if refusal else None) == reason
+    if refusal:
+        assert f"1 of {silent.pop()}" in refusal.message
 
 
 def test_nothing_is_foreseen_without_a_status() -> None:

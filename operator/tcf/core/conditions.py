@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tcf.core.model import Condition, FailoverMode, Federation, Now, Status, Trigger
+from tcf.core.model import Condition, FailoverMode, Federation, Isolation, Now, Status, Switchover, Trigger
 
 _ASK_AGAIN = (
     "To ask again, POST /tcf/promote to a worker of that member,"
@@ -54,10 +54,12 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
     active = status.member(status.active_cluster)
     running = status.switchover
     if active and not active.live_workers:
+        kept = active.workers and federation.spec.isolation is Isolation.KEEP_ROLE
+        effect = "they may still answer active under isolation KeepRole" if kept else "nothing answers for it"
         return _Verdict(
             False,
             "NoLiveWorker",
-            f"{active.id} is active but none of its workers is alive, so nothing answers for it;"
+            f"{active.id} is active but none of its workers is alive on the hub, so {effect};"
             f" start or repair one ({_start_hint(federation, active.id)}), or promote another member",
         )
     if active:
@@ -68,7 +70,7 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
             return _Verdict(
                 False,
                 "NoWorkers",
-                f"no worker of {running.to} has registered yet; start one"
+                f"no worker of {running.to} is alive; start one"
                 f" ({_start_hint(federation, running.to)}), or promote a member that has workers",
             )
         silent = [m.id for m in status.clusters if m.id != running.to and m.live_workers < m.workers]
@@ -82,12 +84,20 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
             )
         return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
     if running:
-        return _Verdict(False, "Switching", f"{running.to or 'nobody'} is about to become active")
+        return _Verdict(False, "Switching", _about_to(running))
     return _Verdict(
         False,
         "NoActiveCluster",
         "no member is active; POST /tcf/promote to a worker of the one that is to be,"
         " or set spec.activeCluster to it",
+    )
+
+
+def _about_to(running: Switchover) -> str:
+    if running.to:
+        return f"{running.to} is about to become active"
+    return (
+        f"{running.from_ or 'whoever is active'} is about to become passive, and nobody active in its stead"
     )
 
 
@@ -131,10 +141,7 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
             last.outcome,
             f"spec.activeCluster asked for {wanted} and was not granted: {last.message}. {_ASK_AGAIN}",
         )
-    if running:
-        present = f"{running.to or 'nobody'} is about to become active"
-    else:
-        present = f"{status.active_cluster or 'nobody'} is active"
+    present = _about_to(running) if running else f"{status.active_cluster or 'nobody'} is active"
     return _Verdict(
         False,
         "Diverged",

@@ -10,7 +10,8 @@ most one status write, made under the resourceVersion that was observed. Role ch
     ===================  ==============================================  ====================
     E active             a request for X or for nobody                   DEMOTE
     E demoting           fenced                                          HAND_OVER / RETIRE
-    E demoting           deadline passed, or nobody wants it any more     KEEP
+    E demoting           deadline passed, X has no live worker any more,  KEEP
+                         or nobody asks for it
     all passive          a request for X, fenced                         PROMOTE
     X promoting          a worker of X has acknowledged the table        COMPLETE
     X promoting          the request is for somebody else by now         YIELD
@@ -24,13 +25,14 @@ that knows a higher term (the hub was restored), members that came or went, a ch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tcf.core.bootstrap import bootstrapped, last_active, restored, resumed
 from tcf.core.conditions import conditions
-from tcf.core.fencing import Fence, collect_after, collectable, fence
+from tcf.core.fencing import Fence, collect_after, collectable, fence, silence_needed
 from tcf.core.liveness import Workers
 from tcf.core.memory import Memory
 from tcf.core.model import (
@@ -305,6 +307,12 @@ def _when_demoting(case: _Case, old: str) -> _Step | _Wait:
         after = move(status, Row.KEEP, {old: Role.ACTIVE})
         event = _event(after, request, "Kept", message)
         return _Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
+    if request.to and not request.force and not case.workers.alive(case.workers.of(request.to)):
+        after = move(status, Row.KEEP, {old: Role.ACTIVE})
+        message = (
+            f"{old} stays active: no worker of {request.to} is alive any more, so nothing would answer for it"
+        )
+        return _rolled_back(after, request, message, now)
     # With nobody to promote, it is enough that the old member has stopped; who is promoted later is
     # fenced against everybody then.
     verdict = case.fence(request, case.workers.others(request.to) if request.to else case.workers.of(old))
@@ -320,7 +328,7 @@ def _when_demoting(case: _Case, old: str) -> _Step | _Wait:
     deadline = case.deadline(request)
     if now.boot >= deadline:
         after = move(status, Row.KEEP, {old: Role.ACTIVE})
-        return _rolled_back(after, request, f"{old} stays active: {_blocked_by(verdict)}", now)
+        return _rolled_back(after, request, f"{old} stays active: {_blocked_by(case, verdict)}", now)
     return _waiting(verdict, deadline)
 
 
@@ -344,7 +352,7 @@ def _when_nobody(case: _Case) -> _Step | _Wait:
         return _waiting(verdict)
     deadline = case.deadline(request)
     if case.now.boot >= deadline:
-        message = f"nobody became active: {_blocked_by(verdict)}"
+        message = f"nobody became active: {_blocked_by(case, verdict)}"
         return _end(case.status, Outcome.TIMED_OUT, message, case.now, on_leases=True)
     return _waiting(verdict, deadline)
 
@@ -353,7 +361,8 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
     status, request, now = case.status, case.request, case.now
     if request is None or request.to != new:
         after = move(status, Row.YIELD, {new: Role.PASSIVE})
-        message = f"{new} is passive again: another request came first"
+        why = "another request came first" if request else "nobody asks for it"
+        message = f"{new} is passive again: {why}"
         return _Step(after, event=_event(after, request, "Yielded", message))
     own = case.workers.of(new)
     ready = any(lease.acknowledged == case.table for lease in own)
@@ -400,7 +409,7 @@ def _refusal(case: _Case, request: Switchover) -> Refusal | None:
         target=request.to,
         live_workers=workers.alive(workers.of(request.to)),
         unfenceable=tuple(
-            lease.holder
+            _name(lease)
             for lease in in_the_way
             if lease.isolation is Isolation.KEEP_ROLE and workers.silent(lease)
         ),
@@ -425,18 +434,25 @@ def _waiting(verdict: Fence, deadline: float | None = None) -> _Wait:
     return _Wait(until, f"these workers may still answer active: {_named(verdict.waiting)}")
 
 
-def _blocked_by(verdict: Fence) -> str:
+def _blocked_by(case: _Case, verdict: Fence) -> str:
+    """What to do about a fence that did not close in time."""
+    workers, waiting = case.workers, verdict.waiting
     message = (
-        f"these workers might still have answered active: {_named(verdict.waiting)};"
+        f"these workers might still have answered active: {_named(waiting)};"
         " see that they reach the hub, or stop them, then ask again"
     )
-    if any(lease.isolation is Isolation.KEEP_ROLE for lease in verdict.waiting):
-        message += " (under KeepRole, for workers that are dead for certain, with force=true)"
-    return message
+    if any(lease.isolation is Isolation.KEEP_ROLE for lease in waiting):
+        return message + " (under KeepRole, for workers that are dead for certain, with force=true)"
+    silent_at = max(workers.silent_at(lease, silence_needed(lease)) for lease in waiting)
+    return message + f" (those that are dead have run out in {math.ceil(silent_at - workers.now)} s)"
 
 
 def _named(leases: Iterable[WorkerLease]) -> str:
-    return ", ".join(f"{lease.holder} ({lease.cluster or 'of no member'})" for lease in leases)
+    return ", ".join(map(_name, leases))
+
+
+def _name(lease: WorkerLease) -> str:
+    return f"{lease.holder} ({lease.cluster or 'of no member'})"
 
 
 def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]:

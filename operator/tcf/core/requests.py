@@ -15,6 +15,7 @@ from tcf.core.model import (
     PROTOCOL,
     Federation,
     HistoryEntry,
+    Isolation,
     Now,
     Outcome,
     Refusal,
@@ -26,6 +27,7 @@ from tcf.core.model import (
 from tcf.core.policies import (
     Policy,
     Proposal,
+    cannot_fence,
     first_refusal,
     no_active_cluster,
     no_live_worker,
@@ -114,22 +116,30 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
     """What a coordinator would most likely refuse an accepted command for: the verdict of a dry run.
 
     For the real thing the coordinator judges alone, by the Leases. The counts in the status lag behind
-    them, and a worker that has only just registered would be refused for no reason.
+    them, and a worker that has only just registered would be refused for no reason. Nor do they tell
+    the policy that a silent worker was last granted; most likely it is the spec's.
     """
     status = federation.status
     if status is None:
         return None
     target = _target(status, command)
     member = status.member(target)
+    keep = federation.spec.isolation is Isolation.KEEP_ROLE
+    in_the_way = [m for m in status.clusters if (m.id != target if target else m.id == status.active_cluster)]
     proposal = Proposal(
         spec=federation.spec,
         status=status,
         cluster=command.cluster,
         target=target,
         live_workers=member.live_workers if member else 0,
+        unfenceable=tuple(
+            f"{m.workers - m.live_workers} of {m.id}"
+            for m in in_the_way
+            if keep and m.live_workers < m.workers
+        ),
         force=command.force,
     )
-    return no_live_worker.check(proposal)
+    return first_refusal((no_live_worker.check, cannot_fence.check), proposal)
 
 
 def unusable(federation: Federation) -> Refusal | None:

@@ -37,6 +37,7 @@ REGISTRATION_DURATION = 1
 IDLE_DURATION = 15
 """Seconds in the Lease, and thrice the period, while there is no federation that says otherwise."""
 
+STARTING = Refusal("Starting", "the worker has just started and has not read the roles yet")
 _NOT_FOUND = Refusal("FederationNotFound", "there is no such ClusterFederation on the hub; create it")
 
 
@@ -92,7 +93,7 @@ class Machine:
         self._pending = False
         self._grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # what the Lease was last told
         self._lowerings = 0
-        self._why = Refusal("Starting", "the worker has just started and has not read the roles yet")
+        self._why = STARTING
 
     # --- what is asked of it ------------------------------------------------------------------------
 

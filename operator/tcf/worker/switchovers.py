@@ -40,6 +40,9 @@ READ_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0
 """How long a write of unknown fate is repeated, and how long the own reading may lag behind the outcome."""
 
+_LOOK = "look at /tcf/clusters and decide again"
+_CREATED_ANEW = f"the federation was deleted and created anew meanwhile; {_LOOK}"
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -190,7 +193,7 @@ class Switchovers:
         while True:
             latest = self._worker.latest
             if latest is not None and latest.uid != uid:
-                raise OutcomeUnknownError("the federation was deleted and created anew meanwhile")
+                raise OutcomeUnknownError(_CREATED_ANEW)
             if self._worker.stopped:
                 raise OutcomeUnknownError("this worker is being stopped; the request goes on without it")
             entry = latest.status.ended(request) if latest and latest.status else None
@@ -205,14 +208,14 @@ class Switchovers:
             federation = await self._get()
             status = federation.status
             if federation.uid != uid or status is None:
-                raise OutcomeUnknownError("the federation was deleted and created anew meanwhile")
+                raise OutcomeUnknownError(_CREATED_ANEW)
             if entry := status.ended(request):
                 return entry
             if not untouched(status):
                 return None
             without = withdrawn(status, request, self._worker.clock())
             if without is None:
-                raise OutcomeUnknownError("somebody has removed the request from the status")
+                raise OutcomeUnknownError(f"somebody has removed the request from the status; {_LOOK}")
             await self._write(federation, without, request)
 
     async def _own_reading(self, uid: str, term: int) -> Reading | Refusal:
@@ -249,7 +252,7 @@ class Switchovers:
             try:
                 return await ask()
             except errors.NotFoundError as error:
-                raise OutcomeUnknownError("the federation was deleted meanwhile") from error
+                raise OutcomeUnknownError(f"the federation was deleted meanwhile; {_LOOK}") from error
             except errors.HubError as error:
                 if self._worker.clock().boot >= give_up:
                     raise OutcomeUnknownError(

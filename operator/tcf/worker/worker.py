@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from tcf.core.model import Federation, Refusal, WorkerLease
-from tcf.core.worker import Machine, Reading, Renewal
+from tcf.core.worker import STARTING, Machine, Reading, Renewal
 from tcf.hub import errors
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
@@ -295,7 +295,8 @@ class Worker:
             return
         self._reported = state
         healthy = isinstance(answer, Reading) and not self._failing
-        level = logging.INFO if healthy or answer == _STOPPING else logging.WARNING
+        expected = answer in {STARTING, _STOPPING}
+        level = logging.INFO if healthy or expected else logging.WARNING
         self._log.log(level, "%s", message, extra=extra)
 
 

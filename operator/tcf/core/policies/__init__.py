@@ -20,7 +20,7 @@ class Proposal:
         cluster: the member on whose behalf it is made.
         target: the member that is to become active, "" for nobody.
         live_workers: how many workers of the target are alive, as far as the one who judges knows.
-        unfenceable: holders of silent Leases under KeepRole, which no wait will ever fence.
+        unfenceable: silent workers under KeepRole, which no wait will ever fence, in words.
         expected_term: the term that the client believes to be current, None if it does not say.
         force: a person overrides what may be overridden.
     """

@@ -8,6 +8,7 @@ def check(proposal: Proposal) -> Refusal | None:
         return None
     return Refusal(
         "CannotFence",
-        f"silent workers under isolation KeepRole cannot be fenced: {', '.join(proposal.unfenceable)};"
-        " reconnect or stop them, or make sure that they are dead and repeat with force=true",
+        "silent workers under isolation KeepRole may answer active for ever and cannot be fenced:"
+        f" {', '.join(proposal.unfenceable)}; reconnect or stop them,"
+        " or make sure that they are dead and ask again by a POST with force=true",
     )

@@ -9,5 +9,5 @@ def check(proposal: Proposal) -> Refusal | None:
     return Refusal(
         "NoLiveWorker",
         f"no worker of {proposal.target} is alive, so nothing would answer for it: start or repair one"
-        " (tcf-worker), or repeat with force=true to promote it all the same",
+        " (tcf-worker), or promote it all the same by a POST with force=true",
     )
