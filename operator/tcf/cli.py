@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import socket
 import sys
@@ -13,18 +12,31 @@ from typing import Any, TypeVar
 
 import click
 
+from tcf.core.model import Place
 from tcf.hub.credentials import SERVICE_ACCOUNT
 from tcf.runtime import logs
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web.server import Address
-from tcf.worker.worker import Place
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_option = functools.partial(click.option, show_envvar=True)
+
+def _option(name: str, *names: str, **more: Any) -> Callable[[F], F]:
+    """An option that an environment variable can give as well."""
+    variable = "TCF_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(name, *names, envvar=variable, show_envvar=True, **more)
+
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+
+
+def _resolvable(host: str) -> bool:
+    """Is it a name or number that a resolver can be asked about at all?"""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 class _AddressType(click.ParamType[Address]):
@@ -35,8 +47,10 @@ class _AddressType(click.ParamType[Address]):
             return value
         host, _, port = str(value).rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
-            self.fail(f"{value!r} is not an address such as 127.0.0.1:8080 or [::1]:8080", param, ctx)
+        if not _resolvable(host) or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
+            self.fail(
+                f"{value!r} is not an address such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080", param, ctx
+            )
         return Address(host, int(port))
 
 
@@ -92,25 +106,25 @@ def _common(function: F) -> F:
         ),
         _option(
             "--log-format",
-            type=click.Choice(["text", "json"]),
+            type=click.Choice(["text", "json"], case_sensitive=False),
             default="text",
             show_default=True,
             help="One line for a terminal, or one JSON object for a collector.",
         ),
         _option(
             "--log-level",
-            type=click.Choice(["debug", "info", "warning", "error"]),
+            type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
             default="info",
             show_default=True,
         ),
     )
-    for option in reversed(options):
+    version = click.version_option(package_name="tcf-operator", message="%(prog)s %(version)s")
+    for option in reversed((*options, version)):
         function = option(function)
     return function
 
 
 _SETTINGS: dict[str, Any] = {
-    "auto_envvar_prefix": "TCF",
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
     "show_default": True,
@@ -215,7 +229,7 @@ def main() -> None:
 def _main(command: click.Command, arguments: list[str]) -> int:
     """Run a command; a wrong value gets one line on stderr and exit status 2."""
     try:
-        return command.main(arguments, standalone_mode=False) or 0
+        return command.main(arguments, command.name, standalone_mode=False) or 0
     except click.ClickException as error:
         sys.stderr.write(f"{command.name}: {' '.join(error.format_message().split())}\n")
         return 2
@@ -224,6 +238,8 @@ def _main(command: click.Command, arguments: list[str]) -> int:
 
 
 def _hub(common: dict[str, Any]) -> HubSettings:
+    if common["context"] and not common["kubeconfig"]:
+        raise click.UsageError("--context says which part of a kubeconfig to use; give --kubeconfig as well")
     return HubSettings(common["kubeconfig"], common["context"])
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
+from tcf.core.model import Place
 from tcf.core.worker import Reading
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Connect, in_cluster, kubeconfig
@@ -17,13 +20,14 @@ from tcf.runtime import clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf
 from tcf.web.server import Address, HttpServer
-from tcf.worker.worker import Place, Worker
+from tcf.worker.worker import Worker
 
 log = logging.getLogger(__name__)
 
 
 async def run_worker(settings: WorkerSettings) -> int:
     """Serve one member until SIGTERM or SIGINT; the exit status."""
+    _raise_descriptors()
     client = HubClient(_connect(settings.hub), user_agent="tcf-worker")
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
@@ -39,6 +43,7 @@ async def run_operator(settings: OperatorSettings) -> int:
     from tcf.hub.access import Access  # noqa: PLC0415
     from tcf.hub.events import Events  # noqa: PLC0415
 
+    _raise_descriptors()
     connect = _connect(settings.hub)
     client = HubClient(connect, user_agent="tcf-operator")
     federations, leases = Federations(client), Leases(client)
@@ -64,6 +69,13 @@ async def run_operator(settings: OperatorSettings) -> int:
                 return 1
             works.append(work)
         return await _until_stopped(works)
+
+
+def _raise_descriptors() -> None:
+    """Allow as many file descriptors as we may have; the lower limit is for programs that use select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # systems that will not: the lower limit does, too
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _connect(hub: HubSettings) -> Connect:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tcf.core.model import Place
 from tcf.web.server import Address
-from tcf.worker.worker import Place
 
 
 @dataclass(frozen=True, slots=True)

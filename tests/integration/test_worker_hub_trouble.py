@@ -57,14 +57,10 @@ def with_plugin(command: str) -> Callable[[Json, Json], None]:
 
 
 def complaints(worker: Program, start: int = 0) -> list[str]:
-    """What it has complained of (from this position in its log on).
-
-    Without refused POSTs, and without the complaint that it has just started, which depends on whether
-    its watch or its first read is answered first.
-    """
+    """What it has complained of (from this position in its log on), without refused POSTs."""
     found = re.findall(r"^\S+ (?:WARNING|ERROR) +(.*?)  federation=", worker.log[start:], re.MULTILINE)
     lines = [str(line) for line in found]
-    return [line for line in lines if " refused: " not in line and "has just started" not in line]
+    return [line for line in lines if " refused: " not in line]
 
 
 def attempts(worker: Program) -> int:
@@ -513,14 +509,29 @@ def test_the_object_and_the_member_may_come_late_and_go(hub: Hub, programs: Prog
 
     # Each was told once, when it came.
     came = (
-        "no such Cluster",
+        "no ClusterFederation",
         "no operator",
         "not a member",
         "not a member",
-        *(("no such Cluster", "no operator") * 2),
+        *(("no ClusterFederation", "no operator") * 2),
     )
     for line, word in zip(complaints(worker), came, strict=True):
         assert word in line
+
+
+def test_the_namespace_may_come_late_and_go(hub: Hub, programs: Programs) -> None:
+    name = f"{hub.namespace}-late"
+    worker = programs.worker("cluster_1", "--namespace", name)
+    answer = worker.await_reason("NamespaceUnusable")
+    assert f"there is no namespace {name} on the hub; create it" in answer.error
+
+    hub.kubectl("create", "namespace", name)
+    worker.await_reason("FederationNotFound")
+
+    # Without a namespace controller it stays in this state.
+    hub.kubectl("delete", "namespace", name, "--wait=false")
+    too_late = programs.worker("cluster_1", "--namespace", name)
+    assert "the namespace on the hub is being deleted" in too_late.await_reason("NamespaceUnusable").error
 
 
 # --- the Lease -------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tcf.core.model import (
     Member,
     MemberStatus,
     Now,
+    Place,
     Role,
     Spec,
     Status,
@@ -29,6 +30,7 @@ from tcf.core.model import (
     Trigger,
     WorkerLease,
 )
+from tcf.core.worker import Machine
 
 UID = "uid-1"
 TERM = 100
@@ -110,6 +112,11 @@ def federation(roles: str | None = "active passive", *, wants: str | None = None
         "status": status(roles, **{"observed_active_cluster": wants or "", **more}) if roles else None,
     }
     return Federation(**{**defaults, **own})
+
+
+def machine_of(cluster: str) -> Machine:
+    """A worker of a member that has just started."""
+    return Machine(Place("ns", "shop", cluster))
 
 
 def lease(cluster: str = "c1", *, ack: int | None = TERM, uid: str = UID, **more: Any) -> WorkerLease:

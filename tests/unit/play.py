@@ -20,8 +20,8 @@ from tcf.core.model import (
     Status,
     WorkerLease,
 )
-from tcf.core.worker import REGISTRATION_DURATION, Cycle, Machine, Reading, Renewal
-from unit.build import BOOT, at
+from tcf.core.worker import REGISTRATION_DURATION, Cycle, Reading, Renewal
+from unit.build import BOOT, at, machine_of
 
 TICK = 0.25
 PATIENCE = 24
@@ -101,7 +101,7 @@ class Worker:
     half: tuple[Cycle, Renewal] | None = None
 
     def __post_init__(self) -> None:
-        self.machine = Machine(self.cluster)
+        self.machine = machine_of(self.cluster)
 
     def step(self, hub: Hub, now: float) -> None:
         if self.stalled or self.dead:

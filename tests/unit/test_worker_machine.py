@@ -8,7 +8,7 @@ import pytest
 
 from tcf.core.model import PROTOCOL, Acknowledgement, Federation, Isolation, Refusal, Role
 from tcf.core.worker import IDLE_DURATION, Cycle, Machine, Reading, Renewal
-from unit.build import TERM, UID, D, federation
+from unit.build import TERM, UID, D, federation, machine_of
 
 T0 = 1000.0
 ACTIVE, PASSIVE = federation("active passive"), federation("passive active")
@@ -32,7 +32,7 @@ def cycle(machine: Machine, about: Federation | None, t0: float = T0) -> Renewal
 
 
 def machine_at(about: Federation, t0: float = T0) -> Machine:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     cycle(machine, about, t0)
     return machine
 
@@ -55,7 +55,7 @@ def half_way(machine: Machine, about: Federation | None, t0: float = T0) -> tupl
 
 
 def test_it_starts_without_an_answer() -> None:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     assert says(machine) == machine.why.reason == "Starting"
     assert machine.period == IDLE_DURATION / 3
     assert machine.pending is None
@@ -70,7 +70,7 @@ def test_a_reading_is_the_table(role: str) -> None:
 
 
 def test_there_is_a_reading_only_after_the_write() -> None:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     begun, renewal = half_way(machine, ACTIVE)
     assert says(machine) == "Starting"
     assert renewal == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D)
@@ -79,7 +79,7 @@ def test_there_is_a_reading_only_after_the_write() -> None:
 
 
 def test_it_expires_counted_from_before_the_read() -> None:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     begun, renewal = half_way(machine, ACTIVE)
     machine.renewed(begun, renewal)  # however late that is
     assert says(machine, T0 + D - 0.001) == "active"
@@ -144,7 +144,7 @@ def test_lowering_waits_for_nothing(about: Federation | None, answer: str) -> No
 
 def test_a_member_that_has_left_stops_at_once_and_goes_on_acknowledging() -> None:
     left = federation("active", members=1, term=TERM + 1)
-    for machine in (Machine("c2"), Machine("c3")):
+    for machine in (machine_of("c2"), machine_of("c3")):
         cycle(machine, PASSIVE)
         begun, renewal = half_way(machine, left, T0 + 1)
         answer = machine.answer(T0 + 1)
@@ -163,7 +163,7 @@ def test_watching_never_raises() -> None:
     assert says(machine) == "passive"
     assert machine.pending is None
 
-    fresh = Machine("c1")
+    fresh = machine_of("c1")
     assert fresh.watched(ACTIVE)
     assert says(fresh) == "Starting"
 
@@ -245,7 +245,7 @@ def test_a_lease_lost_during_the_read_voids_the_cycle() -> None:
 
 
 def test_an_answer_about_the_deleted_object_cannot_undo_a_lowering_for_its_successor() -> None:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     begun = machine.begin(T0)
     machine.watched(None)
     machine.watched(REBORN)
@@ -306,11 +306,11 @@ def test_promoting_may_be_acknowledged_from_the_watch() -> None:
 def test_without_an_object_the_last_acknowledgement_stays() -> None:
     machine = machine_at(ACTIVE)
     assert cycle(machine, None, T0 + 1) == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, IDLE_DURATION)
-    assert cycle(Machine("c1"), None) == Renewal(None, Isolation.FENCE, IDLE_DURATION)
+    assert cycle(machine_of("c1"), None) == Renewal(None, Isolation.FENCE, IDLE_DURATION)
 
 
 def test_without_roles_only_the_lease_is_kept() -> None:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     assert cycle(machine, federation(None)) == Renewal(None, Isolation.FENCE, D)
     answer = machine.answer(SOON)
     assert isinstance(answer, Refusal)
@@ -319,7 +319,7 @@ def test_without_roles_only_the_lease_is_kept() -> None:
 
 
 def test_an_unknown_protocol_is_not_answered_with_a_write() -> None:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     assert machine.observe(machine.begin(T0), UNKNOWN) is None
     assert says(machine) == "UnknownProtocol"
     cycle(machine, ACTIVE, T0 + 1)
@@ -422,7 +422,7 @@ def test_another_object_may_have_any_term() -> None:
 
 
 def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
-    machine = Machine("c1")
+    machine = machine_of("c1")
     first = machine.begin(1000)
     renewal = machine.observe(first, federation("passive active"))
     assert renewal

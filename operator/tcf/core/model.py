@@ -90,6 +90,18 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Whom a worker speaks for: a member of a federation."""
+
+    namespace: str
+    federation: str
+    cluster: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.federation}/{self.cluster}"
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """An entry of `spec.clusters`. The id is what a member is; name and priority are free to change."""
 

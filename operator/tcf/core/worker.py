@@ -26,6 +26,7 @@ from tcf.core.model import (
     Federation,
     Isolation,
     MemberStatus,
+    Place,
     Refusal,
     Role,
 )
@@ -38,7 +39,6 @@ IDLE_DURATION = 15
 """Seconds in the Lease, and thrice the period, while there is no federation that says otherwise."""
 
 STARTING = Refusal("Starting", "the worker has just started and has not read the roles yet")
-_NOT_FOUND = Refusal("FederationNotFound", "there is no such ClusterFederation on the hub; create it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,13 @@ class Cycle:
 class Machine:
     """The state of one worker. Every method is immediate; none of them waits or fails."""
 
-    def __init__(self, cluster: str) -> None:
-        self._cluster = cluster
+    def __init__(self, place: Place) -> None:
+        self._cluster = place.cluster
+        self._not_found = Refusal(
+            "FederationNotFound",
+            f"there is no ClusterFederation {place.federation} in namespace {place.namespace} of the hub;"
+            " create it, or correct --federation or --namespace",
+        )
         self._reading: Reading | None = None
         self._candidate: Reading | None = None
         self._seen: Acknowledgement | None = None  # the newest table of the present object
@@ -138,7 +143,7 @@ class Machine:
             what to write to the Lease; None if nothing may be written (an unknown protocol).
         """
         if federation is None:
-            self._drop(_NOT_FOUND)
+            self._drop(self._not_found)
             self._grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION)
             return self._grant
         own = self._take_in(federation, cycle.seen)
@@ -185,7 +190,7 @@ class Machine:
     def watched(self, federation: Federation | None) -> bool:
         """Take in a watch event (None: the object was deleted). True if there is something to do now."""
         if federation is None:
-            self._drop(_NOT_FOUND)
+            self._drop(self._not_found)
             self._lowerings += 1
             return True
         status, before = federation.status, self._seen
@@ -218,7 +223,7 @@ class Machine:
         status = federation.status
         refusal = unusable(federation)
         if refusal or not status:
-            self._drop(refusal or _NOT_FOUND)
+            self._drop(refusal or self._not_found)
             return None
         table = Acknowledgement(federation.uid, status.term)
         if self._seen is None or self._seen.uid != table.uid or self._seen.term < table.term:

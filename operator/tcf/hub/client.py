@@ -222,7 +222,7 @@ def _error(status: int, data: bytes, method: str, path: str, server: str) -> err
         answer = _decoded(data)
     except ValueError:
         answer = {}
-    explained = answer.get("kind") == "Status"
+    details = answer.get("details") or {} if answer.get("kind") == "Status" else {}
     message = str(answer.get("message") or data[:200].decode(errors="replace").strip())
     text = f"{method} {path}: {message}"
     match status:
@@ -231,11 +231,9 @@ def _error(status: int, data: bytes, method: str, path: str, server: str) -> err
                 f"the hub {server} does not accept the credentials (401): renew the token or kubeconfig"
             )
         case 403:
-            return errors.ForbiddenError(f"the hub refuses (403): {message}; grant it by RBAC")
-        case 404 if explained and (answer.get("details") or {}).get("name"):
-            return errors.NotFoundError(text)
+            return _forbidden(details, message)
         case 404:
-            return errors.KindNotFoundError(f"{text}; is the CRD of this project installed on the hub?")
+            return _not_found(details, text)
         case 409:
             return errors.ConflictError(text)
         case 429:
@@ -244,3 +242,20 @@ def _error(status: int, data: bytes, method: str, path: str, server: str) -> err
             return errors.UnreachableError(f"the hub failed ({status}): {text}", ambiguous=True)
         case _:
             return errors.InvalidError(f"the hub refused ({status}): {text}")
+
+
+def _forbidden(details: Json, message: str) -> errors.HubError:
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or ()):
+        return errors.NamespaceUnusableError(f"the namespace on the hub is being deleted: {message}")
+    return errors.ForbiddenError(f"the hub refuses (403): {message}; grant it by RBAC")
+
+
+def _not_found(details: Json, text: str) -> errors.HubError:
+    name = details.get("name")
+    if name and details.get("kind") == "namespaces":
+        return errors.NamespaceUnusableError(
+            f"there is no namespace {name} on the hub; create it, or correct --namespace"
+        )
+    if name:
+        return errors.NotFoundError(text)
+    return errors.KindNotFoundError(f"{text}; is the CRD of this project installed on the hub?")

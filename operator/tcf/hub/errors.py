@@ -44,6 +44,12 @@ class NotFoundError(HubError):
     reason = "NotFound"
 
 
+class NamespaceUnusableError(HubError):
+    """The namespace does not exist, or is being deleted."""
+
+    reason = "NamespaceUnusable"
+
+
 class KindNotFoundError(HubError):
     """The hub does not know the kind at all: its CRD is not installed."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from tcf.web.server import Handler, Routes, error
+from tcf.web.server import TEXT, Handler, Routes, answer, error
 
 Check = Callable[[], str | None]
 """What is wrong, in words for a person; None when nothing is."""
@@ -24,9 +24,6 @@ def _probe(check: Check) -> Handler:
         trouble = check()
         if trouble:
             return error(503, "NotReady", trouble)
-        return web.Response(
-            body=b"ok",
-            headers={"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"},
-        )
+        return answer(200, b"ok", TEXT)
 
     return handle

@@ -7,10 +7,13 @@ not HTTP at all, lines too long) get the same body as all others, and no traceba
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import resource
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -20,6 +23,9 @@ Routes = Mapping[str, Mapping[str, Handler]]
 """Handlers by path and method."""
 
 LARGEST_BODY = 16 * 1024
+MOST_CONNECTIONS = 5000
+"""Connections at a time, each of some 30 KiB; a load balancer has a few. At most half of the file
+descriptors there are, so that clients can't take those with which the hub is reached."""
 _IDLE_SECONDS = 75.0
 _SHUTDOWN_SECONDS = 5.0
 
@@ -36,24 +42,36 @@ class Address:
         return f"{host}:{self.port}"
 
 
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+
+
+def answer(
+    status: int, body: bytes = b"", content_type: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An answer, with what every answer has: nobody may keep it, and no version is told."""
+    known = {"Content-Type": content_type} if content_type else {}
+    common = {"Cache-Control": "no-store", "Server": "tcf"}
+    return web.Response(status=status, body=body, headers={**(headers or {}), **known, **common})
+
+
 def error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """The answer to everything that is not as asked; `reason` is CamelCase, for programs."""
-    return web.Response(
-        status=status,
-        body=json.dumps({"error": message}, ensure_ascii=False).encode(),
-        headers={
-            "Content-Type": "application/json; charset=utf-8",
-            "Cache-Control": "no-store",
-            "X-TCF-Reason": reason,
-            **(headers or {}),
-        },
-    )
+    body = json.dumps({"error": message}, ensure_ascii=False).encode()
+    return answer(status, body, JSON, {"X-TCF-Reason": reason, **(headers or {})})
 
 
 class _Connection(RequestHandler):
     """aiohttp's connection, which answers in our form what it can't even hand to a handler."""
 
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if cast("_Server", self._manager).admits():
+            super().connection_made(transport)
+        else:
+            self._manager = None  # which is how aiohttp marks a connection that is over
+            transport.close()
 
     def handle_error(
         self,
@@ -73,8 +91,23 @@ class _Connection(RequestHandler):
 
 
 class _Server(web.Server):
+    """Hands out connections, not more than `most` at a time."""
+
+    def __init__(self, handler: Handler, *, most: int) -> None:
+        super().__init__(handler, keepalive_timeout=_IDLE_SECONDS, access_log=None, auto_decompress=False)
+        self._most = most
+        self._full = False
+
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def admits(self) -> bool:
+        """Is there room for one more connection? Tells when there is none any more, not each time."""
+        count = len(self.connections)
+        if count >= self._most and not self._full:
+            log.warning("%s connections are open: no more are taken; who opens so many?", count)
+        self._full = count >= (self._most // 2 if self._full else self._most)
+        return count < self._most
 
 
 class HttpServer:
@@ -91,9 +124,8 @@ class HttpServer:
         Raises:
             OSError: the address can't be had.
         """
-        server = _Server(
-            self._dispatch, keepalive_timeout=_IDLE_SECONDS, access_log=None, auto_decompress=False
-        )
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        server = _Server(self._dispatch, most=min(MOST_CONNECTIONS, descriptors // 2))
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:
@@ -122,7 +154,7 @@ class HttpServer:
             return await handler(request)
         allow = {"Allow": ", ".join([*methods, "OPTIONS"])}
         if request.method == "OPTIONS":
-            return web.Response(status=204, headers={**allow, "Cache-Control": "no-store"})
+            return answer(204, headers=allow)
         return error(
             405,
             "MethodNotAllowed",

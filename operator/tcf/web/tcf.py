@@ -17,12 +17,10 @@ from aiohttp import web
 from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.requests import Kind
 from tcf.core.worker import Reading
-from tcf.web.server import LARGEST_BODY, Handler, Routes, error
+from tcf.web.server import JSON, LARGEST_BODY, TEXT, Handler, Routes, answer, error
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
 
-TEXT = "text/plain; charset=utf-8"
-JSON = "application/json; charset=utf-8"
 LONGEST_REASON = 256
 _NOT_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories that would break a line of a log, or are no characters at all."""
@@ -83,9 +81,7 @@ def _get(worker: Worker, render: Render) -> Handler:
             status = 400 if refusal.reason == "InvalidParameter" else 500
             return error(status, refusal.reason, refusal.message, headers)
         status, body, content_type = render(reading)
-        headers["Content-Type"] = content_type
-        headers["Cache-Control"] = "no-store"
-        return web.Response(status=status, body=body, headers=headers)
+        return answer(status, body, content_type, headers)
 
     return handle
 
@@ -143,10 +139,9 @@ def _post(worker: Worker, switchovers: Switchovers, kind: Kind) -> Handler:
         if isinstance(result, Refusal):
             return error(500, result.reason, result.message, {"X-TCF-Cluster": cluster})
         headers = _about(result, cluster, now)
-        headers |= {"Content-Type": JSON, "Cache-Control": "no-store"}
         if wish.dry_run:
             headers["X-TCF-Dry-Run"] = "true"
-        return web.Response(body=clusters_json(result.clusters), headers=headers)
+        return answer(200, clusters_json(result.clusters), JSON, headers)
 
     return handle
 
@@ -230,11 +225,10 @@ async def _read(request: web.BaseRequest) -> bytes:
 
 def _wish(kind: Kind, parameters: Mapping[str, str], requested_by: str) -> Wish:
     reason = parameters.get("reason", "")
-    if len(reason) > LONGEST_REASON or any(unicodedata.category(c) in _NOT_TEXT for c in reason):
-        raise _BadRequestError(
-            "InvalidParameter",
-            f"reason is longer than {LONGEST_REASON} characters or has control characters in it",
-        )
+    if len(reason) > LONGEST_REASON:
+        raise _BadRequestError("InvalidParameter", f"reason is longer than {LONGEST_REASON} characters")
+    if any(unicodedata.category(character) in _NOT_TEXT for character in reason):
+        raise _BadRequestError("InvalidParameter", "reason has control characters or line breaks in it")
     term = parameters.get("expected_term")
     if term is not None and not _is_number(term):
         raise _BadRequestError(

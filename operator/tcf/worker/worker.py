@@ -13,9 +13,8 @@ import random
 import re
 import secrets
 from contextlib import aclosing
-from dataclasses import dataclass
 
-from tcf.core.model import Federation, Refusal, WorkerLease
+from tcf.core.model import Federation, Place, Refusal, WorkerLease
 from tcf.core.worker import STARTING, Machine, Reading, Renewal
 from tcf.hub import errors
 from tcf.hub.federations import Federations
@@ -35,18 +34,6 @@ _FAREWELL = 3.0
 _STOPPING = Refusal("Stopping", "the worker is being stopped")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Whom a worker speaks for: a member of a federation."""
-
-    namespace: str
-    federation: str
-    cluster: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.federation}/{self.cluster}"
-
-
 class _LeaseChangedError(Exception):
     """The cycle has to begin anew."""
 
@@ -64,7 +51,7 @@ class Worker:
         self.stopped = False
         self._leases = leases
         self._holder = holder
-        self._machine = Machine(place.cluster)
+        self._machine = Machine(place)
         self._lease: WorkerLease | None = None
         self._lease_name = _lease_name(place)
         self._wake = asyncio.Event()

@@ -1,0 +1,155 @@
+"""The command lines: what is taken, and that what is wrong is told in one line."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tcf import cli, processes
+from tcf.core.model import Place
+from tcf.runtime import logs
+from tcf.settings import OperatorSettings, WorkerSettings
+from tcf.web.server import Address
+
+WORKER = ("worker", "--federation", "shop", "--cluster", "cluster_1")
+OPERATOR = ("operator",)
+
+Settings = WorkerSettings | OperatorSettings
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """What the programs would have been started with."""
+    seen: list[Settings] = []
+
+    async def run(settings: Settings) -> int:
+        seen.append(settings)
+        return 0
+
+    monkeypatch.setattr(processes, "run_worker", run)
+    monkeypatch.setattr(processes, "run_operator", run)
+    monkeypatch.setattr(logs, "configure", lambda **_: None)
+    return seen
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    """The exit status of `python -m tcf` with these arguments."""
+    monkeypatch.setattr(sys, "argv", ["tcf", *args])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("worker",), ("--federation", "TCF_FEDERATION")),
+        (("worker", "--federation", "shop"), ("--cluster",)),
+        ((*WORKER, "--listen", "8080"), ("--listen", "'8080'", "127.0.0.1:8080")),
+        ((*WORKER, "--listen", ":8080"), ("':8080'", "0.0.0.0:8080")),
+        ((*WORKER, "--listen", "a:99999"), ("'a:99999'",)),
+        ((*WORKER, "--listen", "127.0.0..1:80"), ("'127.0.0..1:80'",)),
+        ((*WORKER, "--listen", f"{'a' * 64}.example:80"), ("not an address",)),
+        ((*WORKER, "--cluster", "a/b"), ("--cluster", "'a/b'")),
+        ((*WORKER, "--federation", "Shop"), ("--federation", "'Shop'")),
+        ((*WORKER, "--context", "there"), ("--context", "--kubeconfig")),
+        ((*WORKER, "--log-level", "loud"), ("--log-level", "'loud'", "warning")),
+        ((*WORKER, "--log-format", "xml"), ("--log-format", "'xml'", "json")),
+        ((*WORKER, "--lisen", "127.0.0.1:80"), ("--lisen", "--listen")),
+        ((*WORKER, "more"), ("more",)),
+        ((*OPERATOR, "--serve", "shop/cluster_1=127.0.0.1:80"), ("NAMESPACE/FEDERATION/CLUSTER=HOST:PORT",)),
+        ((*OPERATOR, "--serve", "ns/shop/cluster_1"), ("'ns/shop/cluster_1'",)),
+        ((*OPERATOR, "--serve", "ns/shop/cluster_1=here"), ("'here'",)),
+        ((*OPERATOR, "--namespace", "a_b"), ("--namespace", "'a_b'")),
+        ((), ("usage: python -m tcf operator|worker",)),
+        (("server",), ("usage: python -m tcf operator|worker",)),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    started: list[Settings],
+    args: tuple[str, ...],
+    told: tuple[str, ...],
+) -> None:
+    assert call(monkeypatch, *args) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    for words in told:
+        assert words in output.err
+    assert not started
+
+
+def test_a_wrong_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], started: list[Settings]
+) -> None:
+    monkeypatch.setenv("TCF_LISTEN", "nowhere")
+    assert call(monkeypatch, *WORKER) == 2
+    assert "TCF_LISTEN" in capsys.readouterr().err
+    assert not started
+
+
+def test_the_options_of_a_worker(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
+    options = ("--namespace", "prod", "--kubeconfig", "hub.yaml", "--context", "there")
+    assert call(monkeypatch, *WORKER, *options, "--listen", "[::1]:81", "--identity", "me") == 0
+    (settings,) = started
+    assert isinstance(settings, WorkerSettings)
+    assert settings.place == Place("prod", "shop", "cluster_1")
+    assert settings.listen == Address("::1", 81)
+    assert settings.identity == "me"
+    assert (settings.hub.kubeconfig, settings.hub.context) == (Path("hub.yaml"), "there")
+
+
+def test_every_option_can_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings]
+) -> None:
+    values = {
+        "FEDERATION": "shop",
+        "CLUSTER": "cluster_1",
+        "NAMESPACE": "prod",
+        "KUBECONFIG": "hub.yaml",
+        "CONTEXT": "there",
+        "LISTEN": "[::1]:81",
+        "IDENTITY": "me",
+        "LOG_FORMAT": "JSON",
+        "LOG_LEVEL": "WARNING",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"TCF_{name}", value)
+    assert call(monkeypatch, "worker") == 0
+    monkeypatch.setenv("TCF_NAMESPACE", "prod test")
+    monkeypatch.setenv("TCF_SERVE", "prod/shop/cluster_1=127.0.0.1:81 prod/shop/cluster_2=127.0.0.1:82")
+    assert call(monkeypatch, "operator") == 0
+    worker, operator = started
+    assert isinstance(worker, WorkerSettings)
+    assert isinstance(operator, OperatorSettings)
+    assert worker.place == Place("prod", "shop", "cluster_1")
+    assert worker.hub == operator.hub
+    assert operator.namespaces == ("prod", "test")
+    assert operator.serve[1] == (Place("prod", "shop", "cluster_2"), Address("127.0.0.1", 82))
+
+
+@pytest.mark.parametrize("program", ["worker", "operator"])
+def test_help_names_every_option_and_its_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], program: str
+) -> None:
+    assert call(monkeypatch, program, "--help") == 0
+    page = capsys.readouterr().out
+    command: Any = getattr(cli, f"_{program}")
+    options = [o for o in command.params if o.name != "version"]
+    assert len(options) >= 8
+    for option in options:
+        assert option.opts[0] in page
+        assert f"TCF_{option.opts[0].removeprefix('--').replace('-', '_').upper()}" in page
+
+
+@pytest.mark.parametrize("program", ["worker", "operator"])
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], program: str) -> None:
+    assert call(monkeypatch, program, "--version") == 0
+    assert capsys.readouterr().out == f"tcf-{program} {version('tcf-operator')}\n"
