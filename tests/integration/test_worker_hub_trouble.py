@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import yaml
 from controlplane.client import ControlPlane
 from support.api import PATIENCE, ROOT, Answer, Hub, Kubectl, ask, eventually, free_port, place
+from support.gate import Gate
 from support.programs import Program, Programs
 
 Json = dict[str, Any]
@@ -251,97 +250,12 @@ def test_a_service_account_needs_these_rights_and_no_more(
 # --- a hub that was there and is not any more --------------------------------------------------------------
 
 
-class Gate:
-    """A TCP proxy before the hub: open, silent (it takes everything and answers nothing) or closed.
-
-    One thread does it all, and each change has taken effect when its method returns.
-    """
-
-    def __init__(self, target: str) -> None:
-        host, port = target.removeprefix("https://").split(":")
-        self._target = (host, int(port))
-        # Bound without listening: it keeps the port while the gate is closed.
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._reserved.bind(("127.0.0.1", 0))
-        self.address: tuple[str, int] = self._reserved.getsockname()
-        self.server = f"https://127.0.0.1:{self.address[1]}"
-        self._listener: socket.socket | None = None
-        self._peers: dict[socket.socket, socket.socket] = {}
-        self._thread: threading.Thread | None = None
-        self._woken, self._wake = socket.socketpair()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        for each in (self._reserved, self._woken, self._wake):
-            each.close()
-
-    def open(self) -> None:
-        self._listen()
-        self._thread = threading.Thread(target=self._pump)
-        self._thread.start()
-
-    def silence(self) -> None:
-        """Stop reading: the kernel goes on taking connections and data."""
-        self._listen()
-        if self._thread:
-            self._wake.send(b".")
-            self._thread.join()
-            self._woken.recv(1)
-            self._thread = None
-
-    def close(self) -> None:
-        self.silence()
-        for each in (*self._peers, self._listener):
-            if each:
-                each.close()
-        self._peers.clear()
-        self._listener = None
-
-    def _listen(self) -> None:
-        if self._listener is None:
-            self._listener = socket.socket()
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            self._listener.bind(self.address)
-            self._listener.listen(64)
-
-    def _pump(self) -> None:
-        assert self._listener
-        while True:
-            ready, _, _ = select.select([self._woken, self._listener, *self._peers], [], [])
-            if self._woken in ready:
-                return
-            for each in ready:
-                if each is self._listener:
-                    client, _ = self._listener.accept()
-                    hub = socket.create_connection(self._target)
-                    self._peers |= {client: hub, hub: client}
-                elif each in self._peers:
-                    self._pass_on(each)
-
-    def _pass_on(self, source: socket.socket) -> None:
-        peer = self._peers[source]
-        try:
-            data = source.recv(65536)
-            peer.sendall(data)
-        except OSError:
-            data = b""
-        if not data:
-            for each in (source, peer):
-                del self._peers[each]
-                each.close()
-
-
 def test_a_hub_that_is_silent_or_gone(hub: Hub, programs: Programs, tmp_path: Path) -> None:
     hub.apply(leaseDuration="1s")
     hub.set_status(table(1, "active", "passive"))
-    server = yaml.safe_load(hub.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
-    with Gate(server) as gate:
+    with Gate(hub.server) as gate:
         gate.silence()
-        path = variant(hub, tmp_path / "kubeconfig", lambda cluster, _: cluster.update(server=gate.server))
+        path = gate.kubeconfig(hub, tmp_path / "kubeconfig")
         worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
         check_no_answer(worker.is_active(), "Starting")
         silent = worker.await_reason("HubUnreachable").error

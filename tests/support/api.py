@@ -55,6 +55,12 @@ class Hub:
         token: str = yaml.safe_load(self.kubeconfig.read_text())["users"][0]["user"]["token"]
         return token
 
+    @property
+    def server(self) -> str:
+        """Its URL."""
+        server: str = yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+        return server
+
     def apply(self, name: str = "shop", **spec: Any) -> dict[str, Any]:
         """Create or change a federation of cluster_1 and cluster_2."""
         defaults = {

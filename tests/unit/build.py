@@ -56,7 +56,7 @@ def ids(count: int) -> list[str]:
 def rows(roles: str, *, workers: int = 1, live: int = 1) -> tuple[MemberStatus, ...]:
     words = roles.split()
     return tuple(
-        MemberStatus(member, f"name-{member}", Role(word), workers, live)
+        MemberStatus(member, f"name-{member}", Role(word), workers, live, None if live else STAMP)
         for member, word in zip(ids(len(words)), words, strict=True)
     )
 

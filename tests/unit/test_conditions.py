@@ -27,6 +27,16 @@ def with_silent(cluster: str, about: Federation) -> Federation:
     return replace(about, status=replace(about.status, clusters=tuple(clusters)))
 
 
+def with_unfenceable(cluster: str, about: Federation) -> Federation:
+    """One worker more of that member, which is silent under KeepRole."""
+    more = with_silent(cluster, about)
+    assert more.status
+    clusters = (
+        replace(m, unfenceable=(f"host-{cluster}",) if m.id == cluster else ()) for m in more.status.clusters
+    )
+    return replace(more, status=replace(more.status, clusters=tuple(clusters)))
+
+
 def spec_entry(to: str, outcome: str, message: str = "") -> Any:
     return entry(to=to, outcome=outcome, message=message, trigger=Trigger.SPEC)
 
@@ -39,9 +49,28 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ("Ready", federation("active passive", live=0), "False NoLiveWorker", ["nothing answers for it"]),
         (
             "Ready",
-            federation("active passive", live=0, isolation=Isolation.KEEP_ROLE),
+            with_unfenceable("c1", federation("active passive", live=0)),
             "False NoLiveWorker",
             ["may still answer active under isolation KeepRole"],
+        ),
+        ("Ready", federation("active passive", live=0), "False NoLiveWorker", [f"since {STAMP}"]),
+        (
+            "Ready",
+            federation("active passive", live=0, failover=AUTOMATIC),
+            "False NoLiveWorker",
+            ["takes over by itself"],
+        ),
+        (
+            "Ready",
+            federation("active passive", live=0, failover=AUTOMATIC, paused=True),
+            "False NoLiveWorker",
+            ["failover is paused", "spec.paused"],
+        ),
+        (
+            "Ready",
+            federation("active passive", live=0, failover=AUTOMATIC, history=(entry(),)),
+            "False NoLiveWorker",
+            ["no failover follows before 2026-11-23T12:05:00Z (spec.failover.cooldown)"],
         ),
         (
             "Ready",
@@ -75,7 +104,13 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Ready",
             with_silent("c2", federation("passive passive", switchover=bootstrap())),
             "False WaitingForFence",
-            ["c1", "silent workers of c2", "KeepRole", "/tcf/promote", "force=true"],
+            ["c1", "silent workers of c2"],
+        ),
+        (
+            "Ready",
+            with_unfenceable("c2", federation("passive passive", switchover=bootstrap())),
+            "False CannotFence",
+            ["host-c2 (c2)", "KeepRole", "/tcf/promote?force=true to c1"],
         ),
         (
             "Ready",
@@ -150,8 +185,25 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ),
         ("SpecAligned", federation("passive passive", wants="c2"), "False Diverged", ["nobody"]),
         ("Degraded", federation(), "False AllWorkersAlive", []),
-        ("Degraded", federation(live=0), "True NoLiveWorker", ["c1, c2", START_C1]),
-        ("Degraded", federation(failover=AUTOMATIC), "True FailoverNotSupported", ["Automatic"]),
+        (
+            "Degraded",
+            federation(live=0),
+            "True NoLiveWorker",
+            [f"c1 since {STAMP}, c2 since {STAMP}", START_C1],
+        ),
+        (
+            "Degraded",
+            with_unfenceable("c2", federation("active passive")),
+            "True CannotFence",
+            ["host-c2 (c2)", "reconnect or stop", "force=true"],
+        ),
+        (
+            "Degraded",
+            with_silent("c2", federation("active passive")),
+            "False SomeWorkersSilent",
+            ["1 of 2 of c2", "get leases -l tcf.dev/federation=shop"],
+        ),
+        ("Degraded", federation(failover=AUTOMATIC), "False AllWorkersAlive", []),
     ],
 )
 def test_verdict(type_: str, about: Federation, verdict: str, says: list[str]) -> None:

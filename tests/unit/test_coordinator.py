@@ -15,8 +15,6 @@ from tcf.core.memory import Memory
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     PROTOCOL,
-    Failover,
-    FailoverMode,
     Federation,
     HistoryEntry,
     Isolation,
@@ -801,12 +799,6 @@ def test_what_it_waits_for_is_told(
     assert decision.status is None
     assert says in decision.obstacle
     assert bool(decision.obstacle) == bool(says)
-
-
-def test_automatic_failover_is_not_acted_on() -> None:
-    about = federation(failover=Failover(mode=FailoverMode.AUTOMATIC, timeout=1))
-    result = written(decided(about, (TWO,), (ONE,)))
-    assert (roles_of(result), result.switchover) == ("active passive", None)
 
 
 # --- leftovers ----------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def test_force_takes_a_silent_worker_for_dead_but_never_a_living_one(silence: fl
 def test_silence_is_counted_with_the_duration_of_the_lease(duration: int) -> None:
     one = lease(ack=None, duration=duration)
     needed = duration * 1.1 + 0.1
-    assert silence_needed(one) == pytest.approx(needed)
+    assert silence_needed(one.duration) == pytest.approx(needed)
     assert judge(needed - MOMENT, one) == "waits"
     assert judge(needed + MOMENT, one) == "delete"
 

@@ -10,7 +10,7 @@ import pytest
 from tcf.core.liveness import Workers
 from tcf.core.memory import Memory
 from tcf.core.model import MemberStatus, WorkerLease
-from unit.build import SILENCE, D, later, lease, status
+from unit.build import BOOT, SILENCE, STAMP, D, at, kept, later, lease, status
 
 NONE_LIVE = status("active passive", workers=0, live=0).clusters[0]
 ONE = lease("c1")
@@ -25,7 +25,7 @@ def seen_at(moment: float, *, renewed: bool) -> Memory:
 
 
 def count(memory: Memory, now: float, was: int, leases: tuple[WorkerLease, ...] = (ONE,)) -> MemberStatus:
-    return Workers(leases, memory, now).counted(replace(NONE_LIVE, live_workers=was))
+    return Workers(leases, memory, now).counted(replace(NONE_LIVE, live_workers=was), at(now))
 
 
 @pytest.mark.parametrize("was", [0, 1])
@@ -63,7 +63,7 @@ def settle(replicas: list[Memory], now: float, was: int) -> int | None:
     for _ in range(5):
         before = table
         for memory in replicas:
-            table = Workers((ONE,), memory, now).counted(table)
+            table = Workers((ONE,), memory, now).counted(table, at(now))
         if table == before:
             return table.live_workers
     return None
@@ -119,3 +119,39 @@ def test_at_the_next_silence_somebody_is_silent() -> None:
     assert then.next_silence() == pytest.approx(10 + SILENCE, abs=0.01)
     assert Workers((), memory, 10).next_silence() is None
     assert Workers((later(slow),), memory, 99).next_silence() == pytest.approx(99 + SILENCE, abs=0.01)
+
+
+def test_since_when_nobody_is_alive() -> None:
+    """Since the last sign of life, and as the first replica that noticed it has written."""
+    memory = seen_at(BOOT, renewed=True)
+    workers = Workers((ONE,), memory, BOOT + SILENCE + 1)
+    counted = workers.counted(replace(NONE_LIVE, live_workers=1), at(BOOT + SILENCE + 1))
+    assert (counted.live_workers, counted.silent_since) == (0, STAMP)
+    another = Workers((ONE,), seen_at(BOOT + 3, renewed=False), BOOT + SILENCE + 5)
+    assert another.counted(counted, at(BOOT + SILENCE + 5)) == counted
+    alive = Workers((ONE,), seen_at(BOOT + 60, renewed=True), BOOT + 60)
+    assert alive.counted(counted, at(BOOT + 60)).silent_since is None
+
+
+def test_who_cannot_be_fenced() -> None:
+    keeper, fenced = kept(name="keeper", holder="k"), lease(name="fenced", holder="f")
+    leases = (keeper, fenced)
+    memory = Memory().see_leases(leases, 100)
+    counted = Workers(leases, memory, 100 + SILENCE + 1).counted(NONE_LIVE, at())
+    assert counted.unfenceable == ("k",)
+    # A replica that has only just found the Lease leaves the name; one that sees it renewed removes it.
+    late = Workers(leases, Memory().see_leases(leases, 111), 112)
+    assert late.counted(counted, at()).unfenceable == ("k",)
+    assert late.counted(NONE_LIVE, at()).unfenceable == ()
+    renewed = later(keeper)
+    back = Workers((renewed, fenced), Memory().see_leases(leases, 111).see_lease(renewed, 112), 112)
+    assert back.counted(counted, at()).unfenceable == ()
+    assert Workers((fenced,), memory, 112).counted(counted, at()).unfenceable == ()
+
+
+def test_names_fit_the_schema() -> None:
+    leases = tuple(kept(name=f"k{n}", holder=f"{n:02}" + "x" * 300) for n in range(20))
+    memory = Memory().see_leases(leases, 100)
+    names = Workers(leases, memory, 200).counted(NONE_LIVE, at()).unfenceable
+    assert len(names) == 16
+    assert {len(name) for name in names} == {253}

@@ -102,3 +102,32 @@ def test_a_stage_begins_when_a_request_meets_a_table(then: Federation | None, ex
 
 def test_nothing_seen_is_nothing_remembered() -> None:
     assert seen(None, federation(None), federation("active passive")) is None
+
+
+def test_a_row_of_renewals_lasts_until_it_breaks() -> None:
+    memory, one = Memory().see_lease(ONE, 10), ONE
+    assert memory.renewing_since(one, 10) is None
+    for moment in (13, 16, 19):
+        one = later(one)
+        memory = memory.see_lease(one, moment)
+    assert memory.renewing_since(one, 19 + D / 2) == 10
+    assert memory.renewing_since(one, 19 + D / 2 + 0.1) is None
+    one = later(one)
+    memory = memory.see_lease(one, 30)
+    assert memory.renewing_since(one, 30) is None
+    one = later(one)
+    assert memory.see_lease(one, 32).renewing_since(one, 32) == 30
+    assert memory.renewing_since(TWO, 30) is None
+
+
+def test_a_member_is_heard_of_by_every_new_version_and_when_a_lease_goes() -> None:
+    memory = Memory().see_federation(federation("active passive passive"), 5)
+    assert memory.heard == {"c1": 5, "c2": 5, "c3": 5}
+    memory = memory.see_leases([ONE, TWO], 10).see_lease(ONE, 12).see_lease(later(TWO), 13)
+    assert memory.heard == {"c1": 10, "c2": 13, "c3": 5}
+    memory = memory.see_leases([later(TWO)], 20)
+    assert memory.heard == {"c1": 20, "c2": 13, "c3": 5}
+    memory = memory.see_gone(TWO.uid, 30)
+    assert memory.heard == {"c1": 20, "c2": 30, "c3": 5}
+    assert memory.see_gone(TWO.uid, 40) == memory
+    assert memory.see_federation(federation("active passive"), 50).heard == memory.heard

@@ -42,6 +42,8 @@ CASES = [
     Case("cannot_fence", None),
     Case("cannot_fence", "CannotFence", {"unfenceable": ("pod-a", "pod-b")}, ("pod-a, pod-b", "force=true")),
     Case("cannot_fence", None, {"unfenceable": ("pod-a",), "force": True}),
+    Case("paused", None),
+    Case("paused", "Paused", {"spec": spec(paused=True)}, ("c1 is silent", "spec.paused", "promote")),
     Case("term_mismatch", None),
     Case("term_mismatch", None, {"expected_term": TERM}),
     Case("term_mismatch", "TermMismatch", {"expected_term": TERM - 1}, (str(TERM), str(TERM - 1))),

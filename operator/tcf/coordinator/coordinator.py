@@ -251,7 +251,7 @@ class _Attendant:
         else:
             extra = {"cluster": lease.cluster, "lease": lease.name, "holder": lease.holder}
             self._log.info("deleted the Lease of a silent worker", extra=extra)
-        self.view.forget_lease(lease)
+        self.view.forget_lease(lease, self._clock().boot)
 
     def _tell(self, written: Federation, decision: Decision) -> None:
         for event in decision.events:

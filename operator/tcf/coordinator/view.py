@@ -76,15 +76,14 @@ class View:
         """
         known = self._leases.get(lease.uid)
         if deleted:
-            self.forget_lease(lease)
+            self.forget_lease(lease, now)
             return known is not None
         if known and not newer(lease.resource_version, known.resource_version):
             return False
         memory = self._memory
         settled = (
             known is not None
-            and memory.renewed(known)
-            and memory.age(known, now) <= known.duration / 2
+            and memory.renewing_since(known, now) is not None
             and _told(known) == _told(lease)
         )
         self._leases[lease.uid] = lease
@@ -95,8 +94,10 @@ class View:
         known = self._leases.get(lease.uid)
         return known if known and newer(known.resource_version, lease.resource_version) else lease
 
-    def forget_lease(self, lease: WorkerLease) -> None:
+    def forget_lease(self, lease: WorkerLease, now: float) -> None:
+        """Take in that a Lease is gone."""
         self._leases.pop(lease.uid, None)
+        self._memory = self._memory.see_gone(lease.uid, now)
 
 
 def _told(lease: WorkerLease) -> tuple[object, ...]:

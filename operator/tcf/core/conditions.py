@@ -5,9 +5,21 @@ Nothing private to one coordinator goes into them, so that replicas never disagr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tcf.core.model import Condition, FailoverMode, Federation, Isolation, Now, Status, Switchover, Trigger
+from tcf.core.failover import rests_until
+from tcf.core.model import (
+    Condition,
+    FailoverMode,
+    Federation,
+    MemberStatus,
+    Now,
+    Status,
+    Switchover,
+    Trigger,
+    stamp,
+)
 
 _ASK_AGAIN = (
     "To ask again, POST /tcf/promote to a worker of that member,"
@@ -54,13 +66,16 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
     active = status.member(status.active_cluster)
     running = status.switchover
     if active and not active.live_workers:
-        kept = active.workers and federation.spec.isolation is Isolation.KEEP_ROLE
-        effect = "they may still answer active under isolation KeepRole" if kept else "nothing answers for it"
+        effect = "nothing answers for it"
+        if active.unfenceable:
+            effect = "they may still answer active under isolation KeepRole"
         return _Verdict(
             False,
             "NoLiveWorker",
-            f"{active.id} is active but none of its workers is alive on the hub, so {effect};"
-            f" start or repair one ({_start_hint(federation, active.id)}), or promote another member",
+            f"{active.id} is active but none of its workers is alive on the hub"
+            f"{_since(active)}, so {effect};"
+            f" start or repair one ({_start_hint(federation, active.id)}), or promote another member"
+            + _failover_hint(federation, status, active),
         )
     if active:
         return _Verdict(True, "Active", f"{active.id} is active")
@@ -73,14 +88,15 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
                 f"no worker of {running.to} is alive; start one"
                 f" ({_start_hint(federation, running.to)}), or promote a member that has workers",
             )
+        if in_the_way := [m for m in status.clusters if m.id != running.to and m.unfenceable]:
+            return _Verdict(False, "CannotFence", _cannot_fence(in_the_way, running.to))
         silent = [m.id for m in status.clusters if m.id != running.to and m.live_workers < m.workers]
         if silent:
             return _Verdict(
                 False,
                 "WaitingForFence",
                 f"{running.to} becomes active when the silent workers of {', '.join(silent)} cannot answer"
-                " any more: under isolation Fence that is soon; under KeepRole reconnect or stop them,"
-                f" or make sure that they are dead and POST /tcf/promote?force=true to {running.to}",
+                " any more, which is soon",
             )
         return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
     if running:
@@ -150,17 +166,45 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
 
 
 def _degraded(federation: Federation, status: Status) -> _Verdict:
-    silent = [m.id for m in status.clusters if not m.live_workers]
-    if silent:
-        hints = "; ".join(_start_hint(federation, cluster) for cluster in silent)
+    if kept := [m for m in status.clusters if m.unfenceable]:
+        return _Verdict(True, "CannotFence", _cannot_fence(kept, "another member"))
+    if silent := [m for m in status.clusters if not m.live_workers]:
+        names = ", ".join(m.id + _since(m) for m in silent)
+        hints = "; ".join(_start_hint(federation, m.id) for m in silent)
+        return _Verdict(True, "NoLiveWorker", f"no worker is alive for {names}; start one: {hints}")
+    if behind := [m for m in status.clusters if m.live_workers < m.workers]:
+        counts = ", ".join(f"{m.workers - m.live_workers} of {m.workers} of {m.id}" for m in behind)
         return _Verdict(
-            True, "NoLiveWorker", f"no worker is alive for {', '.join(silent)}; start one: {hints}"
+            False,
+            "SomeWorkersSilent",
+            f"every member has a live worker, but these are silent: {counts} (kubectl -n"
+            f" {federation.namespace} get leases -l tcf.dev/federation={federation.name} shows which);"
+            " the Lease of one that is gone for good is removed by itself",
         )
-    if federation.spec.failover.mode is FailoverMode.AUTOMATIC:
-        return _Verdict(
-            True,
-            "FailoverNotSupported",
-            "spec.failover.mode Automatic is accepted but not acted on by this version:"
-            " nothing but a request moves roles",
-        )
-    return _Verdict(False, "AllWorkersAlive", "every member has a live worker")
+    return _Verdict(False, "AllWorkersAlive", "every member has a live worker, and none is silent")
+
+
+def _cannot_fence(members: Iterable[MemberStatus], target: str) -> str:
+    who = ", ".join(f"{holder} ({m.id})" for m in members for holder in m.unfenceable)
+    return (
+        f"these workers are silent under isolation KeepRole and may answer their last role for ever: {who};"
+        f" reconnect or stop them, or make sure that they are dead and POST /tcf/promote?force=true"
+        f" to {target}: without that nobody else is promoted"
+    )
+
+
+def _since(member: MemberStatus) -> str:
+    return f" since {member.silent_since}" if member.silent_since else ""
+
+
+def _failover_hint(federation: Federation, status: Status, active: MemberStatus) -> str:
+    """What will be done about a dead active member without anybody's help."""
+    spec = federation.spec
+    if spec.failover.mode is not FailoverMode.AUTOMATIC:
+        return ""
+    if spec.paused:
+        return "; failover is paused: set spec.paused to false to have it done by itself"
+    rested = rests_until(spec, status)
+    if rested and stamp(rested) > (active.silent_since or ""):
+        return f"; no failover follows before {stamp(rested)} (spec.failover.cooldown)"
+    return "; a member with a worker that keeps renewing takes over by itself"

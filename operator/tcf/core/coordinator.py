@@ -8,7 +8,7 @@ most one status write, made under the resourceVersion that was observed. Role ch
     ===================  ==============================================  ====================
     table                when                                            row
     ===================  ==============================================  ====================
-    E active             a request for X or for nobody                   DEMOTE
+    E active             a request for X or for nobody, or failover      DEMOTE
     E demoting           fenced                                          HAND_OVER / RETIRE
     E demoting           deadline passed, X has no live worker any more,  KEEP
                          or nobody asks for it
@@ -32,8 +32,9 @@ from datetime import datetime, timedelta
 
 from tcf.core.bootstrap import bootstrapped, last_active, restored, resumed
 from tcf.core.conditions import conditions
+from tcf.core.failover import Standby, failover, without_active
 from tcf.core.fencing import Fence, collect_after, collectable, fence, silence_needed
-from tcf.core.liveness import Workers
+from tcf.core.liveness import Workers, named
 from tcf.core.memory import Memory
 from tcf.core.model import (
     HIGHEST_PLAUSIBLE_TERM,
@@ -175,14 +176,14 @@ def decide(observation: Observation, now: Now) -> Decision:
     if isinstance(step, _Step):
         if step.on_leases and not observation.confirmed:
             return Decision(confirm=True)
-        status = _counted(step.status, workers) if observation.confirmed else step.status
+        status = _counted(step.status, workers, now) if observation.confirmed else step.status
         return Decision(
             delete=step.delete,
             status=_described(federation, status, now),
             events=(step.event,) if step.event else (),
         )
     assert federation.status is not None  # noqa: S101 - without one, the step is the bootstrap
-    described = _described(federation, _counted(federation.status, workers), now)
+    described = _described(federation, _counted(federation.status, workers, now), now)
     if described != federation.status:
         # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
         return Decision(status=described) if observation.confirmed else Decision(confirm=True)
@@ -291,13 +292,23 @@ def _progress(case: _Case) -> _Step | _Wait:
 def _when_active(case: _Case, active: str) -> _Step | _Wait:
     request = case.request
     if request is None:
-        return _Wait()
+        return _unasked(case, active)
     if request.to == active:
         return _end(case.status, Outcome.SUCCEEDED, f"{active} was active already", case.now)
     if refusal := _refusal(case, request):
         return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
     after = move(case.status, Row.DEMOTE, {active: Role.DEMOTING})
     return _Step(after, event=_event(after, request, "Demoting", f"{active} gives up its role"))
+
+
+def _unasked(case: _Case, active: str) -> _Step | _Wait:
+    """Nobody asks for anything; a dead member may have to be replaced."""
+    verdict = failover(case.federation, case.status, active, case.workers, case.now)
+    if isinstance(verdict, Standby):
+        return _Wait(verdict.until, verdict.obstacle)
+    after = move(replace(case.status, switchover=verdict), Row.DEMOTE, {active: Role.DEMOTING})
+    event = _event(after, verdict, "FailingOver", f"{verdict.to} is to replace {active}", warning=True)
+    return _Step(after, on_leases=True, event=event)
 
 
 def _when_demoting(case: _Case, old: str) -> _Step | _Wait:
@@ -368,6 +379,8 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
     ready = any(lease.acknowledged == case.table for lease in own)
     if ready or (request.force and not case.workers.alive(own)):
         message = f"{new} is active" + ("" if ready else " by force, without a live worker")
+        if request.trigger is Trigger.FAILOVER:
+            message += f"; nobody was for {without_active(request, now)} s at most"
         after = move(status, Row.COMPLETE, {new: Role.ACTIVE})
         event = _event(after, request, "Active", message, warning=not ready)
         message += _forced(request) if ready else ""
@@ -408,11 +421,7 @@ def _refusal(case: _Case, request: Switchover) -> Refusal | None:
         cluster=request.to,
         target=request.to,
         live_workers=workers.alive(workers.of(request.to)),
-        unfenceable=tuple(
-            _name(lease)
-            for lease in in_the_way
-            if lease.isolation is Isolation.KEEP_ROLE and workers.silent(lease)
-        ),
+        unfenceable=workers.unfenceable(in_the_way),
         force=request.force,
     )
     checks = (unknown_cluster.check, no_live_worker.check, cannot_fence.check)
@@ -443,16 +452,12 @@ def _blocked_by(case: _Case, verdict: Fence) -> str:
     )
     if any(lease.isolation is Isolation.KEEP_ROLE for lease in waiting):
         return message + " (under KeepRole, for workers that are dead for certain, with force=true)"
-    silent_at = max(workers.silent_at(lease, silence_needed(lease)) for lease in waiting)
+    silent_at = max(workers.silent_at(lease, silence_needed(lease.duration)) for lease in waiting)
     return message + f" (those that are dead have run out in {math.ceil(silent_at - workers.now)} s)"
 
 
 def _named(leases: Iterable[WorkerLease]) -> str:
-    return ", ".join(map(_name, leases))
-
-
-def _name(lease: WorkerLease) -> str:
-    return f"{lease.holder} ({lease.cluster or 'of no member'})"
+    return ", ".join(map(named, leases))
 
 
 def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]:
@@ -469,8 +474,8 @@ def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]
 # --- what is written and told -----------------------------------------------------------------------
 
 
-def _counted(status: Status, workers: Workers) -> Status:
-    return replace(status, clusters=tuple(workers.counted(member) for member in status.clusters))
+def _counted(status: Status, workers: Workers, now: Now) -> Status:
+    return replace(status, clusters=tuple(workers.counted(member, now) for member in status.clusters))
 
 
 def _described(federation: Federation, status: Status, now: Now) -> Status:

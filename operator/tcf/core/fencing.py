@@ -22,13 +22,13 @@ COLLECT_FACTOR = 10
 behind a slow hub is not robbed of a Lease that nobody is waiting for."""
 
 
-def silence_needed(lease: WorkerLease) -> float:
-    """Seconds without renewal after which no reading granted under this Lease can still be valid.
+def silence_needed(duration: int) -> float:
+    """Seconds without renewal after which no reading granted under a Lease of `duration` is valid.
 
-    The Lease's own duration, not the federation's: the worker may not have heard of a change. The
-    margin of 10 % covers clocks that are being slewed (time daemons: at most 8 % apart).
+    To fence, that is the Lease's own duration, not the federation's: the worker may not have heard of a
+    change. The margin of 10 % covers clocks that are being slewed (time daemons: at most 8 % apart).
     """
-    return lease.duration * 1.1 + 0.1
+    return duration * 1.1 + 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def fence(
     for lease in leases:
         if lease.acknowledged == table:
             continue
-        needed = silence_needed(lease)
+        needed = silence_needed(lease.duration)
         age = memory.age(lease, now)
         mute = lease.isolation is Isolation.KEEP_ROLE and not force
         if age > needed and not mute:
@@ -83,7 +83,7 @@ def fence(
 
 def collect_after(lease: WorkerLease) -> float:
     """Seconds of silence after which a leftover Lease is deleted although nobody waits for it."""
-    return COLLECT_FACTOR * silence_needed(lease)
+    return COLLECT_FACTOR * silence_needed(lease.duration)
 
 
 def collectable(lease: WorkerLease, memory: Memory, now: float) -> bool:

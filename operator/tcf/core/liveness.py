@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.memory import Memory
-from tcf.core.model import MemberStatus, WorkerLease
+from tcf.core.model import Isolation, MemberStatus, Now, WorkerLease, stamp
+
+MOST_NAMES, LONGEST_NAME = 16, 253
+"""Of the holders named in a row of the role table: what its schema allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,17 @@ class Workers:
         return [lease for lease in self.leases if lease.cluster != cluster]
 
     def silent(self, lease: WorkerLease) -> bool:
-        return self.memory.age(lease, self.now) > silence_needed(lease)
+        return self.memory.age(lease, self.now) > silence_needed(lease.duration)
+
+    def unfenceable(self, leases: Iterable[WorkerLease]) -> tuple[str, ...]:
+        """Those among them that are silent under KeepRole: no wait will ever fence them."""
+        return tuple(
+            named(lease) for lease in leases if lease.isolation is Isolation.KEEP_ROLE and self.silent(lease)
+        )
+
+    def last_heard(self, cluster: str) -> float:
+        """Boot time of the latest sign of life of a member, as far as this coordinator knows."""
+        return self.memory.heard.get(cluster, self.now)
 
     def alive(self, leases: Iterable[WorkerLease]) -> int:
         """How many are not known to be silent."""
@@ -39,12 +53,14 @@ class Workers:
     def next_silence(self) -> float | None:
         """When the next of the living will be silent if it does not renew before; None without any."""
         times = [
-            self.silent_at(lease, silence_needed(lease)) for lease in self.leases if not self.silent(lease)
+            self.silent_at(lease, silence_needed(lease.duration))
+            for lease in self.leases
+            if not self.silent(lease)
         ]
         return min(times, default=None)
 
-    def counted(self, member: MemberStatus) -> MemberStatus:
-        """The member with its worker counts.
+    def counted(self, member: MemberStatus, now: Now) -> MemberStatus:
+        """The member with what is known of its workers.
 
         Replicas see a worker fall silent at slightly different times. Between "renewed just now"
         and "silent" a coordinator therefore leaves the count as it is, or two of them would
@@ -52,9 +68,29 @@ class Workers:
         duration since, are together less than any silence that another one can have counted.)
         """
         own = self.of(member.id)
-        fresh = sum(
-            self.memory.renewed(lease) and self.memory.age(lease, self.now) <= lease.duration / 2
-            for lease in own
-        )
+        fresh = sum(self.memory.renewing_since(lease, self.now) is not None for lease in own)
         live = min(max(member.live_workers, fresh), self.alive(own))
-        return replace(member, workers=len(own), live_workers=live)
+        silent_for = timedelta(seconds=self.now - self.last_heard(member.id))
+        return replace(
+            member,
+            workers=len(own),
+            live_workers=live,
+            silent_since=None if live else member.silent_since or stamp(now.wall - silent_for),
+            unfenceable=self._unfenceable(own, member.unfenceable),
+        )
+
+    def _unfenceable(self, own: Iterable[WorkerLease], before: tuple[str, ...]) -> tuple[str, ...]:
+        """Holders of silent Leases under KeepRole, left as they were where this replica can't tell yet."""
+        kept = [lease for lease in own if lease.isolation is Isolation.KEEP_ROLE]
+        names = {
+            lease.holder
+            for lease in kept
+            if self.silent(lease)
+            or (lease.holder in before and self.memory.renewing_since(lease, self.now) is None)
+        }
+        return tuple(sorted(name[:LONGEST_NAME] for name in names))[:MOST_NAMES]
+
+
+def named(lease: WorkerLease) -> str:
+    """A worker, in words for a person."""
+    return f"{lease.holder} ({lease.cluster or 'of no member'})"

@@ -19,13 +19,15 @@ from tcf.core.model import Federation, WorkerLease
 class Sighting:
     """One version of a Lease, received first at `at` (boot seconds).
 
-    `renewed`: it replaced one that had been received shortly before, so it cannot be old itself. What
-    comes in after a stop of this process, or of its watch, may have been written long ago.
+    `since`: when the first was received of an unbroken row of versions, each at most half a duration
+    after the one before. What comes in after a stop of this process, of its watch or of the hub breaks
+    the row: it may have been written long ago, or may only now have become possible to write.
     """
 
+    cluster: str
     resource_version: str
     at: float
-    renewed: bool = False
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,14 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
+    """`sightings` by the uid of the Lease; `heard`: when a member last gave a sign of life (boot seconds).
+
+    That a Lease vanishes is a sign of life, too: a worker that stops takes its Lease along, and is
+    most likely about to start again.
+    """
+
     sightings: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
+    heard: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     stage: Stage | None = None
 
     def see_lease(self, lease: WorkerLease, now: float) -> Memory:
@@ -48,9 +57,16 @@ class Memory:
         known = self.sightings.get(lease.uid)
         if known is not None and known.resource_version == lease.resource_version:
             return self
-        renewed = known is not None and now - known.at <= lease.duration / 2
-        sighting = Sighting(lease.resource_version, now, renewed=renewed)
-        return replace(self, sightings={**self.sightings, lease.uid: sighting})
+        unbroken = known is not None and now - known.at <= lease.duration / 2
+        since = known.since if known and unbroken else now
+        return replace(
+            self,
+            sightings={
+                **self.sightings,
+                lease.uid: Sighting(lease.cluster, lease.resource_version, now, since),
+            },
+            heard={**self.heard, lease.cluster: now},
+        )
 
     def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Memory:
         """Remember a complete list, received now: what it lacks is forgotten."""
@@ -59,18 +75,33 @@ class Memory:
         for lease in leases:
             memory = memory.see_lease(lease, now)
             uids.add(lease.uid)
-        kept = {uid: s for uid, s in memory.sightings.items() if uid in uids}
-        return replace(memory, sightings=kept)
+        for uid in memory.sightings.keys() - uids:
+            memory = memory.see_gone(uid, now)
+        return memory
+
+    def see_gone(self, uid: str, now: float) -> Memory:
+        """Remember that there is no Lease of this uid any more."""
+        if uid not in self.sightings:
+            return self
+        cluster = self.sightings[uid].cluster
+        left = {other: sighting for other, sighting in self.sightings.items() if other != uid}
+        return replace(self, sightings=left, heard={**self.heard, cluster: now})
 
     def see_federation(self, federation: Federation | None, now: float) -> Memory:
-        """Remember since when the present request has met the present table."""
+        """Remember who belongs to it, and since when the present request has met the present table."""
+        members = federation.spec.clusters if federation else ()
+        new = {member.id: now for member in members if member.id not in self.heard}
+        heard = {**self.heard, **new} if new else self.heard
+        return replace(self, heard=heard, stage=self._stage(federation, now))
+
+    def _stage(self, federation: Federation | None, now: float) -> Stage | None:
         status = federation.status if federation else None
         if federation is None or status is None or status.switchover is None:
-            return replace(self, stage=None) if self.stage else self
+            return None
         key = (status.switchover.id, federation.uid, status.term)
         if self.stage and (self.stage.request, self.stage.uid, self.stage.term) == key:
-            return self
-        return replace(self, stage=Stage(*key, at=now))
+            return self.stage
+        return Stage(*key, at=now)
 
     def age(self, lease: WorkerLease, now: float) -> float:
         """Seconds since this very version of the Lease was received; 0 for one not seen before."""
@@ -82,4 +113,10 @@ class Memory:
     def renewed(self, lease: WorkerLease) -> bool:
         """Has this coordinator seen the Lease change when it did, rather than only found it there?"""
         sighting = self.sightings.get(lease.uid)
-        return sighting is not None and sighting.renewed
+        return sighting is not None and sighting.since < sighting.at
+
+    def renewing_since(self, lease: WorkerLease, now: float) -> float | None:
+        """Since when the Lease has been renewed without a break (boot seconds); None if it is not, now."""
+        sighting = self.sightings.get(lease.uid)
+        fresh = sighting is not None and self.renewed(lease) and now - sighting.at <= lease.duration / 2
+        return sighting.since if sighting and fresh else None

@@ -77,6 +77,11 @@ class Outcome(StrEnum):
     HUB_RESTORED = "HubRestored"
 
 
+def stamp(moment: datetime) -> str:
+    """A moment as the API server writes it (RFC 3339, whole seconds, Z)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @dataclass(frozen=True, slots=True)
 class Now:
     """One reading of both clocks: `boot` in seconds of CLOCK_BOOTTIME, `wall` an aware UTC datetime."""
@@ -85,8 +90,7 @@ class Now:
     wall: datetime
 
     def stamp(self) -> str:
-        """The wall clock as the API server writes it (RFC 3339, whole seconds, Z)."""
-        return self.wall.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return stamp(self.wall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +137,27 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """A row of the role table. `workers` counts Leases, `live_workers` those that are being renewed."""
+    """A row of the role table. `workers` counts Leases, `live_workers` those that are being renewed.
+
+    `silent_since`: since when (wall clock) none is, as the coordinator that noticed it first saw it.
+    `unfenceable`: holders of silent Leases under KeepRole; they may answer their last role for ever.
+    """
 
     id: str
     name: str
     role: Role
     workers: int = 0
     live_workers: int = 0
+    silent_since: str | None = None
+    unfenceable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Switchover:
-    """The one request under way: make `to` ("" for nobody) the active member instead of `from_`."""
+    """The one request under way: make `to` ("" for nobody) the active member instead of `from_`.
+
+    `silent_since`: of a failover, when (wall clock) the last worker of `from_` was last heard of.
+    """
 
     id: str
     from_: str
@@ -154,6 +167,7 @@ class Switchover:
     reason: str = ""
     force: bool = False
     requested_at: str = ""
+    silent_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +185,7 @@ class HistoryEntry:
     finished_at: str
     outcome: str
     message: str = ""
+    silent_since: str | None = None
 
     @property
     def succeeded(self) -> bool:

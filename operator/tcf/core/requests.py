@@ -179,6 +179,7 @@ def ended(
         finished_at=now.stamp(),
         outcome=outcome,
         message=message[:LONGEST_MESSAGE],
+        silent_since=over.silent_since,
     )
     return replace(
         status,

@@ -107,7 +107,7 @@ def _overrides(owner: type) -> dict[str, Any]:
     return {
         field.name: override(
             rename=_wire_name(owner, field.name),
-            omit_if_default=True if field.default is None else None,
+            omit_if_default=True if field.default in {None, ()} else None,
             struct_hook=(lambda value, _: seconds(value)) if field.name in _SECONDS_FIELDS else None,
         )
         for field in dataclasses.fields(owner)

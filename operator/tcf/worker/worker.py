@@ -29,6 +29,9 @@ _JITTER = 0.1
 """The part of a period by which a cycle may come early, so that workers do not march in step."""
 _LONGEST_RETRY = 2.0
 """Seconds between attempts to reach a hub that is away; a worker soon answers again when it is back."""
+_RETRIES = 4
+"""Attempts in a period at least. A reading lasts for three periods, and is a period old at most when the
+hub goes: so it outlives an outage of half its duration."""
 _FAREWELL = 3.0
 """Seconds that a clean stop may take to delete the Lease; without it, the Lease has to run out."""
 _STOPPING = Refusal("Stopping", "the worker is being stopped")
@@ -102,7 +105,7 @@ class Worker:
             except errors.HubError as error:
                 self._machine.failed(Refusal(error.reason, str(error)))
                 self._failing = error.reason
-                due = self.clock().boot + backoff.next(min(self._machine.period, _LONGEST_RETRY))
+                due = self.clock().boot + backoff.next(min(self._machine.period / _RETRIES, _LONGEST_RETRY))
             else:
                 self._failing = None
                 backoff.reset()

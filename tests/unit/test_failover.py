@@ -1,0 +1,370 @@
+"""When a silent active member is replaced, by whom, and what must not be taken for its death."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tcf.core.coordinator import Decision, Observation, decide
+from tcf.core.failover import Standby, failover, without_active
+from tcf.core.liveness import Workers
+from tcf.core.memory import Memory
+from tcf.core.model import (
+    Failover,
+    FailoverMode,
+    Federation,
+    Member,
+    Outcome,
+    Role,
+    Status,
+    Trigger,
+    WorkerLease,
+)
+from unit.build import (
+    BOOT,
+    SILENCE,
+    STAMP,
+    TERM,
+    D,
+    at,
+    entry,
+    federation,
+    kept,
+    later,
+    lease,
+    request,
+    roles_of,
+    spec,
+    written,
+)
+
+ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
+STEP = D / 3
+
+
+def automatic(**more: Any) -> Failover:
+    return Failover(**{"mode": FailoverMode.AUTOMATIC, "timeout": 1, "cooldown": 300, **more})
+
+
+def about(members: int = 2, **more: Any) -> Federation:
+    roles = " ".join(["active"] + ["passive"] * (members - 1))
+    return federation(roles, **{"failover": automatic(), **more})
+
+
+class Watcher:
+    """A coordinator's view, fed second by second."""
+
+    def __init__(self, about: Federation, *leases: WorkerLease) -> None:
+        self.about = about
+        self.leases = {one.uid: one for one in leases}
+        self.now = BOOT
+        self.memory = Memory().see_federation(about, BOOT).see_leases(leases, BOOT)
+
+    def renew(self, *uids: str, every: float = STEP, during: float) -> None:
+        """Let these Leases be renewed again and again for so many seconds, others not."""
+        end = self.now + during
+        while self.now + every <= end + 1e-6:
+            self.now += every
+            for uid in uids:
+                self.leases[uid] = later(self.leases[uid])
+                self.memory = self.memory.see_lease(self.leases[uid], self.now)
+        self.now = end
+
+    @property
+    def status(self) -> Status:
+        assert self.about.status
+        return self.about.status
+
+    @property
+    def workers(self) -> Workers:
+        return Workers(tuple(self.leases.values()), self.memory, self.now)
+
+    def gone(self, uid: str) -> None:
+        del self.leases[uid]
+        self.memory = self.memory.see_gone(uid, self.now)
+
+    def decide(self) -> Decision:
+        leases = tuple(self.leases.values())
+        return decide(Observation(self.about, leases, self.memory, confirmed=True), at(self.now))
+
+    @property
+    def replaced_by(self) -> str | None:
+        """To whom a failover begins now."""
+        status = self.decide().status
+        if status is None or status.switchover is None:
+            return None
+        assert status.switchover.trigger is Trigger.FAILOVER
+        engaged = status.engaged
+        assert engaged
+        assert (engaged.id, engaged.role) == ("c1", Role.DEMOTING)
+        return status.switchover.to
+
+
+def test_a_silent_active_member_is_replaced() -> None:
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    decision = watcher.decide()
+    result = written(decision)
+    assert (roles_of(result), result.term) == ("demoting passive", TERM + 1)
+    asked = result.switchover
+    assert asked
+    assert (asked.id, asked.from_, asked.to) == (f"failover-{TERM}", "c1", "c2")
+    assert (asked.requested_by, asked.silent_since) == ("coordinator", STAMP)
+    assert asked.reason == "no worker of c1 has been heard of for 11.2 s"
+    (event,) = decision.events
+    assert event.warning
+    assert (event.reason, event.trigger) == ("FailingOver", Trigger.FAILOVER)
+
+
+def test_it_rests_on_leases_that_were_listed() -> None:
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    leases = tuple(watcher.leases.values())
+    assert decide(
+        Observation(watcher.about, leases, watcher.memory, confirmed=False), at(watcher.now)
+    ).confirm
+
+
+def test_it_wakes_when_the_silence_has_lasted() -> None:
+    watcher = Watcher(about(failover=automatic(timeout=25)), ONE, TWO)
+    watcher.renew(TWO.uid, during=20)
+    watcher.about = replace(watcher.about, status=written(watcher.decide()))
+    wake_at = watcher.decide().wake_at
+    assert wake_at
+    assert wake_at <= BOOT + 25.01
+
+
+@pytest.mark.parametrize(
+    ("timeout", "after"), [(1, SILENCE), (11, SILENCE), (12, 12.0), (100, 100.0)], ids=str
+)
+def test_how_long(timeout: int, after: float) -> None:
+    watcher = Watcher(about(failover=automatic(timeout=timeout)), ONE, TWO)
+    watcher.renew(TWO.uid, during=after - 0.01)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.02)
+    assert watcher.replaced_by == "c2"
+
+
+def test_the_duration_is_that_of_the_silent_lease() -> None:
+    watcher = Watcher(about(), replace(ONE, duration=30), TWO)
+    watcher.renew(TWO.uid, during=33)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.2)
+    assert watcher.replaced_by == "c2"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"failover": automatic(mode=FailoverMode.MANUAL)}, id="manual"),
+        pytest.param({"paused": True}, id="paused"),
+        pytest.param({"history": (entry(),)}, id="cooldown"),
+    ],
+)
+def test_not_by_itself(changes: dict[str, Any]) -> None:
+    watcher = Watcher(about(**changes), ONE, TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    assert watcher.replaced_by is None
+
+
+def test_why_not_is_told() -> None:
+    def obstacle(**changes: Any) -> str:
+        watcher = Watcher(about(**changes), ONE, TWO)
+        watcher.renew(TWO.uid, during=SILENCE + 1)
+        watcher.about = replace(watcher.about, status=written(watcher.decide()))
+        return watcher.decide().obstacle
+
+    assert "spec.paused" in obstacle(paused=True)
+    assert "no failover before 2026-11-23T12:05:00Z" in obstacle(history=(entry(),))
+    assert not obstacle(failover=automatic(mode=FailoverMode.MANUAL))
+
+
+@pytest.mark.parametrize(
+    ("past", "again"),
+    [
+        pytest.param(entry(), 300.0, id="a switchover"),
+        pytest.param(entry(trigger=Trigger.FAILOVER), 300.0, id="a failover"),
+        pytest.param(entry(trigger=Trigger.BOOTSTRAP), SILENCE, id="a bootstrap"),
+        pytest.param(entry(to=""), SILENCE, id="a demotion"),
+        pytest.param(entry(outcome=Outcome.ROLLED_BACK), SILENCE, id="one that failed"),
+        pytest.param(entry(finished_at="?"), SILENCE, id="nobody knows when"),
+    ],
+)
+def test_after_a_change_of_the_active_member_there_is_rest(past: Any, again: float) -> None:
+    watcher = Watcher(about(history=(past,)), ONE, TWO)
+    watcher.renew(TWO.uid, during=again - 0.1)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.2)
+    assert watcher.replaced_by == "c2"
+
+
+def test_it_wakes_when_the_rest_is_over() -> None:
+    watcher = Watcher(about(history=(entry(),)), ONE, TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    verdict = failover(watcher.about, watcher.status, "c1", watcher.workers, at(watcher.now))
+    assert isinstance(verdict, Standby)
+    assert verdict.until == pytest.approx(BOOT + 300, abs=0.01)
+
+
+# --- what is not a dead member ------------------------------------------------------------------------
+
+
+def test_a_new_coordinator_has_to_watch_a_full_period() -> None:
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(TWO.uid, during=60)
+    watcher.memory = Memory().see_federation(watcher.about, watcher.now)
+    watcher.memory = watcher.memory.see_leases(watcher.leases.values(), watcher.now)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    assert watcher.replaced_by == "c2"
+
+
+@pytest.mark.parametrize("gap", [D / 2 + 0.1, D, 100.0])
+def test_an_outage_of_the_hub_is_nobodys_death(gap: float) -> None:
+    """The other member's worker is the first to be back; the active one gets a full period to be, too."""
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(ONE.uid, TWO.uid, during=20)
+    watcher.renew(during=gap)
+    watcher.renew(TWO.uid, every=0.1, during=0.1)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.2)
+    assert watcher.replaced_by == "c2"
+
+
+def test_while_nobody_renews_nobody_is_replaced() -> None:
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(ONE.uid, TWO.uid, during=20)
+    watcher.renew(during=3600)
+    assert watcher.replaced_by is None
+
+
+def test_a_rolling_restart_is_no_failover() -> None:
+    """The old worker takes its Lease along; beside it lies one that a crash has left long ago."""
+    crashed = lease("c1", name="crashed")
+    watcher = Watcher(about(), ONE, TWO, crashed)
+    watcher.renew(ONE.uid, TWO.uid, during=60)
+    watcher.gone(ONE.uid)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    assert watcher.replaced_by == "c2"
+
+
+def test_without_any_lease_silence_counts_since_the_last_one_went() -> None:
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(ONE.uid, TWO.uid, during=20)
+    watcher.gone(ONE.uid)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    assert watcher.replaced_by == "c2"
+
+
+def test_a_member_that_never_had_a_worker_is_replaced_after_a_full_period() -> None:
+    watcher = Watcher(about(), TWO)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    assert watcher.replaced_by == "c2"
+
+
+def test_one_living_worker_is_enough() -> None:
+    watcher = Watcher(about(), ONE, lease("c1", name="second"), TWO)
+    watcher.renew(ONE.uid, TWO.uid, during=3600)
+    assert watcher.replaced_by is None
+
+
+# --- by whom ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("priorities", "chosen"),
+    [((0, 0, 0), "c2"), ((9, 1, 2), "c3"), ((0, 2, 1), "c2"), ((0, -1, 0), "c3")],
+    ids=str,
+)
+def test_the_highest_priority_then_the_order_of_the_spec(priorities: tuple[int, ...], chosen: str) -> None:
+    ruled = spec(3, failover=automatic())
+    members = tuple(Member(m.id, m.name, p) for m, p in zip(ruled.clusters, priorities, strict=True))
+    watcher = Watcher(about(3, spec=replace(ruled, clusters=members)), ONE, TWO, THREE)
+    watcher.renew(TWO.uid, THREE.uid, during=SILENCE + 1)
+    assert watcher.replaced_by == chosen
+
+
+def test_the_dead_are_no_candidates() -> None:
+    watcher = Watcher(about(3), ONE, TWO, THREE)
+    watcher.renew(THREE.uid, during=SILENCE + 1)
+    assert watcher.replaced_by == "c3"
+
+
+def test_a_candidate_has_acknowledged_the_present_table() -> None:
+    behind = lease("c2", ack=TERM - 1)
+    watcher = Watcher(about(), ONE, behind)
+    watcher.renew(behind.uid, during=SILENCE + 1)
+    assert watcher.replaced_by is None
+    watcher.about = replace(watcher.about, status=written(watcher.decide()))
+    assert "no other member has a worker" in watcher.decide().obstacle
+
+
+def test_a_candidate_has_been_renewing_all_the_time() -> None:
+    watcher = Watcher(about(), ONE)
+    watcher.renew(during=60)
+    watcher.leases[TWO.uid] = TWO
+    watcher.memory = watcher.memory.see_lease(TWO, watcher.now)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    assert watcher.replaced_by == "c2"
+
+
+def test_nobody_is_chosen_past_a_worker_that_cannot_be_fenced() -> None:
+    """A Lease from before isolation became Fence: its worker was cut off then, and may still say yes."""
+    keeper = kept("c1")
+    watcher = Watcher(about(3), keeper, TWO, THREE)
+    watcher.renew(TWO.uid, THREE.uid, during=SILENCE + 1)
+    assert watcher.replaced_by is None
+    watcher.about = replace(watcher.about, status=written(watcher.decide()))
+    decision = watcher.decide()
+    assert decision.status is None
+    assert "host-c1 (c1)" in decision.obstacle
+
+
+def test_who_cannot_be_fenced_may_be_of_the_candidate_itself() -> None:
+    keeper = kept("c3", name="keeper")
+    watcher = Watcher(about(3), ONE, TWO, THREE, keeper)
+    watcher.renew(TWO.uid, THREE.uid, during=SILENCE + 1)
+    assert watcher.replaced_by == "c3"
+
+
+# --- how it ends --------------------------------------------------------------------------------------
+
+
+def test_the_record_says_how_long_nobody_was_active() -> None:
+    asked = request(trigger=Trigger.FAILOVER, silent_since="2026-11-23T11:59:48Z")
+    busy = federation("passive promoting", switchover=asked, failover=automatic())
+    watcher = Watcher(busy, TWO)
+    (past, *_) = written(watcher.decide()).history
+    assert past.succeeded
+    assert past.message == "c2 is active; nobody was for 13 s at most"
+    assert past.silent_since == "2026-11-23T11:59:48Z"
+
+
+@pytest.mark.parametrize(("since", "seconds"), [("2026-11-23T11:59:00Z", 61), ("?", 1), (None, 1)])
+def test_without_active(since: str | None, seconds: int) -> None:
+    asked = request(trigger=Trigger.FAILOVER, silent_since=since)
+    assert without_active(asked, at()) == seconds
+
+
+def test_nothing_fails_back() -> None:
+    moved = federation(
+        "passive active", failover=automatic(cooldown=0), history=(entry(trigger=Trigger.FAILOVER),)
+    )
+    watcher = Watcher(moved, ONE, TWO)
+    watcher.renew(ONE.uid, TWO.uid, during=3600)
+    status = watcher.decide().status
+    assert status is None or (roles_of(status), status.switchover) == ("passive active", None)
