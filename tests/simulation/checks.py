@@ -1,0 +1,159 @@
+"""What must be true at every moment of every run.
+
+The promise is a client's: once any probe has been answered 200 by one member at term N, no probe sent later
+is answered 200 by another member at a term below N. Here a probe takes no time, and one is sent whenever
+an answer may have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tcf.core.model import Federation, HistoryEntry, Outcome, Refusal, Role, Status
+from tcf.core.worker import Reading
+
+from simulation.programs import Ask, WorkerProgram
+from simulation.world import World
+
+_ABOUT_THE_ANSWER = "the roles are as asked"
+
+
+class Checker:
+    """Sees every probe and every commit, and keeps what was wrong in `broken`."""
+
+    def __init__(self, world: World, workers: list[WorkerProgram]) -> None:
+        self.broken: list[str] = []
+        self.succeeded: dict[str, HistoryEntry] = {}
+        self.failovers = 0
+        self.switchovers = 0
+        self._world = world
+        self._workers = workers
+        self._promised: dict[str, int] = {}
+        """The highest term at which each member has been answered 200."""
+        self._blind = False
+
+    # --- probes -----------------------------------------------------------------------------------------
+
+    def look(self, program: WorkerProgram) -> None:
+        """A probe of one worker, which has just run or woken up."""
+        worker = program.worker
+        if worker is None:
+            return
+        reading = worker._machine._reading
+        if reading is program.last and reading is not None and reading.role is not Role.ACTIVE:
+            return
+        fresh, program.last = reading is not program.last, reading
+        if self._yes(program) and fresh:
+            # Whoever else says yes from now on, or still does, has to know of it.
+            for other in self._workers:
+                if other is not program:
+                    self._yes(other)
+
+    def _yes(self, program: WorkerProgram) -> bool:
+        answer = program.answer()
+        if not isinstance(answer, Reading) or answer.role is not Role.ACTIVE:
+            return False
+        if not self._blind:
+            for member, term in self._promised.items():
+                if member != program.member and term >= answer.term:
+                    self._fail(
+                        f"{program.name} answers 200 at term {answer.term},"
+                        f" after {member} was answered for at term {term}"
+                    )
+        self._promised[program.member] = max(answer.term, self._promised.get(program.member, 0))
+        return True
+
+    def forget(self) -> None:
+        """The hub has lost writes: until all has settled, nobody can know better."""
+        self._blind = True
+        self._promised.clear()
+
+    def trust(self) -> None:
+        """From now on the promise holds again."""
+        self._blind = False
+        self._promised.clear()
+
+    # --- commits ----------------------------------------------------------------------------------------
+
+    def committed(self, before: Federation | None, after: Federation | None) -> None:
+        old = before.status if before else None
+        new = after.status if after else None
+        if new is None or old is None or old == new:
+            return
+        self._world.note("hub", "%s", _told(new))
+        if sum(row.role.engaged for row in new.clusters) > 1:
+            self._fail(f"more than one member is engaged: {_told(new)}")
+        moved = {r.id: r.role for r in old.clusters} != {r.id: r.role for r in new.clusters}
+        begun_anew = bool(new.history) and new.history[0].outcome == Outcome.HUB_RESTORED
+        if new.term != old.term + moved and not (begun_anew and new.term > old.term):
+            self._fail(f"the term goes from {old.term} to {new.term}: {_told(old)} -> {_told(new)}")
+        self._check_history(old, new)
+
+    def _check_history(self, old: Status, new: Status) -> None:
+        names = [past.id for past in new.history]
+        fresh = [past for past in new.history if past not in old.history]
+        if len(names) != len(set(names)) or any(past.id in {p.id for p in old.history} for past in fresh):
+            self._fail(f"a request has ended twice: {names}")
+        if new.history[len(fresh) :] != old.history[: len(new.history) - len(fresh)]:
+            self._fail(f"history was rewritten: {old.history} -> {new.history}")
+        if old.switchover and (new.switchover is None or new.switchover.id != old.switchover.id):
+            if old.switchover.id not in names:
+                self._fail(f"request {old.switchover.id} has vanished")
+        for past in fresh:
+            if past.succeeded:
+                self.succeeded[past.id] = past
+                self.switchovers += 1
+                self.failovers += past.trigger == "failover"
+
+    # --- requests ---------------------------------------------------------------------------------------
+
+    def check_asks(self, asks: Iterable[Ask]) -> None:
+        """What clients were told has to be what was done."""
+        for ask in asks:
+            if ask.abandoned:
+                continue
+            if ask.result is None:
+                self._fail(f"{ask.wish.kind} of {ask.member} at {ask.asked_at:.3f} never ended")
+            elif isinstance(ask.result, Reading):
+                self._check_done(ask, ask.result)
+            elif ask.request in self.succeeded and ask.result.reason != "OutcomeUnknown":
+                if _ABOUT_THE_ANSWER not in ask.result.message:
+                    self._fail(f"{ask.wish.kind} was refused ({ask.result.reason}) and carried out all the same")
+
+    def _check_done(self, ask: Ask, reading: Reading) -> None:
+        past = self.succeeded.get(ask.request)
+        if past and reading.term < past.term:
+            self._fail(f"{ask.wish.kind} was answered at term {reading.term}, but ended at term {past.term}")
+
+    def _fail(self, what: str) -> None:
+        self._world.note("CHECK", "%s", what)
+        self.broken.append(f"{self._world.now:.3f}: {what}")
+
+
+def settled(status: Status | None, workers: Iterable[WorkerProgram]) -> str:
+    """Why the federation has not come to rest yet; "" when it has."""
+    if status is None:
+        return "there is no status"
+    if status.switchover:
+        return f"a request is under way: {status.switchover}"
+    past = next((p for p in status.history if p.succeeded), None)
+    if not status.active_cluster and (past is None or past.to):
+        return "nobody is active"
+    for program in workers:
+        answer = program.answer()
+        if isinstance(answer, Refusal) or answer is None:
+            row = status.member(program.member)
+            if row is None and isinstance(answer, Refusal) and answer.reason == "UnknownCluster":
+                continue
+            return f"{program.name} has no answer: {answer}"
+        row = status.member(program.member)
+        if row is None or (answer.term, answer.role) != (status.term, row.role):
+            return f"{program.name} answers {answer.role} at term {answer.term}"
+    return ""
+
+
+def _told(status: Status) -> str:
+    roles = " ".join(f"{row.id}={row.role}" for row in status.clusters)
+    request = status.switchover
+    under_way = f", {request.trigger} {request.id}: to {request.to or 'nobody'}" if request else ""
+    return f"term {status.term}: {roles}{under_way}"

@@ -1,0 +1,330 @@
+"""The way between a process and the hub, and what may happen to a request on it.
+
+`SimFederations`, `SimLeases` and `SimEvents` stand in for those of `tcf.hub`: same methods, same errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tcf.core.coordinator import Event
+from tcf.core.model import Federation, Status, WorkerLease
+from tcf.core.worker import Renewal
+from tcf.hub import errors
+from tcf.hub.events import Events
+from tcf.hub.federations import Federations
+from tcf.hub.leases import Leases
+
+from simulation.hub import SimHub
+from simulation.world import CrashedError, Process, World
+
+T = TypeVar("T")
+WATCH_SECONDS = 30.0
+"""How long one watch lasts, and how long a silent one is waited for (with a little more)."""
+_GRACE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How likely each trouble is for one request or one watch event, and how long it takes at most."""
+
+    lost: float = 0.0
+    unanswered: float = 0.0
+    late: float = 0.0
+    twice: float = 0.0
+    failed: float = 0.0
+    failed_after: float = 0.0
+    event_lost: float = 0.0
+    event_late: float = 0.0
+    longest: float = 3.0
+    """Seconds that what is late may take."""
+
+
+class Network:
+    """All ways to one hub."""
+
+    def __init__(self, world: World, hub: SimHub, rates: Rates) -> None:
+        self.world = world
+        self.hub = hub
+        self.rates = rates
+        self.down = False
+        self.links: list[Link] = []
+        self.asking = ""
+        """The name of the request that is being made."""
+
+    def heal(self) -> None:
+        """From now on nothing goes wrong any more."""
+        self.rates = Rates()
+        self.down = False
+        for link in self.links:
+            link.mend()
+            link.delay = 0.0
+
+    def break_watches(self) -> None:
+        for link in self.links:
+            link.break_watches()
+
+
+class Link:
+    """One process's way to the hub."""
+
+    def __init__(self, network: Network, process: Process) -> None:
+        self.process = process
+        self.network = network
+        self.world = network.world
+        self.cut = False
+        self.delay = 0.0
+        self.watches: list[Watch] = []
+        network.links.append(self)
+
+    def close(self) -> None:
+        """The process is gone; what it has sent is on its way all the same."""
+        self.network.links.remove(self)
+        for watch in tuple(self.watches):
+            watch.close()
+
+    def mend(self) -> None:
+        """A cut that ends lets connections through again; a watch that has missed something breaks."""
+        if self.cut:
+            self.cut = False
+            self.break_watches()
+
+    def break_watches(self) -> None:
+        for watch in self.watches:
+            watch.fail()
+
+    async def request(self, what: str, work: Callable[[], T], *, deadline: float) -> T:
+        """Have `work` done at the hub, at some moment from now on, if it gets there."""
+        if self.process.dead:
+            raise CrashedError
+        answer: asyncio.Future[T] = self.process.create_future()
+        self._send(what, work, answer)
+        try:
+            async with asyncio.timeout(deadline):
+                return await answer
+        except TimeoutError as error:
+            raise errors.UnreachableError(f"no answer to {what}", ambiguous=True) from error
+
+    def latency(self) -> float:
+        chance = self.world.random
+        return 0.001 + 0.01 * chance.random() ** 2 + self.delay * chance.random()
+
+    def _send(self, what: str, work: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
+        chance, rates, world = self.world.random, self.network.rates, self.world
+        delay = self.latency()
+        if self.cut or chance.random() < rates.lost:
+            world.note(self.process.name, "%s is lost", what)
+            return
+        if chance.random() < rates.late:
+            delay += chance.random() * rates.longest
+        world.after(delay, self._arrive, what, work, answer)
+        if chance.random() < rates.twice:
+            world.after(delay + chance.random() * rates.longest, self._arrive, f"{what} (again)", work, answer)
+
+    def _arrive(self, what: str, work: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
+        chance, rates = self.world.random, self.network.rates
+        result: Any
+        if self.network.down or chance.random() < rates.failed:
+            result = errors.UnreachableError("the hub failed", ambiguous=True)
+        else:
+            try:
+                result = work()
+            except errors.HubError as error:
+                result = error
+            if chance.random() < rates.failed_after:
+                result = errors.UnreachableError("the hub failed", ambiguous=True)
+        if self.world.trace is not None:
+            told = type(result).__name__ if isinstance(result, Exception) else "done"
+            self.world.note(self.process.name, "%s: %s", what, told)
+        if self.cut or chance.random() < rates.unanswered:
+            self.world.note(self.process.name, "the answer to %s is lost", what)
+            return
+        delay = self.latency()
+        if chance.random() < rates.late:
+            delay += chance.random() * rates.longest
+        self.world.after(delay, self._deliver, answer, result)
+
+    def _deliver(self, answer: asyncio.Future[Any], result: Any) -> None:
+        if not self.cut and not self.process.dead:
+            self.process.call_soon(_settle, answer, result)
+
+
+def _settle(answer: asyncio.Future[Any], result: Any) -> None:
+    if answer.done():
+        return
+    if isinstance(result, Exception):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)
+
+
+class Watch:
+    """A watch of one kind: the present state, then each change, in order, some time after it was made."""
+
+    def __init__(self, link: Link, kind: type) -> None:
+        self._link = link
+        self._kind = kind
+        self._last = 0.0
+        self._arrived: deque[tuple[Any, bool] | Exception | None] = deque()
+        self._waiting: asyncio.Future[None] | None = None
+        link.watches.append(self)
+        link.network.hub.watchers[kind].append(self)
+
+    def close(self) -> None:
+        if self in self._link.watches:
+            self._link.watches.remove(self)
+            self._link.network.hub.watchers[self._kind].remove(self)
+
+    def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None:
+        network, world = self._link.network, self._link.world
+        if self._link.cut or world.random.random() < network.rates.event_lost:
+            return
+        delay = self._link.latency()
+        if world.random.random() < network.rates.event_late:
+            delay += world.random.random() * network.rates.longest
+        self._last = max(self._last, world.now + delay)
+        world.at(self._last, self._deliver, (value, deleted))
+
+    def fail(self) -> None:
+        self._last = max(self._last, self._link.world.now + self._link.latency())
+        self._link.world.at(self._last, self._deliver, errors.UnreachableError("the watch broke"))
+
+    def end(self) -> None:
+        self._deliver(None)
+
+    def _deliver(self, item: tuple[Any, bool] | Exception | None) -> None:
+        if self._link.process.dead or (self._link.cut and item is not None):
+            return
+        self._arrived.append(item)
+        if self._waiting:
+            self._link.process.call_soon(self._waken)
+
+    def _waken(self) -> None:
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def next(self) -> tuple[Any, bool] | None:
+        """The next event; None when the watch ends."""
+        while not self._arrived:
+            self._waiting = self._link.process.create_future()
+            try:
+                async with asyncio.timeout(WATCH_SECONDS + _GRACE):
+                    await self._waiting
+            except TimeoutError as error:
+                raise errors.UnreachableError("the watch was silent") from error
+            finally:
+                self._waiting = None
+        item = self._arrived.popleft()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+
+async def watch(link: Link, kind: type, *, deadline: float) -> AsyncGenerator[tuple[Any, bool]]:
+    """(object, deleted): what is there first, then each change, until the watch ends."""
+    hub = link.network.hub
+    opened: list[Watch] = []
+
+    def begin() -> list[Any]:
+        if opened or link.process.dead:
+            return []  # the same request, come twice
+        opened.append(Watch(link, kind))
+        if kind is Federation:
+            return [hub.federation] if hub.federation else []
+        return list(hub.list_leases())
+
+    try:
+        for value in await link.request(f"watch of {kind.__name__}", begin, deadline=deadline):
+            yield value, False
+        link.process.call_later(WATCH_SECONDS, opened[0].end)
+        while (event := await opened[0].next()) is not None:
+            yield event
+    finally:
+        for each in opened:
+            each.close()
+
+
+class SimFederations(Federations):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:  # noqa: ARG002
+        return await self._link.request("GET federation", self._link.network.hub.get, deadline=deadline)
+
+    async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
+        hub = self._link.network.hub
+        what = f"PUT status, term {status.term}"
+        return await self._link.request(what, lambda: hub.write_status(federation, status), deadline=deadline)
+
+    async def annotate(self, federation: Federation, key: str, value: str, *, deadline: float) -> Federation:
+        hub = self._link.network.hub
+        return await self._link.request(
+            f"annotate {value}", lambda: hub.annotate(federation, key, value), deadline=deadline
+        )
+
+    async def watch(
+        self, namespace: str, name: str, *, deadline: float  # noqa: ARG002
+    ) -> AsyncGenerator[Federation | None]:
+        async for federation, deleted in watch(self._link, Federation, deadline=deadline):
+            yield None if deleted else federation
+
+
+class SimLeases(Leases):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:  # noqa: ARG002
+        return await self._link.request("LIST Leases", self._link.network.hub.list_leases, deadline=deadline)
+
+    async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:  # noqa: ARG002
+        hub = self._link.network.hub
+        return await self._link.request("GET Lease", lambda: hub.get_lease(name), deadline=deadline)
+
+    async def create(
+        self,
+        namespace: str,  # noqa: ARG002
+        name: str,
+        *,
+        federation: str,  # noqa: ARG002
+        cluster: str,
+        holder: str,
+        deadline: float,
+    ) -> WorkerLease:
+        hub = self._link.network.hub
+        return await self._link.request(
+            "POST Lease", lambda: hub.create_lease(name, cluster, holder), deadline=deadline
+        )
+
+    async def renew(
+        self, namespace: str, lease: WorkerLease, renewal: Renewal, *, deadline: float  # noqa: ARG002
+    ) -> WorkerLease:
+        hub = self._link.network.hub
+        what = f"PATCH Lease {lease.name}, {renewal.acknowledged}, {renewal.duration} s"
+        return await self._link.request(what, lambda: hub.renew_lease(lease, renewal), deadline=deadline)
+
+    async def delete(
+        self,
+        namespace: str,  # noqa: ARG002
+        lease: WorkerLease,
+        *,
+        any_version: bool = False,
+        deadline: float,
+    ) -> None:
+        hub = self._link.network.hub
+        await self._link.request(
+            f"DELETE Lease {lease.name}",
+            lambda: hub.delete_lease(lease, any_version=any_version),
+            deadline=deadline,
+        )
+
+
+class SimEvents(Events):
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def tell(self, federation: Federation, event: Event, *, deadline: float) -> None:  # noqa: ARG002
+        await self._link.request(f"Event {event.reason}", lambda: None, deadline=deadline)

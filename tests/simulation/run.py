@@ -1,0 +1,416 @@
+"""Plays a schedule: its faults, then time to settle; reports what was broken, with a trace if wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from unittest import mock
+
+import tcf.worker.switchovers
+import tcf.worker.worker
+from tcf.core.model import (
+    ANNOTATION_LAST_ACTIVE,
+    Failover,
+    FailoverMode,
+    Isolation,
+    Member,
+    Spec,
+)
+from tcf.core.requests import Kind
+from tcf.worker.switchovers import Wish
+
+from simulation.checks import Checker, settled
+from simulation.hub import SimHub
+from simulation.network import Network
+from simulation.programs import Ask, OperatorProgram, Program, WorkerProgram
+from simulation.schedule import DURATIONS, MEMBERS, Fault, Schedule, programs
+from simulation.world import Machine, Process, World
+
+_IDLE_REFRESH = 60.0
+_PATIENCE = 10.0
+_FORCE_AFTER = 0.3
+"""Part of the time to settle after which a person overrides what no wait will fence."""
+
+
+def settling_bound(schedule: Schedule) -> float:
+    """Seconds within which the federation is at rest once nothing goes wrong any more.
+
+    The longest silence that a Lease may demand, twice (a worker that came back may have to be waited for by
+    a bootstrap and by a request after it); three deadlines of requests that were under way, and as much
+    for a worker to give up waiting for them; and what a coordinator that has missed an event sleeps at most.
+    """
+    silence = 1.1 * max(DURATIONS) + 0.1
+    return 2 * silence + 6 * schedule.timeout + 2 * _PATIENCE + _IDLE_REFRESH
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was wrong (nothing: the run was good), and what happened."""
+
+    broken: tuple[str, ...]
+    trace: tuple[str, ...]
+    switchovers: int
+    failovers: int
+    settled_after: float
+
+
+def play(schedule: Schedule, *, tracing: bool = False) -> Outcome:
+    """Run a schedule to its end."""
+    random.seed(schedule.seed)  # the product's jitter
+    run = _Run(schedule, tracing=tracing)
+    with _named(run), _logs(run.world):
+        return run.play()
+
+
+class _Run:
+    def __init__(self, schedule: Schedule, *, tracing: bool) -> None:
+        self.schedule = schedule
+        self.world = World(schedule.seed, tracing=tracing)
+        self.workers: list[WorkerProgram] = []
+        self.checker = Checker(self.world, self.workers)
+        self.hub = SimHub(self.world, self.checker.committed)
+        self.network = Network(self.world, self.hub, schedule.rates)
+        self.asks: list[Ask] = []
+        self.next_name = ""
+        self.names = itertools.count(1)
+        self.calm = False
+        self.operators: list[OperatorProgram] = []
+        for name, member in programs(schedule).items():
+            self.workers.append(
+                WorkerProgram(name, member, self.network, self._machine(), self._new_process)
+            )
+        for n in range(1, schedule.operators + 1):
+            self.operators.append(
+                OperatorProgram(f"op{n}", self.network, self._machine(), self._new_process)
+            )
+        self.programs: dict[str, Program] = {p.name: p for p in (*self.workers, *self.operators)}
+
+    def play(self) -> Outcome:
+        schedule, world = self.schedule, self.world
+        isolation = Isolation.KEEP_ROLE if schedule.keep_role else Isolation.FENCE
+        mode = FailoverMode.AUTOMATIC if schedule.automatic else FailoverMode.MANUAL
+        self.hub.create(
+            Spec(
+                clusters=_members(MEMBERS[: schedule.members]),
+                active_cluster=MEMBERS[0],
+                lease_duration=schedule.duration,
+                switchover_timeout=schedule.timeout,
+                isolation=isolation,
+                failover=Failover(mode, timeout=1, cooldown=0),
+            ),
+            {},
+        )
+        for program in self.programs.values():
+            world.at(0.5 * world.random.random(), program.start)
+        for fault in schedule.faults:
+            world.at(fault.at, self._do, fault)
+        world.run(schedule.length)
+        calm_at = world.now
+        self._calm()
+        bound = settling_bound(schedule)
+        world.at(calm_at + _FORCE_AFTER * bound, self._force)
+        world.run(calm_at + bound, enough=lambda: bool(self.checker.broken or world.errors) or self._at_rest())
+        if why := self._unsettled():
+            self.checker._fail(f"not at rest {bound:.0f} s after the last fault: {why}")
+        took = world.now - calm_at
+        self.checker.check_asks(self.asks)
+        for program in self.programs.values():
+            program.crash()
+        return Outcome(
+            (*self.checker.broken, *world.errors),
+            tuple(world.trace or ()),
+            self.checker.switchovers,
+            self.checker.failovers,
+            took,
+        )
+
+    # --- the parts --------------------------------------------------------------------------------------
+
+    def _machine(self) -> Machine:
+        chance = self.world.random
+        rate = 1.0 + self.schedule.slew * (2 * chance.random() - 1)
+        return Machine(self.world, rate=rate, boot=1000 * chance.random(), skew=chance.random())
+
+    def _new_process(self, program: Program) -> Process:
+        if isinstance(program, WorkerProgram):
+            worker = program
+            return Process(
+                program.name,
+                self.world,
+                program.machine,
+                stops=self._stops,
+                ran=lambda _: self.checker.look(worker),
+            )
+        return Process(program.name, self.world, program.machine, stops=self._stops, ran=lambda _: None)
+
+    def _stops(self) -> tuple[int, float]:
+        """After how many callbacks a process is stopped next, and for how long."""
+        if self.calm or not self.schedule.stops:
+            return 1 << 60, 0.0
+        chance = self.world.random
+        callbacks = int(chance.expovariate(self.schedule.stops)) + 1
+        return callbacks, self.schedule.longest_stop * 10 ** (-2 * chance.random())
+
+    # --- faults -----------------------------------------------------------------------------------------
+
+    def _do(self, fault: Fault) -> None:
+        self.world.note("FAULT", "%s", fault)
+        getattr(self, "_" + fault.kind.replace(" ", "_"))(fault)
+
+    def _unless_calm(self, delay: float, act: object, *args: object) -> None:
+        """Undo a fault after a while, if the end of all faults has not undone it before."""
+
+        def undo() -> None:
+            if not self.calm:
+                act(*args)  # type: ignore[operator]
+
+        self.world.after(delay, undo)
+
+    def _stop(self, fault: Fault) -> None:
+        process = self.programs[fault.target].process
+        if process:
+            process.stop_for(fault.seconds)
+
+    def _crash(self, fault: Fault) -> None:
+        self.programs[fault.target].crash()
+        self._unless_calm(fault.seconds, self.programs[fault.target].start)
+
+    def _kill_member(self, fault: Fault) -> None:
+        for worker in self._of(fault.target):
+            worker.crash()
+            self._unless_calm(fault.seconds, worker.start)
+
+    def _restart(self, fault: Fault) -> None:
+        program = self.programs[fault.target]
+        assert isinstance(program, WorkerProgram)
+        program.stop()
+        self._unless_calm(fault.seconds, program.start)
+
+    def _cut(self, fault: Fault) -> None:
+        link = self.programs[fault.target].link
+        if link:
+            link.cut = True
+            if self.world.random.random() < 0.5:
+                for watch in link.watches:
+                    watch.end()
+            self._unless_calm(fault.seconds, link.mend)
+
+    def _cut_member(self, fault: Fault) -> None:
+        for worker in self._of(fault.target):
+            self._cut(replace(fault, target=worker.name))
+
+    def _slow(self, fault: Fault) -> None:
+        link = self.programs[fault.target].link
+        if link:
+            link.delay = fault.value
+
+            def quick() -> None:
+                link.delay = 0.0
+
+            self._unless_calm(fault.seconds, quick)
+
+    def _watch_break(self, fault: Fault) -> None:
+        link = self.programs[fault.target].link
+        if link:
+            link.break_watches()
+
+    def _hub_down(self, fault: Fault) -> None:
+        self.network.down = True
+        self.network.break_watches()
+
+        def up() -> None:
+            self.network.down = False
+
+        self._unless_calm(fault.seconds, up)
+
+    def _ask(self, fault: Fault) -> None:
+        program = self.programs[fault.target]
+        assert isinstance(program, WorkerProgram)
+        kind, _, force = fault.value.partition(" ")
+        if force and not self._certain(program.member):
+            return
+        wish = Wish(Kind(kind), force=bool(force), requested_by="client")
+        ask = Ask(wish, program.member, self.world.now, request=f"ask-{next(self.names)}")
+        if program.ask(ask):
+            self.asks.append(ask)
+
+    _switch = _ask
+
+    def _certain(self, member: str) -> bool:
+        """Has a person made sure that no silent worker of another member is alive under KeepRole?"""
+        alive = {p.name for p in self.workers if p.running and p.member != member}
+        return not any(
+            lease.isolation is Isolation.KEEP_ROLE and lease.holder in alive
+            for lease in self.hub.leases.values()
+        )
+
+    def _edit(self, fault: Fault) -> None:
+        what, value = fault.value
+        done = self.hub.edit(lambda spec: _edited(spec, what, value))
+        self.world.note("FAULT", "the edit is %s", "taken" if done else "refused")
+
+    def _lose_status(self, _: Fault) -> None:
+        self.hub.lose_status()
+
+    def _recreate(self, fault: Fault) -> None:
+        """Delete the federation; after a while somebody applies it again, from a backup or from a file."""
+        present = self.hub.federation
+        if present is None:
+            return
+        members, annotated, active = fault.value
+        self.hub.delete()
+        spec = replace(
+            present.spec,
+            clusters=_members(members),
+            active_cluster=active if active in members else None,
+        )
+        note = present.annotations.get(ANNOTATION_LAST_ACTIVE)
+        annotations = {ANNOTATION_LAST_ACTIVE: note} if annotated and note else {}
+
+        def again() -> None:
+            if self.hub.federation is None:
+                self.hub.create(spec, annotations)
+
+        self.world.after(min(fault.seconds, self.schedule.length - self.world.now), again)
+
+    def _restore(self, fault: Fault) -> None:
+        self.checker.forget()
+        self.hub.restore(fault.seconds, bump=fault.value)
+        self.network.break_watches()
+
+    def _of(self, member: str) -> Iterator[WorkerProgram]:
+        return (worker for worker in self.workers if worker.member == member)
+
+    # --- the end of all faults --------------------------------------------------------------------------
+
+    def _calm(self) -> None:
+        self.world.note("FAULT", "no more faults")
+        self.calm = True
+        self.network.heal()
+        for program in self.programs.values():
+            if program.process:
+                program.process._next_stop = 1 << 60
+                program.process.resume()
+            program.start()
+
+    def _force(self) -> None:
+        """What only a person can decide: workers that are silent under KeepRole are dead."""
+        status = self.hub.federation.status if self.hub.federation else None
+        if status is None or not any(row.unfenceable for row in status.clusters):
+            return
+        for program in self.workers:
+            if status.member(program.member) and not status.active_cluster and self._certain(program.member):
+                self._ask(Fault(self.world.now, "ask", program.name, value="promote force"))
+                return
+
+    def _unsettled(self) -> str:
+        federation = self.hub.federation
+        if federation is None:
+            return "there is no federation"
+        if any(ask.result is None and not ask.abandoned for ask in self.asks):
+            return "a client is waiting"
+        return settled(federation.status, self.workers)
+
+    def _at_rest(self) -> bool:
+        """At rest, for as long as anything that is still in flight may take."""
+        if self.world.now < self._look_again:
+            return False
+        self._look_again = self.world.now + 0.25
+        if self._unsettled():
+            self._rested_since = None
+        elif self._rested_since is None:
+            self._rested_since = self.world.now
+        elif self.world.now - self._rested_since > 2 * max(DURATIONS):
+            return True
+        return False
+
+    _look_again = 0.0
+    _rested_since: float | None = None
+
+
+def _members(names: str | tuple[str, ...]) -> tuple[Member, ...]:
+    return tuple(Member(name, f"site {name}", priority=-MEMBERS.index(name)) for name in names)
+
+
+def _edited(spec: Spec, what: str, value: object) -> Spec:
+    match what:
+        case "leaseDuration":
+            return replace(spec, lease_duration=value)
+        case "activeCluster":
+            known = value is None or spec.member(str(value))
+            return replace(spec, active_cluster=value) if known else spec
+        case "isolation":
+            isolation = Isolation(str(value))
+            automatic = spec.failover.mode is FailoverMode.AUTOMATIC
+            return spec if automatic and isolation is Isolation.KEEP_ROLE else replace(spec, isolation=isolation)
+        case "members":
+            changed = replace(spec, clusters=_members(str(value)))
+            wanted = spec.active_cluster
+            return replace(changed, active_cluster=wanted if wanted and changed.member(wanted) else None)
+        case "paused":
+            return replace(spec, paused=value)
+    raise ValueError(what)
+
+
+@contextlib.contextmanager
+def _named(run: _Run) -> Iterator[None]:
+    """Names that a reader of the trace can follow, and that are the same in every run."""
+    names = itertools.count(1)
+
+    class Secrets:
+        @staticmethod
+        def token_hex(_: int) -> str:
+            return str(next(names))
+
+    with (
+        mock.patch.object(tcf.worker.worker, "secrets", Secrets),
+        mock.patch.object(tcf.worker.switchovers, "uuid", _Requests(run.network)),
+    ):
+        yield
+
+
+class _Requests:
+    """Stands in for the module uuid: a request is named by the client whose turn it is."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def uuid4(self) -> _Requests:
+        return self
+
+    @property
+    def hex(self) -> str:
+        return self._network.asking
+
+
+@contextlib.contextmanager
+def _logs(world: World) -> Iterator[None]:
+    """What the programs log goes into the trace, or nowhere."""
+    logger = logging.getLogger("tcf")
+    if world.trace is None:
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+        return
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            process = asyncio._get_running_loop()
+            name = process.name if isinstance(process, Process) else "?"
+            world.note(name, "log: %s", record.getMessage())
+
+    handler = Handler()
+    logger.addHandler(handler)
+    level, logger.level = logger.level, logging.INFO
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
