@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
+from simulation.world import World
 from tcf.core.model import (
     Federation,
     Isolation,
@@ -22,8 +23,6 @@ from tcf.core.model import (
 )
 from tcf.core.worker import REGISTRATION_DURATION, Renewal
 from tcf.hub import errors
-
-from simulation.world import World
 
 NAMESPACE, NAME = "ns", "shop"
 _SNAPSHOTS = 400
@@ -46,7 +45,9 @@ class _Snapshot:
 class SimHub:
     """Every method is one request at the moment at which it is carried out. Raises HubErrors."""
 
-    def __init__(self, world: World, committed: Callable[[Federation | None, Federation | None], None]) -> None:
+    def __init__(
+        self, world: World, committed: Callable[[Federation | None, Federation | None], None]
+    ) -> None:
         self.federation: Federation | None = None
         self.leases: dict[str, WorkerLease] = {}
         self.watchers: dict[type, list[Watcher]] = {Federation: [], WorkerLease: []}
@@ -78,7 +79,14 @@ class SimHub:
         self._objects += 1
         self._put(
             Federation(
-                NAMESPACE, NAME, f"uid-{self._objects}", "", 1, spec, None, MappingProxyType(dict(annotations))
+                NAMESPACE,
+                NAME,
+                f"uid-{self._objects}",
+                "",
+                1,
+                spec,
+                None,
+                MappingProxyType(dict(annotations)),
             )
         )
 
@@ -161,9 +169,7 @@ class SimHub:
 
     def delete_lease(self, seen: WorkerLease, *, any_version: bool) -> None:
         present = self.get_lease(seen.name)
-        if present.uid != seen.uid or (
-            not any_version and present.resource_version != seen.resource_version
-        ):
+        if present.uid != seen.uid or (not any_version and present.resource_version != seen.resource_version):
             raise errors.ConflictError("another version")
         del self.leases[seen.name]
         self._commit(present, deleted=True)

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from simulation.hub import SimHub
+from simulation.world import CrashedError, Process, World
 from tcf.core.coordinator import Event
 from tcf.core.model import Federation, Status, WorkerLease
 from tcf.core.worker import Renewal
@@ -18,9 +20,6 @@ from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
-
-from simulation.hub import SimHub
-from simulation.world import CrashedError, Process, World
 
 T = TypeVar("T")
 WATCH_SECONDS = 30.0
@@ -123,7 +122,9 @@ class Link:
             delay += chance.random() * rates.longest
         world.after(delay, self._arrive, what, work, answer)
         if chance.random() < rates.twice:
-            world.after(delay + chance.random() * rates.longest, self._arrive, f"{what} (again)", work, answer)
+            world.after(
+                delay + chance.random() * rates.longest, self._arrive, f"{what} (again)", work, answer
+            )
 
     def _arrive(self, what: str, work: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
         chance, rates = self.world.random, self.network.rates
@@ -158,6 +159,7 @@ def _settle(answer: asyncio.Future[Any], result: Any) -> None:
         return
     if isinstance(result, Exception):
         answer.set_exception(result)
+        answer.exception()  # whoever waited may have been cancelled at the same moment
     else:
         answer.set_result(result)
 
@@ -267,7 +269,11 @@ class SimFederations(Federations):
         )
 
     async def watch(
-        self, namespace: str, name: str, *, deadline: float  # noqa: ARG002
+        self,
+        namespace: str,
+        name: str,
+        *,
+        deadline: float,  # noqa: ARG002
     ) -> AsyncGenerator[Federation | None]:
         async for federation, deleted in watch(self._link, Federation, deadline=deadline):
             yield None if deleted else federation
@@ -300,7 +306,12 @@ class SimLeases(Leases):
         )
 
     async def renew(
-        self, namespace: str, lease: WorkerLease, renewal: Renewal, *, deadline: float  # noqa: ARG002
+        self,
+        namespace: str,
+        lease: WorkerLease,
+        renewal: Renewal,
+        *,
+        deadline: float,  # noqa: ARG002
     ) -> WorkerLease:
         hub = self._link.network.hub
         what = f"PATCH Lease {lease.name}, {renewal.acknowledged}, {renewal.duration} s"

@@ -8,16 +8,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from simulation.hub import NAME, NAMESPACE
+from simulation.network import Link, Network, SimEvents, SimFederations, SimLeases, watch
+from simulation.world import Machine, Process, World
 from tcf.coordinator.coordinator import Coordinator, Hub
 from tcf.core.model import Federation, Place, Refusal, WorkerLease
 from tcf.core.worker import Reading
 from tcf.hub import errors
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
-
-from simulation.hub import NAME, NAMESPACE
-from simulation.network import Link, Network, SimEvents, SimFederations, SimLeases, watch
-from simulation.world import Machine, Process, World
 
 _KOPF_RETRY = 0.3
 _KOPF_DEADLINE = 10.0
@@ -87,7 +86,7 @@ class WorkerProgram(Program):
         self.last: Reading | None = None
         """The reading that the checker has looked at last."""
         self._main: asyncio.Task[None] | None = None
-        self._asked: list[tuple[Ask, asyncio.Task[None]]] = []
+        self._asked: list[Ask] = []
 
     def begin(self, process: Process, link: Link) -> None:
         place = Place(NAMESPACE, NAME, self.member)
@@ -107,16 +106,21 @@ class WorkerProgram(Program):
             return None
         return self.worker.answer()
 
-    def stop(self) -> None:
+    def stop(self, then: Callable[[], None]) -> None:
         """SIGTERM: a clean stop, after which the process is gone."""
         if self.process is None or self._main is None or self._main.done():
             return
         self.world.note(self.name, "is asked to stop")
-        self._main.add_done_callback(lambda _: self.crash())
+
+        def gone(_: object) -> None:
+            self.crash()
+            then()
+
+        self._main.add_done_callback(gone)
         self.process.call_soon(self._main.cancel)
 
     def crash(self) -> None:
-        for ask, _ in self._asked:
+        for ask in self._asked:
             ask.abandoned = ask.abandoned or ask.result is None
         super().crash()
         self.worker = self._main = None
@@ -134,11 +138,9 @@ class WorkerProgram(Program):
             told = ask.result.reason if isinstance(ask.result, Refusal) else f"done, term {ask.result.term}"
             self.world.note(self.name, "answers %s: %s", ask.wish.kind, told)
 
-        def begin() -> None:
-            assert self.process
-            self._asked.append((ask, self.process.create_task(wait())))
-
-        self.process.call_soon(begin)
+        self._asked.append(ask)
+        process = self.process
+        process.call_soon(lambda: process.create_task(wait()))
         return True
 
 

@@ -13,6 +13,12 @@ from unittest import mock
 
 import tcf.worker.switchovers
 import tcf.worker.worker
+from simulation.checks import Checker, settled
+from simulation.hub import SimHub
+from simulation.network import Network
+from simulation.programs import Ask, OperatorProgram, Program, WorkerProgram
+from simulation.schedule import DURATIONS, MEMBERS, Fault, Schedule, programs
+from simulation.world import Machine, Process, World
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     Failover,
@@ -23,13 +29,6 @@ from tcf.core.model import (
 )
 from tcf.core.requests import Kind
 from tcf.worker.switchovers import Wish
-
-from simulation.checks import Checker, settled
-from simulation.hub import SimHub
-from simulation.network import Network
-from simulation.programs import Ask, OperatorProgram, Program, WorkerProgram
-from simulation.schedule import DURATIONS, MEMBERS, Fault, Schedule, programs
-from simulation.world import Machine, Process, World
 
 _IDLE_REFRESH = 60.0
 _PATIENCE = 10.0
@@ -81,13 +80,9 @@ class _Run:
         self.calm = False
         self.operators: list[OperatorProgram] = []
         for name, member in programs(schedule).items():
-            self.workers.append(
-                WorkerProgram(name, member, self.network, self._machine(), self._new_process)
-            )
+            self.workers.append(WorkerProgram(name, member, self.network, self._machine(), self._new_process))
         for n in range(1, schedule.operators + 1):
-            self.operators.append(
-                OperatorProgram(f"op{n}", self.network, self._machine(), self._new_process)
-            )
+            self.operators.append(OperatorProgram(f"op{n}", self.network, self._machine(), self._new_process))
         self.programs: dict[str, Program] = {p.name: p for p in (*self.workers, *self.operators)}
 
     def play(self) -> Outcome:
@@ -114,7 +109,9 @@ class _Run:
         self._calm()
         bound = settling_bound(schedule)
         world.at(calm_at + _FORCE_AFTER * bound, self._force)
-        world.run(calm_at + bound, enough=lambda: bool(self.checker.broken or world.errors) or self._at_rest())
+        world.run(
+            calm_at + bound, enough=lambda: bool(self.checker.broken or world.errors) or self._at_rest()
+        )
         if why := self._unsettled():
             self.checker._fail(f"not at rest {bound:.0f} s after the last fault: {why}")
         took = world.now - calm_at
@@ -188,8 +185,7 @@ class _Run:
     def _restart(self, fault: Fault) -> None:
         program = self.programs[fault.target]
         assert isinstance(program, WorkerProgram)
-        program.stop()
-        self._unless_calm(fault.seconds, program.start)
+        program.stop(then=lambda: self.world.after(0.0 if self.calm else fault.seconds, program.start))
 
     def _cut(self, fault: Fault) -> None:
         link = self.programs[fault.target].link
@@ -232,22 +228,14 @@ class _Run:
         program = self.programs[fault.target]
         assert isinstance(program, WorkerProgram)
         kind, _, force = fault.value.partition(" ")
-        if force and not self._certain(program.member):
-            return
+        if force and not self.calm and _may_keep_role(self.schedule):
+            return  # nobody can be certain that a worker is dead that may answer for ever
         wish = Wish(Kind(kind), force=bool(force), requested_by="client")
         ask = Ask(wish, program.member, self.world.now, request=f"ask-{next(self.names)}")
         if program.ask(ask):
             self.asks.append(ask)
 
     _switch = _ask
-
-    def _certain(self, member: str) -> bool:
-        """Has a person made sure that no silent worker of another member is alive under KeepRole?"""
-        alive = {p.name for p in self.workers if p.running and p.member != member}
-        return not any(
-            lease.isolation is Isolation.KEEP_ROLE and lease.holder in alive
-            for lease in self.hub.leases.values()
-        )
 
     def _edit(self, fault: Fault) -> None:
         what, value = fault.value
@@ -299,14 +287,12 @@ class _Run:
             program.start()
 
     def _force(self) -> None:
-        """What only a person can decide: workers that are silent under KeepRole are dead."""
+        """What only a person can decide: the workers that are silent under KeepRole are dead."""
         status = self.hub.federation.status if self.hub.federation else None
-        if status is None or not any(row.unfenceable for row in status.clusters):
+        if status is None or not status.unfenceable or not self._unsettled():
             return
-        for program in self.workers:
-            if status.member(program.member) and not status.active_cluster and self._certain(program.member):
-                self._ask(Fault(self.world.now, "ask", program.name, value="promote force"))
-                return
+        worker = next(program for program in self.workers if status.member(program.member))
+        self._ask(Fault(self.world.now, "ask", worker.name, value="promote force"))
 
     def _unsettled(self) -> str:
         federation = self.hub.federation
@@ -337,6 +323,10 @@ def _members(names: str | tuple[str, ...]) -> tuple[Member, ...]:
     return tuple(Member(name, f"site {name}", priority=-MEMBERS.index(name)) for name in names)
 
 
+def _may_keep_role(schedule: Schedule) -> bool:
+    return schedule.keep_role or any(fault.value == ("isolation", "KeepRole") for fault in schedule.faults)
+
+
 def _edited(spec: Spec, what: str, value: object) -> Spec:
     match what:
         case "leaseDuration":
@@ -347,7 +337,9 @@ def _edited(spec: Spec, what: str, value: object) -> Spec:
         case "isolation":
             isolation = Isolation(str(value))
             automatic = spec.failover.mode is FailoverMode.AUTOMATIC
-            return spec if automatic and isolation is Isolation.KEEP_ROLE else replace(spec, isolation=isolation)
+            return (
+                spec if automatic and isolation is Isolation.KEEP_ROLE else replace(spec, isolation=isolation)
+            )
         case "members":
             changed = replace(spec, clusters=_members(str(value)))
             wanted = spec.active_cluster

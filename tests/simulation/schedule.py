@@ -149,9 +149,7 @@ def _anybody(schedule: Schedule, chance: random.Random) -> str:
 
 
 def _on_anybody(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    return Fault(
-        _moment(schedule, chance), kind, _anybody(schedule, chance), _while(schedule, chance)
-    )
+    return Fault(_moment(schedule, chance), kind, _anybody(schedule, chance), _while(schedule, chance))
 
 
 def _on_worker(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
@@ -206,7 +204,10 @@ def _isolation(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
 def _recreate(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
     members = "".join(chance.sample(MEMBERS, chance.randint(2, 3)))
     annotated = chance.random() < 0.5
-    return replace(_on_hub(schedule, kind, chance), value=(members, annotated, chance.choice(MEMBERS[: schedule.members])))
+    return replace(
+        _on_hub(schedule, kind, chance),
+        value=(members, annotated, chance.choice(MEMBERS[: schedule.members])),
+    )
 
 
 def _restore(schedule: Schedule, kind: str, chance: random.Random) -> Fault:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tcf.core.conditions import conditions
-from tcf.core.model import Condition, Failover, FailoverMode, Federation, Isolation, Trigger
+from tcf.core.model import Condition, Failover, FailoverMode, Federation, Trigger, Unfenceable
 from unit.build import BOOT, STAMP, at, bootstrap, described, entry, federation, request
 
 AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
@@ -31,10 +31,8 @@ def with_unfenceable(cluster: str, about: Federation) -> Federation:
     """One worker more of that member, which is silent under KeepRole."""
     more = with_silent(cluster, about)
     assert more.status
-    clusters = (
-        replace(m, unfenceable=(f"host-{cluster}",) if m.id == cluster else ()) for m in more.status.clusters
-    )
-    return replace(more, status=replace(more.status, clusters=tuple(clusters)))
+    who = (Unfenceable(cluster, f"host-{cluster}"),)
+    return replace(more, status=replace(more.status, unfenceable=who))
 
 
 def spec_entry(to: str, outcome: str, message: str = "") -> Any:
@@ -74,7 +72,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ),
         (
             "Ready",
-            federation("active passive", workers=0, live=0, isolation=Isolation.KEEP_ROLE),
+            federation("active passive", workers=0, live=0),
             "False NoLiveWorker",
             ["nothing answers for it"],
         ),

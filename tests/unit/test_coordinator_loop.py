@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from tcf.coordinator.coordinator import Hub, _Attendant
+from tcf.coordinator.view import View
 from tcf.core.model import Federation, Status, WorkerLease
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
@@ -37,9 +38,25 @@ async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
     attendant = _Attendant(("ns", "shop"), hub, lambda: at(BOOT), asyncio.Queue())
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
     attendant.view.read_federation(demoting, BOOT)
-    attendant.view.read_leases((lease("c1", ack=1), lease("c2")), BOOT - 60)
+    attendant.view.read_leases((lease("c1", ack=1), lease("c2")), asked=BOOT - 61, now=BOOT - 60)
 
     with pytest.raises(asyncio.CancelledError):
         await attendant._turn()
 
     assert written == ["10"]
+
+
+def test_a_list_knows_better_than_what_was_seen_before_it_was_asked_for() -> None:
+    """A hub that has lost its last writes lists an older version: it can be deleted only as that."""
+    view, lost = View(), lease("c1", resource_version="12")
+    view.watched_lease(lost, BOOT, deleted=False)
+    older = replace(lost, resource_version="9")
+    view.read_leases((older,), asked=BOOT + 1, now=BOOT + 2)
+    assert view.observation(confirmed=True).leases == (older,)
+
+
+def test_a_list_does_not_know_what_was_seen_after_it_was_asked_for() -> None:
+    view, newest = View(), lease("c1", resource_version="12")
+    view.watched_lease(newest, BOOT + 1, deleted=False)
+    view.read_leases((replace(newest, resource_version="9"),), asked=BOOT, now=BOOT + 2)
+    assert view.observation(confirmed=True).leases == (newest,)

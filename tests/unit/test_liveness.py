@@ -9,7 +9,7 @@ import pytest
 
 from tcf.core.liveness import Workers
 from tcf.core.memory import Memory
-from tcf.core.model import MemberStatus, WorkerLease
+from tcf.core.model import MemberStatus, Unfenceable, WorkerLease
 from unit.build import BOOT, SILENCE, STAMP, D, at, kept, later, lease, status
 
 NONE_LIVE = status("active passive", workers=0, live=0).clusters[0]
@@ -134,24 +134,23 @@ def test_since_when_nobody_is_alive() -> None:
 
 
 def test_who_cannot_be_fenced() -> None:
-    keeper, fenced = kept(name="keeper", holder="k"), lease(name="fenced", holder="f")
-    leases = (keeper, fenced)
+    keeper, fenced = kept("c9", name="keeper", holder="k"), lease(name="fenced", holder="f")
+    leases, who = (keeper, fenced), (Unfenceable("c9", "k"),)
     memory = Memory().see_leases(leases, 100)
-    counted = Workers(leases, memory, 100 + SILENCE + 1).counted(NONE_LIVE, at())
-    assert counted.unfenceable == ("k",)
+    assert Workers(leases, memory, 100 + SILENCE + 1).noted(()) == who
     # A replica that has only just found the Lease leaves the name; one that sees it renewed removes it.
     late = Workers(leases, Memory().see_leases(leases, 111), 112)
-    assert late.counted(counted, at()).unfenceable == ("k",)
-    assert late.counted(NONE_LIVE, at()).unfenceable == ()
+    assert late.noted(who) == who
+    assert late.noted(()) == ()
     renewed = later(keeper)
     back = Workers((renewed, fenced), Memory().see_leases(leases, 111).see_lease(renewed, 112), 112)
-    assert back.counted(counted, at()).unfenceable == ()
-    assert Workers((fenced,), memory, 112).counted(counted, at()).unfenceable == ()
+    assert back.noted(who) == ()
+    assert Workers((fenced,), memory, 112).noted(who) == ()
 
 
 def test_names_fit_the_schema() -> None:
     leases = tuple(kept(name=f"k{n}", holder=f"{n:02}" + "x" * 300) for n in range(20))
     memory = Memory().see_leases(leases, 100)
-    names = Workers(leases, memory, 200).counted(NONE_LIVE, at()).unfenceable
-    assert len(names) == 16
-    assert {len(name) for name in names} == {253}
+    who = Workers(leases, memory, 200).noted(())
+    assert len(who) == 16
+    assert {len(one.holder) for one in who} == {253}

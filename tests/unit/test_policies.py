@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tcf.core import policies
+from tcf.core.model import Unfenceable
 from tcf.core.policies import Policy, Proposal, first_refusal
 from unit.build import TERM, spec, status
 
@@ -26,6 +27,7 @@ class Case:
 
 
 THREE = status("active passive passive")
+PODS = (Unfenceable("c1", "pod-a"), Unfenceable("c9", "pod-b"))
 ALIVE, DEAD = {"live_workers": 1}, {"live_workers": 0}
 CASES = [
     Case("not_two_clusters", None),
@@ -40,8 +42,8 @@ CASES = [
     Case("no_live_worker", None, {**DEAD, "force": True}),
     Case("no_live_worker", None, {**DEAD, "target": ""}),
     Case("cannot_fence", None),
-    Case("cannot_fence", "CannotFence", {"unfenceable": ("pod-a", "pod-b")}, ("pod-a, pod-b", "force=true")),
-    Case("cannot_fence", None, {"unfenceable": ("pod-a",), "force": True}),
+    Case("cannot_fence", "CannotFence", {"unfenceable": PODS}, ("pod-a (c1), pod-b (c9)", "force=true")),
+    Case("cannot_fence", None, {"unfenceable": PODS, "force": True}),
     Case("paused", None),
     Case("paused", "Paused", {"spec": spec(paused=True)}, ("c1 is silent", "spec.paused", "promote")),
     Case("term_mismatch", None),

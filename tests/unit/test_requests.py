@@ -12,11 +12,11 @@ from tcf.core.model import (
     LONGEST_MESSAGE,
     PROTOCOL,
     Federation,
-    Isolation,
     Outcome,
     Status,
     Switchover,
     Trigger,
+    Unfenceable,
 )
 from tcf.core.requests import (
     Accepted,
@@ -258,28 +258,23 @@ def test_foreseen(roles: str, asked: Command, live: int, reason: str | None) -> 
 
 
 @pytest.mark.parametrize(
-    ("asked", "isolation", "silent", "reason"),
+    ("asked", "silent", "reason"),
     [
-        (command(PROMOTE, "c2"), Isolation.KEEP_ROLE, {"c1"}, "CannotFence"),
-        (command(PROMOTE, "c2"), Isolation.KEEP_ROLE, {"c3"}, "CannotFence"),
-        (command(PROMOTE, "c2"), Isolation.KEEP_ROLE, {"c2"}, None),
-        (command(PROMOTE, "c2"), Isolation.FENCE, {"c1"}, None),
-        (command(PROMOTE, "c2", force=True), Isolation.KEEP_ROLE, {"c1"}, None),
-        (command(DEMOTE, "c1"), Isolation.KEEP_ROLE, {"c1"}, "CannotFence"),
-        (command(DEMOTE, "c1"), Isolation.KEEP_ROLE, {"c2"}, None),
+        (command(PROMOTE, "c2"), "c1", "CannotFence"),
+        (command(PROMOTE, "c2"), "c3", "CannotFence"),
+        (command(PROMOTE, "c2"), "gone", "CannotFence"),
+        (command(PROMOTE, "c2"), "c2", None),
+        (command(PROMOTE, "c2", force=True), "c1", None),
+        (command(DEMOTE, "c1"), "c1", "CannotFence"),
+        (command(DEMOTE, "c1"), "c2", None),
     ],
 )
-def test_who_cannot_be_fenced_is_foreseen_by_the_counts(
-    asked: Command, isolation: Isolation, silent: set[str], reason: str | None
-) -> None:
-    table = status("active passive passive", workers=2, live=2)
-    rows = tuple(replace(m, live_workers=1) if m.id in silent else m for m in table.clusters)
-    refusal = foreseen(
-        federation("active passive passive", status=replace(table, clusters=rows), isolation=isolation), asked
-    )
+def test_who_cannot_be_fenced_is_foreseen(asked: Command, silent: str, reason: str | None) -> None:
+    who = (Unfenceable(silent, "pod-1"),)
+    refusal = foreseen(federation("active passive passive", unfenceable=who), asked)
     assert (refusal.reason if refusal else None) == reason
     if refusal:
-        assert f"1 of {silent.pop()}" in refusal.message
+        assert f"pod-1 ({silent})" in refusal.message
 
 
 def test_nothing_is_foreseen_without_a_status() -> None:

@@ -145,7 +145,7 @@ class _Attendant:
 
     async def run(self) -> None:
         """Until there is neither a federation nor a Lease of it left."""
-        backoff = Backoff()
+        backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_BUSY_SECONDS)
         refresh_at = 0.0
         while True:
             self.wake.clear()
@@ -159,7 +159,7 @@ class _Attendant:
             except errors.ConflictError:
                 # Somebody else was faster, another replica most likely.
                 refresh_at = 0.0
-                await asyncio.sleep(random.uniform(0, _CONFLICT_SECONDS))
+                await asyncio.sleep(conflicts.next())
             except errors.HubError as error:
                 self._report(error)
                 refresh_at = 0.0
@@ -170,6 +170,7 @@ class _Attendant:
                 await asyncio.sleep(_AFTER_BUG_SECONDS)
             else:
                 backoff.reset()
+                conflicts.reset()
                 self._report(None)
                 if self.view.empty:
                     return
@@ -198,8 +199,9 @@ class _Attendant:
         return self._clock().boot + (_BUSY_SECONDS if busy else _IDLE_SECONDS * random.uniform(0.8, 1))
 
     async def _list(self) -> None:
+        asked = self._clock().boot
         leases = await self._hub.leases.list(*self.key, deadline=_REQUEST_SECONDS)
-        self.view.read_leases(leases, self._clock().boot)
+        self.view.read_leases(leases, asked=asked, now=self._clock().boot)
 
     async def _turn(self) -> Decision:
         """Do all there is to do now; the last decision, which is to wait."""

@@ -59,12 +59,13 @@ class View:
         self.read_federation(None if deleted else federation, now)
         return True
 
-    def read_leases(self, leases: tuple[WorkerLease, ...], now: float) -> None:
-        """Take in a complete list at boot time `now`, read after the list was received.
+    def read_leases(self, leases: tuple[WorkerLease, ...], *, asked: float, now: float) -> None:
+        """Take in a complete list, sent for at boot time `asked`; `now` is read after it was received.
 
-        What has been watched of a Lease since the list was made is the newer news.
+        What has been watched of a Lease meanwhile is the newer news. A higher version that was known
+        before is not: a hub that has lost its last writes is right about what it has.
         """
-        listed = {lease.uid: self._newest(lease) for lease in leases}
+        listed = {lease.uid: self._newest(lease, asked, now) for lease in leases}
         self._leases = listed
         self._memory = self._memory.see_leases(listed.values(), now)
 
@@ -90,9 +91,11 @@ class View:
         self._memory = memory.see_lease(lease, now)
         return not settled
 
-    def _newest(self, lease: WorkerLease) -> WorkerLease:
+    def _newest(self, lease: WorkerLease, asked: float, now: float) -> WorkerLease:
         known = self._leases.get(lease.uid)
-        return known if known and newer(known.resource_version, lease.resource_version) else lease
+        if known is None or now - self._memory.age(known, now) < asked:
+            return lease
+        return known if newer(known.resource_version, lease.resource_version) else lease
 
     def forget_lease(self, lease: WorkerLease, now: float) -> None:
         """Take in that a Lease is gone."""

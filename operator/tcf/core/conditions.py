@@ -18,6 +18,7 @@ from tcf.core.model import (
     Status,
     Switchover,
     Trigger,
+    Unfenceable,
     stamp,
 )
 
@@ -67,7 +68,7 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
     running = status.switchover
     if active and not active.live_workers:
         effect = "nothing answers for it"
-        if active.unfenceable:
+        if any(who.cluster == active.id for who in status.unfenceable):
             effect = "they may still answer active under isolation KeepRole"
         return _Verdict(
             False,
@@ -88,7 +89,7 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
                 f"no worker of {running.to} is alive; start one"
                 f" ({_start_hint(federation, running.to)}), or promote a member that has workers",
             )
-        if in_the_way := [m for m in status.clusters if m.id != running.to and m.unfenceable]:
+        if in_the_way := [who for who in status.unfenceable if who.cluster != running.to]:
             return _Verdict(False, "CannotFence", _cannot_fence(in_the_way, running.to))
         silent = [m.id for m in status.clusters if m.id != running.to and m.live_workers < m.workers]
         if silent:
@@ -166,8 +167,8 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
 
 
 def _degraded(federation: Federation, status: Status) -> _Verdict:
-    if kept := [m for m in status.clusters if m.unfenceable]:
-        return _Verdict(True, "CannotFence", _cannot_fence(kept, "another member"))
+    if status.unfenceable:
+        return _Verdict(True, "CannotFence", _cannot_fence(status.unfenceable, "another member"))
     if silent := [m for m in status.clusters if not m.live_workers]:
         names = ", ".join(m.id + _since(m) for m in silent)
         hints = "; ".join(_start_hint(federation, m.id) for m in silent)
@@ -184,10 +185,10 @@ def _degraded(federation: Federation, status: Status) -> _Verdict:
     return _Verdict(False, "AllWorkersAlive", "every member has a live worker, and none is silent")
 
 
-def _cannot_fence(members: Iterable[MemberStatus], target: str) -> str:
-    who = ", ".join(f"{holder} ({m.id})" for m in members for holder in m.unfenceable)
+def _cannot_fence(holders: Iterable[Unfenceable], target: str) -> str:
     return (
-        f"these workers are silent under isolation KeepRole and may answer their last role for ever: {who};"
+        "these workers are silent under isolation KeepRole and may answer their last role for ever:"
+        f" {', '.join(map(str, holders))};"
         f" reconnect or stop them, or make sure that they are dead and POST /tcf/promote?force=true"
         f" to {target}: without that nobody else is promoted"
     )

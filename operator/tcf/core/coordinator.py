@@ -440,24 +440,20 @@ def _expired(spec: Spec, request: Switchover, now: Now) -> bool:
 
 def _waiting(verdict: Fence, deadline: float | None = None) -> _Wait:
     until = min((t for t in (deadline, verdict.retry_at) if t is not None), default=None)
-    return _Wait(until, f"these workers may still answer active: {_named(verdict.waiting)}")
+    return _Wait(until, f"these workers may still answer active: {named(verdict.waiting)}")
 
 
 def _blocked_by(case: _Case, verdict: Fence) -> str:
     """What to do about a fence that did not close in time."""
     workers, waiting = case.workers, verdict.waiting
     message = (
-        f"these workers might still have answered active: {_named(waiting)};"
+        f"these workers might still have answered active: {named(waiting)};"
         " see that they reach the hub, or stop them, then ask again"
     )
     if any(lease.isolation is Isolation.KEEP_ROLE for lease in waiting):
         return message + " (under KeepRole, for workers that are dead for certain, with force=true)"
     silent_at = max(workers.silent_at(lease, silence_needed(lease.duration)) for lease in waiting)
     return message + f" (those that are dead have run out in {math.ceil(silent_at - workers.now)} s)"
-
-
-def _named(leases: Iterable[WorkerLease]) -> str:
-    return ", ".join(map(named, leases))
 
 
 def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]:
@@ -475,7 +471,11 @@ def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]
 
 
 def _counted(status: Status, workers: Workers, now: Now) -> Status:
-    return replace(status, clusters=tuple(workers.counted(member, now) for member in status.clusters))
+    return replace(
+        status,
+        clusters=tuple(workers.counted(member, now) for member in status.clusters),
+        unfenceable=workers.noted(status.unfenceable),
+    )
 
 
 def _described(federation: Federation, status: Status, now: Now) -> Status:
@@ -491,7 +491,7 @@ def _fenced(after: Status, request: Switchover, reason: str, message: str, verdi
     """What a closed fence permits. Whoever was taken for dead at a person's word is named."""
     overridden = [lease for lease in verdict.silent if lease.isolation is Isolation.KEEP_ROLE]
     if overridden:
-        message += f", by force over silent workers under KeepRole: {_named(overridden)}"
+        message += f", by force over silent workers under KeepRole: {named(overridden)}"
     event = _event(after, request, reason, message, warning=bool(overridden))
     return _Step(after, on_leases=True, delete=verdict.silent, event=event)
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.memory import Memory
-from tcf.core.model import Isolation, MemberStatus, Now, WorkerLease, stamp
+from tcf.core.model import Isolation, MemberStatus, Now, Unfenceable, WorkerLease, stamp
 
 MOST_NAMES, LONGEST_NAME = 16, 253
-"""Of the holders named in a row of the role table: what its schema allows."""
+"""Of the holders named in the status: what its schema allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,19 @@ class Workers:
     def silent(self, lease: WorkerLease) -> bool:
         return self.memory.age(lease, self.now) > silence_needed(lease.duration)
 
-    def unfenceable(self, leases: Iterable[WorkerLease]) -> tuple[str, ...]:
+    def unfenceable(self, leases: Iterable[WorkerLease]) -> tuple[Unfenceable, ...]:
         """Those among them that are silent under KeepRole: no wait will ever fence them."""
-        return tuple(
-            named(lease) for lease in leases if lease.isolation is Isolation.KEEP_ROLE and self.silent(lease)
-        )
+        kept = (lease for lease in leases if lease.isolation is Isolation.KEEP_ROLE)
+        return tuple(_holder(lease) for lease in kept if self.silent(lease))
+
+    def noted(self, before: tuple[Unfenceable, ...]) -> tuple[Unfenceable, ...]:
+        """Who cannot be fenced, for the status; left as it was `before` where this replica can't tell yet."""
+        still = {
+            _holder(lease)
+            for lease in self.leases
+            if lease.isolation is Isolation.KEEP_ROLE and self.memory.renewing_since(lease, self.now) is None
+        }
+        return tuple(sorted({*self.unfenceable(self.leases), *still.intersection(before)}))[:MOST_NAMES]
 
     def last_heard(self, cluster: str) -> float:
         """Boot time of the latest sign of life of a member, as far as this coordinator knows."""
@@ -76,21 +84,13 @@ class Workers:
             workers=len(own),
             live_workers=live,
             silent_since=None if live else member.silent_since or stamp(now.wall - silent_for),
-            unfenceable=self._unfenceable(own, member.unfenceable),
         )
 
-    def _unfenceable(self, own: Iterable[WorkerLease], before: tuple[str, ...]) -> tuple[str, ...]:
-        """Holders of silent Leases under KeepRole, left as they were where this replica can't tell yet."""
-        kept = [lease for lease in own if lease.isolation is Isolation.KEEP_ROLE]
-        names = {
-            lease.holder
-            for lease in kept
-            if self.silent(lease)
-            or (lease.holder in before and self.memory.renewing_since(lease, self.now) is None)
-        }
-        return tuple(sorted(name[:LONGEST_NAME] for name in names))[:MOST_NAMES]
+
+def _holder(lease: WorkerLease) -> Unfenceable:
+    return Unfenceable(lease.cluster, lease.holder[:LONGEST_NAME])
 
 
-def named(lease: WorkerLease) -> str:
-    """A worker, in words for a person."""
-    return f"{lease.holder} ({lease.cluster or 'of no member'})"
+def named(leases: Iterable[WorkerLease]) -> str:
+    """Workers, in words for a person."""
+    return ", ".join(str(_holder(lease)) for lease in leases)

@@ -140,7 +140,6 @@ class MemberStatus:
     """A row of the role table. `workers` counts Leases, `live_workers` those that are being renewed.
 
     `silent_since`: since when (wall clock) none is, as the coordinator that noticed it first saw it.
-    `unfenceable`: holders of silent Leases under KeepRole; they may answer their last role for ever.
     """
 
     id: str
@@ -149,7 +148,17 @@ class MemberStatus:
     workers: int = 0
     live_workers: int = 0
     silent_since: str | None = None
-    unfenceable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unfenceable:
+    """A worker that is silent under KeepRole: it may answer its last role for ever."""
+
+    cluster: str
+    holder: str
+
+    def __str__(self) -> str:
+        return f"{self.holder} ({self.cluster or 'of no member'})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +215,8 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Status:
+    """`unfenceable`: of whatever member, also of one that is none any more."""
+
     protocol: int
     term: int
     clusters: tuple[MemberStatus, ...]
@@ -213,6 +224,7 @@ class Status:
     observed_generation: int = 0
     observed_active_cluster: str = ""
     switchover: Switchover | None = None
+    unfenceable: tuple[Unfenceable, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

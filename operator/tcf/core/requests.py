@@ -15,7 +15,6 @@ from tcf.core.model import (
     PROTOCOL,
     Federation,
     HistoryEntry,
-    Isolation,
     Now,
     Outcome,
     Refusal,
@@ -115,17 +114,14 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
 def foreseen(federation: Federation, command: Command) -> Refusal | None:
     """What a coordinator would most likely refuse an accepted command for: the verdict of a dry run.
 
-    For the real thing the coordinator judges alone, by the Leases. The counts in the status lag behind
-    them, and a worker that has only just registered would be refused for no reason. Nor do they tell
-    the policy that a silent worker was last granted; most likely it is the spec's.
+    For the real thing the coordinator judges alone, by the Leases. What the status says of them lags
+    behind, and a worker that has only just registered would be refused for no reason.
     """
     status = federation.status
     if status is None:
         return None
     target = _target(status, command)
     member = status.member(target)
-    keep = federation.spec.isolation is Isolation.KEEP_ROLE
-    in_the_way = [m for m in status.clusters if (m.id != target if target else m.id == status.active_cluster)]
     proposal = Proposal(
         spec=federation.spec,
         status=status,
@@ -133,9 +129,9 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
         target=target,
         live_workers=member.live_workers if member else 0,
         unfenceable=tuple(
-            f"{m.workers - m.live_workers} of {m.id}"
-            for m in in_the_way
-            if keep and m.live_workers < m.workers
+            who
+            for who in status.unfenceable
+            if (who.cluster != target if target else who.cluster == status.active_cluster)
         ),
         force=command.force,
     )

@@ -129,7 +129,7 @@ class Worker:
         return isinstance(self.answer(), Reading)
 
     async def _read(self) -> Federation | None:
-        place = self.place
+        place, before = self.place, self.latest
         try:
             federation = await self.federations.get(
                 place.namespace, place.federation, deadline=self._machine.period
@@ -137,7 +137,10 @@ class Worker:
         except errors.NotFoundError:
             self.latest = None
             return None
-        self._publish(federation)
+        if self.latest is before:
+            self.latest = federation  # even if it is older: then the hub has lost what was known
+        else:
+            self._publish(federation)
         return federation
 
     # --- the Lease ----------------------------------------------------------------------------------
@@ -260,7 +263,7 @@ class Worker:
         self._announce()
 
     def _publish(self, federation: Federation) -> None:
-        """Keep the newest version seen, by whichever way it came."""
+        """Keep the newest version seen: what was watched may have overtaken what is being read."""
         known = self.latest
         if (
             known is None

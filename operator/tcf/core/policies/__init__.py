@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tcf.core.model import Refusal, Spec, Status
+from tcf.core.model import Refusal, Spec, Status, Unfenceable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Proposal:
         cluster: the member on whose behalf it is made.
         target: the member that is to become active, "" for nobody.
         live_workers: how many workers of the target are alive, as far as the one who judges knows.
-        unfenceable: silent workers under KeepRole, which no wait will ever fence, in words.
+        unfenceable: silent workers under KeepRole, which no wait will ever fence.
         expected_term: the term that the client believes to be current, None if it does not say.
         force: a person overrides what may be overridden.
     """
@@ -30,7 +30,7 @@ class Proposal:
     cluster: str
     target: str
     live_workers: int = 0
-    unfenceable: tuple[str, ...] = ()
+    unfenceable: tuple[Unfenceable, ...] = ()
     expected_term: int | None = None
     force: bool = False
 

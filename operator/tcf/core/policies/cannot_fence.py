@@ -9,6 +9,6 @@ def check(proposal: Proposal) -> Refusal | None:
     return Refusal(
         "CannotFence",
         "silent workers under isolation KeepRole may answer active for ever and cannot be fenced:"
-        f" {', '.join(proposal.unfenceable)}; reconnect or stop them,"
+        f" {', '.join(map(str, proposal.unfenceable))}; reconnect or stop them,"
         " or make sure that they are dead and ask again by a POST with force=true",
     )
