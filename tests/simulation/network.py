@@ -39,6 +39,8 @@ class Rates:
     failed_after: float = 0.0
     event_lost: float = 0.0
     event_late: float = 0.0
+    deaf: float = 0.0
+    """Of events for workers, on top of `event_lost`."""
     longest: float = 3.0
     """Seconds that what is late may take."""
 
@@ -71,8 +73,9 @@ class Network:
 class Link:
     """One process's way to the hub."""
 
-    def __init__(self, network: Network, process: Process) -> None:
+    def __init__(self, network: Network, process: Process, *, worker: bool) -> None:
         self.process = process
+        self.worker = worker
         self.network = network
         self.world = network.world
         self.cut = False
@@ -183,7 +186,8 @@ class Watch:
 
     def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None:
         network, world = self._link.network, self._link.world
-        if self._link.cut or world.random.random() < network.rates.event_lost:
+        chance, rates = world.random.random, network.rates
+        if self._link.cut or chance() < rates.event_lost or (self._link.worker and chance() < rates.deaf):
             return
         delay = self._link.latency()
         if world.random.random() < network.rates.event_late:

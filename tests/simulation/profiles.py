@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulation.network import Rates
 from simulation.schedule import Profile
 
@@ -34,4 +36,91 @@ GENERAL = Profile(
         event_late=0.1,
     ),
     stops=0.01,
+)
+
+_BARE: dict[str, Any] = {"rates_vary": False, "keep_role": 0.0, "automatic": 0.0, "workers": (1,)}
+
+STALLS = Profile(
+    "stalls",  # workers that stop between a read and the renewal it is for, while the role moves
+    faults={"stalled": 4.0},
+    rates=Rates(deaf=1.0),
+    stops=0.003,
+    longest_stop=0.5,
+    stop_spread=0.5,
+    periods=30.0,
+    **_BARE,
+)
+FROZEN = Profile("frozen", faults={"frozen": 4.0}, periods=24.0, **_BARE)
+NEWCOMERS = Profile(
+    "newcomers",  # workers that come unseen by a coordinator whose watch is late
+    faults={"renewed": 6.0},
+    rates=Rates(event_late=0.8, longest=3.0),
+    periods=24.0,
+    **_BARE,
+)
+ANEW = Profile(
+    "anew",  # a federation that is deleted and comes back as another one, for somebody else
+    faults={"anew": 5.0},
+    rates=Rates(late=0.3, longest=0.6),
+    periods=24.0,
+    **_BARE,
+)
+ANEW_ONCE_ACTIVE = Profile(
+    "anew once active",  # the same at the worst moment, and with wall clocks that say nothing
+    faults={"anew once active": 5.0},
+    rates=Rates(late=0.4, event_late=0.5, longest=0.6),
+    periods=24.0,
+    wall_runs=False,
+    **_BARE,
+)
+EXPELLED = Profile("expelled", faults={"expelled": 3.0}, periods=24.0, members=(3,), **_BARE)
+DEAF = Profile(
+    "deaf",  # workers that hear of things by their own reads only, and answers that come late
+    faults={"switch": 8.0},
+    rates=Rates(deaf=1.0, late=0.2, unanswered=0.1, longest=0.6),
+    **_BARE,
+)
+SHORTER = Profile(
+    "shorter",  # the lease duration is cut as the active worker is cut off
+    faults={"shorter": 3.0},
+    durations=(5,),
+    periods=24.0,
+    **_BARE,
+)
+STRICTER = Profile(
+    "stricter",  # so is isolation
+    faults={"stricter": 2.0},
+    periods=24.0,
+    **_BARE | {"keep_role": 1.0},
+)
+SLEWED = Profile(
+    "slewed",  # clocks as far apart as they may be
+    faults={"cut and switch": 4.0},
+    durations=(5,),
+    periods=24.0,
+    **_BARE,
+)
+FADED = Profile("faded", faults={"faded": 4.0}, durations=(5,), periods=24.0, **_BARE)
+SLOW_LISTS = Profile(
+    "slow lists",  # a coordinator that has nothing but lists, and those come late
+    faults={"slow operator": 2.0},
+    rates=Rates(event_lost=1.0),
+    durations=(2,),
+    operators=(1,),
+    periods=30.0,
+    **_BARE,
+)
+RACES = Profile(
+    "races",  # coordinators and clients that write at the same time
+    faults={"ask": 15.0, "stop": 4.0, "crash": 1.0},
+    rates=Rates(late=0.1),
+    stops=0.01,
+    operators=(2, 3),
+    **_BARE,
+)
+OUTAGES = Profile(
+    "outages",  # everybody loses the hub, or a coordinator is stopped: nobody is dead
+    faults={"hub down": 3.0, "operator stop": 3.0, "operator crash": 1.0, "watch break": 2.0},
+    periods=30.0,
+    **_BARE | {"automatic": 1.0},
 )

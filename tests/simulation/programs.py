@@ -35,6 +35,7 @@ class Ask:
 
 
 class Program:
+    member: str
     """A program on a machine of its own; it may run, be stopped, be killed and be started again."""
 
     def __init__(self, name: str, network: Network, machine: Machine, new_process: NewProcess) -> None:
@@ -55,7 +56,7 @@ class Program:
             return
         self.world.note(self.name, "starts")
         self.process = self._new_process(self)
-        self.link = Link(self.network, self.process)
+        self.link = Link(self.network, self.process, worker=isinstance(self, WorkerProgram))
         asyncio._set_running_loop(self.process)
         try:
             self.begin(self.process, self.link)

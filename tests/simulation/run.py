@@ -16,13 +16,15 @@ import tcf.worker.worker
 from simulation.checks import Checker, settled
 from simulation.hub import SimHub
 from simulation.network import Network
+from simulation.profiles import OUTAGES
 from simulation.programs import Ask, OperatorProgram, Program, WorkerProgram
-from simulation.schedule import DURATIONS, MEMBERS, Fault, Schedule, programs
+from simulation.schedule import ACTIVE, DURATIONS, MEMBERS, PASSIVE, Fault, Schedule, programs
 from simulation.world import Machine, Process, World
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     Failover,
     FailoverMode,
+    Federation,
     Isolation,
     Member,
     Spec,
@@ -72,12 +74,13 @@ class _Run:
         self.world = World(schedule.seed, tracing=tracing)
         self.workers: list[WorkerProgram] = []
         self.checker = Checker(self.world, self.workers)
-        self.hub = SimHub(self.world, self.checker.committed)
+        self.hub = SimHub(self.world, self._committed)
         self.network = Network(self.world, self.hub, schedule.rates)
         self.asks: list[Ask] = []
         self.next_name = ""
         self.names = itertools.count(1)
         self.calm = False
+        self.once_active: list[Fault] = []
         self.operators: list[OperatorProgram] = []
         for name, member in programs(schedule).items():
             self.workers.append(WorkerProgram(name, member, self.network, self._machine(), self._new_process))
@@ -114,6 +117,8 @@ class _Run:
         )
         if why := self._unsettled():
             self.checker._fail(f"not at rest {bound:.0f} s after the last fault: {why}")
+        if schedule.profile == OUTAGES.name and self.checker.failovers:
+            self.checker._fail("a member was replaced though nobody was dead")
         took = world.now - calm_at
         self.checker.check_asks(self.asks)
         for program in self.programs.values():
@@ -131,7 +136,13 @@ class _Run:
     def _machine(self) -> Machine:
         chance = self.world.random
         rate = 1.0 + self.schedule.slew * (2 * chance.random() - 1)
-        return Machine(self.world, rate=rate, boot=1000 * chance.random(), skew=chance.random())
+        return Machine(
+            self.world,
+            rate=rate,
+            boot=1000 * chance.random(),
+            skew=chance.random(),
+            wall_runs=self.schedule.wall_runs,
+        )
 
     def _new_process(self, program: Program) -> Process:
         if isinstance(program, WorkerProgram):
@@ -151,13 +162,22 @@ class _Run:
             return 1 << 60, 0.0
         chance = self.world.random
         callbacks = int(chance.expovariate(self.schedule.stops)) + 1
-        return callbacks, self.schedule.longest_stop * 10 ** (-2 * chance.random())
+        return callbacks, self.schedule.longest_stop * 10 ** (-self.schedule.stop_spread * chance.random())
 
     # --- faults -----------------------------------------------------------------------------------------
 
     def _do(self, fault: Fault) -> None:
         self.world.note("FAULT", "%s", fault)
+        if fault.target in {ACTIVE, PASSIVE}:
+            fault = replace(fault, target=self._who(fault.target))
         getattr(self, "_" + fault.kind.replace(" ", "_"))(fault)
+
+    def _who(self, role: str) -> str:
+        """A worker of the member that is engaged, or of one that is not."""
+        status = self.hub.federation.status if self.hub.federation else None
+        engaged = status.engaged.id if status and status.engaged else MEMBERS[0]
+        fitting = [w.name for w in self.workers if (w.member == engaged) == (role == ACTIVE)]
+        return self.world.random.choice(fitting)
 
     def _unless_calm(self, delay: float, act: object, *args: object) -> None:
         """Undo a fault after a while, if the end of all faults has not undone it before."""
@@ -235,7 +255,16 @@ class _Run:
         if program.ask(ask):
             self.asks.append(ask)
 
-    _switch = _ask
+    def _once_active(self, fault: Fault) -> None:
+        self.once_active.append(fault.value)
+
+    def _committed(self, before: Federation | None, after: Federation | None) -> None:
+        self.checker.committed(before, after)
+        was = before.status.active_cluster if before and before.status else ""
+        if after and after.status and after.status.active_cluster not in {"", was}:
+            for fault in self.once_active:
+                self.world.after(fault.at, self._do, fault)
+            self.once_active.clear()
 
     def _edit(self, fault: Fault) -> None:
         what, value = fault.value
@@ -251,6 +280,12 @@ class _Run:
         if present is None:
             return
         members, annotated, active = fault.value
+        if active == PASSIVE:
+            active = self.programs[self._who(PASSIVE)].member
+        if members in {"", PASSIVE}:
+            engaged = present.status.engaged if present.status else None
+            left = engaged.id if engaged and members else ""
+            members = "".join(m for m in MEMBERS[: self.schedule.members] if m != left)
         self.hub.delete()
         spec = replace(
             present.spec,

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulation.network import Rates
 
+ACTIVE, PASSIVE = "active", "passive"
+NO_TROUBLE = Rates()
 MEMBERS = ("a", "b", "c")
 DURATIONS = (2, 3, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is done to somebody at some moment (seconds), perhaps for a while."""
+    """Something that is done to somebody at some moment (seconds), perhaps for a while.
+
+    `target` is a process, a member, or ACTIVE or PASSIVE: a worker of a member that has that role then.
+    """
 
     at: float
     kind: str
@@ -36,7 +41,7 @@ class Profile:
 
     name: str
     faults: Mapping[str, float]
-    rates: Rates = Rates()
+    rates: Rates = NO_TROUBLE
     periods: float = 12.0
     """Length of the faulty part, in lease durations."""
     members: tuple[int, ...] = (2, 2, 3)
@@ -47,8 +52,12 @@ class Profile:
     automatic: float = 0.5
     stops: float = 0.0
     """How likely a process is stopped before a callback."""
+    stop_spread: float = 2.0
+    """Orders of magnitude between the shortest stop and the longest."""
     longest_stop: float = 2.0
     """Of one stop, in lease durations."""
+    wall_runs: bool = True
+    """Else the wall clocks stand still, and no term can be had from them."""
     slew: float = 0.04
     """By how much a clock's rate may differ from 1."""
     rates_vary: bool = True
@@ -69,7 +78,9 @@ class Schedule:
     automatic: bool
     length: float
     stops: float
+    stop_spread: float
     longest_stop: float
+    wall_runs: bool
     slew: float
     rates: Rates
     faults: tuple[Fault, ...] = field(default=())
@@ -110,14 +121,18 @@ def draw(profile: Profile, seed: int) -> Schedule:
         automatic=not keep_role and chance.random() < profile.automatic,
         length=length,
         stops=profile.stops * chance.choice((0.0, 0.3, 1.0)) if profile.rates_vary else profile.stops,
+        stop_spread=profile.stop_spread,
         longest_stop=profile.longest_stop * duration,
+        wall_runs=profile.wall_runs,
         slew=profile.slew,
         rates=rates,
     )
     faults: list[Fault] = []
     for kind, mean in profile.faults.items():
         count = int(mean) + (chance.random() < mean % 1)
-        faults += (_DRAWN[kind](bare, kind, chance) for _ in range(count))
+        for _ in range(count):
+            drawn = _DRAWN[kind](bare, chance)
+            faults += drawn if isinstance(drawn, tuple) else (drawn,)
     return replace(bare, faults=tuple(sorted(faults, key=lambda fault: fault.at)))
 
 
@@ -127,6 +142,9 @@ def programs(schedule: Schedule) -> dict[str, str]:
     return {f"{member}{n}": member for member in members for n in range(1, schedule.workers + 1)}
 
 
+Drawn = Callable[[Schedule, random.Random], Fault | tuple[Fault, ...]]
+
+
 def _moment(schedule: Schedule, chance: random.Random) -> float:
     return 1.0 + chance.random() * (schedule.length - 1.0)
 
@@ -134,6 +152,10 @@ def _moment(schedule: Schedule, chance: random.Random) -> float:
 def _while(schedule: Schedule, chance: random.Random) -> float:
     """From a hundredth of the lease duration to three of it, each order of magnitude as likely."""
     return float(schedule.duration) * 3.0 * 10 ** (-2.5 * chance.random())
+
+
+def _soon(chance: random.Random, most: float = 0.3) -> float:
+    return most * chance.random()
 
 
 def _worker(schedule: Schedule, chance: random.Random) -> str:
@@ -148,38 +170,36 @@ def _anybody(schedule: Schedule, chance: random.Random) -> str:
     return _worker(schedule, chance) if chance.random() < 0.7 else _operator(schedule, chance)
 
 
-def _on_anybody(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    return Fault(_moment(schedule, chance), kind, _anybody(schedule, chance), _while(schedule, chance))
+def _member(schedule: Schedule, chance: random.Random) -> str:
+    return chance.choice(MEMBERS[: schedule.members])
 
 
-def _on_worker(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    return Fault(_moment(schedule, chance), kind, _worker(schedule, chance), _while(schedule, chance))
+def _nobody(_: Schedule, __: random.Random) -> str:
+    return ""
 
 
-def _on_member(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    member = chance.choice(MEMBERS[: schedule.members])
-    return Fault(_moment(schedule, chance), kind, member, _while(schedule, chance))
+def _some(kind: str, whom: Callable[[Schedule, random.Random], str]) -> Drawn:
+    def draw(schedule: Schedule, chance: random.Random) -> Fault:
+        return Fault(_moment(schedule, chance), kind, whom(schedule, chance), _while(schedule, chance))
+
+    return draw
 
 
-def _on_hub(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    return Fault(_moment(schedule, chance), kind, seconds=_while(schedule, chance))
+def _slow(schedule: Schedule, chance: random.Random) -> Fault:
+    delay = round(schedule.duration * 0.7 * chance.random(), 3)
+    return replace(_some("slow", _anybody)(schedule, chance), value=delay)  # type: ignore[type-var]
 
 
-def _slow(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    delay = schedule.duration * 0.7 * chance.random()
-    return replace(_on_anybody(schedule, kind, chance), value=round(delay, 3))
-
-
-def _ask(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
+def _ask(schedule: Schedule, chance: random.Random) -> Fault:
     what = chance.choice(("toggle", "promote", "promote", "demote", "promote force"))
-    return Fault(_moment(schedule, chance), kind, _worker(schedule, chance), value=what)
+    return Fault(_moment(schedule, chance), "ask", _worker(schedule, chance), value=what)
 
 
-def _switch(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    return Fault(_moment(schedule, chance), kind, _worker(schedule, chance), value="promote")
+def _switch(schedule: Schedule, chance: random.Random) -> Fault:
+    return Fault(_moment(schedule, chance), "ask", PASSIVE, value="promote")
 
 
-def _edit(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
+def _edit(schedule: Schedule, chance: random.Random) -> Fault:
     edits: list[tuple[str, Any]] = [
         ("leaseDuration", chance.choice(DURATIONS)),
         ("activeCluster", chance.choice((None, *MEMBERS[: schedule.members]))),
@@ -187,49 +207,139 @@ def _edit(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
         ("members", "".join(chance.sample(MEMBERS, chance.randint(2, 3)))),
         ("paused", chance.random() < 0.5),
     ]
-    what = chance.choice(edits)
-    return Fault(_moment(schedule, chance), kind, value=what)
+    return Fault(_moment(schedule, chance), "edit", value=chance.choice(edits))
 
 
-def _duration(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    what = ("leaseDuration", chance.choice(DURATIONS))
-    return Fault(_moment(schedule, chance), "edit", value=what)
-
-
-def _isolation(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    what = ("isolation", chance.choice(("Fence", "KeepRole")))
-    return Fault(_moment(schedule, chance), "edit", value=what)
-
-
-def _recreate(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
+def _recreate(schedule: Schedule, chance: random.Random) -> Fault:
     members = "".join(chance.sample(MEMBERS, chance.randint(2, 3)))
-    annotated = chance.random() < 0.5
-    return replace(
-        _on_hub(schedule, kind, chance),
-        value=(members, annotated, chance.choice(MEMBERS[: schedule.members])),
+    value = (members, chance.random() < 0.5, _member(schedule, chance))
+    return Fault(_moment(schedule, chance), "recreate", seconds=_while(schedule, chance), value=value)
+
+
+def _restore(schedule: Schedule, chance: random.Random) -> Fault:
+    bumped = chance.random() < 0.5
+    return Fault(_moment(schedule, chance), "restore", seconds=_while(schedule, chance), value=bumped)
+
+
+# --- directed: what has to come together for a broken rule to show ----------------------------------------
+
+
+def _stalled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active worker is cut off, gets one read through, and stops; meanwhile the role moves."""
+    t, d = _moment(schedule, chance), schedule.duration
+    back = t + d * (0.3 + 0.4 * chance.random())
+    stop = back + _soon(chance, 0.1)
+    return (
+        Fault(t, "cut", ACTIVE, back - t),
+        Fault(stop, "stop", ACTIVE, t + d * (1.05 + 0.5 * chance.random()) - stop),
+        Fault(stop + _soon(chance), "ask", PASSIVE, value="promote"),
     )
 
 
-def _restore(schedule: Schedule, kind: str, chance: random.Random) -> Fault:
-    return replace(_on_hub(schedule, kind, chance), value=chance.random() < 0.5)
+def _frozen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active worker is stopped until another one has its role."""
+    t, d = _moment(schedule, chance), schedule.duration
+    return (
+        Fault(t, "stop", ACTIVE, d * (1.2 + chance.random())),
+        Fault(t + _soon(chance), "ask", PASSIVE, value="promote"),
+    )
 
 
-_DRAWN = {
-    "stop": _on_anybody,  # SIGSTOP, SIGCONT
-    "crash": _on_anybody,  # SIGKILL and a new start
-    "restart": _on_worker,  # SIGTERM and a new start
-    "cut": _on_anybody,
-    "cut member": _on_member,
-    "kill member": _on_member,
+def _renewed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active worker is replaced by another process, and the role moves right after."""
+    t = _moment(schedule, chance)
+    return (
+        Fault(t, "restart", ACTIVE, 0.01),
+        Fault(t + 0.05 + _soon(chance), "ask", PASSIVE, value="promote"),
+    )
+
+
+def _cut_and_switch(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    t = _moment(schedule, chance)
+    return (
+        Fault(t, "cut", ACTIVE, 3.0 * schedule.duration),
+        Fault(t + _soon(chance), "ask", PASSIVE, value="promote"),
+    )
+
+
+def _edited_while_cut(what: str, *values: object) -> Drawn:
+    """The spec changes at the moment at which the active worker is cut off, and the role moves."""
+
+    def draw(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+        cut, switch = _cut_and_switch(schedule, chance)
+        edit = cut.at + 0.05 * (chance.random() - 0.8)
+        return (
+            Fault(max(0.0, edit - 4.0 * schedule.duration), "edit", value=(what, values[0])),
+            Fault(edit, "edit", value=(what, values[1])),
+            cut,
+            switch,
+        )
+
+    return draw
+
+
+def _faded(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active worker's answers come late, then not at all, and the role moves."""
+    cut, switch = _cut_and_switch(schedule, chance)
+    t, d = cut.at, schedule.duration
+    return Fault(t - d, "slow", ACTIVE, d, value=round(0.3 * d, 3)), cut, switch
+
+
+def _slow_operator(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The operator's answers come late while the active worker is cut off and the role moves."""
+    cut, switch = _cut_and_switch(schedule, chance)
+    names = [f"op{n}" for n in range(1, schedule.operators + 1)]
+    return *(Fault(cut.at - 2.0, "slow", name, 20.0, value=2.0) for name in names), cut, switch
+
+
+def _anew(schedule: Schedule, chance: random.Random) -> Fault:
+    """Deleted and applied again at once, for another active member."""
+    return Fault(_moment(schedule, chance), "recreate", seconds=0.02, value=("", False, PASSIVE))
+
+
+def _anew_once_active(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The same at the moment at which a member has become active."""
+    t = _moment(schedule, chance)
+    again = Fault(0.02 * chance.random(), "recreate", seconds=0.001, value=("", False, PASSIVE))
+    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", value=again)
+
+
+def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active member is cut off; the federation is deleted and applied again without it."""
+    t = _moment(schedule, chance)
+    return (
+        Fault(t, "cut", ACTIVE, 2.0 * schedule.duration),
+        Fault(t + _soon(chance), "recreate", seconds=0.02, value=(PASSIVE, False, PASSIVE)),
+    )
+
+
+_DRAWN: Mapping[str, Drawn] = {
+    "stop": _some("stop", _anybody),  # SIGSTOP, SIGCONT
+    "crash": _some("crash", _anybody),  # SIGKILL and a new start
+    "restart": _some("restart", _worker),  # SIGTERM and a new start
+    "cut": _some("cut", _anybody),
+    "cut member": _some("cut member", _member),
+    "kill member": _some("kill member", _member),
+    "watch break": _some("watch break", _anybody),
+    "hub down": _some("hub down", _nobody),
+    "lose status": _some("lose status", _nobody),
+    "operator stop": _some("stop", _operator),
+    "operator crash": _some("crash", _operator),
     "slow": _slow,
-    "watch break": _on_anybody,
-    "hub down": _on_hub,
     "ask": _ask,
     "switch": _switch,
     "edit": _edit,
-    "duration": _duration,
-    "isolation": _isolation,
-    "lose status": _on_hub,
     "recreate": _recreate,
     "restore": _restore,
+    "stalled": _stalled,
+    "frozen": _frozen,
+    "renewed": _renewed,
+    "cut and switch": _cut_and_switch,
+    "shorter": _edited_while_cut("leaseDuration", 5, 2),
+    "stricter": _edited_while_cut("isolation", "KeepRole", "Fence"),
+    "faded": _faded,
+    "slow operator": _slow_operator,
+    "anew": _anew,
+    "anew once active": _anew_once_active,
+    "expelled": _expelled,
 }

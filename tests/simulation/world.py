@@ -69,11 +69,14 @@ class World:
 class Machine:
     """A clock that runs fast or slow by a few percent; it outlives the processes that read it."""
 
-    def __init__(self, world: World, *, rate: float, boot: float, skew: float) -> None:
+    def __init__(
+        self, world: World, *, rate: float, boot: float, skew: float, wall_runs: bool = True
+    ) -> None:
         self._world = world
         self._rate = rate
         self._boot = boot
         self._skew = timedelta(seconds=skew)
+        self._wall_runs = wall_runs
 
     def boot(self) -> float:
         return self._boot + self._rate * self._world.now
@@ -83,7 +86,8 @@ class Machine:
         return (boot - self._boot) / self._rate + _INSTANT
 
     def now(self) -> Now:
-        return Now(self.boot(), START + self._skew + timedelta(seconds=self._world.now))
+        passed = timedelta(seconds=self._world.now) if self._wall_runs else timedelta()
+        return Now(self.boot(), START + self._skew + passed)
 
 
 class Process(asyncio.AbstractEventLoop):

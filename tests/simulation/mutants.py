@@ -1,0 +1,288 @@
+"""Breaks of the protocol, each with the kind of schedule that shows it.
+
+A simulation that does not notice them would prove nothing. Each is the product's code with one rule
+broken; `tests/simulation/test_mutants.py` demands that it is caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import tcf.core.coordinator
+import tcf.core.fencing
+import tcf.core.liveness
+from tcf.coordinator.coordinator import _Attendant
+from tcf.coordinator.view import View
+from tcf.core.coordinator import Observation, _Case
+from tcf.core.fencing import Fence
+from tcf.core.memory import Memory
+from tcf.core.model import Acknowledgement, Federation, Role, Status, WorkerLease
+from tcf.core.worker import Cycle, Machine, Reading, Renewal
+from tcf.hub import errors
+from tcf.worker.worker import Worker
+
+from simulation import profiles
+from simulation.hub import SimHub, renewed
+from simulation.schedule import Profile
+from simulation.world import Process
+
+Patch = AbstractContextManager[object]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`what` is broken, how (`patches`), and the directed profile that has to show it."""
+
+    what: str
+    patches: Callable[[], Iterable[Patch]]
+    profile: Profile
+
+    @contextmanager
+    def applied(self) -> Any:
+        with ExitStack() as stack:
+            for patch in self.patches():
+                stack.enter_context(patch)
+            yield
+
+
+def _changed(owner: Any, name: str, change: Callable[..., Any]) -> Patch:
+    """`owner.name` replaced by `change(original, *args)`."""
+    original = getattr(owner, name)
+
+    def changed(*args: Any, **kwargs: Any) -> Any:
+        return change(original, *args, **kwargs)
+
+    return mock.patch.object(owner, name, changed)
+
+
+# --- the fence ------------------------------------------------------------------------------------------
+
+
+def _no_delete() -> Iterable[Patch]:
+    async def forget(_: Any, attendant: _Attendant, lease: WorkerLease) -> None:
+        attendant.view.forget_lease(lease, attendant._clock().boot)
+
+    yield _changed(_Attendant, "_delete", forget)
+
+
+def _no_list() -> Iterable[Patch]:
+    def confirmed(original: Callable[..., Observation], view: View, *, confirmed: bool) -> Observation:
+        del confirmed
+        return original(view, confirmed=True)
+
+    yield _changed(View, "observation", confirmed)
+
+
+def _fenced_as_if(change: Callable[[WorkerLease, _Case], WorkerLease | None]) -> Iterable[Patch]:
+    """A fence that takes Leases for something else; what it deletes are the real ones."""
+
+    def judged(original: Any, case: _Case, request: Any, leases: Iterable[WorkerLease]) -> Fence:
+        real = {lease.uid: lease for lease in leases}
+        taken = [seen for lease in real.values() if (seen := change(lease, case))]
+        verdict: Fence = original(case, request, taken)
+        return replace(
+            verdict,
+            waiting=tuple(real[lease.uid] for lease in verdict.waiting),
+            silent=tuple(real[lease.uid] for lease in verdict.silent),
+        )
+
+    yield _changed(_Case, "fence", judged)
+
+
+def _no_uid() -> Iterable[Patch]:
+    def change(lease: WorkerLease, case: _Case) -> WorkerLease:
+        old = lease.acknowledged
+        return replace(lease, acknowledged=old and Acknowledgement(case.federation.uid, old.term))
+
+    return _fenced_as_if(change)
+
+
+def _any_acknowledgement() -> Iterable[Patch]:
+    return _fenced_as_if(
+        lambda lease, case: replace(lease, acknowledged=lease.acknowledged and case.table)
+    )
+
+
+def _members_only() -> Iterable[Patch]:
+    return _fenced_as_if(
+        lambda lease, case: lease if case.federation.spec.member(lease.cluster) else None
+    )
+
+
+def _spec_duration() -> Iterable[Patch]:
+    return _fenced_as_if(
+        lambda lease, case: replace(lease, duration=case.federation.spec.lease_duration)
+    )
+
+
+def _spec_isolation() -> Iterable[Patch]:
+    return _fenced_as_if(lambda lease, case: replace(lease, isolation=case.federation.spec.isolation))
+
+
+def _no_margin() -> Iterable[Patch]:
+    for module in (tcf.core.coordinator, tcf.core.fencing, tcf.core.liveness):
+        yield mock.patch.object(module, "silence_needed", float)
+
+
+def _early_sight() -> Iterable[Patch]:
+    def read(original: Any, view: View, leases: Any, *, asked: float, now: float) -> None:
+        del now
+        original(view, leases, asked=asked, now=asked)
+
+    yield _changed(View, "read_leases", read)
+
+
+def _blind_delete() -> Iterable[Patch]:
+    def delete(original: Any, hub: SimHub, seen: WorkerLease, *, any_version: bool) -> None:
+        del any_version
+        original(hub, seen, any_version=True)
+
+    yield _changed(SimHub, "delete_lease", delete)
+
+
+def _no_cas() -> Iterable[Patch]:
+    def write(original: Any, hub: SimHub, seen: Federation, status: Status) -> Federation:
+        del seen
+        result: Federation = original(hub, hub.get(), status)
+        return result
+
+    yield _changed(SimHub, "write_status", write)
+
+
+def _low_terms() -> Iterable[Patch]:
+    def begun(original: Any, federation: Federation, *args: Any) -> Status:
+        return replace(original(federation, *args), term=1)
+
+    yield _changed(tcf.core.coordinator, "bootstrapped", begun)
+
+
+# --- the worker -----------------------------------------------------------------------------------------
+
+
+def _late_expiry() -> Iterable[Patch]:
+    async def cycle(original: Any, worker: Worker) -> None:
+        await original(worker)
+        reading = worker._machine._reading
+        if reading:
+            until = worker.clock().boot + worker._machine._grant.duration
+            worker._machine._reading = replace(reading, valid_until=until)
+
+    yield _changed(Worker, "_cycle", cycle)
+
+
+def _late_lowering() -> Iterable[Patch]:
+    held: dict[int, Reading | None] = {}
+
+    def observe(original: Any, machine: Machine, cycle: Cycle, about: Federation | None) -> Renewal | None:
+        before = machine._reading
+        result: Renewal | None = original(machine, cycle, about)
+        if before and before.role is Role.ACTIVE:
+            held[id(machine)] = machine._reading
+            machine._reading = before
+        return result
+
+    def done(original: Any, machine: Machine, cycle: Cycle, renewal: Renewal) -> None:
+        if id(machine) in held:
+            machine._reading = held.pop(id(machine))
+        original(machine, cycle, renewal)
+
+    yield _changed(Machine, "observe", observe)
+    yield _changed(Machine, "renewed", done)
+
+
+def _no_cap() -> Iterable[Patch]:
+    def observe(original: Any, machine: Machine, cycle: Cycle, about: Federation | None) -> Renewal | None:
+        before = machine._reading
+        result: Renewal | None = original(machine, cycle, about)
+        after = machine._reading
+        if before and after and before.term == after.term:
+            machine._reading = replace(after, valid_until=before.valid_until, keep=before.keep)
+        return result
+
+    yield _changed(Machine, "observe", observe)
+
+
+def _yes_from_the_watch() -> Iterable[Patch]:
+    def take(original: Any, worker: Worker, federation: Federation | None) -> None:
+        original(worker, federation)
+        status = federation.status if federation else None
+        own = status.member(worker.place.cluster) if status else None
+        if federation and status and own and own.role is Role.ACTIVE:
+            until = worker.clock().boot + federation.spec.lease_duration
+            worker._machine._reading = Reading(
+                federation.uid, status.term, own.role, status.clusters, until, keep=False
+            )
+
+    yield _changed(Worker, "_take", take)
+
+
+def _cycle_not_voided() -> Iterable[Patch]:
+    def done(original: Any, machine: Machine, cycle: Cycle, renewal: Renewal) -> None:
+        candidate = machine._candidate
+        original(machine, cycle, renewal)
+        if candidate and cycle.lowerings != machine._lowerings:
+            machine._reading = candidate
+
+    yield _changed(Machine, "renewed", done)
+
+
+def _put() -> Iterable[Patch]:
+    def renew(original: Any, hub: SimHub, seen: WorkerLease, renewal: Renewal) -> WorkerLease:
+        try:
+            result: WorkerLease = original(hub, seen, renewal)
+        except errors.NotFoundError:
+            anew = hub.create_lease(seen.name, seen.cluster, seen.holder)
+            return hub._put_lease(renewed(anew, renewal))
+        return result
+
+    yield _changed(SimHub, "renew_lease", renew)
+
+
+def _stopped_clock() -> Iterable[Patch]:
+    def stop(original: Any, process: Process, seconds: float) -> None:
+        original(process, seconds)
+        process.machine._boot -= seconds * process.machine._rate
+
+    yield _changed(Process, "stop_for", stop)
+
+
+# --- failover -------------------------------------------------------------------------------------------
+
+
+def _no_proof() -> Iterable[Patch]:
+    def since(original: Any, memory: Memory, lease: WorkerLease, now: float) -> float | None:
+        del original, now
+        return 0.0 if lease.uid in memory.sightings else None
+
+    yield _changed(Memory, "renewing_since", since)
+
+
+MUTANTS: Mapping[str, Mutant] = {
+    name: Mutant(what, patches, profile)
+    for name, what, patches, profile in (
+        ("no delete", "silent Leases are not deleted before a promotion", _no_delete, profiles.STALLS),
+        ("no list", "Leases are not listed after the demoting write", _no_list, profiles.NEWCOMERS),
+        ("no uid", "an acknowledgement counts whatever object it is about", _no_uid, profiles.ANEW_ONCE_ACTIVE),
+        ("any acknowledgement", "any acknowledgement will do", _any_acknowledgement, profiles.DEAF),
+        ("members only", "only the spec's members are fenced", _members_only, profiles.EXPELLED),
+        ("spec's duration", "silence counts with the spec's duration", _spec_duration, profiles.SHORTER),
+        ("spec's isolation", "a silent Lease is judged by the spec's isolation", _spec_isolation, profiles.STRICTER),
+        ("no margin", "silence is the duration, without a margin for clock rates", _no_margin, profiles.SLEWED),
+        ("early sight", "silence counts from before the LIST", _early_sight, profiles.SLOW_LISTS),
+        ("blind delete", "Leases are deleted whatever their version", _blind_delete, profiles.STALLS),
+        ("no CAS", "a status is written over any version", _no_cas, profiles.RACES),
+        ("low terms", "a bootstrap begins at term 1", _low_terms, profiles.ANEW),
+        ("late expiry", "a reading is good from the renewal's response on", _late_expiry, profiles.FADED),
+        ("late lowering", "an answer is lowered after the renewal", _late_lowering, profiles.DEAF),
+        ("no cap", "a shorter duration does not cap the present reading", _no_cap, profiles.SHORTER),
+        ("yes from the watch", "a watch event makes a reading", _yes_from_the_watch, profiles.FROZEN),
+        ("cycle not voided", "a lowering does not void the cycle in flight", _cycle_not_voided, profiles.ANEW),
+        ("PUT", "a renewal creates the Lease anew if it is gone", _put, profiles.STALLS),
+        ("stopped clock", "the clock stands still while a process is stopped", _stopped_clock, profiles.FROZEN),
+        ("no proof", "a member is taken for dead without a witness", _no_proof, profiles.OUTAGES),
+    )
+}
