@@ -221,12 +221,18 @@ def _yes_from_the_watch() -> Iterable[Patch]:
 
 
 def _cycle_not_voided() -> Iterable[Patch]:
+    def watched(original: Any, machine: Machine, federation: Federation | None) -> bool:
+        candidate = machine._candidate
+        result: bool = original(machine, federation)
+        machine._candidate = candidate
+        return result
+
     def done(original: Any, machine: Machine, cycle: Cycle, renewal: Renewal) -> None:
         candidate = machine._candidate
         original(machine, cycle, renewal)
-        if candidate and cycle.lowerings != machine._lowerings:
-            machine._reading = candidate
+        machine._reading = candidate or machine._reading
 
+    yield _changed(Machine, "watched", watched)
     yield _changed(Machine, "renewed", done)
 
 
@@ -273,14 +279,14 @@ MUTANTS: Mapping[str, Mutant] = {
         ("spec's isolation", "a silent Lease is judged by the spec's isolation", _spec_isolation, profiles.STRICTER),
         ("no margin", "silence is the duration, without a margin for clock rates", _no_margin, profiles.SLEWED),
         ("early sight", "silence counts from before the LIST", _early_sight, profiles.SLOW_LISTS),
-        ("blind delete", "Leases are deleted whatever their version", _blind_delete, profiles.STALLS),
+        ("blind delete", "Leases are deleted whatever their version", _blind_delete, profiles.STALLS_SLOWLY),
         ("no CAS", "a status is written over any version", _no_cas, profiles.RACES),
         ("low terms", "a bootstrap begins at term 1", _low_terms, profiles.ANEW),
         ("late expiry", "a reading is good from the renewal's response on", _late_expiry, profiles.FADED),
         ("late lowering", "an answer is lowered after the renewal", _late_lowering, profiles.DEAF),
         ("no cap", "a shorter duration does not cap the present reading", _no_cap, profiles.SHORTER),
         ("yes from the watch", "a watch event makes a reading", _yes_from_the_watch, profiles.FROZEN),
-        ("cycle not voided", "a lowering does not void the cycle in flight", _cycle_not_voided, profiles.ANEW),
+        ("cycle not voided", "a lowering does not void the cycle in flight", _cycle_not_voided, profiles.LATE_ANSWERS),
         ("PUT", "a renewal creates the Lease anew if it is gone", _put, profiles.STALLS),
         ("stopped clock", "the clock stands still while a process is stopped", _stopped_clock, profiles.FROZEN),
         ("no proof", "a member is taken for dead without a witness", _no_proof, profiles.OUTAGES),

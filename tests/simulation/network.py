@@ -22,6 +22,7 @@ from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 
 T = TypeVar("T")
+READ = "GET federation"
 WATCH_SECONDS = 30.0
 """How long one watch lasts, and how long a silent one is waited for (with a little more)."""
 _GRACE = 5.0
@@ -64,6 +65,7 @@ class Network:
         for link in self.links:
             link.mend()
             link.delay = 0.0
+            link.deaf = False
 
     def break_watches(self) -> None:
         for link in self.links:
@@ -80,6 +82,9 @@ class Link:
         self.world = network.world
         self.cut = False
         self.delay = 0.0
+        self.deaf = False
+        self.once_read: Callable[[], object] | None = None
+        """Called when the process is about to take in the federation as it has read it."""
         self.watches: list[Watch] = []
         network.links.append(self)
 
@@ -103,6 +108,7 @@ class Link:
         """Have `work` done at the hub, at some moment from now on, if it gets there."""
         if self.process.dead:
             raise CrashedError
+        await asyncio.sleep(0)  # a process may be stopped here as anywhere, before its deadline begins
         answer: asyncio.Future[T] = self.process.create_future()
         self._send(what, work, answer)
         try:
@@ -150,11 +156,15 @@ class Link:
         delay = self.latency()
         if chance.random() < rates.late:
             delay += chance.random() * rates.longest
-        self.world.after(delay, self._deliver, answer, result)
+        self.world.after(delay, self._deliver, what, answer, result)
 
-    def _deliver(self, answer: asyncio.Future[Any], result: Any) -> None:
-        if not self.cut and not self.process.dead:
-            self.process.call_soon(_settle, answer, result)
+    def _deliver(self, what: str, answer: asyncio.Future[Any], result: Any) -> None:
+        if self.cut or self.process.dead:
+            return
+        self.process.call_soon(_settle, answer, result)
+        if self.once_read and what == READ:
+            act, self.once_read = self.once_read, None
+            act()
 
 
 def _settle(answer: asyncio.Future[Any], result: Any) -> None:
@@ -187,7 +197,7 @@ class Watch:
     def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None:
         network, world = self._link.network, self._link.world
         chance, rates = world.random.random, network.rates
-        if self._link.cut or chance() < rates.event_lost or (self._link.worker and chance() < rates.deaf):
+        if self._link.cut or chance() < rates.event_lost or self._link.deaf or (self._link.worker and chance() < rates.deaf):
             return
         delay = self._link.latency()
         if world.random.random() < network.rates.event_late:
@@ -215,6 +225,7 @@ class Watch:
 
     async def next(self) -> tuple[Any, bool] | None:
         """The next event; None when the watch ends."""
+        await asyncio.sleep(0)  # events may arrive together; a process may be stopped between two
         while not self._arrived:
             self._waiting = self._link.process.create_future()
             try:
@@ -259,7 +270,7 @@ class SimFederations(Federations):
         self._link = link
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:  # noqa: ARG002
-        return await self._link.request("GET federation", self._link.network.hub.get, deadline=deadline)
+        return await self._link.request(READ, self._link.network.hub.get, deadline=deadline)
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         hub = self._link.network.hub

@@ -44,10 +44,15 @@ STALLS = Profile(
     "stalls",  # workers that stop between a read and the renewal it is for, while the role moves
     faults={"stalled": 4.0},
     rates=Rates(deaf=1.0),
-    stops=0.003,
-    longest_stop=0.5,
-    stop_spread=0.5,
-    periods=30.0,
+    periods=24.0,
+    **_BARE,
+)
+STALLS_SLOWLY = Profile(
+    "stalls slowly",  # the same, with operators that get their answers late
+    faults={"stalled slowly": 4.0},
+    rates=Rates(deaf=1.0),
+    durations=(5,),
+    periods=24.0,
     **_BARE,
 )
 FROZEN = Profile("frozen", faults={"frozen": 4.0}, periods=24.0, **_BARE)
@@ -68,7 +73,6 @@ ANEW = Profile(
 ANEW_ONCE_ACTIVE = Profile(
     "anew once active",  # the same at the worst moment, and with wall clocks that say nothing
     faults={"anew once active": 5.0},
-    rates=Rates(late=0.4, event_late=0.5, longest=0.6),
     periods=24.0,
     wall_runs=False,
     **_BARE,
@@ -78,6 +82,12 @@ DEAF = Profile(
     "deaf",  # workers that hear of things by their own reads only, and answers that come late
     faults={"switch": 8.0},
     rates=Rates(deaf=1.0, late=0.2, unanswered=0.1, longest=0.6),
+    **_BARE,
+)
+LATE_ANSWERS = Profile(
+    "late answers",  # renewals that are carried out at once and answered late
+    faults={"switch": 8.0},
+    rates=Rates(late=0.4, longest=0.6, deaf=0.6),
     **_BARE,
 )
 SHORTER = Profile(

@@ -34,6 +34,8 @@ from tcf.worker.switchovers import Wish
 
 _IDLE_REFRESH = 60.0
 _PATIENCE = 10.0
+_READ_TO_RENEWAL = 2
+"""Callbacks from the arrival of what was read to where the renewal is sent."""
 _FORCE_AFTER = 0.3
 """Part of the time to settle after which a person overrides what no wait will fence."""
 
@@ -167,6 +169,8 @@ class _Run:
     # --- faults -----------------------------------------------------------------------------------------
 
     def _do(self, fault: Fault) -> None:
+        if self.calm:
+            return
         self.world.note("FAULT", "%s", fault)
         if fault.target in {ACTIVE, PASSIVE}:
             fault = replace(fault, target=self._who(fault.target))
@@ -192,6 +196,26 @@ class _Run:
         process = self.programs[fault.target].process
         if process:
             process.stop_for(fault.seconds)
+
+    def _stop_after_read(self, fault: Fault) -> None:
+        """Stop a worker when it has read the federation and is about to renew; `value` follows at once."""
+        program = self.programs[fault.target]
+        if program.link is None or program.process is None:
+            return
+        process = program.process
+
+        def stop() -> None:
+            process.stop_after(_READ_TO_RENEWAL, fault.seconds)
+            for each in fault.value:
+                self.world.after(each.at, self._do, each)
+
+        program.link.once_read = stop
+
+    def _once_read(self, fault: Fault) -> None:
+        """Do `value` when somebody is about to take in the federation as it was read."""
+        link = self.programs[fault.target].link
+        if link:
+            link.once_read = lambda: [self._do(each) for each in fault.value]
 
     def _crash(self, fault: Fault) -> None:
         self.programs[fault.target].crash()
@@ -229,6 +253,17 @@ class _Run:
                 link.delay = 0.0
 
             self._unless_calm(fault.seconds, quick)
+
+    def _deafen(self, fault: Fault) -> None:
+        """Its watch brings nothing any more, and does not break either."""
+        link = self.programs[fault.target].link
+        if link:
+            link.deaf = True
+
+            def hear() -> None:
+                link.deaf = False
+
+            self._unless_calm(fault.seconds, hear)
 
     def _watch_break(self, fault: Fault) -> None:
         link = self.programs[fault.target].link

@@ -227,13 +227,20 @@ def _restore(schedule: Schedule, chance: random.Random) -> Fault:
 def _stalled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """The active worker is cut off, gets one read through, and stops; meanwhile the role moves."""
     t, d = _moment(schedule, chance), schedule.duration
-    back = t + d * (0.3 + 0.4 * chance.random())
-    stop = back + _soon(chance, 0.1)
-    return (
-        Fault(t, "cut", ACTIVE, back - t),
-        Fault(stop, "stop", ACTIVE, t + d * (1.05 + 0.5 * chance.random()) - stop),
-        Fault(stop + _soon(chance), "ask", PASSIVE, value="promote"),
-    )
+    cut = Fault(t, "cut", ACTIVE, d * (0.3 + 0.3 * chance.random()))
+    switch = Fault(0.01, "ask", PASSIVE, value="promote")
+    stop = d * (0.4 + 0.55 * chance.random())
+    return cut, Fault(t + cut.seconds, "stop after read", ACTIVE, stop, value=(switch,))
+
+
+def _stalled_slowly(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The same, with more time between the requests of the operators; the worker wakes up in between."""
+    cut, stall = _stalled(schedule, chance)
+    seconds = schedule.duration * (0.2 + 0.4 * chance.random())
+    again = Fault(seconds + 0.025, "cut", ACTIVE, 2.0 * schedule.duration)
+    names = [f"op{n}" for n in range(1, schedule.operators + 1)]
+    slow = (Fault(cut.at, "slow", name, 2.0 * schedule.duration, value=0.4) for name in names)
+    return *slow, cut, replace(stall, seconds=seconds, value=(*stall.value, again))
 
 
 def _frozen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -286,10 +293,16 @@ def _faded(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _slow_operator(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The operator's answers come late while the active worker is cut off and the role moves."""
+    """The first list of an operator that has just begun is slow; the active worker is cut off meanwhile."""
     cut, switch = _cut_and_switch(schedule, chance)
-    names = [f"op{n}" for n in range(1, schedule.operators + 1)]
-    return *(Fault(cut.at - 2.0, "slow", name, 20.0, value=2.0) for name in names), cut, switch
+    begin = cut.at - 0.4 - 2.0 * chance.random()
+    slow = Fault(0.0, "slow", "op1", cut.at - begin, value=3.0)
+    return (
+        Fault(begin - 0.05, "crash", "op1", 0.05),
+        Fault(begin + 0.001, "once read", "op1", value=(slow,)),
+        cut,
+        switch,
+    )
 
 
 def _anew(schedule: Schedule, chance: random.Random) -> Fault:
@@ -298,10 +311,12 @@ def _anew(schedule: Schedule, chance: random.Random) -> Fault:
 
 
 def _anew_once_active(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The same at the moment at which a member has become active."""
+    """The same when a member has become active and one of its workers is about to acknowledge that."""
     t = _moment(schedule, chance)
-    again = Fault(0.02 * chance.random(), "recreate", seconds=0.001, value=("", False, PASSIVE))
-    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", value=again)
+    again = Fault(0.001, "recreate", seconds=0.001, value=("", False, PASSIVE))
+    deaf = Fault(0.0, "deafen", ACTIVE, 5.0)
+    stop = Fault(0.0, "stop after read", ACTIVE, 0.1 + _soon(chance), value=(deaf, again))
+    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", value=stop)
 
 
 def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -332,6 +347,7 @@ _DRAWN: Mapping[str, Drawn] = {
     "recreate": _recreate,
     "restore": _restore,
     "stalled": _stalled,
+    "stalled slowly": _stalled_slowly,
     "frozen": _frozen,
     "renewed": _renewed,
     "cut and switch": _cut_and_switch,

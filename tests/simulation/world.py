@@ -131,6 +131,10 @@ class Process(asyncio.AbstractEventLoop):
         self.stopped_until = max(self.stopped_until, self.world.now + seconds)
         self.world.note(self.name, "is stopped for %.3f s", seconds)
 
+    def stop_after(self, callbacks: int, seconds: float) -> None:
+        """Stop it when so many callbacks have run."""
+        self._next_stop, self._stop_seconds = callbacks + 1, seconds
+
     def resume(self) -> None:
         self.stopped_until = 0.0
         self._step_at = float("inf")

@@ -60,3 +60,12 @@ def test_a_list_does_not_know_what_was_seen_after_it_was_asked_for() -> None:
     view.watched_lease(newest, BOOT + 1, deleted=False)
     view.read_leases((replace(newest, resource_version="9"),), asked=BOOT, now=BOOT + 2)
     assert view.observation(confirmed=True).leases == (newest,)
+
+
+def test_once_an_obstacle_is_gone_there_is_no_more_hurry() -> None:
+    attendant = _Attendant(("ns", "shop"), cast("Hub", object()), lambda: at(BOOT), asyncio.Queue())
+    attendant.view.read_federation(federation("active passive"), BOOT)
+    attendant._report_obstacle("somebody is in the way")
+    assert attendant._next_refresh() <= BOOT + 1
+    attendant._report_obstacle("")
+    assert attendant._next_refresh() > BOOT + 30

@@ -278,7 +278,7 @@ class _Attendant:
         """Log what has stood in the way for a second, once."""
         now = self._clock().boot
         if obstacle != self._obstacle:
-            self._obstacle, self._tell_obstacle_at = obstacle, now + _BUSY_SECONDS
+            self._obstacle, self._tell_obstacle_at = obstacle, now + _BUSY_SECONDS if obstacle else math.inf
         elif obstacle and now >= self._tell_obstacle_at:
             self._log.info("waiting: %s", obstacle)
             self._tell_obstacle_at = math.inf
