@@ -24,6 +24,19 @@ GENERAL = Profile(
         "lose status": 0.1,
         "recreate": 0.2,
         "restore": 0.06,
+        # what has to come together for a broken rule to show, each now and then
+        "stalled": 0.3,
+        "stalled slowly": 0.3,
+        "frozen": 0.3,
+        "renewed": 0.3,
+        "cut and switch": 0.3,
+        "shorter": 0.2,
+        "stricter": 0.2,
+        "faded": 0.2,
+        "slow operator": 0.2,
+        "anew": 0.1,
+        "anew once active": 0.1,
+        "expelled": 0.1,
     },
     rates=Rates(
         lost=0.05,
@@ -58,7 +71,7 @@ STALLS_SLOWLY = Profile(
 FROZEN = Profile("frozen", faults={"frozen": 4.0}, periods=24.0, **_BARE)
 NEWCOMERS = Profile(
     "newcomers",  # workers that come unseen by a coordinator whose watch is late
-    faults={"renewed": 6.0},
+    faults={"renewed": 10.0},
     rates=Rates(event_late=0.8, longest=3.0),
     periods=24.0,
     **_BARE,
@@ -72,7 +85,7 @@ ANEW = Profile(
 )
 ANEW_ONCE_ACTIVE = Profile(
     "anew once active",  # the same at the worst moment, and with wall clocks that say nothing
-    faults={"anew once active": 5.0},
+    faults={"anew once active": 8.0},
     periods=24.0,
     wall_runs=False,
     **_BARE,
@@ -86,7 +99,8 @@ DEAF = Profile(
 )
 LATE_ANSWERS = Profile(
     "late answers",  # renewals that are carried out at once and answered late
-    faults={"switch": 8.0},
+    faults={"switch": 16.0},
+    periods=24.0,
     rates=Rates(late=0.4, longest=0.6, deaf=0.6),
     **_BARE,
 )
@@ -113,8 +127,7 @@ SLEWED = Profile(
 FADED = Profile("faded", faults={"faded": 4.0}, durations=(5,), periods=24.0, **_BARE)
 SLOW_LISTS = Profile(
     "slow lists",  # a coordinator that has nothing but lists, and those come late
-    faults={"slow operator": 2.0},
-    rates=Rates(event_lost=1.0),
+    faults={"slow operator": 5.0},
     durations=(2,),
     operators=(1,),
     periods=30.0,

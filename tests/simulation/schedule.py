@@ -299,6 +299,7 @@ def _slow_operator(schedule: Schedule, chance: random.Random) -> tuple[Fault, ..
     slow = Fault(0.0, "slow", "op1", cut.at - begin, value=3.0)
     return (
         Fault(begin - 0.05, "crash", "op1", 0.05),
+        Fault(begin + 0.001, "deafen", "op1", cut.at - begin),
         Fault(begin + 0.001, "once read", "op1", value=(slow,)),
         cut,
         switch,
