@@ -102,21 +102,15 @@ def _no_uid() -> Iterable[Patch]:
 
 
 def _any_acknowledgement() -> Iterable[Patch]:
-    return _fenced_as_if(
-        lambda lease, case: replace(lease, acknowledged=lease.acknowledged and case.table)
-    )
+    return _fenced_as_if(lambda lease, case: replace(lease, acknowledged=lease.acknowledged and case.table))
 
 
 def _members_only() -> Iterable[Patch]:
-    return _fenced_as_if(
-        lambda lease, case: lease if case.federation.spec.member(lease.cluster) else None
-    )
+    return _fenced_as_if(lambda lease, case: lease if case.federation.spec.member(lease.cluster) else None)
 
 
 def _spec_duration() -> Iterable[Patch]:
-    return _fenced_as_if(
-        lambda lease, case: replace(lease, duration=case.federation.spec.lease_duration)
-    )
+    return _fenced_as_if(lambda lease, case: replace(lease, duration=case.federation.spec.lease_duration))
 
 
 def _spec_isolation() -> Iterable[Patch]:
@@ -272,12 +266,27 @@ MUTANTS: Mapping[str, Mutant] = {
     for name, what, patches, profile in (
         ("no delete", "silent Leases are not deleted before a promotion", _no_delete, profiles.STALLS),
         ("no list", "Leases are not listed after the demoting write", _no_list, profiles.NEWCOMERS),
-        ("no uid", "an acknowledgement counts whatever object it is about", _no_uid, profiles.ANEW_ONCE_ACTIVE),
+        (
+            "no uid",
+            "an acknowledgement counts whatever object it is about",
+            _no_uid,
+            profiles.ANEW_ONCE_ACTIVE,
+        ),
         ("any acknowledgement", "any acknowledgement will do", _any_acknowledgement, profiles.DEAF),
         ("members only", "only the spec's members are fenced", _members_only, profiles.EXPELLED),
         ("spec's duration", "silence counts with the spec's duration", _spec_duration, profiles.SHORTER),
-        ("spec's isolation", "a silent Lease is judged by the spec's isolation", _spec_isolation, profiles.STRICTER),
-        ("no margin", "silence is the duration, without a margin for clock rates", _no_margin, profiles.SLEWED),
+        (
+            "spec's isolation",
+            "a silent Lease is judged by the spec's isolation",
+            _spec_isolation,
+            profiles.STRICTER,
+        ),
+        (
+            "no margin",
+            "silence is the duration, without a margin for clock rates",
+            _no_margin,
+            profiles.SLEWED,
+        ),
         ("early sight", "silence counts from before the LIST", _early_sight, profiles.SLOW_LISTS),
         ("blind delete", "Leases are deleted whatever their version", _blind_delete, profiles.STALLS_SLOWLY),
         ("no CAS", "a status is written over any version", _no_cas, profiles.RACES),
@@ -286,9 +295,19 @@ MUTANTS: Mapping[str, Mutant] = {
         ("late lowering", "an answer is lowered after the renewal", _late_lowering, profiles.DEAF),
         ("no cap", "a shorter duration does not cap the present reading", _no_cap, profiles.SHORTER),
         ("yes from the watch", "a watch event makes a reading", _yes_from_the_watch, profiles.FROZEN),
-        ("cycle not voided", "a lowering does not void the cycle in flight", _cycle_not_voided, profiles.LATE_ANSWERS),
+        (
+            "cycle not voided",
+            "a lowering does not void the cycle in flight",
+            _cycle_not_voided,
+            profiles.LATE_ANSWERS,
+        ),
         ("PUT", "a renewal creates the Lease anew if it is gone", _put, profiles.STALLS),
-        ("stopped clock", "the clock stands still while a process is stopped", _stopped_clock, profiles.FROZEN),
+        (
+            "stopped clock",
+            "the clock stands still while a process is stopped",
+            _stopped_clock,
+            profiles.FROZEN,
+        ),
         ("no proof", "a member is taken for dead without a witness", _no_proof, profiles.OUTAGES),
     )
 }

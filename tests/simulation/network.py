@@ -197,7 +197,12 @@ class Watch:
     def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None:
         network, world = self._link.network, self._link.world
         chance, rates = world.random.random, network.rates
-        if self._link.cut or chance() < rates.event_lost or self._link.deaf or (self._link.worker and chance() < rates.deaf):
+        if (
+            self._link.cut
+            or chance() < rates.event_lost
+            or self._link.deaf
+            or (self._link.worker and chance() < rates.deaf)
+        ):
             return
         delay = self._link.latency()
         if world.random.random() < network.rates.event_late:

@@ -94,17 +94,15 @@ class _Run:
         schedule, world = self.schedule, self.world
         isolation = Isolation.KEEP_ROLE if schedule.keep_role else Isolation.FENCE
         mode = FailoverMode.AUTOMATIC if schedule.automatic else FailoverMode.MANUAL
-        self.hub.create(
-            Spec(
-                clusters=_members(MEMBERS[: schedule.members]),
-                active_cluster=MEMBERS[0],
-                lease_duration=schedule.duration,
-                switchover_timeout=schedule.timeout,
-                isolation=isolation,
-                failover=Failover(mode, timeout=1, cooldown=0),
-            ),
-            {},
+        self.spec = Spec(
+            clusters=_members(MEMBERS[: schedule.members]),
+            active_cluster=MEMBERS[0],
+            lease_duration=schedule.duration,
+            switchover_timeout=schedule.timeout,
+            isolation=isolation,
+            failover=Failover(mode, timeout=1, cooldown=0),
         )
+        self.hub.create(self.spec, {})
         for program in self.programs.values():
             world.at(0.5 * world.random.random(), program.start)
         for fault in schedule.faults:
@@ -350,6 +348,8 @@ class _Run:
         self.world.note("FAULT", "no more faults")
         self.calm = True
         self.network.heal()
+        if self.hub.federation is None:
+            self.hub.create(self.spec, {})
         for program in self.programs.values():
             if program.process:
                 program.process._next_stop = 1 << 60

@@ -41,6 +41,7 @@ PATIENCE_SECONDS = 10.0
 """How long a write of unknown fate is repeated, and how long the own reading may lag behind the outcome."""
 
 _LOOK = "look at /tcf/clusters and decide again"
+_DELETED = f"the federation was deleted meanwhile; {_LOOK}"
 _CREATED_ANEW = f"the federation was deleted and created anew meanwhile; {_LOOK}"
 
 
@@ -125,17 +126,22 @@ class Switchovers:
     ) -> tuple[Federation, Accepted | Joined | Unchanged | Refusal]:
         """Judge the command by a fresh read and write it down, again after each conflict."""
         backoff = Backoff(first=0.01, longest=1)
+        federation = await self._get()
         while True:
-            federation = await self._get()
             verdict = admit(federation, command, self._worker.clock())
             if dry_run or not isinstance(verdict, Accepted):
                 return federation, verdict
-            if await self._write(federation, verdict.status, command.id):
+            if await self._write(federation, verdict.status):
                 return federation, verdict
             await asyncio.sleep(backoff.next())
+            federation = await self._certainly(self._get)
+            # Somebody was faster: most likely another writer, but perhaps an attempt of ours whose answer
+            # was lost, or one that was repeated on the way, as proxies may do with a PUT.
+            if _knows(federation, command.id):
+                return federation, verdict
 
-    async def _write(self, federation: Federation, status: Status, request: str) -> bool:
-        """Write `status`, repeating an ambiguous write identically. False: certainly not written.
+    async def _write(self, federation: Federation, status: Status) -> bool:
+        """Write `status`, repeating an ambiguous write identically. False: there is another version.
 
         An identical repetition can't do harm: it names the version it replaces. Once that is answered
         409, no earlier attempt can land any more, and a read tells whether one has.
@@ -147,10 +153,14 @@ class Switchovers:
             try:
                 await self._worker.federations.write_status(federation, status, deadline=READ_SECONDS)
             except errors.ConflictError:
-                return ambiguous and await self._landed(request)
+                return False
+            except errors.NotFoundError as error:
+                if ambiguous:
+                    raise OutcomeUnknownError(_DELETED) from error
+                raise
             except errors.HubError as error:
                 ambiguous = ambiguous or error.ambiguous
-                if not ambiguous or isinstance(error, errors.NotFoundError):
+                if not ambiguous:
                     raise
                 if self._worker.clock().boot >= give_up:
                     raise OutcomeUnknownError(
@@ -160,14 +170,6 @@ class Switchovers:
                 await asyncio.sleep(backoff.next())
             else:
                 return True
-
-    async def _landed(self, request: str) -> bool:
-        federation = await self._certainly(self._get)
-        status = federation.status
-        if status is None:
-            return False
-        placed = status.switchover is not None and status.switchover.id == request
-        return placed or status.ended(request) is not None
 
     # --- waiting for the end ------------------------------------------------------------------------
 
@@ -216,7 +218,7 @@ class Switchovers:
             without = withdrawn(status, request, self._worker.clock())
             if without is None:
                 raise OutcomeUnknownError(f"somebody has removed the request from the status; {_LOOK}")
-            await self._write(federation, without, request)
+            await self._write(federation, without)
 
     async def _own_reading(self, uid: str, term: int) -> Reading | Refusal:
         """This worker's reading once it has `term`: before that, its answers would contradict ours."""
@@ -225,6 +227,9 @@ class Switchovers:
             answer = self._worker.answer()
             if isinstance(answer, Reading) and answer.uid == uid and answer.term >= term:
                 return answer
+            latest = self._worker.latest
+            if latest is not None and latest.uid != uid:
+                raise OutcomeUnknownError(_CREATED_ANEW)
             left = deadline - self._worker.clock().boot
             if left <= 0:
                 break
@@ -252,14 +257,23 @@ class Switchovers:
             try:
                 return await ask()
             except errors.NotFoundError as error:
-                raise OutcomeUnknownError(f"the federation was deleted meanwhile; {_LOOK}") from error
+                raise OutcomeUnknownError(_DELETED) from error
             except errors.HubError as error:
                 if self._worker.clock().boot >= give_up:
                     raise OutcomeUnknownError(
-                        f"the request was written, then the hub went away ({error}); it may or may not be"
-                        " carried out: look at /tcf/clusters when the hub is back"
+                        f"the hub went away after the request had been sent ({error}); it may or may not"
+                        " be carried out: look at /tcf/clusters when the hub is back"
                     ) from error
             await asyncio.sleep(backoff.next())
+
+
+def _knows(federation: Federation, request: str) -> bool:
+    """Is the request under way, or has it ended already?"""
+    status = federation.status
+    if status is None:
+        return False
+    running = status.switchover is not None and status.switchover.id == request
+    return running or status.ended(request) is not None
 
 
 def _term(federation: Federation) -> int:

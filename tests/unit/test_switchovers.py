@@ -1,0 +1,87 @@
+"""What a client is told when the hub's answers mislead: faults of the network that are not easily made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import cast
+
+from tcf.core.model import Federation, Outcome, Place, Refusal, Status
+from tcf.core.requests import Kind, ended
+from tcf.core.worker import Reading
+from tcf.hub import errors
+from tcf.hub.federations import Federations
+from tcf.hub.leases import Leases
+from tcf.worker.switchovers import Switchovers, Wish
+from tcf.worker.worker import Worker
+from unit.build import BOOT, TERM, at, federation
+
+Write = Callable[[Federation, Status], Federation]
+
+
+class FakeFederations:
+    """A hub that takes the first write and answers each as it is told to."""
+
+    def __init__(self, *answers: errors.HubError | None, then: Federation | None) -> None:
+        self.present: Federation | None = federation("active passive")
+        self.writes: list[Status] = []
+        self._answers: Iterator[errors.HubError | None] = iter(answers)
+        self._then = then
+
+    async def get(self, *_: object, **__: object) -> Federation:
+        if self.present is None:
+            raise errors.NotFoundError("no such federation")
+        return self.present
+
+    async def write_status(self, seen: Federation, status: Status, **_: object) -> Federation:
+        if not self.writes:
+            self.present = self._then and replace(
+                self._then, status=ended(status, Outcome.ROLLED_BACK, "why", at())
+            )
+        self.writes.append(status)
+        if error := next(self._answers):
+            raise error
+        return seen
+
+
+async def ask(hub: FakeFederations) -> Reading | Refusal:
+    worker = Worker(
+        Place("ns", "shop", "c2"),
+        cast("Federations", hub),
+        cast("Leases", object()),
+        holder="host",
+        clock=lambda: at(BOOT),
+    )
+    machine = worker._machine
+    cycle = machine.begin(BOOT)
+    renewal = machine.observe(cycle, federation("active passive", term=TERM))
+    assert renewal
+    machine.renewed(cycle, renewal)
+    if hub.present:
+        worker.latest = replace(hub.present, status=None)
+    switchovers = Switchovers(worker)
+    original = hub.get
+
+    async def seen(*args: object, **more: object) -> Federation:
+        worker.latest = await original(*args, **more)
+        return worker.latest
+
+    hub.get = seen  # type: ignore[method-assign]
+    return await switchovers.ask(Wish(Kind.PROMOTE))
+
+
+async def test_a_write_that_was_repeated_on_the_way_is_one_request() -> None:
+    """The answer is that of the repetition: a conflict, with what the first one has written."""
+    hub = FakeFederations(errors.ConflictError("another version"), then=federation("active passive"))
+    result = await ask(hub)
+    assert isinstance(result, Refusal)
+    assert (result.reason, len(hub.writes)) == (Outcome.ROLLED_BACK, 1)
+
+
+async def test_after_an_ambiguous_write_a_deleted_federation_leaves_it_open() -> None:
+    lost = errors.UnreachableError("no answer", ambiguous=True)
+    hub = FakeFederations(lost, errors.NotFoundError("no such federation"), then=None)
+    result = await ask(hub)
+    assert isinstance(result, Refusal)
+    assert result.reason == "OutcomeUnknown"
+    assert "deleted meanwhile" in result.message
