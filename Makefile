@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport KUBECONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt lock clean
+.PHONY: help demo test soak lint fmt lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=k
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@$(BIN)/pytest $(ARGS)
+
+soak: $(READY) ## Play simulated schedules (ARGS="--schedules 20000", ARGS=--mutants, ARGS="--seed 7", ARGS=--help)
+	@PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
 
 lint: $(READY) ## Check format, style, types and the layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }

@@ -58,7 +58,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _wanted(config: pytest.Config) -> bool:
     """Unless only tests that need none were asked for."""
-    return not config.args or any("tests/unit" not in argument for argument in config.args)
+    need_none = ("tests/unit", "tests/simulation")
+    return not config.args or not all(any(part in one for part in need_none) for one in config.args)
 
 
 @pytest.fixture(scope="session")

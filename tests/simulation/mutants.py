@@ -15,6 +15,10 @@ from unittest import mock
 import tcf.core.coordinator
 import tcf.core.fencing
 import tcf.core.liveness
+from simulation import profiles
+from simulation.hub import SimHub, renewed
+from simulation.schedule import Profile
+from simulation.world import Process
 from tcf.coordinator.coordinator import _Attendant
 from tcf.coordinator.view import View
 from tcf.core.coordinator import Observation, _Case
@@ -24,11 +28,6 @@ from tcf.core.model import Acknowledgement, Federation, Role, Status, WorkerLeas
 from tcf.core.worker import Cycle, Machine, Reading, Renewal
 from tcf.hub import errors
 from tcf.worker.worker import Worker
-
-from simulation import profiles
-from simulation.hub import SimHub, renewed
-from simulation.schedule import Profile
-from simulation.world import Process
 
 Patch = AbstractContextManager[object]
 
@@ -149,7 +148,8 @@ def _no_cas() -> Iterable[Patch]:
 
 def _low_terms() -> Iterable[Patch]:
     def begun(original: Any, federation: Federation, *args: Any) -> Status:
-        return replace(original(federation, *args), term=1)
+        status: Status = original(federation, *args)
+        return replace(status, term=1)
 
     yield _changed(tcf.core.coordinator, "bootstrapped", begun)
 

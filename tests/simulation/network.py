@@ -274,7 +274,7 @@ class SimFederations(Federations):
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:  # noqa: ARG002
+    async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:
         return await self._link.request(READ, self._link.network.hub.get, deadline=deadline)
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
@@ -293,7 +293,7 @@ class SimFederations(Federations):
         namespace: str,
         name: str,
         *,
-        deadline: float,  # noqa: ARG002
+        deadline: float,
     ) -> AsyncGenerator[Federation | None]:
         async for federation, deleted in watch(self._link, Federation, deadline=deadline):
             yield None if deleted else federation
@@ -303,19 +303,19 @@ class SimLeases(Leases):
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:  # noqa: ARG002
+    async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
         return await self._link.request("LIST Leases", self._link.network.hub.list_leases, deadline=deadline)
 
-    async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:  # noqa: ARG002
+    async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
         hub = self._link.network.hub
         return await self._link.request("GET Lease", lambda: hub.get_lease(name), deadline=deadline)
 
     async def create(
         self,
-        namespace: str,  # noqa: ARG002
+        namespace: str,
         name: str,
         *,
-        federation: str,  # noqa: ARG002
+        federation: str,
         cluster: str,
         holder: str,
         deadline: float,
@@ -331,7 +331,7 @@ class SimLeases(Leases):
         lease: WorkerLease,
         renewal: Renewal,
         *,
-        deadline: float,  # noqa: ARG002
+        deadline: float,
     ) -> WorkerLease:
         hub = self._link.network.hub
         what = f"PATCH Lease {lease.name}, {renewal.acknowledged}, {renewal.duration} s"
@@ -339,7 +339,7 @@ class SimLeases(Leases):
 
     async def delete(
         self,
-        namespace: str,  # noqa: ARG002
+        namespace: str,
         lease: WorkerLease,
         *,
         any_version: bool = False,
@@ -357,5 +357,5 @@ class SimEvents(Events):
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def tell(self, federation: Federation, event: Event, *, deadline: float) -> None:  # noqa: ARG002
+    async def tell(self, federation: Federation, event: Event, *, deadline: float) -> None:
         await self._link.request(f"Event {event.reason}", lambda: None, deadline=deadline)

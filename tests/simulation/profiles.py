@@ -147,3 +147,26 @@ OUTAGES = Profile(
     periods=30.0,
     **_BARE | {"automatic": 1.0},
 )
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        GENERAL,
+        STALLS,
+        STALLS_SLOWLY,
+        FROZEN,
+        NEWCOMERS,
+        ANEW,
+        ANEW_ONCE_ACTIVE,
+        EXPELLED,
+        DEAF,
+        LATE_ANSWERS,
+        SHORTER,
+        STRICTER,
+        SLEWED,
+        FADED,
+        SLOW_LISTS,
+        RACES,
+        OUTAGES,
+    )
+}

@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 from unittest import mock
 
 import tcf.worker.switchovers
@@ -145,16 +146,13 @@ class _Run:
         )
 
     def _new_process(self, program: Program) -> Process:
-        if isinstance(program, WorkerProgram):
-            worker = program
-            return Process(
-                program.name,
-                self.world,
-                program.machine,
-                stops=self._stops,
-                ran=lambda _: self.checker.look(worker),
-            )
-        return Process(program.name, self.world, program.machine, stops=self._stops, ran=lambda _: None)
+        def ran() -> None:
+            if isinstance(program, WorkerProgram):
+                self.checker.look(program)
+
+        return Process(  # type: ignore[abstract]  # a loop without I/O needs no more
+            program.name, self.world, program.machine, stops=self._stops, ran=ran
+        )
 
     def _stops(self) -> tuple[int, float]:
         """After how many callbacks a process is stopped next, and for how long."""
@@ -213,7 +211,12 @@ class _Run:
         """Do `value` when somebody is about to take in the federation as it was read."""
         link = self.programs[fault.target].link
         if link:
-            link.once_read = lambda: [self._do(each) for each in fault.value]
+
+            def act() -> None:
+                for each in fault.value:
+                    self._do(each)
+
+            link.once_read = act
 
     def _crash(self, fault: Fault) -> None:
         self.programs[fault.target].crash()
@@ -397,21 +400,21 @@ def _may_keep_role(schedule: Schedule) -> bool:
     return schedule.keep_role or any(fault.value == ("isolation", "KeepRole") for fault in schedule.faults)
 
 
-def _edited(spec: Spec, what: str, value: object) -> Spec:
+def _edited(spec: Spec, what: str, value: Any) -> Spec:
     match what:
         case "leaseDuration":
             return replace(spec, lease_duration=value)
         case "activeCluster":
-            known = value is None or spec.member(str(value))
+            known = value is None or spec.member(value)
             return replace(spec, active_cluster=value) if known else spec
         case "isolation":
-            isolation = Isolation(str(value))
+            isolation = Isolation(value)
             automatic = spec.failover.mode is FailoverMode.AUTOMATIC
             return (
                 spec if automatic and isolation is Isolation.KEEP_ROLE else replace(spec, isolation=isolation)
             )
         case "members":
-            changed = replace(spec, clusters=_members(str(value)))
+            changed = replace(spec, clusters=_members(value))
             wanted = spec.active_cluster
             return replace(changed, active_cluster=wanted if wanted and changed.member(wanted) else None)
         case "paused":

@@ -178,7 +178,9 @@ def _nobody(_: Schedule, __: random.Random) -> str:
     return ""
 
 
-def _some(kind: str, whom: Callable[[Schedule, random.Random], str]) -> Drawn:
+def _some(
+    kind: str, whom: Callable[[Schedule, random.Random], str]
+) -> Callable[[Schedule, random.Random], Fault]:
     def draw(schedule: Schedule, chance: random.Random) -> Fault:
         return Fault(_moment(schedule, chance), kind, whom(schedule, chance), _while(schedule, chance))
 
@@ -187,7 +189,7 @@ def _some(kind: str, whom: Callable[[Schedule, random.Random], str]) -> Drawn:
 
 def _slow(schedule: Schedule, chance: random.Random) -> Fault:
     delay = round(schedule.duration * 0.7 * chance.random(), 3)
-    return replace(_some("slow", _anybody)(schedule, chance), value=delay)  # type: ignore[type-var]
+    return replace(_some("slow", _anybody)(schedule, chance), value=delay)
 
 
 def _ask(schedule: Schedule, chance: random.Random) -> Fault:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple
 
 from tcf.core.model import Now
 
@@ -43,11 +43,11 @@ class World:
         self._queue: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._order = itertools.count()
 
-    def at(self, moment: float, act: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> None:
+    def at(self, moment: float, act: Callable[[*Ts], object], *args: *Ts) -> None:
         """Call `act` at simulated second `moment`."""
         heapq.heappush(self._queue, (max(moment, self.now), next(self._order), act, args))
 
-    def after(self, delay: float, act: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> None:
+    def after(self, delay: float, act: Callable[[*Ts], object], *args: *Ts) -> None:
         self.at(self.now + delay, act, *args)
 
     def run(self, until: float, *, enough: Callable[[], bool] = lambda: False) -> None:
@@ -93,7 +93,7 @@ class Machine:
 class Process(asyncio.AbstractEventLoop):
     """A process: its callbacks run when the world says so, by the clock of its machine.
 
-    `ran` is called with the process whenever something outside may look at it: on waking up, before
+    `ran` is called whenever something outside may look at it: on waking up, before
     anything else is done, and after each callback.
     """
 
@@ -104,7 +104,7 @@ class Process(asyncio.AbstractEventLoop):
         machine: Machine,
         *,
         stops: Callable[[], tuple[int, float]],
-        ran: Callable[[Process], None],
+        ran: Callable[[], None],
     ) -> None:
         self.name = name
         self.world = world
@@ -170,7 +170,7 @@ class Process(asyncio.AbstractEventLoop):
         if self.stopped:
             self._plan(self.stopped_until)
             return
-        self._ran(self)
+        self._ran()
         for count in itertools.count():
             self._fire_timers()
             if not self._ready or self.dead:
@@ -183,7 +183,7 @@ class Process(asyncio.AbstractEventLoop):
                 asyncio._set_running_loop(self)
                 handle._run()
                 asyncio._set_running_loop(None)
-                self._ran(self)
+                self._ran()
             if count > _TOO_BUSY:
                 self.world.errors.append(f"{self.name} is caught in a loop")
                 self.crash()

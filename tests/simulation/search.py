@@ -1,0 +1,69 @@
+"""Plays many schedules; makes a schedule that fails as small as it can, and tells what happens in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from simulation.network import Rates
+from simulation.run import Outcome, play
+from simulation.schedule import Profile, Schedule, draw
+
+
+def first_failure(profile: Profile, seeds: Iterable[int]) -> Schedule | None:
+    """The first schedule that breaks something; None if none does."""
+    return next((schedule for seed in seeds if play(schedule := draw(profile, seed)).broken), None)
+
+
+def shrunk(schedule: Schedule, *, fails: Callable[[Schedule], bool] | None = None) -> Schedule:
+    """A smaller schedule that breaks something, too: no part of it can be left out."""
+    still_fails = fails or (lambda smaller: bool(play(smaller).broken))
+    while True:
+        smaller = next(filter(still_fails, _smaller(schedule)), None)
+        if smaller is None:
+            return schedule
+        schedule = smaller
+
+
+def told(schedule: Schedule) -> str:
+    """A failing schedule for a person: the smallest form of it, and the trace up to what it broke."""
+    small = shrunk(schedule)
+    outcome: Outcome = play(small, tracing=True)
+    end = next((n for n, line in enumerate(outcome.trace) if " CHECK " in line), len(outcome.trace))
+    return "\n".join(
+        [
+            f"profile {schedule.profile!r}, seed {schedule.seed}:",
+            *(f"  {line}" for line in outcome.broken),
+            "made as small as it still fails:",
+            str(small),
+            "trace:",
+            *outcome.trace[: end + 1],
+        ]
+    )
+
+
+def _smaller(schedule: Schedule) -> Iterator[Schedule]:
+    """Simpler schedules, the boldest first."""
+    half = len(schedule.faults) // 2
+    if half:
+        yield replace(schedule, faults=schedule.faults[:half])
+        yield replace(schedule, faults=schedule.faults[half:])
+    if schedule.rates != Rates():
+        yield replace(schedule, rates=Rates())
+    if schedule.stops:
+        yield replace(schedule, stops=0.0)
+    for n in range(len(schedule.faults)):
+        yield replace(schedule, faults=schedule.faults[:n] + schedule.faults[n + 1 :])
+    for name in Rates.__slots__:
+        if name != "longest" and getattr(schedule.rates, name):
+            yield replace(schedule, rates=replace(schedule.rates, **{name: 0.0}))
+    if schedule.operators > 1:
+        yield replace(schedule, operators=schedule.operators - 1)
+    if schedule.workers > 1:
+        yield replace(schedule, workers=schedule.workers - 1)
+    if schedule.members > 2:
+        yield replace(schedule, members=schedule.members - 1)
+    if schedule.slew:
+        yield replace(schedule, slew=0.0)
+    if schedule.automatic:
+        yield replace(schedule, automatic=False)

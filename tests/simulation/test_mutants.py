@@ -1,0 +1,17 @@
+"""Each break of the protocol is noticed: a simulation that does not would prove nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.mutants import MUTANTS
+from simulation.search import first_failure
+
+SCHEDULES = 200
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_caught(name: str) -> None:
+    mutant = MUTANTS[name]
+    with mutant.applied():
+        assert first_failure(mutant.profile, range(SCHEDULES)), f"it survives that {mutant.what}"

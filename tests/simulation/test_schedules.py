@@ -1,0 +1,42 @@
+"""Two thousand schedules of everything at once, and some that look for one thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.profiles import GENERAL, PROFILES
+from simulation.run import play
+from simulation.schedule import draw
+from simulation.search import first_failure, shrunk, told
+
+SCHEDULES, BATCH = 2000, 50
+DIRECTED = 20
+
+
+@pytest.mark.parametrize("first", range(0, SCHEDULES, BATCH))
+def test_nothing_breaks(first: int) -> None:
+    failing = first_failure(GENERAL, range(first, first + BATCH))
+    assert failing is None, told(failing)
+
+
+@pytest.mark.parametrize("name", sorted(set(PROFILES) - {GENERAL.name}))
+def test_nothing_breaks_where_a_mutant_would(name: str) -> None:
+    failing = first_failure(PROFILES[name], range(DIRECTED))
+    assert failing is None, told(failing)
+
+
+def test_a_seed_gives_the_same_run_again() -> None:
+    schedule = draw(GENERAL, 7)
+    assert schedule == draw(GENERAL, 7)
+    first, second = play(schedule, tracing=True), play(schedule, tracing=True)
+    assert first == second
+    assert len(first.trace) > 100
+    assert play(schedule).settled_after == first.settled_after
+
+
+def test_a_schedule_is_shrunk_to_what_it_fails_by() -> None:
+    schedule = draw(GENERAL, 3)
+    (culprit, *_) = [fault for fault in schedule.faults if fault.kind == "ask"]
+    small = shrunk(schedule, fails=lambda smaller: culprit in smaller.faults)
+    assert small.faults == (culprit,)
+    assert (small.operators, small.workers, small.members, small.stops) == (1, 1, 2, 0.0)
