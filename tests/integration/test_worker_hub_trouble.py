@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from controlplane.client import ControlPlane
-from support.api import PATIENCE, ROOT, Answer, Hub, Kubectl, ask, eventually, free_port, place
+from support.api import PATIENCE, ROOT, Answer, Hub, ask, eventually, free_port, kubectl_of, place
 from support.gate import Gate
 from support.programs import Program, Programs
 
@@ -305,7 +304,7 @@ def _expired_for_a_second(worker: Program) -> bool:
 def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs, tmp_path: Path) -> None:
     """On a hub of its own: no other test may lose the CRD or its API server."""
     with ControlPlane.start() as plane, contextlib.ExitStack() as stack:
-        hub = Hub(_kubectl(plane), "default", plane.kubeconfig)
+        hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
         folder = tmp_path / "own"
         folder.mkdir()
         own = Programs(hub, folder)
@@ -333,7 +332,7 @@ def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs,
 
 def test_an_operator_awaits_the_resource_and_ends_to_begin_anew_when_it_goes(tmp_path: Path) -> None:
     with ControlPlane.start() as plane, contextlib.ExitStack() as stack:
-        hub = Hub(_kubectl(plane), "default", plane.kubeconfig)
+        hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
         folder = tmp_path / "own"
         folder.mkdir()
         own = Programs(hub, folder)
@@ -360,14 +359,6 @@ def _ready(operator: Program) -> bool:
 def _in_trouble(operator: Program, what: str) -> bool:
     answer = operator.get("/readyz")
     return answer.status == 503 and what in answer.error
-
-
-def _kubectl(plane: ControlPlane) -> Kubectl:
-    def call(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        run = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig), "-n", "default"]
-        return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
-
-    return call
 
 
 # --- the object ------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ GENERAL = Profile(
         "restore": 0.06,
         # what has to come together for a broken rule to show, each now and then
         "stalled": 0.3,
-        "stalled slowly": 0.3,
+        "stalled slowly": 0.6,
         "frozen": 0.3,
         "renewed": 0.3,
         "cut and switch": 0.3,

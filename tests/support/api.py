@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 import yaml
+from controlplane.client import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
@@ -27,6 +28,23 @@ class Kubectl(Protocol):
     def __call__(
         self, *args: str, stdin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]: ...
+
+
+def kubectl_of(plane: ControlPlane) -> Kubectl:
+    """kubectl for the default namespace of a control plane of the test's own."""
+
+    def call(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        run = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig), "-n", "default"]
+        return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
+
+    return call
+
+
+def install_crd(plane: ControlPlane) -> None:
+    """Apply the CRD and wait until it is served."""
+    kubectl, path = kubectl_of(plane), str(ROOT / "crds")
+    kubectl("apply", "--server-side", "-f", path)
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", path)
 
 
 def eventually(ask: Callable[[], T | None], *, what: str, patience: float = PATIENCE) -> T:
@@ -169,7 +187,7 @@ def ask(
 
 def place(path: Path, text: str) -> Path:
     """Write a file as whoever rotates it does: at once, never half."""
-    beside = path.with_suffix(".new")
+    beside = path.with_name(f"{path.name}.new")
     beside.write_text(text)
     beside.rename(path)
     return path

@@ -125,12 +125,12 @@ class Gate:
                 asyncio.create_task(self._pass_on(reader, hub, lambda: 0.0)),
                 asyncio.create_task(self._pass_on(answers, writer, lambda: self._delay)),
             )
-            try:
+            # asyncio's streams complain of a handler that ends as cancelled; this one is at its end anyway.
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pass_on(
         self, source: asyncio.StreamReader, drain: asyncio.StreamWriter, delay: Callable[[], float]

@@ -49,11 +49,15 @@ def broken_promises(probes: Iterable[Probe]) -> list[tuple[Probe, Probe]]:
 
 
 class Prober:
-    """Probes every port `per_second` times a second on a connection of its own, until the block ends."""
+    """Probes every port `per_second` times a second on a connection of its own, until the block ends.
 
-    def __init__(self, ports: Mapping[int, str], *, per_second: float) -> None:
+    After `patience` seconds without an answer it goes on with a new connection, as load balancers do.
+    """
+
+    def __init__(self, ports: Mapping[int, str], *, per_second: float, patience: float = 10) -> None:
         self.probes: list[Probe] = []
         self._interval = 1 / per_second
+        self._patience = patience
         self._end = threading.Event()
         self._threads = [
             threading.Thread(target=self._probe, args=(port, member)) for port, member in ports.items()
@@ -77,7 +81,7 @@ class Prober:
         return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
     def _probe(self, port: int, member: str) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self._patience)
         while not self._end.wait(self._interval):
             sent = time.monotonic()
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -73,6 +74,7 @@ class Programs:
         self._hub = hub
         self._folder = folder
         self._running: list[Program] = []
+        self._numbers = itertools.count()
 
     def operator(self, *args: str, kubeconfig: Path | None = None) -> Program:
         """An operator that looks after the test's namespace."""
@@ -93,7 +95,7 @@ class Programs:
         return self.worker("cluster_1"), self.worker("cluster_2")
 
     def _start(self, program: str, args: list[str], kubeconfig: Path | None, path: str) -> Program:
-        log_path = self._folder / f"{program}-{len(self._running)}.log"
+        log_path = self._folder / f"{program}-{next(self._numbers)}.log"
         listen = [] if "--listen" in args else ["--listen", "127.0.0.1:0"]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TCF_")}
         with log_path.open("wb") as log:

@@ -1,0 +1,83 @@
+"""What can go wrong with real processes, and a schedule of it drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+SECONDS = 10.0
+"""Length of one schedule; then everything is mended, and has to come to rest."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who is there: two operators, and two workers for each member."""
+
+    seed: int
+    members: int
+    duration: int
+
+    @property
+    def workers(self) -> list[str]:
+        return [f"cluster_{m}.{n}" for m in range(1, self.members + 1) for n in (1, 2)]
+
+    @property
+    def operators(self) -> list[str]:
+        return ["operator.1", "operator.2"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`kind` is done to `target` (a program, a member or nobody) at second `at`, undone after `seconds`."""
+
+    at: float
+    kind: str
+    target: str = ""
+    seconds: float = 0.0
+    delay: float = 0.0
+
+
+def scene(seed: int) -> Scene:
+    chance = random.Random(f"scene {seed}")
+    return Scene(seed, members=chance.choice((2, 2, 3)), duration=chance.choice((1, 1, 2)))
+
+
+def schedule(where: Scene, seed: int) -> list[Fault]:
+    """Some faults at random moments, and switchovers throughout."""
+    chance = random.Random(f"schedule {where.seed} {seed}")
+    programs = [*where.workers, *where.workers, *where.operators]
+    members = [f"cluster_{m}" for m in range(1, where.members + 1)]
+
+    def lasting(shortest: float, longest: float) -> float:
+        """In lease durations; shorter ones are as likely as longer ones."""
+        return float(where.duration * shortest * (longest / shortest) ** chance.random())
+
+    kinds: dict[str, Callable[[], Fault]] = {
+        "kill": lambda: Fault(0, "kill", chance.choice(programs), lasting(0.1, 2)),
+        "restart": lambda: Fault(0, "restart", chance.choice(programs), lasting(0.05, 1)),
+        "stop": lambda: Fault(0, "stop", chance.choice(programs), lasting(0.3, 3)),
+        "cut": lambda: Fault(0, "cut", chance.choice(programs), lasting(0.2, 3)),
+        "half-open": lambda: Fault(0, "half-open", chance.choice(programs), lasting(0.2, 3)),
+        "slow": lambda: Fault(
+            0, "slow", chance.choice(programs), lasting(0.5, 4), max(0.05, lasting(0.05, 2))
+        ),
+        "reset": lambda: Fault(0, "reset", chance.choice(programs)),
+        "kill member": lambda: Fault(0, "kill member", chance.choice(["active", *members]), lasting(1.5, 4)),
+        "cut member": lambda: Fault(0, "cut member", chance.choice(["active", *members]), lasting(0.5, 4)),
+        "stop member": lambda: Fault(0, "stop member", "active", lasting(1, 3)),
+        "apiserver restart": lambda: Fault(0, "apiserver restart", seconds=lasting(0.1, 2)),
+        "etcd pause": lambda: Fault(0, "etcd pause", seconds=lasting(0.1, 2)),
+    }
+    weights = (4, 2, 5, 4, 3, 3, 2, 2, 2, 2, 0.5, 1)
+    drawn = chance.choices(list(kinds), weights, k=chance.randint(3, 7))
+    faults = [_at(kinds[kind](), SECONDS * chance.random()) for kind in drawn]
+    moment = chance.random()
+    while moment < SECONDS:
+        faults.append(Fault(moment, "switch", chance.choice(where.workers)))
+        moment += 0.5 + 2 * chance.random()
+    return sorted(faults, key=lambda fault: fault.at)
+
+
+def _at(fault: Fault, moment: float) -> Fault:
+    return Fault(round(moment, 3), fault.kind, fault.target, fault.seconds, fault.delay)

@@ -1,0 +1,98 @@
+"""Plays schedules one after the other and keeps count of what the probes saw."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from controlplane.client import ControlPlane
+from support.api import install_crd
+from support.probes import broken_promises
+
+from chaos.faults import scene, schedule
+from chaos.stage import Stage
+
+SCHEDULES_PER_SCENE = 10
+
+
+@dataclass
+class Tally:
+    """What came of some schedules."""
+
+    schedules: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    probes: int = 0
+    yes: int = 0
+    switchovers: int = 0
+    failovers: int = 0
+    worst_gap: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.schedules += other.schedules
+        self.counts += other.counts
+        self.probes += other.probes
+        self.yes += other.yes
+        self.switchovers += other.switchovers
+        self.failovers += other.failovers
+        self.worst_gap = max(self.worst_gap, other.worst_gap)
+        self.violations += other.violations
+
+    def table(self) -> str:
+        """For people, and for the docs."""
+        faults = {name: n for name, n in self.counts.items() if not name.startswith(("switch", "refused"))}
+        rows = [
+            ("schedules", self.schedules),
+            ("faults", sum(faults.values())),
+            *((f"- {name}", n) for name, n in sorted(faults.items())),
+            ("probes answered", self.probes),
+            ("- with 200", self.yes),
+            ("switchovers asked for", self.counts["switch"]),
+            ("role changes completed", self.switchovers),
+            ("- by failover", self.failovers),
+            ("longest time without an active member", f"{self.worst_gap:.1f} s"),
+            ("violations", len(self.violations)),
+        ]
+        return "\n".join(["| | |", "|---|---:|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def play(first: int, schedules: int, *, progress: Callable[[Tally], object]) -> Tally:
+    """Play so many schedules, the scene changing now and then, against a control plane of our own."""
+    total = Tally()
+    with ControlPlane.start() as plane:
+        install_crd(plane)
+        while total.schedules < schedules:
+            seed = first + total.schedules
+            count = min(SCHEDULES_PER_SCENE, schedules - total.schedules)
+            with tempfile.TemporaryDirectory(prefix="tcf-chaos-") as folder:
+                where = scene(seed)
+                with Stage(where, plane, Path(folder)) as stage:
+                    known: set[str] = set()
+                    for number in range(count):
+                        one = _one(stage, number, known)
+                        total.add(one)
+                        progress(one)
+    return total
+
+
+def _one(stage: Stage, number: int, known: set[str]) -> Tally:
+    known |= {past["id"] for past in stage.history()}
+    stage.counts.clear()
+    prober = stage.play(schedule(stage.scene, number))
+    done = [past for past in stage.history() if past["outcome"] == "Succeeded" and past["id"] not in known]
+    return Tally(
+        schedules=1,
+        counts=Counter(stage.counts),
+        probes=len(prober.probes),
+        yes=sum(probe.status == 200 for probe in prober.probes),
+        switchovers=len(done),
+        failovers=sum(past["trigger"] == "failover" for past in done),
+        worst_gap=prober.gap(),
+        violations=[
+            f"scene {stage.scene.seed}, schedule {number}: {first} and later {second}"
+            for first, second in broken_promises(prober.probes)
+        ],
+    )
