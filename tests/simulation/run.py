@@ -61,6 +61,8 @@ class Outcome:
     switchovers: int
     failovers: int
     settled_after: float
+    end: Federation | None = None
+    """The federation as it was at rest."""
 
 
 def play(schedule: Schedule, *, tracing: bool = False) -> Outcome:
@@ -122,6 +124,7 @@ class _Run:
             self.checker._fail("a member was replaced though nobody was dead")
         took = world.now - calm_at
         self.checker.check_asks(self.asks)
+        end = self.hub.federation
         for program in self.programs.values():
             program.crash()
         return Outcome(
@@ -130,6 +133,7 @@ class _Run:
             self.checker.switchovers,
             self.checker.failovers,
             took,
+            end,
         )
 
     # --- the parts --------------------------------------------------------------------------------------

@@ -1,0 +1,252 @@
+"""What comes back: stopped workers, lost tables, policies that change while somebody is cut off."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.api import Hub, ask, eventually
+from support.gate import Gate
+from support.probes import Prober, broken_promises
+from support.programs import Programs
+
+D = 2
+
+
+def apply(hub: Hub, **more: Any) -> None:
+    hub.apply(**{"leaseDuration": f"{D}s", "switchoverTimeout": "5s", **more})
+
+
+def condition(hub: Hub, type_: str) -> dict[str, str]:
+    return next(c for c in hub.status()["conditions"] if c["type"] == type_)
+
+
+# --- a worker that was stopped --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["Manual", "Automatic"])
+def test_the_first_answer_of_a_worker_that_was_stopped_is_no_yes(
+    hub: Hub, programs: Programs, mode: str
+) -> None:
+    """Probes that came while it was stopped are waiting for it; it answers them before anything else."""
+    apply(hub, failover={"mode": mode, "timeout": "1s"})
+    programs.operator()
+    one, two = programs.pair()
+    one.await_active()
+    two.await_status(418)
+    one.signal(signal.SIGSTOP)
+    time.sleep(3 * D - 1)
+    waiting = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(5)]
+    for probe in waiting:
+        probe.sendall(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    time.sleep(1)
+    one.signal(signal.SIGCONT)
+    for probe in waiting:
+        assert probe.makefile("rb").readline().split()[1] in {b"500", b"418"}
+        probe.close()
+    if mode == "Automatic":
+        two.await_active()
+        one.await_status(418)
+    else:
+        one.await_active()  # nobody has asked for another
+
+
+# --- isolation ------------------------------------------------------------------------------------------
+
+
+def test_under_keep_role_an_outage_changes_no_answer_and_no_role(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    apply(hub, isolation="KeepRole")
+    with Gate(hub.server) as gate:
+        gate.open()
+        path = gate.kubeconfig(hub, tmp_path / "kubeconfig")
+        programs.operator(kubeconfig=path)
+        one = programs.worker("cluster_1", kubeconfig=path)
+        one.await_active()
+        two = programs.worker("cluster_2", kubeconfig=path)
+        two.await_status(418)
+        term = hub.status()["term"]
+        ports = {one.port: "cluster_1", two.port: "cluster_2"}
+        with Prober(ports, per_second=50) as prober:
+            for cut in (gate.close, gate.silence):
+                cut()
+                time.sleep(2 * D)
+                assert one.is_active().headers["X-TCF-Valid-For"] == "0.000"
+                gate.open()
+                eventually(
+                    lambda: one.is_active().headers["X-TCF-Valid-For"] != "0.000", what="it renews again"
+                )
+        answers = {(probe.member, probe.status) for probe in prober.probes}
+        assert answers == {("cluster_1", 200), ("cluster_2", 418)}
+        time.sleep(1)
+    assert hub.status()["term"] == term
+
+
+def test_a_worker_cut_off_under_keep_role_is_not_fenced_by_a_change_to_fence(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    """It has not heard of the change and goes on saying yes; who asks is told, and decides by force."""
+    apply(hub, isolation="KeepRole")
+    programs.operator()
+    with Gate(hub.server) as gate:
+        gate.open()
+        one = programs.worker("cluster_1", kubeconfig=gate.kubeconfig(hub, tmp_path / "kubeconfig"))
+        one.await_active()
+        two = programs.worker("cluster_2")
+        two.await_status(418)
+        gate.silence()
+        apply(hub, isolation="Fence")
+        eventually(
+            lambda: condition(hub, "Degraded")["reason"] == "CannotFence", what="the condition tells of it"
+        )
+        told = condition(hub, "Degraded")["message"]
+        assert "(cluster_1)" in told
+        assert "force=true" in told
+        (who,) = hub.status()["unfenceable"]
+        assert who["cluster"] == "cluster_1"
+        refused = two.post("/tcf/promote")
+        assert (refused.status, refused.reason) == (500, "CannotFence")
+        foreseen = two.post("/tcf/promote?dry_run=true")
+        assert (foreseen.status, foreseen.reason) == (500, "CannotFence")
+        assert one.is_active().status == 200
+
+        forced = two.post("/tcf/promote?force=true")
+        assert forced.status == 200
+        assert one.is_active().status == 200  # the risk that was taken
+        gate.open()
+        one.await_status(418)
+    past = hub.status()["history"][0]
+    assert "by force" in past["message"] or "force=true" in past["message"]
+    assert "unfenceable" not in hub.status()
+
+
+def test_a_worker_cut_off_under_fence_is_fenced_after_a_change_to_keep_role(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    """It does not know of the change either: its answers end with its reading."""
+    apply(hub)
+    programs.operator()
+    with Gate(hub.server) as gate:
+        gate.open()
+        one = programs.worker("cluster_1", kubeconfig=gate.kubeconfig(hub, tmp_path / "kubeconfig"))
+        one.await_active()
+        two = programs.worker("cluster_2")
+        two.await_status(418)
+        gate.silence()
+        apply(hub, isolation="KeepRole")
+        one.await_reason("HubUnreachable")
+        assert two.post("/tcf/promote").status == 200
+        gate.open()
+        one.await_status(418)
+        eventually(lambda: one.get("/tcf/status").body == b"passive", what="it follows")
+
+
+# --- a hub that has lost something ------------------------------------------------------------------------
+
+
+def test_an_older_table_is_begun_anew_above_what_workers_know(hub: Hub, programs: Programs) -> None:
+    apply(hub)
+    operator = programs.operator()
+    one, two = programs.pair()
+    one.await_active()
+    older = hub.status()
+    assert two.post("/tcf/promote").status == 200
+    known = int(two.await_active().headers["X-TCF-Term"])
+    operator.kill()
+    hub.set_status(None)  # the schema lets no term fall, but a status may be removed
+    hub.set_status(older)
+    for worker in (one, two):
+        assert str(known) in worker.await_reason("HubRestored").error
+    with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=50) as prober:
+        programs.operator()
+        answer = eventually(
+            lambda: next((a for w in (one, two) if (a := w.is_active()).status == 200), None),
+            what="somebody is active again",
+        )
+    assert int(answer.headers["X-TCF-Term"]) > known
+    assert broken_promises(prober.probes) == []
+    told = hub.kubectl("get", "events").stdout
+    assert "HubRestored" in told
+    assert sorted(hub.roles().values()) == ["active", "passive"]
+
+
+def test_without_status_and_annotation_the_leases_still_tell_the_term(hub: Hub, programs: Programs) -> None:
+    """Applied again from a file while the workers of the old object live; its clock says nothing of it."""
+    apply(hub)
+    programs.operator()
+    one, two = programs.pair()
+    one.await_active()
+    term = hub.status()["term"]
+    ahead = {**hub.status(), "term": term + 10**6}  # more role changes than seconds have passed
+    hub.set_status(ahead)
+    eventually(
+        lambda: int(one.is_active().headers.get("X-TCF-Term", 0)) == term + 10**6, what="the worker knows"
+    )
+    with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=100) as prober:
+        hub.kubectl("delete", "cfed", "shop")
+        apply(hub, activeCluster="cluster_2")
+        two.await_active()
+    assert broken_promises(prober.probes) == []
+    assert hub.status()["term"] > term + 10**6
+
+
+# --- edits while everything runs ------------------------------------------------------------------------
+
+
+def test_the_duration_changes_under_way(hub: Hub, programs: Programs) -> None:
+    programs.operator()
+    apply(hub)
+    one, two = programs.pair()
+    one.await_active()
+    two.await_status(418)
+    with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=50) as prober:
+        for seconds in (20, 1, 5, 1, 2):
+            apply(hub, leaseDuration=f"{seconds}s", switchoverTimeout="30s")
+            eventually(partial(_granted, hub, seconds), what="every Lease says so")
+            assert float(one.is_active().headers["X-TCF-Valid-For"]) <= seconds
+    assert {probe.status for probe in prober.probes if probe.member == "cluster_1"} == {200}
+    one.kill()
+    answer = two.post("/tcf/promote")
+    assert answer.status == 200
+
+
+def _granted(hub: Hub, seconds: int) -> bool:
+    return all(lease["spec"]["leaseDurationSeconds"] == seconds for lease in hub.leases())
+
+
+def test_members_change_while_a_switchover_is_under_way(hub: Hub, programs: Programs) -> None:
+    clusters = [{"id": f"cluster_{n}", "name": f"cluster{n}"} for n in (1, 2, 3)]
+    apply(hub, clusters=clusters)
+    programs.operator()
+    one, two = programs.pair()
+    three = programs.worker("cluster_3")
+    one.await_active()
+    two.await_status(418)
+    three.await_status(418)
+    one.signal(signal.SIGSTOP)
+    try:
+        hub.apply(
+            clusters=clusters, activeCluster="cluster_2", leaseDuration=f"{D}s", switchoverTimeout="30s"
+        )
+        eventually(lambda: hub.roles()["cluster_1"] == "demoting", what="the switchover has begun")
+        renamed = [clusters[2], {"id": "cluster_2", "name": "two", "priority": 7}, clusters[0]]
+        hub.apply(
+            clusters=renamed[1:], activeCluster="cluster_2", leaseDuration=f"{D}s", switchoverTimeout="30s"
+        )
+        two.await_active()
+        names = [row["name"] for row in hub.status()["clusters"]]
+        assert names == ["two", "cluster1"]
+        three.await_reason("UnknownCluster")
+        hub.apply(clusters=renamed, activeCluster="cluster_2", leaseDuration=f"{D}s", switchoverTimeout="30s")
+        three.await_status(418)
+    finally:
+        one.signal(signal.SIGCONT)
+    one.await_status(418)
+    body = ask(two.port, "GET", "/tcf/clusters").body
+    assert body.index(b"cluster_3") < body.index(b"cluster_2") < body.index(b"cluster_1")

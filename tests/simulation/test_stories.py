@@ -1,0 +1,133 @@
+"""What becomes of a federation when something is away for an hour: each as the documentation promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulation.network import Rates
+from simulation.run import Outcome, play
+from simulation.schedule import ACTIVE, PASSIVE, Fault, Schedule
+from tcf.core.model import HistoryEntry, Status
+
+HOUR = 3600.0
+
+
+def quiet(*faults: Fault, **more: Any) -> Schedule:
+    """Two members, a worker each, two operators; nothing happens but these faults."""
+    values: dict[str, Any] = {
+        "seed": 1,
+        "profile": "story",
+        "members": 2,
+        "workers": 1,
+        "operators": 2,
+        "duration": 5,
+        "keep_role": False,
+        "automatic": False,
+        "length": HOUR + 60,
+        "stops": 0.0,
+        "stop_spread": 2.0,
+        "longest_stop": 1.0,
+        "wall_runs": True,
+        "slew": 0.04,
+        "rates": Rates(),
+        **more,
+    }
+    return Schedule(**values, faults=faults)
+
+
+def story(*faults: Fault, **more: Any) -> tuple[Outcome, Status]:
+    outcome = play(quiet(*faults, **more))
+    assert not outcome.broken
+    assert outcome.end
+    assert outcome.end.status
+    return outcome, outcome.end.status
+
+
+def both_operators(kind: str, at: float, seconds: float) -> tuple[Fault, ...]:
+    return Fault(at, kind, "op1", seconds), Fault(at, kind, "op2", seconds)
+
+
+def past(status: Status) -> list[tuple[str, str, str]]:
+    """Requests from the oldest on: trigger, target, outcome."""
+    entries: list[HistoryEntry] = list(reversed(status.history))
+    return [(entry.trigger, entry.to, entry.outcome) for entry in entries]
+
+
+BEGUN = ("bootstrap", "a", "Succeeded")
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_the_hub_is_away_for_long(automatic: bool) -> None:  # noqa: FBT001
+    away = HOUR if automatic else HOUR / 10
+    _, status = story(Fault(20, "hub down", seconds=away), automatic=automatic, length=away + 60)
+    assert past(status) == [BEGUN]
+    assert status.active_cluster == "a"
+
+
+def test_all_workers_are_away_for_an_hour() -> None:
+    gone = [Fault(20, "kill member", member, HOUR) for member in "ab"]
+    _, status = story(*gone, automatic=True)
+    assert past(status) == [BEGUN]
+    assert status.active_cluster == "a"
+
+
+def test_all_workers_are_away_for_an_hour_and_the_passive_one_is_back_first() -> None:
+    """It takes over when it has been there for a full period; the other one is back too late."""
+    gone = (Fault(20, "kill member", "a", HOUR), Fault(20, "kill member", "b", HOUR - 60))
+    _, status = story(*gone, automatic=True)
+    assert past(status) == [BEGUN, ("failover", "b", "Succeeded")]
+
+
+def test_everything_restarts_at_once() -> None:
+    gone = [Fault(20, "kill member", member, 8.0) for member in "ab"]
+    _, status = story(*gone, *both_operators("crash", 20, 8.0), automatic=True, length=60.0)
+    assert past(status) == [BEGUN]
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_no_operator_for_an_hour(automatic: bool) -> None:  # noqa: FBT001
+    """Roles stay as they are; what is asked for meanwhile is taken back, and not done later."""
+    asked = Fault(100, "ask", PASSIVE, value="promote")
+    _, status = story(*both_operators("crash", 20, HOUR), asked, automatic=automatic)
+    assert past(status) == [BEGUN, ("api", "b", "NoCoordinator")]
+    assert status.active_cluster == "a"
+
+
+@pytest.mark.parametrize("kind", ["crash", "stop"])
+@pytest.mark.parametrize("after", [0.012, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08])
+def test_no_operator_for_an_hour_from_the_middle_of_a_switchover_on(kind: str, after: float) -> None:
+    """Whatever was written before is finished, or undone, when one is back."""
+    asked = Fault(20, "ask", PASSIVE, value="promote")
+    _, status = story(asked, *both_operators(kind, 20 + after, HOUR))
+    (_, (trigger, to, outcome)) = past(status)
+    assert (trigger, to) == ("api", "b")
+    assert outcome in {"Succeeded", "NoCoordinator", "RolledBack"}
+    assert status.active_cluster == ("b" if outcome == "Succeeded" else "a")
+
+
+def test_the_active_member_dies_while_no_operator_is_there() -> None:
+    gone = Fault(30, "kill member", "a", HOUR)
+    _, status = story(*both_operators("crash", 20, 1000.0), gone, automatic=True)
+    assert past(status) == [BEGUN, ("failover", "b", "Succeeded")]
+
+
+def test_a_worker_that_crashes_again_and_again_leaves_no_heap_of_leases() -> None:
+    """Leases of the dead are collected after ten times their silence: here, of 5.6 s."""
+    crashes = [Fault(20 + 2.0 * n, "crash", "b1", 1.0) for n in range(200)]
+    schedule = quiet(*crashes, length=420.0)
+    outcome = play(schedule, tracing=True)
+    assert not outcome.broken
+    there = most = 0
+    for line in outcome.trace:
+        there += " POST Lease: done" in line
+        there -= ": done" in line and " DELETE Lease " in line
+        most = max(most, there)
+    assert most <= 2 + 60 / 2 + 2
+
+
+def test_a_member_that_is_cut_off_is_replaced_and_stays_passive() -> None:
+    _, status = story(Fault(20, "cut", ACTIVE, 100.0), automatic=True, length=300.0)
+    assert past(status) == [BEGUN, ("failover", "b", "Succeeded")]
+    assert status.active_cluster == "b"
