@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport KUBECONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak chaos lint fmt lock clean
+.PHONY: help demo test soak chaos figures lint fmt lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ soak: $(READY) ## Play simulated schedules (ARGS="--schedules 20000", ARGS=--mut
 chaos: $(READY) ## Faults against real processes (ARGS="--schedules 200 --lanes 2", ARGS=--help)
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=tests:hack $(BIN)/python -m chaos $(ARGS)
+
+figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover for one part)
+	@$(BIN)/python hack/controlplane build > /dev/null
+	@PYTHONPATH=tests:hack $(BIN)/python hack/measure_failover.py $(ARGS)
 
 lint: $(READY) ## Check format, style, types and the layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }

@@ -30,11 +30,11 @@ class Kubectl(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
-def kubectl_of(plane: ControlPlane) -> Kubectl:
-    """kubectl for the default namespace of a control plane of the test's own."""
+def kubectl_of(plane: ControlPlane, namespace: str = "default") -> Kubectl:
+    """kubectl for a namespace of a control plane of the test's own."""
 
     def call(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        run = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig), "-n", "default"]
+        run = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig), "-n", namespace]
         return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
 
     return call
