@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import cast
@@ -85,3 +86,31 @@ async def test_after_an_ambiguous_write_a_deleted_federation_leaves_it_open() ->
     assert isinstance(result, Refusal)
     assert result.reason == "OutcomeUnknown"
     assert "deleted meanwhile" in result.message
+
+
+async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it() -> None:
+    """Its latest is of the one before, which is older news, not newer."""
+    hub = FakeFederations(None, then=None)
+    hub.present = federation("passive active", uid="uid-2", resource_version="9")
+    worker = Worker(
+        Place("ns", "shop", "c2"),
+        cast("Federations", hub),
+        cast("Leases", object()),
+        holder="host",
+        clock=lambda: at(BOOT),
+    )
+    worker.latest = federation("active passive", resource_version="3")
+    asked = asyncio.create_task(Switchovers(worker).ask(Wish(Kind.PROMOTE)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not asked.done()
+    machine = worker._machine
+    cycle = machine.begin(BOOT)
+    renewal = machine.observe(cycle, hub.present)
+    assert renewal
+    machine.renewed(cycle, renewal)
+    worker.latest = hub.present
+    worker._announce()
+    reading = await asked
+    assert isinstance(reading, Reading)
+    assert reading.uid == "uid-2"

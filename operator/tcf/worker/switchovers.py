@@ -28,6 +28,7 @@ from tcf.core.requests import (
 )
 from tcf.core.worker import Reading
 from tcf.hub import errors
+from tcf.hub.records import newer
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
@@ -112,11 +113,11 @@ class Switchovers:
             foreseeable = isinstance(verdict, Accepted) and foreseen(federation, command)
             return foreseeable or self._worker.answer()
         if isinstance(verdict, Unchanged):
-            return await self._own_reading(federation.uid, _term(federation))
+            return await self._own_reading(federation, _term(federation))
         request = verdict.request
         self._log.info("%s requested", command.kind, extra={"request": request, "trigger": command.trigger})
         entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))
-        reading = await self._own_reading(federation.uid, entry.term)
+        reading = await self._own_reading(federation, entry.term)
         return reading if entry.succeeded else Refusal(entry.outcome, entry.message)
 
     # --- placing it ---------------------------------------------------------------------------------
@@ -178,11 +179,11 @@ class Switchovers:
         timeout = federation.spec.switchover_timeout
         start = self._worker.clock().boot
         # An operator has as long as that, counted from when it saw the request, by its own clock.
-        entry = await self._ended_by(federation.uid, request, start + 1.1 * timeout + 1)
+        entry = await self._ended_by(federation, request, start + 1.1 * timeout + 1)
         if entry is None and own:
             entry = await self._certainly(lambda: self._withdraw(federation.uid, request))
         # An operator is at it: each of its two stages has a deadline of its own.
-        entry = entry or await self._ended_by(federation.uid, request, start + 3 * timeout + PATIENCE_SECONDS)
+        entry = entry or await self._ended_by(federation, request, start + 3 * timeout + PATIENCE_SECONDS)
         if entry is None:
             raise OutcomeUnknownError(
                 f"the request is still under way after {3 * timeout} s; look at /tcf/clusters and"
@@ -190,14 +191,13 @@ class Switchovers:
             )
         return entry
 
-    async def _ended_by(self, uid: str, request: str, deadline: float) -> HistoryEntry | None:
+    async def _ended_by(self, federation: Federation, request: str, deadline: float) -> HistoryEntry | None:
         """The end of the request as soon as this worker knows of it; None at boot time `deadline`."""
         while True:
-            latest = self._worker.latest
-            if latest is not None and latest.uid != uid:
-                raise OutcomeUnknownError(_CREATED_ANEW)
+            self._check_is_still(federation)
             if self._worker.stopped:
                 raise OutcomeUnknownError("this worker is being stopped; the request goes on without it")
+            latest = self._worker.latest
             entry = latest.status.ended(request) if latest and latest.status else None
             left = deadline - self._worker.clock().boot
             if entry or left <= 0:
@@ -220,16 +220,22 @@ class Switchovers:
                 raise OutcomeUnknownError(f"somebody has removed the request from the status; {_LOOK}")
             await self._write(federation, without)
 
-    async def _own_reading(self, uid: str, term: int) -> Reading | Refusal:
+    def _check_is_still(self, federation: Federation) -> None:
+        """Raises OutcomeUnknownError if the worker has seen another one in its place since."""
+        latest = self._worker.latest
+        if latest is None or latest.uid == federation.uid:
+            return
+        if newer(latest.resource_version, federation.resource_version):
+            raise OutcomeUnknownError(_CREATED_ANEW)
+
+    async def _own_reading(self, federation: Federation, term: int) -> Reading | Refusal:
         """This worker's reading once it has `term`: before that, its answers would contradict ours."""
         deadline = self._worker.clock().boot + PATIENCE_SECONDS
         while True:
             answer = self._worker.answer()
-            if isinstance(answer, Reading) and answer.uid == uid and answer.term >= term:
+            if isinstance(answer, Reading) and answer.uid == federation.uid and answer.term >= term:
                 return answer
-            latest = self._worker.latest
-            if latest is not None and latest.uid != uid:
-                raise OutcomeUnknownError(_CREATED_ANEW)
+            self._check_is_still(federation)
             left = deadline - self._worker.clock().boot
             if left <= 0:
                 break
