@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 from support.api import Hub, ask, eventually
 from support.gate import Gate
 from support.probes import Prober, broken_promises
-from support.programs import Programs
+from support.programs import Program, Programs
 
+Cut = tuple[Gate, Program, Program]
 D = 2
 
 
@@ -88,20 +91,27 @@ def test_under_keep_role_an_outage_changes_no_answer_and_no_role(
     assert hub.status()["term"] == term
 
 
-def test_a_worker_cut_off_under_keep_role_is_not_fenced_by_a_change_to_fence(
-    hub: Hub, programs: Programs, tmp_path: Path
-) -> None:
-    """It has not heard of the change and goes on saying yes; who asks is told, and decides by force."""
-    apply(hub, isolation="KeepRole")
+@contextmanager
+def one_cut_off(hub: Hub, programs: Programs, folder: Path, *, became: str, **spec: Any) -> Iterator[Cut]:
+    """The active member's worker is cut off, and only then isolation changes."""
+    apply(hub, **spec)
     programs.operator()
     with Gate(hub.server) as gate:
         gate.open()
-        one = programs.worker("cluster_1", kubeconfig=gate.kubeconfig(hub, tmp_path / "kubeconfig"))
+        one = programs.worker("cluster_1", kubeconfig=gate.kubeconfig(hub, folder / "kubeconfig"))
         one.await_active()
         two = programs.worker("cluster_2")
         two.await_status(418)
         gate.silence()
-        apply(hub, isolation="Fence")
+        apply(hub, isolation=became)
+        yield gate, one, two
+
+
+def test_a_worker_cut_off_under_keep_role_is_not_fenced_by_a_change_to_fence(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    """It has not heard of the change and goes on saying yes; who asks is told, and decides by force."""
+    with one_cut_off(hub, programs, tmp_path, isolation="KeepRole", became="Fence") as (gate, one, two):
         eventually(
             lambda: condition(hub, "Degraded")["reason"] == "CannotFence", what="the condition tells of it"
         )
@@ -130,16 +140,7 @@ def test_a_worker_cut_off_under_fence_is_fenced_after_a_change_to_keep_role(
     hub: Hub, programs: Programs, tmp_path: Path
 ) -> None:
     """It does not know of the change either: its answers end with its reading."""
-    apply(hub)
-    programs.operator()
-    with Gate(hub.server) as gate:
-        gate.open()
-        one = programs.worker("cluster_1", kubeconfig=gate.kubeconfig(hub, tmp_path / "kubeconfig"))
-        one.await_active()
-        two = programs.worker("cluster_2")
-        two.await_status(418)
-        gate.silence()
-        apply(hub, isolation="KeepRole")
+    with one_cut_off(hub, programs, tmp_path, became="KeepRole") as (gate, one, two):
         one.await_reason("HubUnreachable")
         assert two.post("/tcf/promote").status == 200
         gate.open()

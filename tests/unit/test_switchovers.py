@@ -45,19 +45,22 @@ class FakeFederations:
         return seen
 
 
-async def ask(hub: FakeFederations) -> Reading | Refusal:
-    worker = Worker(
-        Place("ns", "shop", "c2"),
-        cast("Federations", hub),
-        cast("Leases", object()),
-        holder="host",
-        clock=lambda: at(BOOT),
-    )
-    machine = worker._machine
-    cycle = machine.begin(BOOT)
-    renewal = machine.observe(cycle, federation("active passive", term=TERM))
+def worker_of(hub: FakeFederations) -> Worker:
+    place, leases = Place("ns", "shop", "c2"), cast("Leases", object())
+    return Worker(place, cast("Federations", hub), leases, holder="host", clock=lambda: at(BOOT))
+
+
+def give_reading(worker: Worker, about: Federation) -> None:
+    """As if a cycle had just read this federation."""
+    cycle = worker._machine.begin(BOOT)
+    renewal = worker._machine.observe(cycle, about)
     assert renewal
-    machine.renewed(cycle, renewal)
+    worker._machine.renewed(cycle, renewal)
+
+
+async def ask(hub: FakeFederations) -> Reading | Refusal:
+    worker = worker_of(hub)
+    give_reading(worker, federation("active passive", term=TERM))
     if hub.present:
         worker.latest = replace(hub.present, status=None)
     switchovers = Switchovers(worker)
@@ -92,23 +95,13 @@ async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it(
     """Its latest is of the one before, which is older news, not newer."""
     hub = FakeFederations(None, then=None)
     hub.present = federation("passive active", uid="uid-2", resource_version="9")
-    worker = Worker(
-        Place("ns", "shop", "c2"),
-        cast("Federations", hub),
-        cast("Leases", object()),
-        holder="host",
-        clock=lambda: at(BOOT),
-    )
+    worker = worker_of(hub)
     worker.latest = federation("active passive", resource_version="3")
     asked = asyncio.create_task(Switchovers(worker).ask(Wish(Kind.PROMOTE)))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not asked.done()
-    machine = worker._machine
-    cycle = machine.begin(BOOT)
-    renewal = machine.observe(cycle, hub.present)
-    assert renewal
-    machine.renewed(cycle, renewal)
+    give_reading(worker, hub.present)
     worker.latest = hub.present
     worker._announce()
     reading = await asked
