@@ -208,7 +208,15 @@ def partition(plane: ControlPlane) -> None:
 
 def outage(plane: ControlPlane) -> None:
     """The hub is away for everybody, for a little less than half the duration: is a role lost?"""
-    row("leaseDuration", "outage", "how", "runs", "answers of the active member", "other than 200", "terms")
+    row(
+        "leaseDuration",
+        "outage",
+        "how",
+        "runs",
+        "answers of the active member",
+        "other than 200",
+        "role changes",
+    )
     row("---", "---", "---", "---:", "---:", "---:", "---:")
     duration, seconds = 3, 0.45 * 3
     with scenes(plane, 1, duration) as (scene,):
@@ -238,17 +246,21 @@ def slow(plane: ControlPlane) -> None:
         "answers of the active member",
         "other than 200",
         "longest without 200",
-        "terms",
+        "role changes",
     )
     row("---", "---", "---:", "---:", "---:", "---:")
 
     def once(scene: Scene, part: float) -> tuple[object, ...]:
         active, term = scene.active, scene.term
         ports = {worker.port: member for member, site in scene.sites.items() for worker in site.workers}
+        gates = (scene.operator_gate, *(site.gate for site in scene.sites.values()))
         with Prober(ports, per_second=20) as prober:
-            for gate in (scene.operator_gate, *(site.gate for site in scene.sites.values())):
+            for gate in gates:
                 gate.open(delay=part * duration)
             time.sleep(SLOW_SECONDS)
+        for gate in gates:
+            gate.open()
+        scene.settle()
         own = [probe for probe in prober.probes if probe.member == active]
         wrong = sum(probe.status != HTTPStatus.OK for probe in own)
         moved = scene.term - term

@@ -76,9 +76,12 @@ class Prober:
             thread.join()
 
     def gap(self) -> float:
-        """The longest time in seconds between two successive answers of 200, by whomever."""
-        times = sorted(p.answered for p in self.probes if p.status == 200)
-        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+        """The longest time in seconds, from first to last probe, without an answer of 200 by anybody."""
+        if not self.probes:
+            return 0.0
+        ends = (min(p.answered for p in self.probes), max(p.answered for p in self.probes))
+        times = sorted([*ends, *(p.answered for p in self.probes if p.status == 200)])
+        return max(later - earlier for earlier, later in pairwise(times))
 
     def _probe(self, port: int, member: str) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self._patience)
