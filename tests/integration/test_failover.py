@@ -142,7 +142,7 @@ def test_a_stalled_operator_takes_nobody_for_dead(hub: Hub, programs: Programs) 
         time.sleep(2 * D)
         operator.signal(signal.SIGCONT)
         time.sleep(D / 2)
-    assert one.is_active().status == 200
+    one.await_active()
     assert hub.status()["term"] == term
 
 

@@ -207,7 +207,7 @@ def test_the_duration_changes_under_way(hub: Hub, programs: Programs) -> None:
     one.await_active()
     two.await_status(418)
     with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=50) as prober:
-        for seconds in (20, 1, 5, 1, 2):
+        for seconds in (20, 2, 5, 3, 2):
             apply(hub, leaseDuration=f"{seconds}s", switchoverTimeout="30s")
             eventually(partial(_granted, hub, seconds), what="every Lease says so")
             assert float(one.is_active().headers["X-TCF-Valid-For"]) <= seconds
