@@ -19,6 +19,7 @@ from support.api import ROOT, Kubectl, eventually
 from tcf.core import model
 from tcf.core.bootstrap import bootstrapped
 from tcf.core.conditions import conditions
+from tcf.core.liveness import LONGEST_NAME, MOST_NAMES
 from tcf.core.model import Role, Trigger
 from tcf.hub import records
 
@@ -678,7 +679,7 @@ FULL = model.Status(
     term=1795457003,
     clusters=(
         model.MemberStatus("cluster_1", "Zürich: 第一", Role.ACTIVE, workers=3, live_workers=2),
-        model.MemberStatus("cluster_2", "🦊" * 253, Role.PASSIVE),
+        model.MemberStatus("cluster_2", "🦊" * 253, Role.PASSIVE, silent_since="2026-11-23T21:00:00Z"),
         model.MemberStatus("c" * 63, "left", Role.PASSIVE),
     ),
     active_cluster="cluster_1",
@@ -693,6 +694,11 @@ FULL = model.Status(
         reason="第" * 256,
         force=True,
         requested_at="2026-11-23T21:00:00Z",
+        silent_since="2026-11-23T20:59:40Z",
+    ),
+    unfenceable=tuple(
+        model.Unfenceable("c" * 63 if n else "", f"{n:02}" + "ü" * (LONGEST_NAME - 2))
+        for n in range(MOST_NAMES)
     ),
     history=tuple(
         model.HistoryEntry(
@@ -707,6 +713,7 @@ FULL = model.Status(
             finished_at="2026-11-23T21:00:00Z",
             outcome=OUTCOMES[n % len(OUTCOMES)],
             message="ü" * 2048,
+            silent_since="2026-11-23T20:59:40Z",
         )
         for n in range(model.HISTORY_LENGTH)
     ),
@@ -779,6 +786,7 @@ RECORDS = {
     "status.switchover": model.Switchover,
     "status.history": model.HistoryEntry,
     "status.conditions": model.Condition,
+    "status.unfenceable": model.Unfenceable,
 }
 
 
