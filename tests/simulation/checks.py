@@ -66,6 +66,7 @@ class Checker:
         """The hub has lost writes: until all has settled, nobody can know better."""
         self._blind = True
         self._promised.clear()
+        self.succeeded.clear()
 
     def trust(self) -> None:
         """From now on the promise holds again."""

@@ -104,10 +104,9 @@ class Hub:
 
     def set_status(self, status: dict[str, Any] | None, name: str = "shop") -> None:
         """Replace the whole status, as no user should (None: remove it), to stage any situation."""
-        value = {**self.get(name), "status": status}
-        if status is None:
-            del value["status"]
-        self.kubectl("replace", "--subresource=status", "-f", "-", stdin=json.dumps(value))
+        change = {"op": "add", "value": status} if status is not None else {"op": "remove"}
+        patch = json.dumps([{**change, "path": "/status"}])  # whatever an operator writes meanwhile
+        self.kubectl("patch", "cfed", name, "--subresource=status", "--type=json", "-p", patch)
 
     def leases(self) -> list[dict[str, Any]]:
         found = json.loads(self.kubectl("get", "leases", "-o", "json").stdout)

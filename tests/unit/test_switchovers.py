@@ -45,9 +45,9 @@ class FakeFederations:
         return seen
 
 
-def worker_of(hub: FakeFederations) -> Worker:
+def worker_of(hub: FakeFederations, boot: Callable[[], float] = lambda: BOOT) -> Worker:
     place, leases = Place("ns", "shop", "c2"), cast("Leases", object())
-    return Worker(place, cast("Federations", hub), leases, holder="host", clock=lambda: at(BOOT))
+    return Worker(place, cast("Federations", hub), leases, holder="host", clock=lambda: at(boot()))
 
 
 def give_reading(worker: Worker, about: Federation) -> None:
@@ -107,3 +107,23 @@ async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it(
     reading = await asked
     assert isinstance(reading, Reading)
     assert reading.uid == "uid-2"
+
+
+async def test_what_a_restored_hub_has_lost_is_not_called_undone() -> None:
+    """It was carried out at a term that this worker has seen; the hub shows it as if nobody had acted."""
+    now = BOOT
+    hub = FakeFederations(None, then=None)
+    worker = worker_of(hub, lambda: now)
+    placed = hub.present = federation("active passive", resource_version="3")
+    asked = asyncio.create_task(Switchovers(worker).ask(Wish(Kind.PROMOTE)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    give_reading(worker, federation("demoting passive", term=TERM + 1, resource_version="5"))
+    hub.present = replace(placed, status=hub.writes[0], resource_version="4")
+    now += 1000
+    worker._announce()
+    result = await asked
+    assert isinstance(result, Refusal)
+    assert result.reason == "OutcomeUnknown"
+    assert "restored" in result.message
+    assert len(hub.writes) == 1

@@ -125,6 +125,10 @@ class Machine:
         """Seconds from the start of one cycle to the start of the next; also each request's deadline."""
         return self._grant.duration / 3
 
+    def known_term(self, uid: str) -> int:
+        """The highest term seen of the object `uid`; 0 if this is not the present one."""
+        return self._seen.term if self._seen and self._seen.uid == uid else 0
+
     @property
     def pending(self) -> Renewal | None:
         """A lowering that was watched and that no Lease write has acknowledged yet."""

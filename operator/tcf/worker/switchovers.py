@@ -207,10 +207,16 @@ class Switchovers:
     async def _withdraw(self, uid: str, request: str) -> HistoryEntry | None:
         """Take back a request that nobody acted on; its end, or None if somebody is acting on it."""
         while True:
+            known = self._worker.known_term(uid)
             federation = await self._get()
             status = federation.status
             if federation.uid != uid or status is None:
                 raise OutcomeUnknownError(_CREATED_ANEW)
+            if status.term < known:
+                raise OutcomeUnknownError(
+                    f"the hub was restored meanwhile: it shows term {status.term}, but term {known} has been"
+                    f" seen already; the request may have been carried out before that; {_LOOK}"
+                )
             if entry := status.ended(request):
                 return entry
             if not untouched(status):

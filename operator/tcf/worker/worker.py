@@ -70,6 +70,10 @@ class Worker:
         """What this worker may say at boot time `now`, which is read anew unless it is given."""
         return self._machine.answer(self.clock().boot if now is None else now)
 
+    def known_term(self, uid: str) -> int:
+        """The highest term this worker has seen of the object `uid`; 0 if this is not the present one."""
+        return self._machine.known_term(uid)
+
     async def changed(self) -> None:
         """Wait until `latest` or `answer` may have changed (not by the mere passing of time)."""
         await self._changed.wait()
