@@ -103,9 +103,10 @@ class Hub:
         return found
 
     def set_status(self, status: dict[str, Any] | None, name: str = "shop") -> None:
-        """Replace the whole status, as no user should (None: remove it), to stage any situation."""
+        """Stage any situation: replace the whole status (None: remove it), whoever else writes."""
         change = {"op": "add", "value": status} if status is not None else {"op": "remove"}
-        patch = json.dumps([{**change, "path": "/status"}])  # whatever an operator writes meanwhile
+        # kubectl reads -p as YAML, which knows no surrogate pairs: characters stay as they are.
+        patch = json.dumps([{**change, "path": "/status"}], ensure_ascii=False)
         self.kubectl("patch", "cfed", name, "--subresource=status", "--type=json", "-p", patch)
 
     def leases(self) -> list[dict[str, Any]]:
