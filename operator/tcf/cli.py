@@ -15,8 +15,9 @@ import click
 from tcf.core.model import Place
 from tcf.hub.credentials import SERVICE_ACCOUNT
 from tcf.runtime import logs
-from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
+from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
 from tcf.web.server import Address
+from tcf.worker.marking import Marks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +29,7 @@ def _option(name: str, *names: str, **more: Any) -> Callable[[F], F]:
 
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_POD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
 
@@ -47,9 +49,13 @@ class _AddressType(click.ParamType[Address]):
             return value
         host, _, port = str(value).rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not _resolvable(host) or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
+        everywhere = str(value).startswith(":")
+        known = everywhere or _resolvable(host)
+        if not known or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
             self.fail(
-                f"{value!r} is not an address such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080", param, ctx
+                f"{value!r} is not an address such as 127.0.0.1:8080 or [::1]:8080 (or :8080 for everywhere)",
+                param,
+                ctx,
             )
         return Address(host, int(port))
 
@@ -81,6 +87,7 @@ class _ServeType(click.ParamType[tuple[Place, Address]]):
 
 
 NAME = _NameType("NAME", _NAME)
+POD = _NameType("NAME", _POD)
 CLUSTER = _NameType("ID", _CLUSTER)
 ADDRESS = _AddressType()
 SERVE = _ServeType()
@@ -147,8 +154,52 @@ _SETTINGS: dict[str, Any] = {
     show_default=True,
     help="Address to serve /tcf/*, /healthz and /readyz on.",
 )
+@_option(
+    "--pod-condition",
+    is_flag=True,
+    help="Keep condition tcf.dev/active of the pod this runs in, for its readinessGates."
+    " Needs the rights to get pods and to patch pods/status in its namespace.",
+)
+@_option(
+    "--pod-label",
+    is_flag=True,
+    help="Keep label tcf.dev/role of the pod this runs in, for the selectors of Services."
+    " Needs the rights to get and to patch pods in its namespace.",
+)
+@_option(
+    "--pod-name",
+    type=POD,
+    metavar="NAME",
+    show_default="the host's name",
+    help="Name of that pod.",
+)
+@_option(
+    "--pod-namespace",
+    type=NAME,
+    metavar="NAME",
+    show_default="that of the pod's ServiceAccount, else default",
+    help="Namespace of that pod.",
+)
+@_option(
+    "--pod-kubeconfig",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="How to reach the cluster of that pod. Default: the pod's ServiceAccount.",
+)
 @_common
-def _worker(federation: str, cluster: str, namespace: str | None, listen: Address, **common: Any) -> int:
+def _worker(
+    *,
+    federation: str,
+    cluster: str,
+    namespace: str | None,
+    listen: Address,
+    pod_condition: bool,
+    pod_label: bool,
+    pod_name: str | None,
+    pod_namespace: str | None,
+    pod_kubeconfig: Path | None,
+    **common: Any,
+) -> int:
     """Answer for one member cluster of a federation: is it the active one?
 
     Serves GET /tcf/status, /tcf/is_active and /tcf/clusters from what it has read from the hub, for as
@@ -160,7 +211,16 @@ def _worker(federation: str, cluster: str, namespace: str | None, listen: Addres
     from tcf.processes import run_worker  # noqa: PLC0415 - --help needs none of it
 
     place = Place(namespace or _own_namespace(), federation, cluster)
-    settings = WorkerSettings(_hub(common), place, listen, common["identity"])
+    marks = Marks(condition=pod_condition, label=pod_label)
+    pod = PodSettings(
+        HubSettings(pod_kubeconfig, None),
+        pod_namespace or _own_namespace(),
+        pod_name or socket.gethostname(),
+        marks,
+    )
+    settings = WorkerSettings(
+        _hub(common), place, listen, common["identity"], pod if pod_condition or pod_label else None
+    )
     return _run(common, run_worker(settings))
 
 

@@ -16,10 +16,12 @@ from tcf.hub.client import HubClient
 from tcf.hub.credentials import Connect, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
+from tcf.hub.pods import Pods
 from tcf.runtime import clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf
 from tcf.web.server import Address, HttpServer
+from tcf.worker.marking import Marks
 from tcf.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,14 @@ log = logging.getLogger(__name__)
 async def run_worker(settings: WorkerSettings) -> int:
     """Serve one member until SIGTERM or SIGINT; the exit status."""
     _raise_descriptors()
-    client = HubClient(_connect(settings.hub), user_agent="tcf-worker")
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(client.close)
-        work = await _serve(stack, client, settings.place, settings.listen, settings.identity)
+        client = _client(stack, settings.hub, "tcf-worker")
+        pod = None
+        if marked := settings.pod:
+            # A client of its own, also where both are one cluster: credentials and connections may differ.
+            pods = Pods(_client(stack, marked.api, "tcf-worker"), marked.namespace, marked.name)
+            pod = (pods, marked.marks)
+        work = await _serve(stack, client, settings.place, settings.listen, settings.identity, pod)
         return 1 if work is None else await _until_stopped([work])
 
 
@@ -78,6 +84,12 @@ def _raise_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _client(stack: AsyncExitStack, hub: HubSettings, user_agent: str) -> HubClient:
+    client = HubClient(_connect(hub), user_agent=user_agent)
+    stack.push_async_callback(client.close)
+    return client
+
+
 def _connect(hub: HubSettings) -> Connect:
     return kubeconfig(hub.kubeconfig, hub.context) if hub.kubeconfig else in_cluster()
 
@@ -86,10 +98,15 @@ Work = Callable[[], Coroutine[None, None, None]]
 
 
 async def _serve(
-    stack: AsyncExitStack, client: HubClient, place: Place, address: Address, identity: str
+    stack: AsyncExitStack,
+    client: HubClient,
+    place: Place,
+    address: Address,
+    identity: str,
+    pod: tuple[Pods, Marks] | None = None,
 ) -> Work | None:
     """Listen for one member at once; what to run to make its answers good. None: can't listen."""
-    worker = Worker(place, Federations(client), Leases(client), holder=identity, clock=clock.now)
+    worker = Worker(place, Federations(client), Leases(client), holder=identity, clock=clock.now, pod=pod)
 
     def ready() -> str | None:
         answer = worker.answer()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tcf.core.model import Place
 from tcf.web.server import Address
+from tcf.worker.marking import Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,24 @@ class HubSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PodSettings:
+    """The Pod to mark, and how to reach the cluster that it is in."""
+
+    api: HubSettings
+    namespace: str
+    name: str
+    marks: Marks
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSettings:
+    """`pod` None: no Pod is marked."""
+
     hub: HubSettings
     place: Place
     listen: Address
     identity: str
+    pod: PodSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

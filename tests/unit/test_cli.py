@@ -12,8 +12,9 @@ import pytest
 from tcf import cli, processes
 from tcf.core.model import Place
 from tcf.runtime import logs
-from tcf.settings import OperatorSettings, WorkerSettings
+from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
 from tcf.web.server import Address
+from tcf.worker.marking import Marks
 
 WORKER = ("worker", "--federation", "shop", "--cluster", "cluster_1")
 OPERATOR = ("operator",)
@@ -51,7 +52,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
         (("worker",), ("--federation", "TCF_FEDERATION")),
         (("worker", "--federation", "shop"), ("--cluster",)),
         ((*WORKER, "--listen", "8080"), ("--listen", "'8080'", "127.0.0.1:8080")),
-        ((*WORKER, "--listen", ":8080"), ("':8080'", "0.0.0.0:8080")),
+        ((*WORKER, "--listen", ":"), ("':'", ":8080")),
         ((*WORKER, "--listen", "a:99999"), ("'a:99999'",)),
         ((*WORKER, "--listen", "127.0.0..1:80"), ("'127.0.0..1:80'",)),
         ((*WORKER, "--listen", f"{'a' * 64}.example:80"), ("not an address",)),
@@ -104,6 +105,27 @@ def test_the_options_of_a_worker(monkeypatch: pytest.MonkeyPatch, started: list[
     assert settings.listen == Address("::1", 81)
     assert settings.identity == "me"
     assert (settings.hub.kubeconfig, settings.hub.context) == (Path("hub.yaml"), "there")
+
+
+def test_a_port_alone_is_every_interface(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
+    assert call(monkeypatch, *WORKER, "--listen", ":8080") == 0
+    assert started[0].listen == Address("", 8080)
+
+
+def test_a_pod_is_marked_only_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings]
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "No_Pod")
+    assert call(monkeypatch, *WORKER) == 0
+    assert call(monkeypatch, *WORKER, "--pod-label", "--pod-name", "shop-0", "--pod-namespace", "prod") == 0
+    monkeypatch.setenv("TCF_POD_CONDITION", "true")
+    assert call(monkeypatch, *WORKER, "--pod-kubeconfig", "own.yaml") == 0
+    unmarked, labelled, conditioned = (s.pod for s in started if isinstance(s, WorkerSettings))
+    assert unmarked is None
+    here = HubSettings(None, None)
+    assert labelled == PodSettings(here, "prod", "shop-0", Marks(condition=False, label=True))
+    own = HubSettings(Path("own.yaml"), None)
+    assert conditioned == PodSettings(own, "default", "No_Pod", Marks(condition=True, label=False))
 
 
 def test_every_option_can_come_from_the_environment(

@@ -134,6 +134,11 @@ class Machine:
         """A lowering that was watched and that no Lease write has acknowledged yet."""
         return replace(self._grant, acknowledged=self._seen) if self._pending else None
 
+    @property
+    def rising(self) -> bool:
+        """Will the answer be "active" when the cycle under way succeeds?"""
+        return self._candidate is not None and self._candidate.role is Role.ACTIVE
+
     # --- the cycle ----------------------------------------------------------------------------------
 
     def begin(self, now: float) -> Cycle:

@@ -21,6 +21,7 @@ from tcf.hub.credentials import Connect, Connection
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 WATCH_SECONDS: Final = 30
 """How long one watch request lasts. A half-open one is found this much, and a little, after it died."""
 WATCH_GRACE: Final = 5

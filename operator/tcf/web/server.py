@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Address:
+    """`host` "": all interfaces, by IPv4 and IPv6."""
+
     host: str
     port: int
 
@@ -129,7 +131,7 @@ class HttpServer:
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._address.host, self._address.port)
+            site = web.TCPSite(runner, self._address.host or None, self._address.port)
             await site.start()
         except BaseException:
             await runner.cleanup()

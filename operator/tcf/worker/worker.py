@@ -14,16 +14,18 @@ import re
 import secrets
 from contextlib import aclosing
 
-from tcf.core.model import Federation, Place, Refusal, WorkerLease
+from tcf.core.model import Federation, Place, Refusal, Role, WorkerLease
 from tcf.core.worker import STARTING, Machine, Reading, Renewal
 from tcf.hub import errors
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
+from tcf.hub.pods import Pods
 from tcf.hub.records import newer
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
+from tcf.worker.marking import Marking, Marks
 
 _JITTER = 0.1
 """The part of a period by which a cycle may come early, so that workers do not march in step."""
@@ -34,6 +36,8 @@ _RETRIES = 4
 hub goes: so it outlives an outage of half its duration."""
 _FAREWELL = 3.0
 """Seconds that a clean stop may take to delete the Lease; without it, the Lease has to run out."""
+_POD_SECONDS = 2.0
+"""Seconds at most, and a period at most, for which an acknowledgement waits for the Pod to be marked."""
 _STOPPING = Refusal("Stopping", "the worker is being stopped")
 
 
@@ -45,7 +49,14 @@ class Worker:
     """One worker. Use `run` in a task of its own; `answer` and `latest` at any time."""
 
     def __init__(
-        self, place: Place, federations: Federations, leases: Leases, *, holder: str, clock: Clock
+        self,
+        place: Place,
+        federations: Federations,
+        leases: Leases,
+        *,
+        holder: str,
+        clock: Clock,
+        pod: tuple[Pods, Marks] | None = None,
     ) -> None:
         self.place = place
         self.federations = federations
@@ -55,6 +66,8 @@ class Worker:
         self._leases = leases
         self._holder = holder
         self._machine = Machine(place)
+        self._marking = Marking(*pod, self.answer, clock=clock) if pod else None
+        self._lowered_pod = False
         self._lease: WorkerLease | None = None
         self._lease_name = _lease_name(place)
         self._wake = asyncio.Event()
@@ -80,15 +93,19 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled; then answer nothing more, delete the Lease and return."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._renew_forever(), name=f"renew {self.place}")
-                tasks.create_task(self._watch_forever(), name=f"watch {self.place}")
-        finally:
-            self.stopped = True
-            self._machine.lost(_STOPPING)
-            self._announce()
-            await self._deregister()
+        async with asyncio.TaskGroup() as marking:
+            if self._marking:
+                marking.create_task(self._marking.run(), name=f"mark the pod of {self.place}")
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._renew_forever(), name=f"renew {self.place}")
+                    tasks.create_task(self._watch_forever(), name=f"watch {self.place}")
+            finally:
+                self.stopped = True
+                self._machine.lost(_STOPPING)
+                self._announce()
+                await self._lower_pod()
+                await self._deregister()
 
     # --- the cycles ---------------------------------------------------------------------------------
 
@@ -120,6 +137,7 @@ class Worker:
         cycle = self._machine.begin(self.clock().boot)
         renewal = self._machine.observe(cycle, await self._read())
         if renewal is not None:
+            await self._lower_pod()
             await self._write(renewal)
             self._machine.renewed(cycle, renewal)
 
@@ -128,9 +146,27 @@ class Worker:
         renewal = self._machine.pending
         if renewal is None:
             return False
+        await self._lower_pod()
         await self._write(renewal)
         self._machine.acknowledged(renewal)
         return isinstance(self.answer(), Reading)
+
+    async def _lower_pod(self) -> None:
+        """Before others hear that this worker is not active any more, its Pod says so, if it can be told.
+
+        Waits once for each loss of the role, and not for long: a cluster whose API is away must not keep
+        the others from taking over.
+        """
+        answer = self.answer()
+        active = isinstance(answer, Reading) and answer.role is Role.ACTIVE
+        if active or self._machine.rising or self._lowered_pod or self._marking is None:
+            return
+        self._lowered_pod = True
+        if not await self._marking.settle(min(self._machine.period, _POD_SECONDS)):
+            self._log.warning(
+                "this pod may still be marked as active, because its own cluster does not take the change;"
+                " the role is given up all the same"
+            )
 
     async def _read(self) -> Federation | None:
         place, before = self.place, self.latest
@@ -281,6 +317,10 @@ class Worker:
         self._changed.set()
         self._changed = asyncio.Event()
         answer = self.answer()
+        if isinstance(answer, Reading) and answer.role is Role.ACTIVE:
+            self._lowered_pod = False
+        if self._marking:
+            self._marking.changed()
         if isinstance(answer, Reading):
             state, message = f"{answer.role} {self._failing}", f"{answer.role}"
             extra = {"term": answer.term}

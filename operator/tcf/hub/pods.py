@@ -1,0 +1,86 @@
+"""The Pod that a worker runs in, on the pod's own cluster, which need not be the hub.
+
+Writes name the uid and resourceVersion they were made from, so that one whose answer was lost cannot
+land after a later one and undo it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tcf.core.marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
+from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, Json
+from tcf.hub.errors import MalformedError
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A Pod as read: what it says of the role, and the version that says so."""
+
+    uid: str
+    resource_version: str
+    role: str | None
+    active: bool | None
+    reason: str | None
+
+
+class Pods:
+    """Reads and marks one Pod. Every method raises `HubError`; deadlines are in seconds."""
+
+    def __init__(self, client: HubClient, namespace: str, name: str) -> None:
+        self._client = client
+        self._path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+
+    async def get(self, *, deadline: float) -> Pod:
+        return _pod(await self._client.request("GET", self._path, deadline=deadline))
+
+    async def label(self, pod: Pod, mark: Mark, *, deadline: float) -> Pod:
+        """Set the label; ConflictError if the Pod has changed since, or is another one by now."""
+        body = {"metadata": {**_version(pod), "labels": {LABEL_ROLE: mark.role}}}
+        return _pod(
+            await self._client.request(
+                "PATCH", self._path, body=body, content_type=MERGE_PATCH, deadline=deadline
+            )
+        )
+
+    async def set_condition(self, pod: Pod, mark: Mark, *, deadline: float) -> Pod:
+        """Set the condition; ConflictError if the Pod has changed since, or is another one by now."""
+        condition: Json = {
+            "type": CONDITION_ACTIVE,
+            "status": "True" if mark.active else "False",
+            "reason": mark.reason,
+            "message": mark.message,
+        }
+        if pod.active is not mark.active:
+            condition["lastTransitionTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = {"metadata": _version(pod), "status": {"conditions": [condition]}}
+        return _pod(
+            await self._client.request(
+                "PATCH",
+                f"{self._path}/status",
+                body=body,
+                content_type=STRATEGIC_MERGE_PATCH,  # merges conditions by their type; others have theirs
+                deadline=deadline,
+            )
+        )
+
+
+def _version(pod: Pod) -> Json:
+    return {"uid": pod.uid, "resourceVersion": pod.resource_version}
+
+
+def _pod(value: Json) -> Pod:
+    try:
+        metadata = value["metadata"]
+        conditions = (value.get("status") or {}).get("conditions") or ()
+        own = next((c for c in conditions if c["type"] == CONDITION_ACTIVE), None)
+        return Pod(
+            uid=metadata["uid"],
+            resource_version=metadata["resourceVersion"],
+            role=(metadata.get("labels") or {}).get(LABEL_ROLE),
+            active=own["status"] == "True" if own else None,
+            reason=own.get("reason") if own else None,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise MalformedError(f"this is not a Pod: {error!r}") from error

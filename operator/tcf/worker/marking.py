@@ -1,0 +1,137 @@
+"""Keeps the worker's own Pod in step with its answer, as far as the Pod's cluster can be reached.
+
+One task writes, one write at a time, whenever what the Pod says is not what the worker answers. A write
+that would say "active" is broken off as soon as the answer is another: whatever becomes of it, it can't
+land after the next one, since each write names the version it replaces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tcf.core.marks import Mark, mark
+from tcf.core.model import Refusal
+from tcf.core.worker import Reading
+from tcf.hub import errors
+from tcf.hub.pods import Pod, Pods
+from tcf.runtime.backoff import Backoff
+from tcf.runtime.clock import Clock
+from tcf.runtime.waiting import within
+
+_REQUEST_SECONDS = 5.0
+_LONGEST_RETRY = 2.0
+_LOOK_SECONDS = 30.0
+"""How often the Pod is read although nothing has changed: somebody may have edited it."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Which marks the Pod gets."""
+
+    condition: bool
+    label: bool
+
+
+class Marking:
+    """Use `run` in a task of its own, and `changed` whenever the answer may be another."""
+
+    def __init__(
+        self, pods: Pods, marks: Marks, answer: Callable[[], Reading | Refusal], *, clock: Clock
+    ) -> None:
+        self._pods = pods
+        self._marks = marks
+        self._answer = answer
+        self._clock = clock
+        self._pod: Pod | None = None
+        self._shown: Mark | None = None
+        """What the Pod says for certain; None while a write is under way, or when its fate is unknown."""
+        self._raising: asyncio.Timeout | None = None
+        """Ends a write that says "active"."""
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._failing: str | None = None
+
+    def changed(self) -> None:
+        """Take in that the answer may be another one now."""
+        wanted = mark(self._answer())
+        if not wanted.active and self._raising:
+            self._raising.reschedule(asyncio.get_running_loop().time())
+            self._raising = None
+        if not self._says(wanted):
+            self._settled.clear()
+        self._wake.set()
+
+    async def settle(self, seconds: float) -> bool:
+        """Wait until the Pod says what the worker answers; False if it does not after so many seconds."""
+        self.changed()
+        await within(seconds, self._settled.wait())
+        return self._settled.is_set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        backoff = Backoff(first=0.1, longest=_LONGEST_RETRY)
+        while True:
+            self._wake.clear()
+            answer = self._answer()
+            wanted = mark(answer)
+            if self._says(wanted):
+                self._settled.set()
+                await within(self._next_look(answer), self._wake.wait())
+                if not self._wake.is_set():
+                    self._pod = self._shown = None
+                continue
+            try:
+                await self._write(wanted)
+            except errors.HubError as error:
+                self._pod = None
+                if not isinstance(error, errors.ConflictError):  # the kubelet writes the Pod, too
+                    self._report(error)
+                await within(backoff.next(), self._wake.wait())
+            else:
+                backoff.reset()
+                self._report(None)
+
+    def _next_look(self, answer: Reading | Refusal) -> float:
+        """Seconds until `answer` becomes another one by itself, or until the Pod is read again."""
+        if isinstance(answer, Refusal) or answer.keep:
+            return _LOOK_SECONDS
+        return min(_LOOK_SECONDS, answer.valid_for(self._clock().boot))
+
+    def _says(self, wanted: Mark) -> bool:
+        shown = self._shown
+        return shown is not None and (shown.role, shown.reason) == (wanted.role, wanted.reason)
+
+    async def _write(self, wanted: Mark) -> None:
+        self._shown = None
+        try:
+            async with asyncio.timeout(None) as patience:
+                self._raising = patience if wanted.active else None
+                await self._put(wanted)
+        except TimeoutError:  # broken off: its fate is unknown
+            self._pod = None
+        finally:
+            self._raising = None
+
+    async def _put(self, wanted: Mark) -> None:
+        pod = self._pod or await self._pods.get(deadline=_REQUEST_SECONDS)
+        if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
+            pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
+        if self._marks.label and pod.role != wanted.role:
+            pod = await self._pods.label(pod, wanted, deadline=_REQUEST_SECONDS)
+        self._pod, self._shown = pod, wanted
+
+    def _report(self, error: errors.HubError | None) -> None:
+        """Log trouble when it begins, changes or ends."""
+        trouble = error.reason if error else None
+        if trouble == self._failing:
+            return
+        self._failing = trouble
+        if error:
+            log.warning("this pod cannot be told its role: %s", error, extra={"reason": trouble})
+        else:
+            log.info("this pod is told its role again")

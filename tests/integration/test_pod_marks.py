@@ -1,0 +1,169 @@
+"""A worker marks the Pod it runs in: the condition for readiness gates, the label for selectors."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from support.api import Hub, eventually
+from support.gate import Gate
+from support.programs import Program, Programs
+
+Json = dict[str, Any]
+MARKED = ("--pod-condition", "--pod-label")
+
+
+class Pod:
+    """A Pod without a kubelet: an object that a worker process may believe to be its own."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self._hub = hub
+        self.name = name
+        spec = {"containers": [{"name": "worker", "image": "none"}]}
+        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        hub.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+
+    def options(self, kubeconfig: Path | None = None) -> tuple[str, ...]:
+        where = ("--pod-namespace", self._hub.namespace, "--pod-name", self.name)
+        return (*MARKED, *where, "--pod-kubeconfig", str(kubeconfig or self._hub.kubeconfig))
+
+    def read(self) -> Json:
+        found: Json = json.loads(self._hub.kubectl("get", "pod", self.name, "-o", "json").stdout)
+        return found
+
+    @property
+    def condition(self) -> Json:
+        conditions = self.read().get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == "tcf.dev/active"), {})
+
+    @property
+    def label(self) -> str | None:
+        label: str | None = self.read()["metadata"].get("labels", {}).get("tcf.dev/role")
+        return label
+
+    @property
+    def says(self) -> tuple[str | None, str | None, str | None]:
+        condition = self.condition
+        return (condition.get("status"), condition.get("reason"), self.label)
+
+    def await_says(self, *expected: str) -> None:
+        eventually(lambda: self.says == expected, what=f"pod {self.name} says {expected}")
+
+
+def test_a_pod_follows_its_worker(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    programs.operator()
+    pods = [Pod(hub, f"shop-{n}") for n in (1, 2)]
+    one, two = (programs.worker(f"cluster_{n}", *pod.options()) for n, pod in enumerate(pods, 1))
+    one.await_active()
+    pods[0].await_says("True", "Active", "active")
+    pods[1].await_says("False", "Passive", "passive")
+    since = pods[1].condition["lastTransitionTime"]
+
+    assert two.post("/tcf/toggle").status == 200
+
+    # Before cluster_2 could become active, cluster_1 had to acknowledge, and its pod to say so first.
+    assert pods[0].condition["status"] == "False"
+    pods[0].await_says("False", "Passive", "passive")
+    pods[1].await_says("True", "Active", "active")
+    assert pods[1].condition["lastTransitionTime"] >= since
+    assert two.stop() == 0
+    assert pods[1].says == ("False", "Stopping", "unknown")
+    assert "WARNING" not in one.log + two.log
+
+
+def test_a_condition_that_an_earlier_process_has_left_is_taken_back(hub: Hub, programs: Programs) -> None:
+    hub.apply()
+    programs.operator()
+    pod = Pod(hub, "shop-1")
+    one = programs.worker("cluster_1", *pod.options())
+    two = programs.worker("cluster_2")
+    one.await_active()
+    pod.await_says("True", "Active", "active")
+    one.kill()
+    assert two.post("/tcf/promote").status == 200
+    assert pod.says == ("True", "Active", "active")  # nobody is there to change it
+
+    again = programs.worker("cluster_1", *pod.options())
+
+    again.await_status(418)  # it has acknowledged the table by now
+    assert pod.condition["status"] == "False"
+    pod.await_says("False", "Passive", "passive")
+
+
+def test_an_answer_that_expires_lowers_the_pod(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+    hub.apply(leaseDuration="1s")
+    programs.operator()
+    pod = Pod(hub, "shop-1")
+    with Gate(hub.server) as gate:
+        gate.open()
+        kubeconfig = gate.kubeconfig(hub, tmp_path / "kubeconfig")
+        one = programs.worker("cluster_1", *pod.options(), kubeconfig=kubeconfig)
+        one.await_active()
+        pod.await_says("True", "Active", "active")
+
+        gate.silence()
+
+        one.await_status(500, "HubUnreachable")
+        pod.await_says("False", "HubUnreachable", "unknown")
+        gate.open()
+        pod.await_says("True", "Active", "active")
+
+
+def test_a_pod_whose_cluster_is_away_holds_a_demotion_up_for_a_moment_only(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    hub.apply(leaseDuration="15s")
+    programs.operator()
+    pod = Pod(hub, "shop-1")
+    with Gate(hub.server) as gate:
+        gate.open()
+        own = gate.kubeconfig(hub, tmp_path / "own")
+        one = programs.worker("cluster_1", *pod.options(own))
+        programs.worker("cluster_2").await_status(418)
+        one.await_active()
+        pod.await_says("True", "Active", "active")
+        gate.silence()
+
+        began = time.monotonic()
+        assert one.post("/tcf/demote").status == 200
+        assert time.monotonic() - began >= 2  # it has waited for the pod
+
+        assert "this pod may still be marked as active" in one.log
+        assert pod.says == ("True", "Active", "active")
+        gate.open()
+        pod.await_says("False", "Passive", "passive")
+        assert one.post("/tcf/promote").status == 200
+        pod.await_says("True", "Active", "active")
+
+
+def test_a_worker_without_rights_or_pod_says_what_it_lacks_and_answers_all_the_same(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    hub.apply()
+    programs.operator()
+    account = hub.service_account("app")
+    own = account.kubeconfig(tmp_path / "own")
+    pod = Pod(hub, "shop-1")
+    one = programs.worker("cluster_1", *pod.options(own))
+    one.await_active()
+
+    def told(program: Program, words: str) -> None:
+        eventually(lambda: words in program.log, what=words)
+
+    told(one, 'cannot get resource "pods"')
+    account.grant("see", "get", "pods")
+    account.grant("condition", "patch", "pods/status")
+    eventually(lambda: pod.condition.get("status") == "True", what="the condition")
+    account.grant("label", "patch", "pods")
+    pod.await_says("True", "Active", "active")
+    told(one, "this pod is told its role again")
+
+    two = programs.worker("cluster_2", *MARKED, "--pod-name", "nobody", "--pod-kubeconfig", str(own))
+    two.await_status(418)
+    told(two, "this pod cannot be told its role")
+    two.signal(signal.SIGTERM)
+    assert two.process.wait() == 0

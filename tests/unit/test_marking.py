@@ -1,0 +1,217 @@
+"""What a Pod is told, and that nothing which was meant earlier can come after what is meant now."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from tcf.core.marks import Mark, mark
+from tcf.core.model import Refusal, Role
+from tcf.core.worker import Reading
+from tcf.hub import errors
+from tcf.hub.pods import Pod, Pods
+from tcf.runtime import clock
+from tcf.worker.marking import Marking, Marks
+
+BOTH = Marks(condition=True, label=True)
+NOWHERE = Refusal("HubUnreachable", "the hub does not answer")
+
+
+def reading(role: Role, valid_until: float = 1e12, *, keep: bool = False) -> Reading:
+    return Reading("uid", 7, role, (), valid_until, keep)
+
+
+@pytest.mark.parametrize(
+    ("answer", "role", "reason"),
+    [
+        (reading(Role.ACTIVE), "active", "Active"),
+        (reading(Role.PASSIVE), "passive", "Passive"),
+        (reading(Role.PROMOTING), "promoting", "Promoting"),
+        (reading(Role.DEMOTING), "demoting", "Demoting"),
+        (NOWHERE, "unknown", "HubUnreachable"),
+    ],
+)
+def test_what_a_pod_says(answer: Reading | Refusal, role: str, reason: str) -> None:
+    said = mark(answer)
+    assert (said.role, said.active, said.reason) == (role, role == "active", reason)
+    assert said.message
+
+
+class ApiServer:
+    """One Pod with versions, as the API server keeps it; what is written may be held, and land late."""
+
+    def __init__(self) -> None:
+        self.pod = Pod("uid", "1", None, None, None)
+        self.writes: list[str] = []
+        self.reads = 0
+        self.held: list[tuple[Pod, Mark]] | None = None
+        self.failing: errors.HubError | None = None
+        self._written = asyncio.Event()
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        """Wait for something that comes with a write, landed or held."""
+        while not reached():
+            self._written.clear()
+            await asyncio.wait_for(self._written.wait(), 5)
+
+    async def get(self, **_: object) -> Pod:
+        self._fail()
+        self.reads += 1
+        return self.pod
+
+    async def set_condition(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
+        self._fail()
+        if self.held is not None and wanted.active:
+            self.held.append((pod, wanted))
+            self._written.set()
+            await asyncio.Event().wait()
+        return self.land(pod, wanted)
+
+    async def label(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
+        self._check(pod)
+        self.pod = replace(self.pod, role=wanted.role, resource_version=self._next())
+        self._written.set()
+        return self.pod
+
+    def land(self, pod: Pod, wanted: Mark) -> Pod:
+        self._check(pod)
+        self.writes.append(wanted.reason)
+        self.pod = replace(
+            self.pod, active=wanted.active, reason=wanted.reason, resource_version=self._next()
+        )
+        self._written.set()
+        return self.pod
+
+    def edited(self) -> None:
+        """Somebody else, such as the kubelet, has written."""
+        self.pod = replace(self.pod, resource_version=self._next())
+
+    def _next(self) -> str:
+        return str(int(self.pod.resource_version) + 1)
+
+    def _check(self, pod: Pod) -> None:
+        if pod.resource_version != self.pod.resource_version:
+            raise errors.ConflictError("it has changed")
+
+    def _fail(self) -> None:
+        if self.failing:
+            raise self.failing
+
+
+class Told:
+    """A marking at work, and the answer it follows."""
+
+    def __init__(self, server: ApiServer, marks: Marks) -> None:
+        self.answer: Reading | Refusal = reading(Role.PASSIVE)
+        self.marking = Marking(cast("Pods", server), marks, lambda: self.answer, clock=clock.now)
+
+    def now(self, answer: Reading | Refusal) -> None:
+        self.answer = answer
+        self.marking.changed()
+
+
+@contextlib.asynccontextmanager
+async def told(server: ApiServer, marks: Marks = BOTH) -> AsyncIterator[Told]:
+    one = Told(server, marks)
+    task = asyncio.create_task(one.marking.run())
+    try:
+        assert await one.marking.settle(5)
+        yield one
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_only_what_differs_is_written() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        for role in (Role.ACTIVE, Role.ACTIVE, Role.DEMOTING, Role.PASSIVE):
+            one.now(reading(role))
+            assert await one.marking.settle(5)
+        one.now(replace(reading(Role.PASSIVE), term=9))
+        assert await one.marking.settle(5)
+    assert server.writes == ["Passive", "Active", "Demoting", "Passive"]
+    assert server.pod.role == "passive"
+    assert server.reads == 1
+
+
+async def test_marks_that_nobody_asked_for_are_not_set() -> None:
+    server = ApiServer()
+    async with told(server, Marks(condition=False, label=True)) as one:
+        one.now(reading(Role.ACTIVE))
+        assert await one.marking.settle(5)
+        assert (server.pod.role, server.pod.active) == ("active", None)
+    server = ApiServer()
+    async with told(server, Marks(condition=True, label=False)):
+        assert (server.pod.role, server.pod.active) == (None, False)
+
+
+async def test_a_yes_under_way_is_broken_off_and_can_never_land_after_the_no() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        server.held = []
+        one.now(reading(Role.ACTIVE))
+        await server.until(lambda: bool(server.held))
+        one.now(reading(Role.DEMOTING))
+        assert await one.marking.settle(5)
+        assert (server.pod.active, server.pod.reason) == (False, "Demoting")
+        (late,) = server.held
+        with pytest.raises(errors.ConflictError):
+            server.land(*late)
+
+
+async def test_a_pod_that_others_write_too_is_read_again() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        server.edited()
+        one.now(reading(Role.ACTIVE))
+        assert await one.marking.settle(5)
+    assert server.pod.active is True
+
+
+async def test_settling_gives_up_and_the_pod_is_told_later() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        one.now(reading(Role.ACTIVE))
+        assert await one.marking.settle(5)
+        server.failing = errors.UnreachableError("nobody there")
+        one.now(reading(Role.PASSIVE))
+        assert not await one.marking.settle(0.05)
+        assert server.pod.active is True
+        server.failing = None
+        assert await one.marking.settle(5)
+        assert server.pod.active is False
+
+
+async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
+    server = ApiServer()
+    until = clock.now().boot + 0.1
+    one = Told(server, BOTH)
+    one.marking = Marking(
+        cast("Pods", server),
+        BOTH,
+        lambda: reading(Role.ACTIVE, until) if clock.now().boot < until else NOWHERE,
+        clock=clock.now,
+    )
+    task = asyncio.create_task(one.marking.run())
+    await server.until(lambda: server.writes == ["Active", "HubUnreachable"])
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert server.pod.active is False
+
+
+async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tcf.worker.marking._LOOK_SECONDS", 0.01)
+    server = ApiServer()
+    async with told(server) as one:
+        server.pod = replace(server.pod, role=None, resource_version="100")
+        await server.until(lambda: server.pod.role == "passive")
+        one.now(reading(Role.ACTIVE, keep=True))
+        assert await one.marking.settle(5)
