@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -109,4 +110,39 @@ async def test_credentials_that_come_too_late_for_anybody_are_no_trouble() -> No
     with pytest.raises(errors.UnreachableError):
         await client.request("GET", "/version", deadline=0.01)
     assert begun.is_set()
+    await client.close()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
+async def test_a_write_whose_connection_breaks_is_sent_once_and_of_unknown_fate(method: str) -> None:
+    """The hub commits a write and dies before it answers: nobody may be told that nothing was changed."""
+    committed = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                if not head.startswith("GET"):
+                    committed.append(head.split()[0])
+                    server.close()
+                    writer.transport.abort()
+                    return
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+
+    async def connect() -> credentials.Connection:
+        return credentials.Connection(f"http://{host}:{port}", None, None)
+
+    client = HubClient(connect, user_agent="test")
+    await client.request("GET", "/", deadline=PATIENCE)
+    with pytest.raises(errors.UnreachableError) as caught:
+        await client.request(method, "/", deadline=PATIENCE)
+    assert caught.value.ambiguous
+    assert committed == [method]
+    with pytest.raises(errors.UnreachableError) as caught:
+        await client.request(method, "/", deadline=PATIENCE)
+    assert not caught.value.ambiguous  # nobody took it
     await client.close()

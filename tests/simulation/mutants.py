@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import tcf.core.coordinator
+import tcf.core.failover
 import tcf.core.fencing
 import tcf.core.liveness
 from simulation import profiles
@@ -117,7 +118,7 @@ def _spec_isolation() -> Iterable[Patch]:
 
 
 def _no_margin() -> Iterable[Patch]:
-    for module in (tcf.core.coordinator, tcf.core.fencing, tcf.core.liveness):
+    for module in (tcf.core.coordinator, tcf.core.failover, tcf.core.fencing, tcf.core.liveness):
         yield mock.patch.object(module, "silence_needed", float)
 
 

@@ -72,6 +72,12 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ),
         (
             "Ready",
+            with_unfenceable("c2", federation("active passive", live=0, failover=AUTOMATIC)),
+            "False NoLiveWorker",
+            ["no failover follows while", "host-c2 (c2)"],
+        ),
+        (
+            "Ready",
             federation("active passive", workers=0, live=0),
             "False NoLiveWorker",
             ["nothing answers for it"],
@@ -200,6 +206,12 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             with_silent("c2", federation("active passive")),
             "False SomeWorkersSilent",
             ["1 of 2 of c2", "get leases -l tcf.dev/federation=shop"],
+        ),
+        (
+            "Degraded",
+            with_silent("c2", with_silent("c2", federation("active passive"))),
+            "True WorkersSilent",
+            ["2 of 3 of c2", "crash again and again", "get leases -l tcf.dev/federation=shop"],
         ),
         ("Degraded", federation(failover=AUTOMATIC), "False AllWorkersAlive", []),
     ],

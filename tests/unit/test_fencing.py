@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tcf.core.fencing import COLLECT_FACTOR, collect_after, collectable, fence, silence_needed
+from tcf.core.fencing import COLLECT_FACTOR, collect_after, collectable, fence
 from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, WorkerLease
+from tcf.core.silence import silence_needed
 from unit.build import SILENCE, TERM, UID, kept, later, lease
 
 TABLE = Acknowledgement(UID, TERM)

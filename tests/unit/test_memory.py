@@ -8,7 +8,7 @@ import pytest
 
 from tcf.core.memory import Memory, Stage
 from tcf.core.model import Federation
-from unit.build import TERM, UID, D, federation, later, lease, request
+from unit.build import SILENCE, TERM, UID, D, federation, later, lease, request
 
 ONE, TWO = lease("c1"), lease("c2")
 
@@ -123,11 +123,39 @@ def test_a_row_of_renewals_lasts_until_it_breaks() -> None:
 def test_a_member_is_heard_of_by_every_new_version_and_when_a_lease_goes() -> None:
     memory = Memory().see_federation(federation("active passive passive"), 5)
     assert memory.heard == {"c1": 5, "c2": 5, "c3": 5}
-    memory = memory.see_leases([ONE, TWO], 10).see_lease(ONE, 12).see_lease(later(TWO), 13)
-    assert memory.heard == {"c1": 10, "c2": 13, "c3": 5}
+    memory = memory.see_leases([ONE, TWO], 10).see_lease(later(ONE), 13).see_lease(later(TWO), 13)
+    assert memory.heard == {"c1": 13, "c2": 13, "c3": 5}
     memory = memory.see_leases([later(TWO)], 20)
     assert memory.heard == {"c1": 20, "c2": 13, "c3": 5}
-    memory = memory.see_gone(TWO.uid, 30)
-    assert memory.heard == {"c1": 20, "c2": 30, "c3": 5}
+    memory = memory.see_gone(TWO.uid, 22)
+    assert memory.heard == {"c1": 20, "c2": 22, "c3": 5}
     assert memory.see_gone(TWO.uid, 40) == memory
     assert memory.see_federation(federation("active passive"), 50).heard == memory.heard
+
+
+def test_a_worker_that_ends_right_after_its_start_is_no_sign_of_life() -> None:
+    """It registers, renews at once, and is gone: killed, or cleanly."""
+    memory = Memory().see_federation(federation("active passive"), 5)
+    for n in range(10):
+        registered = lease("c1", name=f"try-{n}", ack=None, duration=1)
+        renewed = later(registered, duration=D)
+        memory = memory.see_lease(registered, 20 + n).see_lease(renewed, 20.5 + n)
+        memory = memory.see_gone(renewed.uid, 20.9 + n) if n % 2 else memory
+    assert memory.heard["c1"] == 5
+
+
+def test_an_old_lease_that_is_collected_is_no_sign_of_life() -> None:
+    memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 13)
+    assert memory.heard == {"c1": 13}
+    assert memory.see_gone(ONE.uid, 13 + SILENCE - 0.1).heard == {"c1": 13 + SILENCE - 0.1}
+    assert memory.see_gone(ONE.uid, 13 + SILENCE + 0.1).heard == {"c1": 13}
+
+
+def test_a_slow_worker_is_heard_of() -> None:
+    """Its renewals are too far apart to prove anything of others, but it lives."""
+    memory, one = Memory().see_lease(ONE, 10), ONE
+    for moment in (18, 27, 35):
+        one = later(one)
+        memory = memory.see_lease(one, moment)
+    assert memory.heard == {"c1": 35}
+    assert memory.renewing_since(one, 35) is None

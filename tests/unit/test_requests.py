@@ -333,6 +333,15 @@ def test_untouched(roles: str, expected: bool) -> None:  # noqa: FBT001 - a colu
     assert (withdrawn(table, "r1", at()) is not None) is expected
 
 
+def test_a_request_that_came_before_a_bootstrap_that_had_begun_is_untouched() -> None:
+    """Its first step takes the role back from the bootstrap's member, which nobody has done."""
+    table = status("promoting passive", switchover=request("", "c2"))
+    assert untouched(table)
+    over = withdrawn(table, "r1", at())
+    assert over
+    assert (over.switchover, over.history[0].outcome) == (None, "NoCoordinator")
+
+
 def test_withdrawn_says_that_nobody_acted() -> None:
     over = withdrawn(status("active passive", switchover=TAKE_OVER), "r1", at())
     assert over

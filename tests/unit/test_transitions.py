@@ -95,15 +95,20 @@ def test_a_move_leaves_everything_else_alone() -> None:
     assert result.observed_generation == 7
 
 
-@pytest.mark.parametrize("above", [0, TERM - 1, TERM, TERM + 5])
-def test_all_passive_is_above_everything_known(above: int) -> None:
+def test_all_passive_raises_the_term() -> None:
     for table in tables(3):
         if engaged([m.role for m in table.clusters]) > 1:
             continue
-        result = all_passive(table, above)
+        result = all_passive(table, TERM + 5)
         assert roles_of(result) == "passive passive passive"
-        assert result.term == max(TERM, above) + 1
+        assert result.term == TERM + 5
         assert result.active_cluster == ""
+
+
+@pytest.mark.parametrize("term", [0, TERM - 1, TERM])
+def test_all_passive_never_lowers_it(term: int) -> None:
+    with pytest.raises(IllegalTransitionError):
+        all_passive(status("active passive"), term)
 
 
 def member(name: str, role: Role = P) -> MemberStatus:

@@ -376,6 +376,28 @@ def test_keep_role_is_lowered_like_any_other(about: Federation | None) -> None:
     assert says(machine, T0 + 1e9) != "active"
 
 
+@pytest.mark.parametrize("roles", ["passive active", "demoting passive", "promoting passive"])
+def test_whoever_is_not_active_keeps_its_role_in_nobodys_way(roles: str) -> None:
+    """It answers its role for ever, and can be fenced all the same: its Lease does not say KeepRole."""
+    about = federation(roles, isolation=Isolation.KEEP_ROLE)
+    machine = machine_of("c1")
+    renewal = cycle(machine, about)
+    assert renewal
+    assert renewal.isolation is Isolation.FENCE
+    assert says(machine, T0 + 1e9) == roles.split(maxsplit=1)[0]
+
+
+def test_a_lease_says_fence_only_when_the_answer_is_no_longer_active() -> None:
+    machine = machine_at(KEEPING)
+    _, renewal = half_way(machine, replace(LOWER, spec=KEEPING.spec), T0 + 3)  # a restored hub
+    assert says(machine, T0 + 1e9) == "active"
+    assert renewal.isolation is Isolation.KEEP_ROLE
+    machine.watched(federation("demoting passive", term=TERM + 1, isolation=Isolation.KEEP_ROLE))
+    assert says(machine, T0 + 1e9) == "demoting"
+    assert machine.pending
+    assert machine.pending.isolation is Isolation.FENCE
+
+
 def test_a_lost_lease_ends_keep_role() -> None:
     machine = machine_at(KEEPING)
     machine.lost(GONE)

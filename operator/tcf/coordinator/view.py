@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tcf.core.coordinator import Observation
 from tcf.core.memory import Memory
-from tcf.core.model import Acknowledgement, Federation, WorkerLease
+from tcf.core.model import Federation, WorkerLease
 from tcf.hub.records import newer
 
 
@@ -25,12 +25,12 @@ class View:
         return self.federation is None and not self._leases
 
     @property
-    def table(self) -> Acknowledgement | None:
-        """Which table of which object this view shows."""
+    def table(self) -> tuple[str, int | None] | None:
+        """Which table of which object this view shows: uid and term (None while it has no status)."""
         federation = self.federation
-        if federation is None or federation.status is None:
+        if federation is None:
             return None
-        return Acknowledgement(federation.uid, federation.status.term)
+        return federation.uid, federation.status.term if federation.status else None
 
     def observation(self, *, confirmed: bool) -> Observation:
         return Observation(self.federation, tuple(self._leases.values()), self._memory, confirmed)

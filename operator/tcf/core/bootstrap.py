@@ -29,6 +29,10 @@ from tcf.core.model import (
 from tcf.core.requests import ended
 from tcf.core.transitions import all_passive, with_members
 
+_LEAP = 1000
+"""Terms left out above the highest known: a worker may know a few more that it has not acknowledged yet, and
+its acknowledgement of such a one, when it comes, must not be taken for one of the new life."""
+
 
 def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now) -> Status:
     """The first table: everybody passive, and a request without deadline for the initial member."""
@@ -36,14 +40,19 @@ def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now
     mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
     if mirrored:
         known.append(mirrored[1])
-    known = [term for term in known if term <= HIGHEST_PLAUSIBLE_TERM]
     status = Status(
         protocol=PROTOCOL,
-        term=max(int(now.wall.timestamp()), *(term + 1 for term in known), 0),
+        term=_first_term(known, now),
         clusters=tuple(MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters),
         observed_active_cluster=federation.spec.active_cluster or "",
     )
     return _with_request(federation, status, now)
+
+
+def _first_term(known: Iterable[int], now: Now) -> int:
+    """A term above all that an earlier life can have had, of which these are `known`."""
+    believed = (term for term in known if term <= HIGHEST_PLAUSIBLE_TERM)
+    return max(int(now.wall.timestamp()), max(believed, default=0) + _LEAP)
 
 
 def restored(federation: Federation, status: Status, known_term: int, now: Now) -> Status:
@@ -52,7 +61,7 @@ def restored(federation: Federation, status: Status, known_term: int, now: Now) 
     Its members are the spec's: what the old table says of others who were engaged is not to be
     relied on, and whoever they are, the fence is about their Leases, not about their rows.
     """
-    passive = all_passive(status, known_term)
+    passive = all_passive(status, _first_term([known_term, status.term], now))
     passive = with_members(
         passive,
         tuple(

@@ -175,11 +175,19 @@ def _degraded(federation: Federation, status: Status) -> _Verdict:
         return _Verdict(True, "NoLiveWorker", f"no worker is alive for {names}; start one: {hints}")
     if behind := [m for m in status.clusters if m.live_workers < m.workers]:
         counts = ", ".join(f"{m.workers - m.live_workers} of {m.workers} of {m.id}" for m in behind)
+        selector = f"tcf.dev/federation={federation.name}"
+        which = f"kubectl -n {federation.namespace} get leases -l {selector} shows which"
+        if any(m.workers > 2 * m.live_workers for m in behind):
+            return _Verdict(
+                True,
+                "WorkersSilent",
+                f"every member has a live worker, but most of them are silent: {counts} ({which}); they"
+                " crash again and again, or cannot reach the hub: their logs tell",
+            )
         return _Verdict(
             False,
             "SomeWorkersSilent",
-            f"every member has a live worker, but these are silent: {counts} (kubectl -n"
-            f" {federation.namespace} get leases -l tcf.dev/federation={federation.name} shows which);"
+            f"every member has a live worker, but these are silent: {counts} ({which});"
             " the Lease of one that is gone for good is removed by itself",
         )
     return _Verdict(False, "AllWorkersAlive", "every member has a live worker, and none is silent")
@@ -203,6 +211,9 @@ def _failover_hint(federation: Federation, status: Status, active: MemberStatus)
     spec = federation.spec
     if spec.failover.mode is not FailoverMode.AUTOMATIC:
         return ""
+    if status.unfenceable:
+        holders = ", ".join(map(str, status.unfenceable))
+        return f"; no failover follows while these silent workers under KeepRole may still answer: {holders}"
     if spec.paused:
         return "; failover is paused: set spec.paused to false to have it done by itself"
     rested = rests_until(spec, status)

@@ -33,7 +33,7 @@ from datetime import datetime, timedelta
 from tcf.core.bootstrap import bootstrapped, last_active, restored, resumed
 from tcf.core.conditions import conditions
 from tcf.core.failover import Standby, failover, without_active
-from tcf.core.fencing import Fence, collect_after, collectable, fence, silence_needed
+from tcf.core.fencing import Fence, collect_after, collectable, fence
 from tcf.core.liveness import Workers, named
 from tcf.core.memory import Memory
 from tcf.core.model import (
@@ -60,6 +60,7 @@ from tcf.core.policies import (
     unknown_cluster,
 )
 from tcf.core.requests import Accepted, Command, Kind, admit, ended, unusable
+from tcf.core.silence import silence_needed
 from tcf.core.transitions import Row, move, with_members
 
 
@@ -206,7 +207,7 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
     known = _highest_term(workers.leases, federation.uid)
     if known > status.term:
         after = restored(federation, status, known, now)
-        message = f"all members are passive: a worker knows term {known}, which the hub had lost"
+        message = f"all members are passive: a worker knows term {known}, which the hub has lost"
         event = _event(after, None, "HubRestored", message, warning=True)
         return _Step(after, on_leases=True, event=event)
     members = _members(federation.spec, status)
@@ -380,7 +381,7 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
     if ready or (request.force and not case.workers.alive(own)):
         message = f"{new} is active" + ("" if ready else " by force, without a live worker")
         if request.trigger is Trigger.FAILOVER:
-            message += f"; nobody was for {without_active(request, now)} s at most"
+            message += f"; nobody was for {without_active(request, now)} s, as far as is known"
         after = move(status, Row.COMPLETE, {new: Role.ACTIVE})
         event = _event(after, request, "Active", message, warning=not ready)
         message += _forced(request) if ready else ""

@@ -3,8 +3,8 @@
 It begins an ordinary switchover, fenced like any other; a wrong verdict costs a needless switch, never
 a second active member. What it must not do is to take its own trouble for a member's: an outage of the
 hub, or a stop of this process, silences everybody. So silence counts only if another member's worker
-was seen renewing throughout, without a break, for as long as the active one may be silent at most: then
-the hub took writes, and this process received them.
+was seen renewing throughout, without a break, for as long as the active one has to be silent: then the
+hub took writes, and this process received them.
 
 Nothing fails back: a member that returns is passive until somebody asks for it.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.liveness import Workers
 from tcf.core.model import (
     Acknowledgement,
@@ -30,6 +29,7 @@ from tcf.core.model import (
     stamp,
 )
 from tcf.core.policies import Proposal, cannot_fence, paused
+from tcf.core.silence import JUST_AFTER, silence_needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,19 @@ def failover(
     spec = federation.spec
     if spec.failover.mode is not FailoverMode.AUTOMATIC:
         return Standby()
-    proof = _silence_of_the_dead(spec, workers, active)
+    needed = max(_silence_of_the_dead(spec, workers, active), spec.failover.timeout)
     heard = workers.last_heard(active)
-    due = heard + max(proof, spec.failover.timeout)
+    due = heard + needed
     if now.boot <= due:
         return Standby(due + JUST_AFTER)
     if refusal := paused.check(Proposal(spec, status, active, "")):
         return Standby(obstacle=refusal.message)
     rested = rests_until(spec, status)
-    if rested and now.wall < rested:
+    # A change that is recorded as one of the future says nothing of when it was.
+    if rested and now.wall < rested <= now.wall + timedelta(seconds=spec.failover.cooldown) + _CLOCKS_APART:
         wait = (rested - now.wall).total_seconds()
         return Standby(now.boot + wait + JUST_AFTER, f"no failover before {stamp(rested)}: {_COOLDOWN}")
-    chosen = _candidate(federation, status, active, workers, proof)
+    chosen = _candidate(federation, status, active, workers, needed)
     if isinstance(chosen, Standby):
         return chosen
     return Switchover(
@@ -69,10 +70,23 @@ def failover(
         requested_by="coordinator",
         reason=f"no worker of {active} has been heard of for {now.boot - heard:.1f} s",
         requested_at=now.stamp(),
-        silent_since=stamp(now.wall - timedelta(seconds=now.boot - heard)),
+        silent_since=_silent_since(status, active, workers, now),
     )
 
 
+def _silent_since(status: Status, active: str, workers: Workers, now: Now) -> str:
+    """Since when nobody has answered for the member: the earliest that is known, for people to read.
+
+    This process may have seen less of it than another one has written down, or than the Leases tell.
+    """
+    row = status.member(active)
+    renewed = max((lease.renewed_at for lease in workers.of(active)), default="")
+    heard = stamp(now.wall - timedelta(seconds=now.boot - workers.last_heard(active)))
+    return min(moment for moment in (heard, renewed, row.silent_since if row else None) if moment)
+
+
+_CLOCKS_APART = timedelta(minutes=1)
+"""How far apart the wall clocks of two replicas are believed to be at most."""
 _COOLDOWN = "the active member has changed only recently (spec.failover.cooldown)"
 
 
@@ -92,7 +106,7 @@ def rests_until(spec: Spec, status: Status) -> datetime | None:
 
 
 def without_active(request: Switchover, now: Now) -> int:
-    """For how many seconds, at most, nobody has answered "active" when a failover ends now."""
+    """For how many seconds nobody has answered "active", as far as is known, when a failover ends now."""
     try:
         since = datetime.fromisoformat(request.silent_since or request.requested_at)
     except ValueError:
@@ -102,12 +116,12 @@ def without_active(request: Switchover, now: Now) -> int:
 
 def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
     """Seconds without renewal after which no worker of the member can still be answering."""
-    own = [silence_needed(lease.duration) for lease in workers.of(cluster)]
+    own = [silence_needed(lease.duration) for lease in workers.of(cluster) if not workers.silent(lease)]
     return max(own, default=silence_needed(spec.lease_duration))
 
 
 def _candidate(
-    federation: Federation, status: Status, active: str, workers: Workers, proof: float
+    federation: Federation, status: Status, active: str, workers: Workers, needed: float
 ) -> Member | Standby:
     """The best member that is fit to take over: highest priority first, then in the spec's order."""
     table = Acknowledgement(federation.uid, status.term)
@@ -124,8 +138,8 @@ def _candidate(
         ]
         if not since:
             continue
-        if workers.now - min(since) <= proof:
-            times.append(min(since) + proof + JUST_AFTER)
+        if workers.now - min(since) <= needed:
+            times.append(min(since) + needed + JUST_AFTER)
             continue
         in_the_way = workers.unfenceable(workers.others(member.id))
         proposal = Proposal(federation.spec, status, member.id, member.id, unfenceable=in_the_way)
@@ -137,5 +151,5 @@ def _candidate(
         return Standby(min(times, default=None), refusal.message)
     return Standby(
         min(times, default=None),
-        f"{active} is silent, but no other member has a worker that has been renewing for {proof:.1f} s",
+        f"{active} is silent, but no other member has a worker that has been renewing for {needed:.1f} s",
     )

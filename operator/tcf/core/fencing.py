@@ -13,22 +13,11 @@ from dataclasses import dataclass
 
 from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, Isolation, WorkerLease
-
-JUST_AFTER = 0.001
-"""Seconds by which a wake-up follows the moment it waits for, so that the moment has truly passed."""
+from tcf.core.silence import JUST_AFTER, silence_needed
 
 COLLECT_FACTOR = 10
 """Old Leases are collected after this many times the silence that a fence demands, so that a worker
 behind a slow hub is not robbed of a Lease that nobody is waiting for."""
-
-
-def silence_needed(duration: int) -> float:
-    """Seconds without renewal after which no reading granted under a Lease of `duration` is valid.
-
-    To fence, that is the Lease's own duration, not the federation's: the worker may not have heard of a
-    change. The margin of 10 % covers clocks that are being slewed (time daemons: at most 8 % apart).
-    """
-    return duration * 1.1 + 0.1
 
 
 @dataclass(frozen=True, slots=True)

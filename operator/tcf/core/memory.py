@@ -13,12 +13,18 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from tcf.core.model import Federation, WorkerLease
+from tcf.core.silence import silence_needed
+
+_SETTLED = 1 / 4
+"""The part of its duration that a Lease has to last until its versions are signs of life. A worker renews
+at once when it has registered, and then after a third: one that crashes right after its start gives none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One version of a Lease, received first at `at` (boot seconds).
+    """One version of a Lease of `duration` seconds, received first at `at` (boot seconds).
 
+    `found`: when the first version of this Lease was received.
     `since`: when the first was received of an unbroken row of versions, each at most half a duration
     after the one before. What comes in after a stop of this process, of its watch or of the hub breaks
     the row: it may have been written long ago, or may only now have become possible to write.
@@ -26,8 +32,15 @@ class Sighting:
 
     cluster: str
     resource_version: str
-    at: float
+    duration: int
+    found: float
     since: float
+    at: float
+
+    @property
+    def settled(self) -> bool:
+        """Has the Lease been renewed by a worker that did not end right after it had begun?"""
+        return self.at - self.found >= self.duration * _SETTLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class Memory:
     """`sightings` by the uid of the Lease; `heard`: when a member last gave a sign of life (boot seconds).
 
     That a Lease vanishes is a sign of life, too: a worker that stops takes its Lease along, and is
-    most likely about to start again.
+    most likely about to start again. (Not so one that had been silent: an operator has collected it.)
     """
 
     sightings: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
@@ -58,15 +71,16 @@ class Memory:
         if known is not None and known.resource_version == lease.resource_version:
             return self
         unbroken = known is not None and now - known.at <= lease.duration / 2
-        since = known.since if known and unbroken else now
-        return replace(
-            self,
-            sightings={
-                **self.sightings,
-                lease.uid: Sighting(lease.cluster, lease.resource_version, now, since),
-            },
-            heard={**self.heard, lease.cluster: now},
+        sighting = Sighting(
+            cluster=lease.cluster,
+            resource_version=lease.resource_version,
+            duration=lease.duration,
+            found=known.found if known else now,
+            since=known.since if known and unbroken else now,
+            at=now,
         )
+        heard = {**self.heard, lease.cluster: now} if sighting.settled else self.heard
+        return replace(self, sightings={**self.sightings, lease.uid: sighting}, heard=heard)
 
     def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Memory:
         """Remember a complete list, received now: what it lacks is forgotten."""
@@ -81,11 +95,13 @@ class Memory:
 
     def see_gone(self, uid: str, now: float) -> Memory:
         """Remember that there is no Lease of this uid any more."""
-        if uid not in self.sightings:
+        gone = self.sightings.get(uid)
+        if gone is None:
             return self
-        cluster = self.sightings[uid].cluster
         left = {other: sighting for other, sighting in self.sightings.items() if other != uid}
-        return replace(self, sightings=left, heard={**self.heard, cluster: now})
+        alive = gone.settled and now - gone.at <= silence_needed(gone.duration)
+        heard = {**self.heard, gone.cluster: now} if alive else self.heard
+        return replace(self, sightings=left, heard=heard)
 
     def see_federation(self, federation: Federation | None, now: float) -> Memory:
         """Remember who belongs to it, and since when the present request has met the present table."""

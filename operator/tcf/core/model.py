@@ -284,7 +284,10 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLease:
-    """A worker's Lease. `cluster` is "" when the label is missing, which counts as another member."""
+    """A worker's Lease. `cluster` is "" when the label is missing, which counts as another member.
+
+    `renewed_at`: when, by the worker's wall clock (RFC 3339); for people, no decision rests on it.
+    """
 
     name: str
     uid: str
@@ -295,6 +298,7 @@ class WorkerLease:
     acknowledged: Acknowledgement | None
     isolation: Isolation
     duration: int
+    renewed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

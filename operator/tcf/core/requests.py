@@ -199,9 +199,12 @@ def withdrawn(status: Status, request: str, now: Now) -> Status | None:
 
 
 def untouched(status: Status) -> bool:
-    """Has no role moved for the request yet? (The first move makes somebody promoting or demoting.)"""
-    engaged = status.engaged
-    return engaged is None or engaged.role is Role.ACTIVE
+    """Has no role moved for the request yet? (The first move makes its target promoting, others demoting.)"""
+    engaged, running = status.engaged, status.switchover
+    if engaged is None or engaged.role is Role.ACTIVE:
+        return True
+    # A bootstrap's target stays promoting until somebody acts on the request that came first.
+    return engaged.role is Role.PROMOTING and running is not None and running.to != engaged.id
 
 
 def _target(status: Status, command: Command) -> str:

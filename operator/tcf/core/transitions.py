@@ -62,11 +62,15 @@ def move(status: Status, row: Row, roles: Mapping[str, Role]) -> Status:
     return _with_roles(status, roles, status.term + 1)
 
 
-def all_passive(status: Status, above_term: int) -> Status:
-    """The table of a restored hub: nobody engaged, at a term above everything acknowledged."""
-    return _with_roles(
-        status, {m.id: Role.PASSIVE for m in status.clusters}, max(status.term, above_term) + 1
-    )
+def all_passive(status: Status, term: int) -> Status:
+    """The table of a restored hub: nobody engaged, at a term above every other.
+
+    Raises:
+        IllegalTransitionError: the term would not rise.
+    """
+    if term <= status.term:
+        raise IllegalTransitionError(f"term {status.term} cannot be followed by {term}")
+    return _with_roles(status, {m.id: Role.PASSIVE for m in status.clusters}, term)
 
 
 def _with_roles(status: Status, roles: Mapping[str, Role], term: int) -> Status:

@@ -134,6 +134,15 @@ class Machine:
         """A lowering that was watched and that no Lease write has acknowledged yet."""
         return replace(self._grant, acknowledged=self._seen) if self._pending else None
 
+    def _isolation(self, own: MemberStatus | None, isolation: Isolation) -> Isolation:
+        """What the Lease has to say of a worker with this row: KeepRole only while it may answer "active".
+
+        Whoever keeps any other role for ever is in nobody's way. A Lease says Fence only once the answer is
+        no longer "active", and an answer becomes that only after its Lease has said KeepRole.
+        """
+        active = any(about and about.role is Role.ACTIVE for about in (own, self._reading))
+        return isolation if active else Isolation.FENCE
+
     @property
     def rising(self) -> bool:
         """Will the answer be "active" when the cycle under way succeeds?"""
@@ -168,7 +177,7 @@ class Machine:
                 valid_until=min(self._reading.valid_until, limit),
                 keep=self._reading.keep and spec.isolation is Isolation.KEEP_ROLE,
             )
-        self._grant = Renewal(self._seen, spec.isolation, spec.lease_duration)
+        self._grant = Renewal(self._seen, self._isolation(own, spec.isolation), spec.lease_duration)
         if own and status and self._seen == Acknowledgement(federation.uid, status.term):
             self._candidate = Reading(
                 uid=federation.uid,
@@ -212,6 +221,7 @@ class Machine:
         if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
             self._lowerings += 1
             self._pending = unusable(federation) is None
+            self._grant = replace(self._grant, isolation=self._isolation(own, self._grant.isolation))
         return news or not known
 
     def failed(self, why: Refusal) -> None:

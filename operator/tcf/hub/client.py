@@ -194,9 +194,32 @@ def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSessi
 def _session(headers: Mapping[str, str], tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=tls or False, limit=0),
+        middlewares=(_no_second_write,),
         headers=headers,
         read_bufsize=_LONGEST_LINE,
     )
+
+
+class _BrokenOffError(aiohttp.ClientError):
+    """The connection ended when a request had been sent on it."""
+
+
+async def _no_second_write(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a write once more by itself.
+
+    It does so with PUT and DELETE when a kept connection breaks, and tells of the second attempt only: one
+    that could not be made would hide that the first may have been carried out.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":
+            raise
+        raise _BrokenOffError(_told(error)) from error
 
 
 def _identity(connection: Connection, user_agent: str) -> dict[str, str]:

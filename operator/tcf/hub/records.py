@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from datetime import datetime
 from typing import Any
 
 import cattrs
@@ -83,9 +84,18 @@ def lease(value: Json) -> model.WorkerLease:
             acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
             isolation=model.Isolation.FENCE if fenceable else model.Isolation.KEEP_ROLE,
             duration=spec.get("leaseDurationSeconds") or _MOST_CAUTIOUS_DURATION,
+            renewed_at=_moment(spec.get("renewTime")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise MalformedError(f"this is not a Lease: {error!r}") from error
+
+
+def _moment(text: object) -> str:
+    """A time of the API in whole seconds, so that it compares with others; "" for anything else."""
+    try:
+        return model.stamp(datetime.fromisoformat(str(text)))
+    except ValueError:
+        return ""
 
 
 def newer(version: str, than: str) -> bool:
