@@ -19,7 +19,7 @@ from simulation.hub import SimHub
 from simulation.network import Network
 from simulation.profiles import OUTAGES
 from simulation.programs import Ask, OperatorProgram, Program, WorkerProgram
-from simulation.schedule import ACTIVE, DURATIONS, MEMBERS, PASSIVE, Fault, Schedule, programs
+from simulation.schedule import ACTIVE, DURATIONS, MEMBERS, PASSIVE, Fault, Schedule, operators, programs
 from simulation.world import Machine, Process, World
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
@@ -86,12 +86,13 @@ class _Run:
         self.names = itertools.count(1)
         self.calm = False
         self.once_active: list[Fault] = []
-        self.operators: list[OperatorProgram] = []
         for name, member in programs(schedule).items():
             self.workers.append(WorkerProgram(name, member, self.network, self._machine(), self._new_process))
-        for n in range(1, schedule.operators + 1):
-            self.operators.append(OperatorProgram(f"op{n}", self.network, self._machine(), self._new_process))
-        self.programs: dict[str, Program] = {p.name: p for p in (*self.workers, *self.operators)}
+        coordinators = (
+            OperatorProgram(name, self.network, self._machine(), self._new_process)
+            for name in operators(schedule)
+        )
+        self.programs: dict[str, Program] = {p.name: p for p in (*self.workers, *coordinators)}
 
     def play(self) -> Outcome:
         schedule, world = self.schedule, self.world
@@ -176,6 +177,13 @@ class _Run:
             fault = replace(fault, target=self._who(fault.target))
         getattr(self, "_" + fault.kind.replace(" ", "_"))(fault)
 
+    def _then(self, fault: Fault) -> None:
+        for each in fault.then:
+            if each.at:
+                self.world.after(each.at, self._do, each)
+            else:
+                self._do(each)
+
     def _who(self, role: str) -> str:
         """A worker of the member that is engaged, or of one that is not."""
         status = self.hub.federation.status if self.hub.federation else None
@@ -198,7 +206,7 @@ class _Run:
             process.stop_for(fault.seconds)
 
     def _stop_after_read(self, fault: Fault) -> None:
-        """Stop a worker when it has read the federation and is about to renew; `value` follows at once."""
+        """Stop a worker when it has read the federation and is about to renew."""
         program = self.programs[fault.target]
         if program.link is None or program.process is None:
             return
@@ -206,21 +214,15 @@ class _Run:
 
         def stop() -> None:
             process.stop_after(_READ_TO_RENEWAL, fault.seconds)
-            for each in fault.value:
-                self.world.after(each.at, self._do, each)
+            self._then(fault)
 
         program.link.once_read = stop
 
     def _once_read(self, fault: Fault) -> None:
-        """Do `value` when somebody is about to take in the federation as it was read."""
+        """Wait until somebody is about to take in the federation as it was read."""
         link = self.programs[fault.target].link
         if link:
-
-            def act() -> None:
-                for each in fault.value:
-                    self._do(each)
-
-            link.once_read = act
+            link.once_read = lambda: self._then(fault)
 
     def _crash(self, fault: Fault) -> None:
         self.programs[fault.target].crash()
@@ -296,14 +298,15 @@ class _Run:
             self.asks.append(ask)
 
     def _once_active(self, fault: Fault) -> None:
-        self.once_active.append(fault.value)
+        """Wait until the hub says that another member is active."""
+        self.once_active.append(fault)
 
     def _committed(self, before: Federation | None, after: Federation | None) -> None:
         self.checker.committed(before, after)
         was = before.status.active_cluster if before and before.status else ""
         if after and after.status and after.status.active_cluster not in {"", was}:
             for fault in self.once_active:
-                self.world.after(fault.at, self._do, fault)
+                self._then(fault)
             self.once_active.clear()
 
     def _edit(self, fault: Fault) -> None:

@@ -20,6 +20,7 @@ class Fault:
     """Something that is done to somebody at some moment (seconds), perhaps for a while.
 
     `target` is a process, a member, or ACTIVE or PASSIVE: a worker of a member that has that role then.
+    `then` is what follows when it has come to that; moments are counted from there.
     """
 
     at: float
@@ -27,11 +28,13 @@ class Fault:
     target: str = ""
     seconds: float = 0.0
     value: Any = None
+    then: tuple[Fault, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{self.at:7.3f}", self.kind, self.target]
         parts += [f"for {self.seconds:.3f} s"] if self.seconds else []
         parts += [repr(self.value)] if self.value is not None else []
+        parts += [f"then [{'; '.join(map(str, self.then))}]"] if self.then else []
         return " ".join(part for part in parts if part)
 
 
@@ -142,6 +145,16 @@ def programs(schedule: Schedule) -> dict[str, str]:
     return {f"{member}{n}": member for member in members for n in range(1, schedule.workers + 1)}
 
 
+def operators(schedule: Schedule) -> list[str]:
+    return [f"op{n}" for n in range(1, schedule.operators + 1)]
+
+
+def targets(schedule: Schedule) -> set[str]:
+    """All that a fault may name."""
+    workers = programs(schedule)
+    return {"", ACTIVE, PASSIVE, *workers, *workers.values(), *operators(schedule)}
+
+
 Drawn = Callable[[Schedule, random.Random], Fault | tuple[Fault, ...]]
 
 
@@ -163,7 +176,7 @@ def _worker(schedule: Schedule, chance: random.Random) -> str:
 
 
 def _operator(schedule: Schedule, chance: random.Random) -> str:
-    return f"op{chance.randint(1, schedule.operators)}"
+    return chance.choice(operators(schedule))
 
 
 def _anybody(schedule: Schedule, chance: random.Random) -> str:
@@ -232,7 +245,7 @@ def _stalled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     cut = Fault(t, "cut", ACTIVE, d * (0.3 + 0.3 * chance.random()))
     switch = Fault(0.01, "ask", PASSIVE, value="promote")
     stop = d * (0.4 + 0.55 * chance.random())
-    return cut, Fault(t + cut.seconds, "stop after read", ACTIVE, stop, value=(switch,))
+    return cut, Fault(t + cut.seconds, "stop after read", ACTIVE, stop, then=(switch,))
 
 
 def _stalled_slowly(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -240,9 +253,8 @@ def _stalled_slowly(schedule: Schedule, chance: random.Random) -> tuple[Fault, .
     cut, stall = _stalled(schedule, chance)
     seconds = schedule.duration * (0.2 + 0.4 * chance.random())
     again = Fault(seconds + 0.025, "cut", ACTIVE, 2.0 * schedule.duration)
-    names = [f"op{n}" for n in range(1, schedule.operators + 1)]
-    slow = (Fault(cut.at, "slow", name, 2.0 * schedule.duration, value=0.4) for name in names)
-    return *slow, cut, replace(stall, seconds=seconds, value=(*stall.value, again))
+    slow = (Fault(cut.at, "slow", name, 2.0 * schedule.duration, value=0.4) for name in operators(schedule))
+    return *slow, cut, replace(stall, seconds=seconds, then=(*stall.then, again))
 
 
 def _frozen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -302,7 +314,7 @@ def _slow_operator(schedule: Schedule, chance: random.Random) -> tuple[Fault, ..
     return (
         Fault(begin - 0.05, "crash", "op1", 0.05),
         Fault(begin + 0.001, "deafen", "op1", cut.at - begin),
-        Fault(begin + 0.001, "once read", "op1", value=(slow,)),
+        Fault(begin + 0.001, "once read", "op1", then=(slow,)),
         cut,
         switch,
     )
@@ -318,8 +330,8 @@ def _anew_once_active(schedule: Schedule, chance: random.Random) -> tuple[Fault,
     t = _moment(schedule, chance)
     again = Fault(0.001, "recreate", seconds=0.001, value=("", False, PASSIVE))
     deaf = Fault(0.0, "deafen", ACTIVE, 5.0)
-    stop = Fault(0.0, "stop after read", ACTIVE, 0.1 + _soon(chance), value=(deaf, again))
-    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", value=stop)
+    stop = Fault(0.0, "stop after read", ACTIVE, 0.1 + _soon(chance), then=(deaf, again))
+    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", then=(stop,))
 
 
 def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from simulation.network import Rates
 from simulation.run import Outcome, play
-from simulation.schedule import Profile, Schedule, draw
+from simulation.schedule import Fault, Profile, Schedule, draw, targets
 
 
 def first_failure(profile: Profile, seeds: Iterable[int]) -> Schedule | None:
@@ -52,18 +52,37 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, rates=Rates())
     if schedule.stops:
         yield replace(schedule, stops=0.0)
-    for n in range(len(schedule.faults)):
-        yield replace(schedule, faults=schedule.faults[:n] + schedule.faults[n + 1 :])
+    for faults in _one_less(schedule.faults):
+        yield replace(schedule, faults=faults)
     for name in Rates.__slots__:
         if name != "longest" and getattr(schedule.rates, name):
             yield replace(schedule, rates=replace(schedule.rates, **{name: 0.0}))
     if schedule.operators > 1:
-        yield replace(schedule, operators=schedule.operators - 1)
+        yield _of_those_there(replace(schedule, operators=schedule.operators - 1))
     if schedule.workers > 1:
-        yield replace(schedule, workers=schedule.workers - 1)
+        yield _of_those_there(replace(schedule, workers=schedule.workers - 1))
     if schedule.members > 2:
-        yield replace(schedule, members=schedule.members - 1)
+        yield _of_those_there(replace(schedule, members=schedule.members - 1))
     if schedule.slew:
         yield replace(schedule, slew=0.0)
     if schedule.automatic:
         yield replace(schedule, automatic=False)
+
+
+def _one_less(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
+    """Without one of them, or without one of what follows from one."""
+    for n, fault in enumerate(faults):
+        before, after = faults[:n], faults[n + 1 :]
+        yield before + after
+        for fewer in _one_less(fault.then):
+            yield (*before, replace(fault, then=fewer), *after)
+
+
+def _of_those_there(schedule: Schedule) -> Schedule:
+    """The schedule without what is done to somebody who is not in it (any more)."""
+    there = targets(schedule)
+
+    def kept(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        return tuple(replace(f, then=kept(f.then)) for f in faults if f.target in there)
+
+    return replace(schedule, faults=kept(schedule.faults))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import pytest
 
 from simulation.profiles import GENERAL, PROFILES
 from simulation.run import play
-from simulation.schedule import draw
+from simulation.schedule import Fault, Schedule, draw
 from simulation.search import first_failure, shrunk, told
 
 SCHEDULES, BATCH = 2000, 50
@@ -35,8 +38,25 @@ def test_a_seed_gives_the_same_run_again() -> None:
 
 
 def test_a_schedule_is_shrunk_to_what_it_fails_by() -> None:
-    schedule = draw(GENERAL, 3)
-    (culprit, *_) = [fault for fault in schedule.faults if fault.kind == "ask"]
-    small = shrunk(schedule, fails=lambda smaller: culprit in smaller.faults)
+    schedule, culprit = draw(GENERAL, 3), Fault(5.0, "ask", "a1", value="toggle")
+    crowd = replace(schedule, faults=(*schedule.faults, culprit))
+    small = shrunk(crowd, fails=lambda smaller: culprit in smaller.faults)
     assert small.faults == (culprit,)
     assert (small.operators, small.workers, small.members, small.stops) == (1, 1, 2, 0.0)
+
+
+def test_every_smaller_schedule_can_be_played() -> None:
+    schedule = next(s for s in (draw(GENERAL, seed) for seed in itertools.count()) if _crowded(s))
+
+    def played(smaller: Schedule) -> bool:
+        assert not play(smaller).broken
+        return False
+
+    assert shrunk(schedule, fails=played) == schedule
+
+
+def _crowded(schedule: Schedule) -> bool:
+    """Is there somebody of every kind to be left out, also in what follows from a fault?"""
+    return (schedule.members, schedule.workers, schedule.operators) == (3, 2, 2) and any(
+        fault.then for fault in schedule.faults
+    )
