@@ -26,12 +26,15 @@ READ = "GET federation"
 WATCH_SECONDS = 30.0
 """How long one watch lasts, and how long a silent one is waited for (with a little more)."""
 _GRACE = 5.0
+_REFUSED_WHEN_DOWN = 0.5
+"""Part of the requests to a hub that is down that nobody takes; the others meet what fails in its stead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
     """How likely each trouble is for one request or one watch event, and how long it takes at most."""
 
+    refused: float = 0.0
     lost: float = 0.0
     unanswered: float = 0.0
     late: float = 0.0
@@ -64,6 +67,7 @@ class Network:
         self.down = False
         for link in self.links:
             link.mend()
+            link.refusing = False
             link.delay = 0.0
             link.deaf = False
 
@@ -80,7 +84,11 @@ class Link:
         self.worker = worker
         self.network = network
         self.world = network.world
-        self.cut = False
+        self.loses_requests = False
+        self.loses_answers = False
+        """Events as well."""
+        self.refusing = False
+        """No connection can be made, and that is known at once."""
         self.delay = 0.0
         self.deaf = False
         self.once_read: Callable[[], object] | None = None
@@ -95,9 +103,9 @@ class Link:
             watch.close()
 
     def mend(self) -> None:
-        """A cut that ends lets connections through again; a watch that has missed something breaks."""
-        if self.cut:
-            self.cut = False
+        """A cut that ends lets connections through again; a watch that may have missed something breaks."""
+        if self.loses_requests or self.loses_answers:
+            self.loses_requests = self.loses_answers = False
             self.break_watches()
 
     def break_watches(self) -> None:
@@ -124,8 +132,14 @@ class Link:
     def _send(self, what: str, work: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
         chance, rates, world = self.world.random, self.network.rates, self.world
         delay = self.latency()
-        if self.cut or chance.random() < rates.lost:
+        if self.loses_requests or chance.random() < rates.lost:
             world.note(self.process.name, "%s is lost", what)
+            return
+        down = self.network.down and chance.random() < _REFUSED_WHEN_DOWN
+        if self.refusing or down or chance.random() < rates.refused:
+            world.note(self.process.name, "%s is refused", what)
+            refused = errors.UnreachableError("connection refused", ambiguous=False)  # nothing was sent
+            world.after(delay, self._deliver, what, answer, refused)
             return
         if chance.random() < rates.late:
             delay += chance.random() * rates.longest
@@ -150,7 +164,7 @@ class Link:
         if self.world.trace is not None:
             told = type(result).__name__ if isinstance(result, Exception) else "done"
             self.world.note(self.process.name, "%s: %s", what, told)
-        if self.cut or chance.random() < rates.unanswered:
+        if self.loses_answers or chance.random() < rates.unanswered:
             self.world.note(self.process.name, "the answer to %s is lost", what)
             return
         delay = self.latency()
@@ -159,7 +173,7 @@ class Link:
         self.world.after(delay, self._deliver, what, answer, result)
 
     def _deliver(self, what: str, answer: asyncio.Future[Any], result: Any) -> None:
-        if self.cut or self.process.dead:
+        if self.loses_answers or self.process.dead:
             return
         self.process.call_soon(_settle, answer, result)
         if self.once_read and what == READ:
@@ -198,7 +212,7 @@ class Watch:
         network, world = self._link.network, self._link.world
         chance, rates = world.random.random, network.rates
         if (
-            self._link.cut
+            self._link.loses_answers
             or chance() < rates.event_lost
             or self._link.deaf
             or (self._link.worker and chance() < rates.deaf)
@@ -218,7 +232,7 @@ class Watch:
         self._deliver(None)
 
     def _deliver(self, item: tuple[Any, bool] | Exception | None) -> None:
-        if self._link.process.dead or (self._link.cut and item is not None):
+        if self._link.process.dead or (self._link.loses_answers and item is not None):
             return
         self._arrived.append(item)
         if self._waiting:

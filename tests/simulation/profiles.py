@@ -15,6 +15,7 @@ GENERAL = Profile(
         "restart": 0.7,
         "cut": 1.5,
         "cut member": 0.5,
+        "refuse": 0.5,
         "kill member": 0.5,
         "slow": 0.7,
         "watch break": 0.7,
@@ -39,6 +40,7 @@ GENERAL = Profile(
         "expelled": 0.1,
     },
     rates=Rates(
+        refused=0.05,
         lost=0.05,
         unanswered=0.05,
         late=0.1,

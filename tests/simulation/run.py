@@ -200,6 +200,11 @@ class _Run:
 
         self.world.after(delay, undo)
 
+    def _while(self, fault: Fault, whose: object, what: str, value: float) -> None:
+        """Something is so for as long as the fault lasts."""
+        setattr(whose, what, value)
+        self._unless_calm(fault.seconds, setattr, whose, what, type(value)())
+
     def _stop(self, fault: Fault) -> None:
         process = self.programs[fault.target].process
         if process:
@@ -241,7 +246,8 @@ class _Run:
     def _cut(self, fault: Fault) -> None:
         link = self.programs[fault.target].link
         if link:
-            link.cut = True
+            link.loses_requests = fault.value != "answers"
+            link.loses_answers = fault.value != "requests"
             if self.world.random.random() < 0.5:
                 for watch in link.watches:
                     watch.end()
@@ -252,25 +258,17 @@ class _Run:
             self._cut(replace(fault, target=worker.name))
 
     def _slow(self, fault: Fault) -> None:
-        link = self.programs[fault.target].link
-        if link:
-            link.delay = fault.value
-
-            def quick() -> None:
-                link.delay = 0.0
-
-            self._unless_calm(fault.seconds, quick)
+        if link := self.programs[fault.target].link:
+            self._while(fault, link, "delay", fault.value)
 
     def _deafen(self, fault: Fault) -> None:
         """Its watch brings nothing any more, and does not break either."""
-        link = self.programs[fault.target].link
-        if link:
-            link.deaf = True
+        if link := self.programs[fault.target].link:
+            self._while(fault, link, "deaf", True)
 
-            def hear() -> None:
-                link.deaf = False
-
-            self._unless_calm(fault.seconds, hear)
+    def _refuse(self, fault: Fault) -> None:
+        if link := self.programs[fault.target].link:
+            self._while(fault, link, "refusing", True)
 
     def _watch_break(self, fault: Fault) -> None:
         link = self.programs[fault.target].link
@@ -278,13 +276,8 @@ class _Run:
             link.break_watches()
 
     def _hub_down(self, fault: Fault) -> None:
-        self.network.down = True
+        self._while(fault, self.network, "down", True)
         self.network.break_watches()
-
-        def up() -> None:
-            self.network.down = False
-
-        self._unless_calm(fault.seconds, up)
 
     def _ask(self, fault: Fault) -> None:
         program = self.programs[fault.target]

@@ -205,6 +205,16 @@ def _slow(schedule: Schedule, chance: random.Random) -> Fault:
     return replace(_some("slow", _anybody)(schedule, chance), value=delay)
 
 
+def _cut(kind: str, whom: Callable[[Schedule, random.Random], str]) -> Drawn:
+    """Both ways, or one: nothing arrives, or what arrives and is carried out is not answered."""
+
+    def draw(schedule: Schedule, chance: random.Random) -> Fault:
+        lost = chance.choice((None, None, "requests", "answers"))
+        return replace(_some(kind, whom)(schedule, chance), value=lost)
+
+    return draw
+
+
 def _ask(schedule: Schedule, chance: random.Random) -> Fault:
     what = chance.choice(("toggle", "promote", "promote", "demote", "promote force"))
     return Fault(_moment(schedule, chance), "ask", _worker(schedule, chance), value=what)
@@ -347,8 +357,9 @@ _DRAWN: Mapping[str, Drawn] = {
     "stop": _some("stop", _anybody),  # SIGSTOP, SIGCONT
     "crash": _some("crash", _anybody),  # SIGKILL and a new start
     "restart": _some("restart", _worker),  # SIGTERM and a new start
-    "cut": _some("cut", _anybody),
-    "cut member": _some("cut member", _member),
+    "cut": _cut("cut", _anybody),
+    "cut member": _cut("cut member", _member),
+    "refuse": _some("refuse", _anybody),
     "kill member": _some("kill member", _member),
     "watch break": _some("watch break", _anybody),
     "hub down": _some("hub down", _nobody),
