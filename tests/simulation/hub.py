@@ -14,6 +14,7 @@ from typing import Protocol
 
 from simulation.world import World
 from tcf.core.model import (
+    FailoverMode,
     Federation,
     Isolation,
     Role,
@@ -97,6 +98,8 @@ class SimHub:
             return False
         spec = change(present.spec)
         if spec == present.spec:
+            return False
+        if spec.isolation is Isolation.KEEP_ROLE and spec.failover.mode is FailoverMode.AUTOMATIC:
             return False
         try:
             if present.status:

@@ -21,7 +21,7 @@ GENERAL = Profile(
         "watch break": 0.7,
         "hub down": 0.3,
         "ask": 4.0,
-        "edit": 1.2,
+        "edit": 2.4,
         "lose status": 0.1,
         "recreate": 0.2,
         "restore": 0.06,
@@ -51,6 +51,7 @@ GENERAL = Profile(
         event_late=0.1,
     ),
     stops=0.01,
+    walls_wrong=0.15,
 )
 
 _BARE: dict[str, Any] = {"rates_vary": False, "keep_role": 0.0, "automatic": 0.0, "workers": (1,)}

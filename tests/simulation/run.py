@@ -19,7 +19,17 @@ from simulation.hub import SimHub
 from simulation.network import Network
 from simulation.profiles import OUTAGES
 from simulation.programs import Ask, OperatorProgram, Program, WorkerProgram
-from simulation.schedule import ACTIVE, DURATIONS, MEMBERS, PASSIVE, Fault, Schedule, operators, programs
+from simulation.schedule import (
+    ACTIVE,
+    DURATIONS,
+    MEMBERS,
+    PASSIVE,
+    TIMEOUTS,
+    Fault,
+    Schedule,
+    operators,
+    programs,
+)
 from simulation.world import Machine, Process, World
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
@@ -41,7 +51,7 @@ _FORCE_AFTER = 0.3
 """Part of the time to settle after which a person overrides what no wait will fence."""
 
 
-def settling_bound(schedule: Schedule) -> float:
+def settling_bound() -> float:
     """Seconds within which the federation is at rest once nothing goes wrong any more.
 
     The longest silence that a Lease may demand, twice (a worker that came back may have to be waited for by
@@ -49,7 +59,7 @@ def settling_bound(schedule: Schedule) -> float:
     for a worker to give up waiting for them; and what a coordinator that has missed an event sleeps at most.
     """
     silence = 1.1 * max(DURATIONS) + 0.1
-    return 2 * silence + 6 * schedule.timeout + 2 * _PATIENCE + _IDLE_REFRESH
+    return 2 * silence + 6 * max(TIMEOUTS) + 2 * _PATIENCE + _IDLE_REFRESH
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +112,9 @@ class _Run:
             clusters=_members(MEMBERS[: schedule.members]),
             active_cluster=MEMBERS[0],
             lease_duration=schedule.duration,
-            switchover_timeout=schedule.timeout,
+            switchover_timeout=TIMEOUTS[0],
             isolation=isolation,
-            failover=Failover(mode, timeout=1, cooldown=0),
+            failover=Failover(mode, schedule.failover_timeout, schedule.cooldown),
         )
         self.hub.create(self.spec, {})
         for program in self.programs.values():
@@ -114,7 +124,7 @@ class _Run:
         world.run(schedule.length)
         calm_at = world.now
         self._calm()
-        bound = settling_bound(schedule)
+        bound = settling_bound()
         world.at(calm_at + _FORCE_AFTER * bound, self._force)
         world.run(
             calm_at + bound, enough=lambda: bool(self.checker.broken or world.errors) or self._at_rest()
@@ -146,7 +156,7 @@ class _Run:
             self.world,
             rate=rate,
             boot=1000 * chance.random(),
-            skew=chance.random(),
+            skew=self.schedule.wall_error * (2 * chance.random() - 1),
             wall_runs=self.schedule.wall_runs,
         )
 
@@ -354,6 +364,7 @@ class _Run:
         if self.hub.federation is None:
             self.hub.create(self.spec, {})
         for program in self.programs.values():
+            program.machine.skew = 0.0
             if program.process:
                 program.process._next_stop = 1 << 60
                 program.process.resume()
@@ -397,29 +408,28 @@ def _members(names: str | tuple[str, ...]) -> tuple[Member, ...]:
 
 
 def _may_keep_role(schedule: Schedule) -> bool:
-    return schedule.keep_role or any(fault.value == ("isolation", "KeepRole") for fault in schedule.faults)
+    return schedule.keep_role or any(
+        fault.value == ("isolation", Isolation.KEEP_ROLE) for fault in schedule.faults
+    )
 
 
 def _edited(spec: Spec, what: str, value: Any) -> Spec:
-    match what:
-        case "leaseDuration":
-            return replace(spec, lease_duration=value)
-        case "activeCluster":
+    part, _, field = what.partition(".")
+    match part:
+        case "active_cluster":
             known = value is None or spec.member(value)
             return replace(spec, active_cluster=value) if known else spec
-        case "isolation":
-            isolation = Isolation(value)
-            automatic = spec.failover.mode is FailoverMode.AUTOMATIC
-            return (
-                spec if automatic and isolation is Isolation.KEEP_ROLE else replace(spec, isolation=isolation)
-            )
-        case "members":
-            changed = replace(spec, clusters=_members(value))
+        case "clusters":
+            spec = replace(spec, clusters=_members(value))
             wanted = spec.active_cluster
-            return replace(changed, active_cluster=wanted if wanted and changed.member(wanted) else None)
-        case "paused":
-            return replace(spec, paused=value)
-    raise ValueError(what)
+            return replace(spec, active_cluster=wanted if wanted and spec.member(wanted) else None)
+        case "member":
+            who, told = value
+            changed = (replace(m, **{field: told}) if m.id == who else m for m in spec.clusters)
+            return replace(spec, clusters=tuple(changed))
+        case "failover":
+            return replace(spec, failover=replace(spec.failover, **{field: value}))
+    return replace(spec, **{what: value})
 
 
 @contextlib.contextmanager

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulation.network import Rates
+from tcf.core.model import FailoverMode, Isolation
 
 ACTIVE, PASSIVE = "active", "passive"
 NO_TROUBLE = Rates()
 MEMBERS = ("a", "b", "c")
 DURATIONS = (2, 3, 5)
+TIMEOUTS = (7, 9)
+"""spec.switchoverTimeout: from the least that the CRD allows for the longest duration there may be."""
+FAILOVER_TIMEOUTS = (1, 3, 8)
+COOLDOWNS = (0, 0, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ class Profile:
     """Of one stop, in lease durations."""
     wall_runs: bool = True
     """Else the wall clocks stand still, and no term can be had from them."""
+    walls_wrong: float = 0.0
+    """In how many of the schedules the wall clocks are wrong by minutes."""
     slew: float = 0.04
     """By how much a clock's rate may differ from 1."""
     rates_vary: bool = True
@@ -79,23 +86,25 @@ class Schedule:
     duration: int
     keep_role: bool
     automatic: bool
+    failover_timeout: int
+    cooldown: int
     length: float
     stops: float
     stop_spread: float
     longest_stop: float
     wall_runs: bool
+    wall_error: float
+    """Seconds by which a wall clock may be wrong, until the faults end."""
     slew: float
     rates: Rates
     faults: tuple[Fault, ...] = field(default=())
 
-    @property
-    def timeout(self) -> int:
-        """spec.switchoverTimeout: the least that the CRD allows for the longest duration there may be."""
-        return int(1.1 * max(DURATIONS) + 1) + 1
-
     def __str__(self) -> str:
         head = replace(self, faults=())
         return "\n".join([repr(head), *(f"  {fault}" for fault in self.faults)])
+
+
+_WALL_ERROR = 200.0
 
 
 def draw(profile: Profile, seed: int) -> Schedule:
@@ -122,11 +131,14 @@ def draw(profile: Profile, seed: int) -> Schedule:
         duration=duration,
         keep_role=keep_role,
         automatic=not keep_role and chance.random() < profile.automatic,
+        failover_timeout=chance.choice(FAILOVER_TIMEOUTS),
+        cooldown=chance.choice(COOLDOWNS),
         length=length,
         stops=profile.stops * chance.choice((0.0, 0.3, 1.0)) if profile.rates_vary else profile.stops,
         stop_spread=profile.stop_spread,
         longest_stop=profile.longest_stop * duration,
         wall_runs=profile.wall_runs,
+        wall_error=_WALL_ERROR if chance.random() < profile.walls_wrong else 1.0,
         slew=profile.slew,
         rates=rates,
     )
@@ -226,11 +238,17 @@ def _switch(schedule: Schedule, chance: random.Random) -> Fault:
 
 def _edit(schedule: Schedule, chance: random.Random) -> Fault:
     edits: list[tuple[str, Any]] = [
-        ("leaseDuration", chance.choice(DURATIONS)),
-        ("activeCluster", chance.choice((None, *MEMBERS[: schedule.members]))),
-        ("isolation", chance.choice(("Fence", "KeepRole"))),
-        ("members", "".join(chance.sample(MEMBERS, chance.randint(2, 3)))),
+        ("lease_duration", chance.choice(DURATIONS)),
+        ("active_cluster", chance.choice((None, *MEMBERS[: schedule.members]))),
+        ("isolation", chance.choice(tuple(Isolation))),
+        ("clusters", "".join(chance.sample(MEMBERS, chance.randint(2, 3)))),
         ("paused", chance.random() < 0.5),
+        ("switchover_timeout", chance.choice(TIMEOUTS)),
+        ("member.name", (_member(schedule, chance), chance.choice(("here", "there")))),
+        ("member.priority", (_member(schedule, chance), chance.randint(-3, 3))),
+        ("failover.mode", chance.choice(tuple(FailoverMode))),
+        ("failover.timeout", chance.choice(FAILOVER_TIMEOUTS)),
+        ("failover.cooldown", chance.choice(COOLDOWNS)),
     ]
     return Fault(_moment(schedule, chance), "edit", value=chance.choice(edits))
 
@@ -377,8 +395,8 @@ _DRAWN: Mapping[str, Drawn] = {
     "frozen": _frozen,
     "renewed": _renewed,
     "cut and switch": _cut_and_switch,
-    "shorter": _edited_while_cut("leaseDuration", 5, 2),
-    "stricter": _edited_while_cut("isolation", "KeepRole", "Fence"),
+    "shorter": _edited_while_cut("lease_duration", 5, 2),
+    "stricter": _edited_while_cut("isolation", Isolation.KEEP_ROLE, Isolation.FENCE),
     "faded": _faded,
     "slow operator": _slow_operator,
     "anew": _anew,

@@ -75,7 +75,8 @@ class Machine:
         self._world = world
         self._rate = rate
         self._boot = boot
-        self._skew = timedelta(seconds=skew)
+        self.skew = skew
+        """By how many seconds the wall clock is wrong; somebody may set it."""
         self._wall_runs = wall_runs
 
     def boot(self) -> float:
@@ -86,8 +87,8 @@ class Machine:
         return (boot - self._boot) / self._rate + _INSTANT
 
     def now(self) -> Now:
-        passed = timedelta(seconds=self._world.now) if self._wall_runs else timedelta()
-        return Now(self.boot(), START + self._skew + passed)
+        passed = self._world.now if self._wall_runs else 0.0
+        return Now(self.boot(), START + timedelta(seconds=self.skew + passed))
 
 
 class Process(asyncio.AbstractEventLoop):
