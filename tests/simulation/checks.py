@@ -7,14 +7,16 @@ an answer may have changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from simulation.programs import Ask, WorkerProgram
 from simulation.world import World
-from tcf.core.model import Federation, HistoryEntry, Refusal, Role, Status
+from tcf.core.model import Federation, HistoryEntry, Refusal, Role, Status, Trigger
+from tcf.core.requests import Kind
 from tcf.core.worker import Reading
 
 _ABOUT_THE_ANSWER = "the roles are as asked"
+_NOTHING = "nothing was changed"
 
 
 class Checker:
@@ -22,11 +24,17 @@ class Checker:
 
     def __init__(self, world: World, workers: list[WorkerProgram]) -> None:
         self.broken: list[str] = []
-        self.succeeded: dict[str, HistoryEntry] = {}
         self.failovers = 0
         self.switchovers = 0
         self._world = world
         self._workers = workers
+        self._placed: set[str] = set()
+        """The requests that have ever been under way."""
+        self._ended: dict[str, HistoryEntry] = {}
+        self._tables: dict[tuple[str, int], Mapping[str, Role]] = {}
+        """The roles at each term of each object."""
+        self._lost_at = 0.0
+        """When the hub has lost writes last."""
         self._promised: dict[str, int] = {}
         """The highest term at which each member has been answered 200."""
         self._blind = False
@@ -65,8 +73,9 @@ class Checker:
     def forget(self) -> None:
         """The hub has lost writes: until all has settled, nobody can know better."""
         self._blind = True
+        self._lost_at = self._world.now
         self._promised.clear()
-        self.succeeded.clear()
+        self._tables.clear()
 
     def trust(self) -> None:
         """From now on the promise holds again."""
@@ -78,17 +87,20 @@ class Checker:
     def committed(self, before: Federation | None, after: Federation | None) -> None:
         old = before.status if before else None
         new = after.status if after else None
+        if after and new:
+            self._tables[after.uid, new.term] = {row.id: row.role for row in new.clusters}
         if new is None or old is None or old == new:
             return
         self._world.note("hub", "%s", _told(new))
         if sum(row.role.engaged for row in new.clusters) > 1:
             self._fail(f"more than one member is engaged: {_told(new)}")
+        if new.switchover:
+            self._placed.add(new.switchover.id)
         fresh = [past for past in new.history if past not in old.history]
         for past in fresh:
-            if past.succeeded:
-                self.succeeded[past.id] = past
-                self.switchovers += 1
-                self.failovers += past.trigger == "failover"
+            self._ended[past.id] = past
+            self.switchovers += past.succeeded
+            self.failovers += past.succeeded and past.trigger is Trigger.FAILOVER
         if self._blind:
             return  # a version that was lost may be given again, and a write meet what it has never seen
         moved = {r.id: r.role for r in old.clusters} != {r.id: r.role for r in new.clusters}
@@ -109,35 +121,58 @@ class Checker:
     # --- requests ---------------------------------------------------------------------------------------
 
     def check_asks(self, asks: Iterable[Ask]) -> None:
-        """What clients were told has to be what was done."""
+        """What clients were told has to be what was done, unless what was done has been lost."""
         for ask in asks:
             if ask.abandoned:
                 continue
             if ask.result is None:
                 self._fail(f"{ask.wish.kind} of {ask.member} at {ask.asked_at:.3f} never ended")
+            elif ask.asked_at <= self._lost_at:
+                continue
             elif isinstance(ask.result, Reading):
                 self._check_done(ask, ask.result)
-            elif (
-                ask.request in self.succeeded
-                and ask.result.reason != "OutcomeUnknown"
-                and _ABOUT_THE_ANSWER not in ask.result.message
-            ):
-                self._fail(f"{ask.wish.kind} was refused ({ask.result.reason}) but carried out")
+            else:
+                self._check_refused(ask, ask.result)
 
     def _check_done(self, ask: Ask, reading: Reading) -> None:
-        past = self.succeeded.get(ask.request)
-        if past and reading.term < past.term:
-            self._fail(f"{ask.wish.kind} was answered at term {reading.term}, but ended at term {past.term}")
+        """The roles have been as asked, at a term that the answer has reached; they may have moved since."""
+        past = self._ended.get(ask.request)
+        if past:
+            terms = [past.term] if past.succeeded else []
+        elif ask.wish.kind is Kind.TOGGLE:
+            terms = []
+        else:  # there was another request to the same end, or nothing to do
+            uid, first = ask.table
+            terms = [n for of, n in self._tables if of == reading.uid and (of != uid or n >= first)]
+        member = past.to if past and past.to else ask.member
+        role = Role.PASSIVE if ask.wish.kind is Kind.DEMOTE else Role.ACTIVE
+        tables = (self._tables.get((reading.uid, term), {}) for term in terms if term <= reading.term)
+        if all(table.get(member) is not role for table in tables):
+            self._fail(
+                f"{ask.wish.kind} of {ask.member} was answered 200 at term {reading.term}, but not done"
+            )
+
+    def _check_refused(self, ask: Ask, refusal: Refusal) -> None:
+        past = self._ended.get(ask.request)
+        if ask.request in self._placed and _NOTHING in refusal.message:
+            self._fail(f"{ask.wish.kind} had been placed, but was refused: {refusal.message}")
+        about_the_roles = refusal.reason != "OutcomeUnknown" and _ABOUT_THE_ANSWER not in refusal.message
+        if past and past.succeeded and about_the_roles:
+            self._fail(f"{ask.wish.kind} was refused ({refusal.reason}) but carried out")
 
     def _fail(self, what: str) -> None:
         self._world.note("CHECK", "%s", what)
         self.broken.append(f"{self._world.now:.3f}: {what}")
 
 
-def settled(status: Status | None, workers: Iterable[WorkerProgram]) -> str:
+def settled(federation: Federation, workers: Iterable[WorkerProgram]) -> str:
     """Why the federation has not come to rest yet; "" when it has."""
+    status = federation.status
     if status is None:
         return "there is no status"
+    members = [(member.id, member.name) for member in federation.spec.clusters]
+    if [(row.id, row.name) for row in status.clusters] != members:
+        return f"the table is not about {members}: {_told(status)}"
     if status.switchover:
         return f"a request is under way: {status.switchover}"
     past = next((p for p in status.history if p.succeeded), None)
@@ -153,6 +188,8 @@ def settled(status: Status | None, workers: Iterable[WorkerProgram]) -> str:
         row = status.member(program.member)
         if row is None or (answer.term, answer.role) != (status.term, row.role):
             return f"{program.name} answers {answer.role} at term {answer.term}"
+        if [(known.id, known.name) for known in answer.clusters] != members:
+            return f"{program.name} answers for {answer.clusters}"
     return ""
 
 

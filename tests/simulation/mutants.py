@@ -26,8 +26,10 @@ from tcf.core.coordinator import Observation, _Case
 from tcf.core.fencing import Fence
 from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, Federation, Role, Status, WorkerLease
+from tcf.core.requests import Command
 from tcf.core.worker import Cycle, Machine, Reading, Renewal
 from tcf.hub import errors
+from tcf.worker.switchovers import Switchovers
 from tcf.worker.worker import Worker
 
 Patch = AbstractContextManager[object]
@@ -251,6 +253,18 @@ def _stopped_clock() -> Iterable[Patch]:
     yield _changed(Process, "stop_for", stop)
 
 
+# --- its clients -----------------------------------------------------------------------------------------
+
+
+def _always_200() -> Iterable[Patch]:
+    async def carry_out(original: Any, asking: Switchovers, command: Command, *, dry_run: bool) -> Any:
+        result = await original(asking, command, dry_run=dry_run)
+        answer = asking._worker.answer()
+        return answer if isinstance(answer, Reading) else result
+
+    yield _changed(Switchovers, "_carry_out", carry_out)
+
+
 # --- failover -------------------------------------------------------------------------------------------
 
 
@@ -309,6 +323,7 @@ MUTANTS: Mapping[str, Mutant] = {
             _stopped_clock,
             profiles.FROZEN,
         ),
+        ("always 200", "a POST is answered 200 though it is refused", _always_200, profiles.RACES),
         ("no proof", "a member is taken for dead without a witness", _no_proof, profiles.OUTAGES),
     )
 }

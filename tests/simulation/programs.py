@@ -29,7 +29,9 @@ class Ask:
     wish: Wish
     member: str
     asked_at: float
-    request: str = ""
+    table: tuple[str, int]
+    """Uid and term of what the hub had then."""
+    request: str
     result: Reading | Refusal | None = None
     abandoned: bool = False
 

@@ -296,7 +296,9 @@ class _Run:
         if force and not self.calm and _may_keep_role(self.schedule):
             return  # nobody can be certain that a worker is dead that may answer for ever
         wish = Wish(Kind(kind), force=bool(force), requested_by="client")
-        ask = Ask(wish, program.member, self.world.now, request=f"ask-{next(self.names)}")
+        present = self.hub.federation
+        table = (present.uid, present.status.term) if present and present.status else ("", 0)
+        ask = Ask(wish, program.member, self.world.now, table, f"ask-{next(self.names)}")
         if program.ask(ask):
             self.asks.append(ask)
 
@@ -384,7 +386,7 @@ class _Run:
             return "there is no federation"
         if any(ask.result is None and not ask.abandoned for ask in self.asks):
             return "a client is waiting"
-        return settled(federation.status, self.workers)
+        return settled(federation, self.workers)
 
     def _at_rest(self) -> bool:
         """At rest, for as long as anything that is still in flight may take."""
