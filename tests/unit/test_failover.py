@@ -270,6 +270,16 @@ def test_one_living_worker_is_enough() -> None:
     assert watcher.replaced_by is None
 
 
+def test_the_first_renewal_that_a_coordinator_sees_is_a_sign_of_life() -> None:
+    """It has just begun itself; the Lease has been there for long, as its acknowledgement tells."""
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(ONE.uid, TWO.uid, every=0.2 * D, during=0.2 * D)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    assert watcher.replaced_by == "c2"
+
+
 def test_a_worker_that_crashes_again_and_again_does_not_hold_a_failover_up() -> None:
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(ONE.uid, TWO.uid, during=20)

@@ -8,6 +8,7 @@ restarts begins with an empty memory and knows nobody to be dead until it has wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -24,7 +25,7 @@ at once when it has registered, and then after a third: one that crashes right a
 class Sighting:
     """One version of a Lease of `duration` seconds, received first at `at` (boot seconds).
 
-    `found`: when the first version of this Lease was received.
+    `found`: when the first version of this Lease was received; long ago if it had been renewed before that.
     `since`: when the first was received of an unbroken row of versions, each at most half a duration
     after the one before. What comes in after a stop of this process, of its watch or of the hub breaks
     the row: it may have been written long ago, or may only now have become possible to write.
@@ -75,7 +76,7 @@ class Memory:
             cluster=lease.cluster,
             resource_version=lease.resource_version,
             duration=lease.duration,
-            found=known.found if known else now,
+            found=known.found if known else now if lease.acknowledged is None else -math.inf,
             since=known.since if known and unbroken else now,
             at=now,
         )
