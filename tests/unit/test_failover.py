@@ -256,6 +256,22 @@ def test_a_rolling_restart_is_no_failover(beside: tuple[WorkerLease, ...]) -> No
     assert watcher.replaced_by == "c2"
 
 
+def test_a_worker_that_comes_back_does_not_bring_the_failover_forward() -> None:
+    """A Lease that has just been created has a short duration; nothing was granted under it."""
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(ONE.uid, TWO.uid, during=60)
+    watcher.gone(ONE.uid)
+    watcher.renew(TWO.uid, during=SILENCE - 2)
+    back = lease("c1", name="back", ack=None, duration=1)
+    watcher.leases[back.uid] = back
+    watcher.memory = watcher.memory.see_lease(back, watcher.now)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=1.9)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.2)
+    assert watcher.replaced_by == "c2"
+
+
 def test_a_member_that_never_had_a_worker_is_replaced_after_a_full_period() -> None:
     watcher = Watcher(about(), TWO)
     watcher.renew(TWO.uid, during=SILENCE - 0.05)

@@ -115,9 +115,13 @@ def without_active(request: Switchover, now: Now) -> int:
 
 
 def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
-    """Seconds without renewal after which no worker of the member can still be answering."""
-    own = [silence_needed(lease.duration) for lease in workers.of(cluster) if not workers.silent(lease)]
-    return max(own, default=silence_needed(spec.lease_duration))
+    """Seconds without renewal after which no worker of the member can still be answering.
+
+    At least as the spec has it: the short duration of a Lease that has just been created says nothing
+    of those that were there before.
+    """
+    own = (silence_needed(lease.duration) for lease in workers.of(cluster) if not workers.silent(lease))
+    return max((silence_needed(spec.lease_duration), *own))
 
 
 def _candidate(
