@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from simulation.failovers import Failovers
 from simulation.programs import Ask, WorkerProgram
 from simulation.world import World
 from tcf.core.model import Federation, HistoryEntry, Refusal, Role, Status, Trigger
@@ -22,12 +23,13 @@ _NOTHING = "nothing was changed"
 class Checker:
     """Sees every probe and every commit, and keeps what was wrong in `broken`."""
 
-    def __init__(self, world: World, workers: list[WorkerProgram]) -> None:
+    def __init__(self, world: World, workers: list[WorkerProgram], failovers: Failovers) -> None:
         self.broken: list[str] = []
         self.failovers = 0
         self.switchovers = 0
         self._world = world
         self._workers = workers
+        self._failovers = failovers
         self._placed: set[str] = set()
         """The requests that have ever been under way."""
         self._ended: dict[str, HistoryEntry] = {}
@@ -84,12 +86,15 @@ class Checker:
 
     # --- commits ----------------------------------------------------------------------------------------
 
-    def committed(self, before: Federation | None, after: Federation | None) -> None:
-        old = before.status if before else None
+    def committed(self, before: Federation | None, after: Federation | None, *, listed: float) -> None:
+        """`listed`: when the hub made the list of Leases that whoever has written this has got last."""
         new = after.status if after else None
         if after and new:
             self._tables[after.uid, new.term] = {row.id: row.role for row in new.clusters}
-        if new is None or old is None or old == new:
+        if before is None or new is None:
+            return
+        old = before.status
+        if old is None or old == new:
             return
         self._world.note("hub", "%s", _told(new))
         if sum(row.role.engaged for row in new.clusters) > 1:
@@ -99,6 +104,7 @@ class Checker:
         fresh = [past for past in new.history if past not in old.history]
         for past in fresh:
             self._ended[past.id] = past
+            self._failovers.ended(past)
             self.switchovers += past.succeeded
             self.failovers += past.succeeded and past.trigger is Trigger.FAILOVER
         if self._blind:
@@ -107,6 +113,11 @@ class Checker:
         if new.term != old.term + moved:
             self._fail(f"the term goes from {old.term} to {new.term}: {_told(old)} -> {_told(new)}")
         self._check_history(old, new, fresh)
+        request = new.switchover
+        if request and request.trigger is Trigger.FAILOVER and request != old.switchover:
+            objection = self._failovers.objection(before, request, listed)
+            if objection:
+                self._fail(f"{request.id} must not be: {objection}")
 
     def _check_history(self, old: Status, new: Status, fresh: list[HistoryEntry]) -> None:
         names = [past.id for past in new.history]

@@ -26,6 +26,7 @@ from tcf.core.coordinator import Observation, _Case
 from tcf.core.fencing import Fence
 from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, Federation, Role, Status, WorkerLease
+from tcf.core.policies import paused
 from tcf.core.requests import Command
 from tcf.core.worker import Cycle, Machine, Reading, Renewal
 from tcf.hub import errors
@@ -276,6 +277,23 @@ def _no_proof() -> Iterable[Patch]:
     yield _changed(Memory, "renewing_since", since)
 
 
+def _paused_ignored() -> Iterable[Patch]:
+    yield _changed(paused, "check", lambda *_: None)
+
+
+def _cooldown_ignored() -> Iterable[Patch]:
+    yield _changed(tcf.core.failover, "rests_until", lambda *_: None)
+
+
+def _timeout_ignored() -> Iterable[Patch]:
+    def judged(original: Any, federation: Federation, *args: Any) -> Any:
+        spec = federation.spec
+        hasty = replace(spec, failover=replace(spec.failover, timeout=0))
+        return original(replace(federation, spec=hasty), *args)
+
+    yield _changed(tcf.core.coordinator, "failover", judged)
+
+
 MUTANTS: Mapping[str, Mutant] = {
     name: Mutant(what, patches, profile)
     for name, what, patches, profile in (
@@ -325,5 +343,8 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
         ("always 200", "a POST is answered 200 though it is refused", _always_200, profiles.RACES),
         ("no proof", "a member is taken for dead without a witness", _no_proof, profiles.OUTAGES),
+        ("paused ignored", "a failover begins while paused", _paused_ignored, profiles.FAILOVERS),
+        ("cooldown ignored", "one begins during the cooldown", _cooldown_ignored, profiles.FAILOVERS),
+        ("timeout ignored", "one begins before failover.timeout", _timeout_ignored, profiles.FAILOVERS),
     )
 }

@@ -58,6 +58,8 @@ class Network:
         self.rates = rates
         self.down = False
         self.links: list[Link] = []
+        self.writer: Link | None = None
+        """Whose request the hub carries out, or has carried out last."""
         self.asking = ""
         """The name of the request that is being made."""
 
@@ -93,6 +95,8 @@ class Link:
         self.deaf = False
         self.once_read: Callable[[], object] | None = None
         """Called when the process is about to take in the federation as it has read it."""
+        self.listed = 0.0
+        """When the hub made the last list of Leases that has come back."""
         self.watches: list[Watch] = []
         network.links.append(self)
 
@@ -155,6 +159,7 @@ class Link:
         if self.network.down or chance.random() < rates.failed:
             result = errors.UnreachableError("the hub failed", ambiguous=True)
         else:
+            self.network.writer = self
             try:
                 result = work()
             except errors.HubError as error:
@@ -318,7 +323,12 @@ class SimLeases(Leases):
         self._link = link
 
     async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
-        return await self._link.request("LIST Leases", self._link.network.hub.list_leases, deadline=deadline)
+        link = self._link
+        hub, world = link.network.hub, link.world
+        link.listed, leases = await link.request(
+            "LIST Leases", lambda: (world.now, hub.list_leases()), deadline=deadline
+        )
+        return leases
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
         hub = self._link.network.hub

@@ -35,6 +35,8 @@ GENERAL = Profile(
         "stricter": 0.2,
         "faded": 0.2,
         "slow operator": 0.2,
+        "dead": 0.3,
+        "dead and paused": 0.1,
         "anew": 0.1,
         "anew once active": 0.1,
         "expelled": 0.1,
@@ -151,6 +153,13 @@ OUTAGES = Profile(
     **_BARE | {"automatic": 1.0},
 )
 
+FAILOVERS = Profile(
+    "failovers",  # active members that die, while what the spec says of failovers changes
+    faults={"dead": 3.0, "dead and paused": 2.0, "operator crash": 1.0},
+    periods=30.0,
+    **_BARE | {"automatic": 1.0},
+)
+
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -171,5 +180,6 @@ PROFILES = {
         SLOW_LISTS,
         RACES,
         OUTAGES,
+        FAILOVERS,
     )
 }

@@ -15,6 +15,7 @@ from unittest import mock
 import tcf.worker.switchovers
 import tcf.worker.worker
 from simulation.checks import Checker, settled
+from simulation.failovers import Failovers
 from simulation.hub import SimHub
 from simulation.network import Network
 from simulation.profiles import OUTAGES
@@ -25,6 +26,7 @@ from simulation.schedule import (
     MEMBERS,
     PASSIVE,
     TIMEOUTS,
+    WALLS_RIGHT,
     Fault,
     Schedule,
     operators,
@@ -39,6 +41,7 @@ from tcf.core.model import (
     Isolation,
     Member,
     Spec,
+    WorkerLease,
 )
 from tcf.core.requests import Kind
 from tcf.worker.switchovers import Wish
@@ -88,8 +91,12 @@ class _Run:
         self.schedule = schedule
         self.world = World(schedule.seed, tracing=tracing)
         self.workers: list[WorkerProgram] = []
-        self.checker = Checker(self.world, self.workers)
+        self.failovers = Failovers(
+            self.world, walls_agree=schedule.wall_runs and schedule.wall_error <= WALLS_RIGHT
+        )
+        self.checker = Checker(self.world, self.workers, self.failovers)
         self.hub = SimHub(self.world, self._committed)
+        self.hub.watchers[WorkerLease].append(self.failovers)
         self.network = Network(self.world, self.hub, schedule.rates)
         self.asks: list[Ask] = []
         self.next_name = ""
@@ -307,7 +314,8 @@ class _Run:
         self.once_active.append(fault)
 
     def _committed(self, before: Federation | None, after: Federation | None) -> None:
-        self.checker.committed(before, after)
+        writer = self.network.writer
+        self.checker.committed(before, after, listed=writer.listed if writer else 0.0)
         was = before.status.active_cluster if before and before.status else ""
         if after and after.status and after.status.active_cluster not in {"", was}:
             for fault in self.once_active:

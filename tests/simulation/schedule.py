@@ -18,6 +18,7 @@ TIMEOUTS = (7, 9)
 """spec.switchoverTimeout: from the least that the CRD allows for the longest duration there may be."""
 FAILOVER_TIMEOUTS = (1, 3, 8)
 COOLDOWNS = (0, 0, 10)
+WALLS_RIGHT, WALLS_WRONG = 1.0, 200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,6 @@ class Schedule:
         return "\n".join([repr(head), *(f"  {fault}" for fault in self.faults)])
 
 
-_WALL_ERROR = 200.0
-
-
 def draw(profile: Profile, seed: int) -> Schedule:
     """The schedule of this profile with this seed."""
     chance = random.Random(f"{profile.name} {seed}")
@@ -138,7 +136,7 @@ def draw(profile: Profile, seed: int) -> Schedule:
         stop_spread=profile.stop_spread,
         longest_stop=profile.longest_stop * duration,
         wall_runs=profile.wall_runs,
-        wall_error=_WALL_ERROR if chance.random() < profile.walls_wrong else 1.0,
+        wall_error=WALLS_WRONG if chance.random() < profile.walls_wrong else WALLS_RIGHT,
         slew=profile.slew,
         rates=rates,
     )
@@ -311,6 +309,24 @@ def _cut_and_switch(schedule: Schedule, chance: random.Random) -> tuple[Fault, .
     )
 
 
+def _dead(schedule: Schedule, chance: random.Random) -> Fault:
+    """The active worker dies, for about as long as a failover waits for it, or longer."""
+    seconds = schedule.duration * (0.5 + 3.0 * chance.random()) + schedule.failover_timeout
+    return Fault(_moment(schedule, chance), "crash", ACTIVE, seconds)
+
+
+def _dead_and_paused(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The same while failover is paused, for a part of the time."""
+    dead = _dead(schedule, chance)
+    paused = dead.at + 2.0 * (chance.random() - 0.5)
+    again = paused + dead.seconds * chance.random()
+    return (
+        dead,
+        Fault(paused, "edit", value=("paused", True)),
+        Fault(again, "edit", value=("paused", False)),
+    )
+
+
 def _edited_while_cut(what: str, *values: object) -> Drawn:
     """The spec changes at the moment at which the active worker is cut off, and the role moves."""
 
@@ -398,6 +414,8 @@ _DRAWN: Mapping[str, Drawn] = {
     "shorter": _edited_while_cut("lease_duration", 5, 2),
     "stricter": _edited_while_cut("isolation", Isolation.KEEP_ROLE, Isolation.FENCE),
     "faded": _faded,
+    "dead": _dead,
+    "dead and paused": _dead_and_paused,
     "slow operator": _slow_operator,
     "anew": _anew,
     "anew once active": _anew_once_active,

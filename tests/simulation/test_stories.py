@@ -8,7 +8,7 @@ import pytest
 
 from simulation.network import Rates
 from simulation.run import Outcome, play
-from simulation.schedule import ACTIVE, PASSIVE, Fault, Schedule
+from simulation.schedule import ACTIVE, PASSIVE, WALLS_RIGHT, Fault, Schedule
 from tcf.core.model import HistoryEntry, Status
 
 HOUR = 3600.0
@@ -32,7 +32,7 @@ def quiet(*faults: Fault, **more: Any) -> Schedule:
         "stop_spread": 2.0,
         "longest_stop": 1.0,
         "wall_runs": True,
-        "wall_error": 1.0,
+        "wall_error": WALLS_RIGHT,
         "slew": 0.04,
         "rates": Rates(),
         **more,
