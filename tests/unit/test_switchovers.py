@@ -15,7 +15,7 @@ from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
-from unit.build import BOOT, TERM, at, federation
+from unit.build import BOOT, TERM, at, federation, request, status
 
 Write = Callable[[Federation, Status], Federation]
 
@@ -127,3 +127,18 @@ async def test_what_a_restored_hub_has_lost_is_not_called_undone() -> None:
     assert result.reason == "OutcomeUnknown"
     assert "restored" in result.message
     assert len(hub.writes) == 1
+
+
+async def test_nothing_is_asked_of_a_hub_that_shows_less_than_was_seen_before() -> None:
+    """What is under way there has ended already, as far as this worker knows: in a table that is lost."""
+    running = federation("demoting passive", term=TERM + 1, switchover=request())
+    over = ended(status("passive active", term=TERM + 3, switchover=request()), Outcome.SUCCEEDED, "", at())
+    hub = FakeFederations(then=None)
+    worker = worker_of(hub)
+    worker.latest = replace(running, status=over, resource_version="9")
+    give_reading(worker, worker.latest)
+    hub.present = running
+    result = await Switchovers(worker).ask(Wish(Kind.PROMOTE))
+    assert isinstance(result, Refusal)
+    assert result.reason == "HubRestored"
+    assert hub.writes == []

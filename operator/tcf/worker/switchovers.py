@@ -127,7 +127,15 @@ class Switchovers:
     ) -> tuple[Federation, Accepted | Joined | Unchanged | Refusal]:
         """Judge the command by a fresh read and write it down, again after each conflict."""
         backoff = Backoff(first=0.01, longest=1)
+        before = self._worker.latest
+        known = self._worker.known_term(before.uid) if before else 0
         federation = await self._get()
+        if before and before.uid == federation.uid and _term(federation) < known:
+            return federation, Refusal(
+                "HubRestored",
+                f"nothing was changed: the hub shows term {_term(federation)}, but term {known} has been seen"
+                " already, so it was restored; ask again when the operator has begun anew above that",
+            )
         while True:
             verdict = admit(federation, command, self._worker.clock())
             if dry_run or not isinstance(verdict, Accepted):
