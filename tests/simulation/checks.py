@@ -7,6 +7,7 @@ an answer may have changed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from simulation.failovers import Failovers
@@ -39,7 +40,11 @@ class Checker:
         """When the hub has lost writes last."""
         self._promised: dict[str, int] = {}
         """The highest term at which each member has been answered 200."""
-        self._blind = False
+        self._since = 0.0
+        """The term from which on the promise holds; none at all for now if that is infinite."""
+        self._highest = 0
+        """The highest term there has ever been."""
+        self._doubtful_until = 0.0
 
     # --- probes -----------------------------------------------------------------------------------------
 
@@ -62,27 +67,38 @@ class Checker:
         answer = program.answer()
         if not isinstance(answer, Reading) or answer.role is not Role.ACTIVE:
             return False
-        if not self._blind:
-            for member, term in self._promised.items():
-                if member != program.member and term >= answer.term:
-                    self._fail(
-                        f"{program.name} answers 200 at term {answer.term},"
-                        f" after {member} was answered for at term {term}"
-                    )
-        self._promised[program.member] = max(answer.term, self._promised.get(program.member, 0))
+        for member, term in self._promised.items():
+            if member != program.member and term >= answer.term:
+                self._fail(
+                    f"{program.name} answers 200 at term {answer.term},"
+                    f" after {member} was answered for at term {term}"
+                )
+        if answer.term >= self._since and self._world.now >= self._doubtful_until:
+            self._promised[program.member] = max(answer.term, self._promised.get(program.member, 0))
         return True
 
-    def forget(self) -> None:
-        """The hub has lost writes: until all has settled, nobody can know better."""
-        self._blind = True
+    def forget(self, *, until: float) -> None:
+        """The hub has lost writes: two members may believe two tables, each by the word of the hub.
+
+        `until`: when the last word has run out that was given under a Lease which is lost as well. A second
+        time there is no telling: the same terms may be left out, and those above be given again. (Not
+        those of a federation that is older than a quarter of an hour: they are above the Unix time.)
+        """
+        self._doubtful_until = math.inf if self._lost_at else max(self._doubtful_until, until)
+        self._since = math.inf
         self._lost_at = self._world.now
         self._promised.clear()
         self._tables.clear()
 
-    def trust(self) -> None:
-        """From now on the promise holds again."""
-        self._blind = False
-        self._promised.clear()
+    def _trust(self, term: int) -> None:
+        """A coordinator has noticed, and begins anew, with all members passive and above all lost terms.
+
+        Who still believes a lost table promises nothing, for there may be two of them. But whoever is
+        promoted now is fenced against all others whose Leases are there: from the first answer at
+        a new term on, the promise holds against lost tables, too.
+        """
+        if self._doubtful_until < math.inf:
+            self._since = term
 
     # --- commits ----------------------------------------------------------------------------------------
 
@@ -94,6 +110,10 @@ class Checker:
         if before is None or new is None:
             return
         old = before.status
+        highest, self._highest = self._highest, max(self._highest, new.term)
+        if self._since == math.inf and (new.term > highest if old is None else new.term > old.term + 1):
+            self._trust(new.term)
+            return
         if old is None or old == new:
             return
         self._world.note("hub", "%s", _told(new))
@@ -107,7 +127,7 @@ class Checker:
             self._failovers.ended(past)
             self.switchovers += past.succeeded
             self.failovers += past.succeeded and past.trigger is Trigger.FAILOVER
-        if self._blind:
+        if self._since == math.inf:
             return  # a version that was lost may be given again, and a write meet what it has never seen
         moved = {r.id: r.role for r in old.clusters} != {r.id: r.role for r in new.clusters}
         if new.term != old.term + moved:

@@ -36,7 +36,9 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class Snapshot:
+    """Everything there is, as of one version."""
+
     version: int
     taken: float
     federation: Federation | None
@@ -56,7 +58,7 @@ class SimHub:
         self._committed = committed
         self._version = 1000
         self._objects = 0
-        self._snapshots: deque[_Snapshot] = deque(maxlen=_SNAPSHOTS)
+        self._snapshots: deque[Snapshot] = deque(maxlen=_SNAPSHOTS)
 
     # --- federations ------------------------------------------------------------------------------------
 
@@ -186,22 +188,23 @@ class SimHub:
 
     # --- both -------------------------------------------------------------------------------------------
 
-    def restore(self, seconds: float, *, bump: bool) -> None:
-        """Lose the last writes. With `bump`, versions go on above those that were lost."""
-        limit = self._world.now - seconds
-        kept = [snapshot for snapshot in self._snapshots if snapshot.taken <= limit]
-        if not kept:
-            return
-        snapshot = kept[-1]
+    def backup(self, seconds: float) -> Snapshot:
+        """All as it was so many seconds ago, or as long ago as is known."""
+        limit = max(self._world.now - seconds, self._snapshots[0].taken)
+        return next(snapshot for snapshot in reversed(self._snapshots) if snapshot.taken <= limit)
+
+    def restore(self, backup: Snapshot, *, bump: bool) -> None:
+        """Lose all writes since. With `bump`, versions go on above those that were lost."""
+        kept = [snapshot for snapshot in self._snapshots if snapshot.version <= backup.version]
         self._snapshots = deque(kept, maxlen=_SNAPSHOTS)
-        self.federation, self.leases = snapshot.federation, dict(snapshot.leases)
+        self.federation, self.leases = backup.federation, dict(backup.leases)
         if not bump:
-            self._version = snapshot.version
+            self._version = backup.version
         self._committed(None, self.federation)
 
     def _commit(self, value: Federation | WorkerLease, *, deleted: bool) -> None:
         self._snapshots.append(
-            _Snapshot(self._version, self._world.now, self.federation, MappingProxyType(dict(self.leases)))
+            Snapshot(self._version, self._world.now, self.federation, MappingProxyType(dict(self.leases)))
         )
         for watcher in tuple(self.watchers[type(value)]):
             watcher.changed(value, deleted=deleted)

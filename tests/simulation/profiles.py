@@ -24,7 +24,7 @@ GENERAL = Profile(
         "edit": 2.4,
         "lose status": 0.1,
         "recreate": 0.2,
-        "restore": 0.06,
+        "restore": 0.1,
         # what has to come together for a broken rule to show, each now and then
         "stalled": 0.3,
         "stalled slowly": 0.6,
@@ -40,6 +40,7 @@ GENERAL = Profile(
         "anew": 0.1,
         "anew once active": 0.1,
         "expelled": 0.1,
+        "set back": 0.05,
     },
     rates=Rates(
         refused=0.05,
@@ -96,6 +97,16 @@ ANEW_ONCE_ACTIVE = Profile(
     **_BARE,
 )
 EXPELLED = Profile("expelled", faults={"expelled": 3.0}, periods=24.0, members=(3,), **_BARE)
+SET_BACK = Profile(
+    "set back",  # a hub that loses its latest tables, and wall clocks that say nothing
+    faults={"set back": 1.0},
+    periods=8.0,
+    durations=(5,),
+    members=(2,),
+    operators=(1,),
+    wall_runs=False,
+    **_BARE,
+)
 DEAF = Profile(
     "deaf",  # workers that hear of things by their own reads only, and answers that come late
     faults={"switch": 8.0},
@@ -171,6 +182,7 @@ PROFILES = {
         ANEW,
         ANEW_ONCE_ACTIVE,
         EXPELLED,
+        SET_BACK,
         DEAF,
         LATE_ANSWERS,
         SHORTER,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -102,6 +103,7 @@ class _Run:
         self.next_name = ""
         self.names = itertools.count(1)
         self.calm = False
+        self.engaged = MEMBERS[0]
         self.once_active: list[Fault] = []
         for name, member in programs(schedule).items():
             self.workers.append(WorkerProgram(name, member, self.network, self._machine(), self._new_process))
@@ -202,10 +204,8 @@ class _Run:
                 self._do(each)
 
     def _who(self, role: str) -> str:
-        """A worker of the member that is engaged, or of one that is not."""
-        status = self.hub.federation.status if self.hub.federation else None
-        engaged = status.engaged.id if status and status.engaged else MEMBERS[0]
-        fitting = [w.name for w in self.workers if (w.member == engaged) == (role == ACTIVE)]
+        """A worker of the member that is engaged, or was so last, or of one that is not."""
+        fitting = [w.name for w in self.workers if (w.member == self.engaged) == (role == ACTIVE)]
         return self.world.random.choice(fitting)
 
     def _unless_calm(self, delay: float, act: object, *args: object) -> None:
@@ -317,6 +317,8 @@ class _Run:
         writer = self.network.writer
         self.checker.committed(before, after, listed=writer.listed if writer else 0.0)
         was = before.status.active_cluster if before and before.status else ""
+        if after and after.status and after.status.engaged:
+            self.engaged = after.status.engaged.id
         if after and after.status and after.status.active_cluster not in {"", was}:
             for fault in self.once_active:
                 self._then(fault)
@@ -358,8 +360,13 @@ class _Run:
         self.world.after(min(fault.seconds, self.schedule.length - self.world.now), again)
 
     def _restore(self, fault: Fault) -> None:
-        self.checker.forget()
-        self.hub.restore(fault.seconds, bump=fault.value)
+        backup, until = self.hub.backup(fault.seconds), self.world.now
+        if self.hub.leases.keys() - backup.leases.keys():
+            until += 1.1 * max(DURATIONS)
+        if _may_keep_role(self.schedule) or not fault.value:
+            until = math.inf  # what is kept never runs out, and versions that come again tell nothing
+        self.checker.forget(until=until)
+        self.hub.restore(backup, bump=fault.value)
         self.network.break_watches()
 
     def _of(self, member: str) -> Iterator[WorkerProgram]:

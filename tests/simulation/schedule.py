@@ -258,7 +258,7 @@ def _recreate(schedule: Schedule, chance: random.Random) -> Fault:
 
 
 def _restore(schedule: Schedule, chance: random.Random) -> Fault:
-    bumped = chance.random() < 0.5
+    bumped = chance.random() < 0.8
     return Fault(_moment(schedule, chance), "restore", seconds=_while(schedule, chance), value=bumped)
 
 
@@ -387,6 +387,31 @@ def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     )
 
 
+def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The hub is set back to where a member has just become active; whoever knows most is the last to tell.
+
+    Two tables are lost, in which members only come and go. A worker of another member has seen the first,
+    and acknowledges it again. That of the active one has seen both; it is about to tell when the operator,
+    away meanwhile, begins anew for the member that was active before. Then it is cut off.
+    """
+    d, lost = schedule.duration, 0.6
+    stop = d * (0.1 + 0.15 * chance.random())
+    told_late = Fault(
+        0.0, "stop after read", ACTIVE, stop, then=(Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d),)
+    )
+    history = (
+        Fault(0.3, "edit", value=("clusters", MEMBERS)),
+        Fault(0.4, "deafen", PASSIVE, lost - 0.4),
+        Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
+        Fault(lost, "crash", "op1", d / 3 + 0.1),
+        Fault(lost, "deafen", ACTIVE, 2.0 * d),
+        Fault(lost, "restore", seconds=lost - 0.0005, value=True),
+        Fault(lost, "once read", ACTIVE, then=(told_late,)),
+    )
+    t = _moment(schedule, chance)
+    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", then=history)
+
+
 _DRAWN: Mapping[str, Drawn] = {
     "stop": _some("stop", _anybody),  # SIGSTOP, SIGCONT
     "crash": _some("crash", _anybody),  # SIGKILL and a new start
@@ -420,4 +445,5 @@ _DRAWN: Mapping[str, Drawn] = {
     "anew": _anew,
     "anew once active": _anew_once_active,
     "expelled": _expelled,
+    "set back": _set_back,
 }
