@@ -318,6 +318,17 @@ def test_a_lease_that_is_collected_does_not_begin_the_silence_anew() -> None:
     assert watcher.replaced_by == "c2"
 
 
+def test_a_lease_of_a_longer_duration_proves_nothing_about_a_short_silence() -> None:
+    """Such as that of a worker that has just registered: this process may have been stopped meanwhile."""
+    watcher = Watcher(about(), ONE, lease("c2", duration=6 * D))
+    watcher.renew(ONE.uid, TWO.uid, every=1, during=1)
+    watcher.renew(during=SILENCE + 0.1)
+    assert watcher.replaced_by is None
+    watcher.leases[TWO.uid] = later(watcher.leases[TWO.uid], duration=D)
+    watcher.renew(TWO.uid, during=SILENCE + 2 * STEP)
+    assert watcher.replaced_by == "c2"
+
+
 def test_an_outage_of_the_hub_does_not_count_towards_the_timeout() -> None:
     """Nobody was seen during it; the active member gets the whole timeout when it is over."""
     watcher = Watcher(about(failover=automatic(timeout=100)), ONE, TWO)

@@ -127,7 +127,11 @@ def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
 def _candidate(
     federation: Federation, status: Status, active: str, workers: Workers, needed: float
 ) -> Member | Standby:
-    """The best member that is fit to take over: highest priority first, then in the spec's order."""
+    """The best member that is fit to take over: highest priority first, then in the spec's order.
+
+    Its witness is a Lease of the spec's duration: one of a longer duration may be renewed too seldom to tell
+    that this process was not stopped meanwhile.
+    """
     table = Acknowledgement(federation.uid, status.term)
     times: list[float] = []
     refusal: Refusal | None = None
@@ -138,6 +142,7 @@ def _candidate(
             moment
             for lease in workers.of(member.id)
             if lease.acknowledged == table
+            and lease.duration <= federation.spec.lease_duration
             and (moment := workers.memory.renewing_since(lease, workers.now)) is not None
         ]
         if not since:
