@@ -311,7 +311,7 @@ MUTANTS: Mapping[str, Mutant] = {
             _no_uid,
             profiles.ANEW_ONCE_ACTIVE,
         ),
-        ("any acknowledgement", "any acknowledgement will do", _any_acknowledgement, profiles.DEAF),
+        ("any acknowledgement", "any acknowledgement will do", _any_acknowledgement, profiles.UNHEARD),
         ("members only", "only the spec's members are fenced", _members_only, profiles.EXPELLED),
         ("spec's duration", "silence counts with the spec's duration", _spec_duration, profiles.SHORTER),
         (
@@ -332,14 +332,14 @@ MUTANTS: Mapping[str, Mutant] = {
         ("no leap", "a table that begins anew leaves out no terms", _no_leap, profiles.SET_BACK),
         ("low terms", "a bootstrap begins at term 1", _low_terms, profiles.ANEW),
         ("late expiry", "a reading is good from the renewal's response on", _late_expiry, profiles.FADED),
-        ("late lowering", "an answer is lowered after the renewal", _late_lowering, profiles.DEAF),
+        ("late lowering", "an answer is lowered after the renewal", _late_lowering, profiles.UNANSWERED),
         ("no cap", "a shorter duration does not cap the present reading", _no_cap, profiles.SHORTER),
         ("yes from the watch", "a watch event makes a reading", _yes_from_the_watch, profiles.FROZEN),
         (
             "cycle not voided",
             "a lowering does not void the cycle in flight",
             _cycle_not_voided,
-            profiles.LATE_ANSWERS,
+            profiles.ANSWERED_LATE,
         ),
         ("PUT", "a renewal creates the Lease anew if it is gone", _put, profiles.STALLS),
         (

@@ -71,7 +71,7 @@ class Network:
             link.mend()
             link.refusing = False
             link.delay = 0.0
-            link.deaf = False
+            link.deaf = link.deaf_to_leases = False
 
     def break_watches(self) -> None:
         for link in self.links:
@@ -93,6 +93,7 @@ class Link:
         """No connection can be made, and that is known at once."""
         self.delay = 0.0
         self.deaf = False
+        self.deaf_to_leases = False
         self.once_read: Callable[[], object] | None = None
         """Called when the process is about to take in the federation as it has read it."""
         self.listed = 0.0
@@ -220,6 +221,7 @@ class Watch:
             self._link.loses_answers
             or chance() < rates.event_lost
             or self._link.deaf
+            or (self._link.deaf_to_leases and self._kind is WorkerLease)
             or (self._link.worker and chance() < rates.deaf)
         ):
             return

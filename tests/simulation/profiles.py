@@ -30,6 +30,9 @@ GENERAL = Profile(
         "stalled slowly": 0.6,
         "frozen": 0.3,
         "renewed": 0.3,
+        "unheard": 0.1,
+        "unanswered": 0.1,
+        "answered late": 0.1,
         "cut and switch": 0.3,
         "shorter": 0.2,
         "stricter": 0.2,
@@ -76,9 +79,8 @@ STALLS_SLOWLY = Profile(
 )
 FROZEN = Profile("frozen", faults={"frozen": 4.0}, periods=24.0, **_BARE)
 NEWCOMERS = Profile(
-    "newcomers",  # workers that come unseen by a coordinator whose watch is late
-    faults={"renewed": 10.0},
-    rates=Rates(event_late=0.8, longest=3.0),
+    "newcomers",  # workers that come unseen by coordinators that do not hear of Leases
+    faults={"renewed": 4.0},
     periods=24.0,
     **_BARE,
 )
@@ -107,19 +109,9 @@ SET_BACK = Profile(
     wall_runs=False,
     **_BARE,
 )
-DEAF = Profile(
-    "deaf",  # workers that hear of things by their own reads only, and answers that come late
-    faults={"switch": 8.0},
-    rates=Rates(deaf=1.0, late=0.2, unanswered=0.1, longest=0.6),
-    **_BARE,
-)
-LATE_ANSWERS = Profile(
-    "late answers",  # renewals that are carried out at once and answered late
-    faults={"switch": 16.0},
-    periods=24.0,
-    rates=Rates(late=0.4, longest=0.6, deaf=0.6),
-    **_BARE,
-)
+UNHEARD = Profile("unheard", faults={"unheard": 5.0}, periods=24.0, **_BARE)
+UNANSWERED = Profile("unanswered", faults={"unanswered": 5.0}, periods=24.0, **_BARE)
+ANSWERED_LATE = Profile("answered late", faults={"answered late": 6.0}, durations=(5,), periods=24.0, **_BARE)
 SHORTER = Profile(
     "shorter",  # the lease duration is cut as the active worker is cut off
     faults={"shorter": 3.0},
@@ -183,8 +175,9 @@ PROFILES = {
         ANEW_ONCE_ACTIVE,
         EXPELLED,
         SET_BACK,
-        DEAF,
-        LATE_ANSWERS,
+        UNHEARD,
+        UNANSWERED,
+        ANSWERED_LATE,
         SHORTER,
         STRICTER,
         SLEWED,

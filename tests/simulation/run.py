@@ -281,7 +281,7 @@ class _Run:
     def _deafen(self, fault: Fault) -> None:
         """Its watch brings nothing any more, and does not break either."""
         if link := self.programs[fault.target].link:
-            self._while(fault, link, "deaf", True)
+            self._while(fault, link, "deaf_to_leases" if fault.value == "Leases" else "deaf", True)
 
     def _refuse(self, fault: Fault) -> None:
         if link := self.programs[fault.target].link:

@@ -230,10 +230,6 @@ def _ask(schedule: Schedule, chance: random.Random) -> Fault:
     return Fault(_moment(schedule, chance), "ask", _worker(schedule, chance), value=what)
 
 
-def _switch(schedule: Schedule, chance: random.Random) -> Fault:
-    return Fault(_moment(schedule, chance), "ask", PASSIVE, value="promote")
-
-
 def _edit(schedule: Schedule, chance: random.Random) -> Fault:
     edits: list[tuple[str, Any]] = [
         ("lease_duration", chance.choice(DURATIONS)),
@@ -293,12 +289,38 @@ def _frozen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _renewed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The active worker is replaced by another process, and the role moves right after."""
+    """The active worker is replaced by another one, of which no operator has heard when the role moves."""
+    t, d = _moment(schedule, chance), schedule.duration
+    cut = t + 0.2 + _soon(chance)
+    return (
+        Fault(t, "restart", ACTIVE, 0.1),
+        *(Fault(t + 0.06, "deafen", name, 0.3 * d, value="Leases") for name in operators(schedule)),
+        Fault(cut, "cut", ACTIVE, 2.0 * d),
+        Fault(cut + 0.01, "ask", PASSIVE, value="promote"),
+    )
+
+
+def _unheard(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active worker is not told by its watch that the role moves."""
     t = _moment(schedule, chance)
     return (
-        Fault(t, "restart", ACTIVE, 0.01),
-        Fault(t + 0.05 + _soon(chance), "ask", PASSIVE, value="promote"),
+        Fault(t, "deafen", ACTIVE, 1.0 * schedule.duration),
+        Fault(t + _soon(chance), "ask", PASSIVE, value="promote"),
     )
+
+
+def _unanswered(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """Nor, when it has read that, is it answered that its renewal was carried out."""
+    deaf, switch = _unheard(schedule, chance)
+    cut = Fault(0.0, "cut", ACTIVE, 0.5 * schedule.duration, value="answers")
+    return deaf, switch, Fault(switch.at + 0.05, "once read", ACTIVE, then=(cut,))
+
+
+def _answered_late(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The role moves while a renewal of the active worker is on its way."""
+    slow = Fault(0.0, "slow", ACTIVE, 0.2 * schedule.duration, value=0.05 * schedule.duration)
+    switch = Fault(0.0001, "ask", PASSIVE, value="promote")
+    return (Fault(_moment(schedule, chance), "once read", ACTIVE, then=(slow, switch)),)
 
 
 def _cut_and_switch(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -370,12 +392,13 @@ def _anew(schedule: Schedule, chance: random.Random) -> Fault:
 
 
 def _anew_once_active(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The same when a member has become active and one of its workers is about to acknowledge that."""
+    """The same when a member has become active, and a worker of it is about to be the first to tell so."""
     t = _moment(schedule, chance)
     again = Fault(0.001, "recreate", seconds=0.001, value=("", False, PASSIVE))
     deaf = Fault(0.0, "deafen", ACTIVE, 5.0)
     stop = Fault(0.0, "stop after read", ACTIVE, 0.1 + _soon(chance), then=(deaf, again))
-    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", then=(stop,))
+    late = Fault(0.0, "slow", PASSIVE, 1.0, value=1.0)
+    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", then=(late, stop))
 
 
 def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -427,7 +450,6 @@ _DRAWN: Mapping[str, Drawn] = {
     "operator crash": _some("crash", _operator),
     "slow": _slow,
     "ask": _ask,
-    "switch": _switch,
     "edit": _edit,
     "recreate": _recreate,
     "restore": _restore,
@@ -435,6 +457,9 @@ _DRAWN: Mapping[str, Drawn] = {
     "stalled slowly": _stalled_slowly,
     "frozen": _frozen,
     "renewed": _renewed,
+    "unheard": _unheard,
+    "unanswered": _unanswered,
+    "answered late": _answered_late,
     "cut and switch": _cut_and_switch,
     "shorter": _edited_while_cut("lease_duration", 5, 2),
     "stricter": _edited_while_cut("isolation", Isolation.KEEP_ROLE, Isolation.FENCE),
