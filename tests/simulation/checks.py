@@ -54,9 +54,12 @@ class Checker:
         if worker is None:
             return
         reading = worker._machine._reading
-        if reading is program.last and reading is not None and reading.role is not Role.ACTIVE:
-            return
-        fresh, program.last = reading is not program.last, reading
+        fresh = reading is not program.last
+        if not fresh and (
+            reading is None or reading.role is not Role.ACTIVE or program.looked_at == self._world.now
+        ):
+            return  # the same answer as before
+        program.last, program.looked_at = reading, self._world.now
         if self._yes(program) and fresh:
             # Whoever else says yes from now on, or still does, has to know of it.
             for other in self._workers:

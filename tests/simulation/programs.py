@@ -88,6 +88,7 @@ class WorkerProgram(Program):
         self.worker: Worker | None = None
         self.last: Reading | None = None
         """The reading that the checker has looked at last."""
+        self.looked_at = -1.0
         self._main: asyncio.Task[None] | None = None
         self._asked: list[Ask] = []
 

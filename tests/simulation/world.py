@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -119,7 +120,7 @@ class Process(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._order = itertools.count()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._step_at = float("inf")
+        self._step_at = math.inf
 
     # --- what the world does with it --------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class Process(asyncio.AbstractEventLoop):
 
     def resume(self) -> None:
         self.stopped_until = 0.0
-        self._step_at = float("inf")
+        self._step_at = math.inf
         self._plan(self.world.now)
 
     def crash(self) -> None:
@@ -167,17 +168,20 @@ class Process(asyncio.AbstractEventLoop):
     def _step(self, planned: float) -> None:
         if self.dead or planned != self._step_at:
             return
-        self._step_at = float("inf")
+        if not self.stopped:
+            self._step_at = -math.inf  # whatever becomes ready meanwhile is run at once
+            self._ran()
+            self._run_ready()
+        self._step_at = math.inf
         if self.stopped:
             self._plan(self.stopped_until)
-            return
-        self._ran()
+        elif self._timers:
+            self._plan(self.machine.moment(self._timers[0][0]))
+
+    def _run_ready(self) -> None:
         for count in itertools.count():
             self._fire_timers()
-            if not self._ready or self.dead:
-                break
-            if self._stopping():
-                self._plan(self.stopped_until)
+            if not self._ready or self.dead or self._stopping():
                 return
             handle = self._ready.popleft()
             if not handle.cancelled():
@@ -189,8 +193,6 @@ class Process(asyncio.AbstractEventLoop):
                 self.world.errors.append(f"{self.name} is caught in a loop")
                 self.crash()
                 return
-        if self._timers:
-            self._plan(self.machine.moment(self._timers[0][0]))
 
     def _stopping(self) -> bool:
         self._next_stop -= 1
