@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport KUBECONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak chaos figures lint fmt lock clean
+.PHONY: help demo test soak chaos figures image lint fmt lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,18 @@ demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=k
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
+	@$(BIN)/python hack/controlplane helm > /dev/null
 	@$(BIN)/pytest $(ARGS)
+
+# What can build an image here: a docker that has an engine, or one of those that need none.
+BUILDER ?= $(shell docker info > /dev/null 2>&1 && echo docker || command -v podman || command -v buildah)
+IMAGE ?= tcf-operator:dev
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+image: ## Build the image of operator and worker (IMAGE=name, BASE=a Debian image, BUILDER=docker|podman|buildah)
+	@test -n "$(BUILDER)" || { echo "docker, podman or buildah is needed to build an image" >&2; exit 1; }
+	@$(BUILDER) build $(IMAGE_ARGS) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" --tag $(IMAGE) .
 
 soak: $(READY) ## Play simulated schedules (ARGS="--schedules 20000", ARGS=--mutants, ARGS="--seed 7", ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
@@ -62,6 +73,8 @@ lock: $(READY) ## Resolve the dependencies anew into the lock files
 	  --upgrade --output-file hack/requirements/run.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --upgrade --constraints hack/requirements/run.txt --extra dev --output-file hack/requirements/dev.txt pyproject.toml
+	@echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --constraints hack/requirements/dev.txt --output-file hack/requirements/build.txt -
 
 clean: ## Remove what was made in this folder (the built control plane stays in its cache)
 	@rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

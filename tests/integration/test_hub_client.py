@@ -6,9 +6,11 @@ import asyncio
 import base64
 import contextlib
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -57,6 +59,26 @@ async def test_a_pod_follows_the_rotation_of_its_token(hub: Hub, pod: Path, clie
         await read(client, hub)
     place(pod / "token", hub.token)
     assert await read(client, hub) == "shop"
+
+
+async def test_an_authority_without_extensions_is_trusted(
+    hub: Hub, pod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python refuses it by default since 3.13, kubectl does not, and there are many."""
+    default = ssl.create_default_context
+
+    def strict(**options: Any) -> ssl.SSLContext:
+        context = default(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    place(pod / "token", hub.token)
+    for connect in (credentials.in_cluster(pod), credentials.kubeconfig(hub.kubeconfig)):
+        tls = (await connect()).tls
+        assert tls
+        assert not tls.verify_flags & ssl.VERIFY_X509_STRICT
+        assert tls.verify_mode is ssl.CERT_REQUIRED
 
 
 async def test_a_rotation_does_not_interrupt_what_is_under_way(

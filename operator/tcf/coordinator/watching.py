@@ -12,7 +12,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -39,12 +39,14 @@ class Watching:
         connect: Connect,
         *,
         namespaces: Collection[str],
+        identity: str,
         user_agent: str,
         readable: Callable[[], Awaitable[None]],
     ) -> None:
         self._coordinator = coordinator
         self._connect = connect
         self._namespaces = namespaces
+        self._identity = identity
         self._user_agent = user_agent
         self._readable = readable
         self._logged_in = False
@@ -74,6 +76,8 @@ class Watching:
             await kopf.operator(
                 registry=self._registry(main),
                 settings=_settings(),
+                # Else kopf asks for the user's name, and containers run as users that have none.
+                identity=cast("Any", self._identity),  # kopf does not export its type
                 standalone=True,  # replicas work side by side; the resourceVersion decides who was first
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,

@@ -66,7 +66,7 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
         version = _version(token)
         try:
             bearer = token.read_text(encoding="utf-8").strip()
-            tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+            tls = _trust(str(folder / "ca.crt"))
         except (OSError, ssl.SSLError) as error:
             raise NotConfiguredError(f"cannot read the ServiceAccount in {folder}: {error}") from error
         name = f"[{host}]" if ":" in host else host
@@ -135,12 +135,23 @@ def _url(text: str) -> URL:
 
 
 def _tls(loaded: object) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=getattr(loaded, "ssl_ca_cert", None))
+    context = _trust(getattr(loaded, "ssl_ca_cert", None))
     if not getattr(loaded, "verify_ssl", True):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if certificate := getattr(loaded, "cert_file", None):
         context.load_cert_chain(certificate, getattr(loaded, "key_file", None))
+    return context
+
+
+def _trust(authorities: str | None) -> ssl.SSLContext:
+    """A context that trusts the certificates signed by these, as every other Kubernetes client would.
+
+    Since Python 3.13 the default context refuses certificates that lack extensions which RFC 5280 demands.
+    The authorities of many clusters do, and Go, in which the other clients are written, does not mind.
+    """
+    context = ssl.create_default_context(cafile=authorities)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 

@@ -1,0 +1,36 @@
+"""Create a ClusterFederation as soon as its kind is known; one that exists stays as it is."""
+
+import asyncio
+import sys
+
+import yaml
+
+from tcf.hub import errors, federations
+from tcf.hub.client import HubClient, folder
+from tcf.hub.credentials import in_cluster
+
+REQUEST_SECONDS = 10.0
+RETRY_SECONDS = 0.5
+
+
+async def create(namespace: str, manifest: str) -> str:
+    path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, namespace)
+    client = HubClient(in_cluster(), user_agent="tcf-example")
+    try:
+        while True:
+            try:
+                await client.request("POST", path, body=yaml.safe_load(manifest), deadline=REQUEST_SECONDS)
+            except errors.ConflictError:
+                return "the federation exists already, and stays as it is"
+            except errors.KindNotFoundError:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return "the federation is created"
+    finally:
+        await client.close()
+
+
+try:
+    print(asyncio.run(create(*sys.argv[1:])))
+except errors.HubError as error:
+    sys.exit(f"the federation could not be created: {error}")
