@@ -1,0 +1,394 @@
+"""The Helm chart: what it refuses, what it renders, and that its roles are enough and no more."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.api import ROOT, Account, Hub, Kubectl, eventually
+from support.programs import Program, Programs
+
+Json = dict[str, Any]
+
+CHART = ROOT / "charts" / "tcf-operator"
+EVERYTHING: Json = {
+    "fullnameOverride": "federations",
+    "image": {"repository": "example.test/tcf", "tag": "v1", "pullPolicy": "Always"},
+    "imagePullSecrets": [{"name": "pull"}],
+    "commonLabels": {"team": "platform"},
+    "crds": {"keep": False},
+    "operator": {
+        "replicas": 3,
+        "logFormat": "json",
+        "podAnnotations": {"a": "b"},
+        "nodeSelector": {"zone": "a"},
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "serviceAccount": {"annotations": {"c": "d"}},
+    },
+    "workers": {
+        "members": [
+            {"federation": "orders", "cluster": "Cluster_1", "replicas": 1},
+            {"federation": "shop.v2", "cluster": "x" * 63},
+        ],
+        "service": {"type": "LoadBalancer", "annotations": {"e": "f"}},
+        "nodeSelector": {"zone": "a"},
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "podAnnotations": {"a": "b"},
+        "serviceAccount": {"annotations": {"c": "d"}},
+    },
+    "remoteMembers": {"members": [{"federation": "shop", "cluster": "cluster_2"}], "tokenSecrets": True},
+    "networkPolicy": {"enabled": True, "from": [{"namespaceSelector": {}}]},
+    "example": {"enabled": True},
+}
+SETS: dict[str, Json] = {
+    "default": {},
+    "example": {"example": {"enabled": True}},
+    "everything": EVERYTHING,
+    "one operator": {"operator": {"replicas": 1}},
+    "workers of a remote hub": {
+        "operator": {"enabled": False},
+        "crds": {"install": False},
+        "workers": {
+            "kubeconfigSecret": {"name": "hub"},
+            "drainSeconds": 0,
+            "members": [{"federation": "shop", "cluster": "cluster_1", "namespace": "prod"}],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    found = subprocess.run(
+        [sys.executable, ROOT / "hack/controlplane", "helm"], capture_output=True, text=True, check=True
+    )
+    return Path(found.stdout.strip())
+
+
+@dataclass(frozen=True)
+class Helm:
+    program: Path
+    folder: Path
+
+    def run(self, *args: str | Path, values: Json | None = None) -> subprocess.CompletedProcess[str]:
+        file = self.folder / "values.yaml"
+        file.write_text(yaml.safe_dump(values or {}))
+        command: list[str | Path] = [self.program, *args]
+        command += ["--values", file] if values is not None else []
+        home = {f"HELM_{name}_HOME": str(self.folder / name) for name in ("CACHE", "CONFIG", "DATA")}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=home)
+
+    def render(self, values: Json, *args: str, namespace: str = "tcf", chart: Path = CHART) -> list[Json]:
+        done = self.run("template", "tcf", chart, "--namespace", namespace, *args, values=values)
+        assert done.returncode == 0, done.stderr
+        return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    def refusal(self, values: Json) -> str:
+        done = self.run("template", "tcf", CHART, "--namespace", "tcf", values=values)
+        assert done.returncode != 0, "it was rendered"
+        return done.stderr
+
+
+@pytest.fixture
+def chart(helm: Path, tmp_path: Path) -> Helm:
+    return Helm(helm, tmp_path)
+
+
+# --- values -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lint(chart: Helm, name: str) -> None:
+    done = chart.run("lint", "--strict", CHART, values=SETS[name])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"replicas": 3}, "'replicas' not allowed"),
+        ({"operator": {"replica": 3}}, "'replica' not allowed"),
+        ({"image": {"name": "x"}}, "'name' not allowed"),
+        ({"workers": {"members": [{"cluster": "a"}]}}, "federation"),
+        ({"workers": {"members": [{"federation": "shop", "cluster": "a", "port": 1}]}}, "'port' not allowed"),
+        ({"workers": {"members": [{"federation": "Shop", "cluster": "a"}]}}, "/workers/members/0/federation"),
+        ({"workers": {"members": [{"federation": "shop", "cluster": "a/b"}]}}, "/workers/members/0/cluster"),
+        ({"workers": {"port": 80}}, "/workers/port"),
+        ({"workers": {"replicas": "two"}}, "/workers/replicas"),
+        ({"operator": {"logLevel": "loud"}}, "/operator/logLevel"),
+        ({"operator": {"namespaces": "prod"}}, "/operator/namespaces"),
+        ({"image": {"digest": "sha256:1"}}, "/image/digest"),
+        ({"networkPolicy": {"enabled": True, "from": []}}, "/networkPolicy/from"),
+        ({"example": True}, "/example"),
+    ],
+    ids=str,
+)
+def test_wrong_values_are_refused(chart: Helm, values: Json, told: str) -> None:
+    assert told in chart.refusal(values)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (("shop", "cluster_1"), ("shop", "cluster-1")),
+        (("shop", "A"), ("shop", "a")),
+        (("shop", "a-b"), ("shop-a", "b")),
+        (("shop", "a"), ("shop", "a")),
+    ],
+)
+def test_members_whose_objects_would_have_one_name_are_refused(chart: Helm, pair: Any) -> None:
+    members = [{"federation": federation, "cluster": cluster} for federation, cluster in pair]
+    for values in ({"workers": {"members": members}}, {"remoteMembers": {"members": members}}):
+        told = chart.refusal(values)
+        for federation, cluster in pair:
+            assert f"{cluster} of {federation}" in told
+        assert "differ in more than that" in told
+
+
+def test_every_value_is_explained_and_known_to_the_schema() -> None:
+    text = (CHART / "values.yaml").read_text()
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        key = re.match(r" *([A-Za-z]+):( \S.*)?$", line)
+        if key and line[0] != "#" and key[2] and key[2] != " {}":
+            above = list(itertools.takewhile(str.strip, reversed(lines[:number])))
+            assert any("#" in each for each in above), f"nothing explains {line}"
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert _known(yaml.safe_load(text), schema) == []
+
+
+def _known(values: Json, schema: Json, path: str = "") -> list[str]:
+    """Values that the schema lacks, and the other way round."""
+    known = schema.get("properties", {})
+    wrong = [f"{path}/{name}" for name in values.keys() ^ known.keys() if name != "global"]
+    for name in values.keys() & known.keys():
+        if "properties" in known[name]:
+            wrong += _known(values[name], known[name], f"{path}/{name}")
+    return wrong
+
+
+# --- what is rendered ---------------------------------------------------------------------------------
+
+
+def test_the_crd_is_the_projects_own(chart: Helm) -> None:
+    (crd,) = chart.render({}, "--show-only", "templates/crd.yaml")
+    own = yaml.safe_load((ROOT / "crds" / "clusterfederations.tcf.dev.yaml").read_text())
+    assert crd["spec"] == own["spec"]
+    assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert not [d for d in chart.render({"crds": {"install": False}}) if "CustomResource" in d["kind"]]
+
+
+def test_a_package_holds_all_it_needs(chart: Helm, tmp_path: Path) -> None:
+    done = chart.run("package", CHART, "--destination", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (package,) = tmp_path.glob("*.tgz")
+    with tarfile.open(package) as files:
+        assert not [file.name for file in files if file.issym()]
+    assert chart.render(EVERYTHING, chart=package) == chart.render(EVERYTHING)
+
+
+def test_the_chart_and_the_program_have_one_version(chart: Helm) -> None:
+    described = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert described["appVersion"] == version[1]
+
+
+def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
+    def notes(values: Json) -> str:
+        return chart.run("install", "tcf", CHART, "--dry-run=client", values=values).stdout.split("NOTES:")[1]
+
+    assert "kind: ClusterFederation" in notes({})
+    worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
+    assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
+    assert "hack/hub-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
+    for values in SETS.values():
+        assert "POSTs to workers are not authenticated" in notes(values)
+
+
+@pytest.mark.parametrize("name", [*SETS, "namespaced"])
+def test_the_api_server_takes_it(chart: Helm, hub: Hub, kubectl: Kubectl, tmp_path: Path, name: str) -> None:
+    """As a server-side dry run, in a namespace that enforces the restricted Pod Security Standard."""
+    kubectl("label", "namespace", hub.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    values = SETS.get(name, {"operator": {"namespaces": [hub.namespace]}})
+    values = json.loads(json.dumps(values).replace('"prod"', json.dumps(hub.namespace)))
+    documents = chart.render(values, namespace=hub.namespace)
+    pods = [_pod(d) for d in documents if d["kind"] in {"Deployment", "Job"}]
+    assert pods
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all([*documents, *pods]))
+    done = kubectl("create", "--dry-run=server", "-f", str(tmp_path / "all.yaml"), check=False)
+    errors = [line for line in done.stderr.splitlines() if "AlreadyExists" not in line]  # the CRD
+    assert errors == []
+    for document in documents:
+        assert document["metadata"]["labels"]["app.kubernetes.io/part-of"] == "tcf-operator"
+        for rule in document.get("rules", ()):
+            assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+
+
+def _pod(workload: Json) -> Json:
+    """A Pod as the workload's controller would make it."""
+    template = workload["spec"]["template"]
+    metadata = {**template["metadata"], **{n: workload["metadata"][n] for n in ("name", "namespace")}}
+    spec = {**template["spec"], "priorityClassName": ""}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+# --- rights: enough, and no more ----------------------------------------------------------------------
+
+
+MEMBERS = ("cluster_1", "cluster_2")
+Right = tuple[str, str, str]
+"""Whose it is (the operator's, or a member's workers'), a resource and a verb."""
+
+FEDERATIONS, STATUS, LEASES = "clusterfederations", "clusterfederations/status", "leases"
+RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "operator": {
+        FEDERATIONS: ("get", "list", "watch", "patch"),
+        STATUS: ("update",),
+        LEASES: ("list", "watch", "delete"),
+        "events": ("create",),
+    },
+    "cluster_1": {
+        FEDERATIONS: ("get", "watch"),
+        STATUS: ("update",),
+        LEASES: ("create", "get", "patch", "delete"),
+    },
+}
+
+
+def owner(role: Json) -> str:
+    """Whose role it is."""
+    labels: dict[str, str] = role["metadata"]["labels"]
+    return labels.get("tcf.dev/cluster", "operator")
+
+
+class Installed:
+    """The chart's ServiceAccounts and Roles in the test's namespace, and programs that use them."""
+
+    def __init__(self, chart: Helm, hub: Hub, programs: Programs, folder: Path) -> None:
+        self.hub = hub
+        self._programs = programs
+        self._folder = folder
+        members = [{"federation": "shop", "cluster": cluster} for cluster in MEMBERS]
+        values = {
+            "fullnameOverride": "tcf",
+            "operator": {"namespaces": [hub.namespace]},
+            "workers": {"members": members},
+        }
+        kinds = {"ServiceAccount", "Role", "RoleBinding"}
+        self.documents = [d for d in chart.render(values, namespace=hub.namespace) if d["kind"] in kinds]
+        self._apply(self.documents)
+
+    @property
+    def roles(self) -> dict[str, Json]:
+        return {owner(document): document for document in self.documents if document["kind"] == "Role"}
+
+    def without(self, right: Right) -> None:
+        """Take one right away."""
+        whose, resource, verb = right
+        changed: Json = json.loads(json.dumps(self.roles[whose]))
+        (rule,) = (rule for rule in changed["rules"] if resource in rule["resources"])
+        rule["verbs"].remove(verb)
+        changed["rules"] = [rule for rule in changed["rules"] if rule["verbs"]]
+        self._apply([changed])
+
+    def _apply(self, documents: list[Json]) -> None:
+        self.hub.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+
+    def _kubeconfig(self, account: str) -> Path:
+        token = self.hub.kubectl("create", "token", account).stdout.strip()
+        return Account(self.hub, account, token).kubeconfig(self._folder / account)
+
+    def operator(self) -> Program:
+        return self._programs.operator(kubeconfig=self._kubeconfig("tcf"))
+
+    def worker(self, cluster: str) -> Program:
+        account = f"tcf-shop-{cluster.replace('_', '-')}"
+        return self._programs.worker(cluster, "--log-level=debug", kubeconfig=self._kubeconfig(account))
+
+
+COMPLAINTS = re.compile(r"forbidden|may not watch", re.IGNORECASE)
+
+
+def scenario(installed: Installed) -> str:
+    """Everything that needs a right, as far as it goes; what was complained of."""
+    hub = installed.hub
+    hub.apply(leaseDuration="1s", switchoverTimeout="3s")
+    operator = installed.operator()
+    one, two = (installed.worker(cluster) for cluster in MEMBERS)
+
+    def complaints() -> str:
+        told = operator.get("/readyz")
+        log = operator.log + one.log + two.log + (told.error if told.status != 200 else "")
+        return "\n".join(line for line in log.splitlines() if COMPLAINTS.search(line))
+
+    def reached(what: str, program: Program, status: int) -> bool:
+        """Wait until a worker answers so, or somebody complains."""
+        eventually(lambda: program.is_active().status == status or complaints(), what=what)
+        return not complaints()
+
+    if not reached("cluster_1 is active", one, 200):
+        return complaints()
+    two.await_status(418)
+    # A Lease that somebody has touched is adopted, after a look at it.
+    for lease in hub.leases():
+        hub.kubectl("annotate", "lease", lease["metadata"]["name"], "touched=yes")
+    if one.post("/tcf/demote").status != 200 or two.post("/tcf/promote").status != 200:
+        return complaints()
+    # Its Lease has to be deleted before anybody else is promoted.
+    two.kill()
+    one.post("/tcf/promote")
+
+    def mirrored() -> bool:
+        return hub.kubectl("get", "cfed", "shop", "-o", LAST_ACTIVE).stdout.startswith("cluster_1")
+
+    eventually(lambda: mirrored() or complaints(), what="the annotation")
+    one.signal(signal.SIGTERM)
+    one.process.wait()
+    eventually(lambda: "Active" in events(hub) or complaints(), what="the Events")
+    return complaints()
+
+
+LAST_ACTIVE = "jsonpath={.metadata.annotations.tcf\\.dev/last-active}"
+
+
+def events(hub: Hub) -> str:
+    return hub.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").stdout
+
+
+def test_the_chart_gives_the_rights_that_are_needed(
+    chart: Helm, hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    installed = Installed(chart, hub, programs, tmp_path)
+    assert scenario(installed) == ""
+    assert [h["outcome"] for h in hub.status()["history"]] == ["Succeeded"] * 4
+    assert hub.leases() == []
+    for whose, role in installed.roles.items():
+        given = {resource: tuple(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+        assert given == RIGHTS[whose if whose == "operator" else "cluster_1"]
+
+
+@pytest.mark.parametrize(
+    "right",
+    [(whose, what, verb) for whose, has in RIGHTS.items() for what, verbs in has.items() for verb in verbs],
+    ids="-".join,
+)
+def test_and_none_that_is_not(
+    chart: Helm, hub: Hub, programs: Programs, tmp_path: Path, right: Right
+) -> None:
+    installed = Installed(chart, hub, programs, tmp_path)
+    installed.without(right)
+    assert scenario(installed) != ""
