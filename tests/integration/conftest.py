@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.api import ROOT, Hub, Kubectl, eventually
+from support.chart import Helm
 from support.programs import Programs
 
 
@@ -69,3 +71,17 @@ def programs(hub: Hub, tmp_path: Path) -> Iterator[Programs]:
         yield started
     finally:
         started.close()
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """The program, which `make test` has built."""
+    found = subprocess.run(
+        [sys.executable, ROOT / "hack/controlplane", "helm"], capture_output=True, text=True, check=True
+    )
+    return Path(found.stdout.strip())
+
+
+@pytest.fixture
+def chart(helm: Path, tmp_path: Path) -> Helm:
+    return Helm(helm, tmp_path)

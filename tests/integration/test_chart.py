@@ -6,21 +6,18 @@ import itertools
 import json
 import re
 import signal
-import subprocess
-import sys
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from support.api import ROOT, Account, Hub, Kubectl, eventually
+from support.chart import CHART, Helm
 from support.programs import Program, Programs
 
 Json = dict[str, Any]
 
-CHART = ROOT / "charts" / "tcf-operator"
 EVERYTHING: Json = {
     "fullnameOverride": "federations",
     "image": {"repository": "example.test/tcf", "tag": "v1", "pullPolicy": "Always"},
@@ -68,43 +65,6 @@ SETS: dict[str, Json] = {
         },
     },
 }
-
-
-@pytest.fixture(scope="session")
-def helm() -> Path:
-    found = subprocess.run(
-        [sys.executable, ROOT / "hack/controlplane", "helm"], capture_output=True, text=True, check=True
-    )
-    return Path(found.stdout.strip())
-
-
-@dataclass(frozen=True)
-class Helm:
-    program: Path
-    folder: Path
-
-    def run(self, *args: str | Path, values: Json | None = None) -> subprocess.CompletedProcess[str]:
-        file = self.folder / "values.yaml"
-        file.write_text(yaml.safe_dump(values or {}))
-        command: list[str | Path] = [self.program, *args]
-        command += ["--values", file] if values is not None else []
-        home = {f"HELM_{name}_HOME": str(self.folder / name) for name in ("CACHE", "CONFIG", "DATA")}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=home)
-
-    def render(self, values: Json, *args: str, namespace: str = "tcf", chart: Path = CHART) -> list[Json]:
-        done = self.run("template", "tcf", chart, "--namespace", namespace, *args, values=values)
-        assert done.returncode == 0, done.stderr
-        return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-    def refusal(self, values: Json) -> str:
-        done = self.run("template", "tcf", CHART, "--namespace", "tcf", values=values)
-        assert done.returncode != 0, "it was rendered"
-        return done.stderr
-
-
-@pytest.fixture
-def chart(helm: Path, tmp_path: Path) -> Helm:
-    return Helm(helm, tmp_path)
 
 
 # --- values -------------------------------------------------------------------------------------------
@@ -214,7 +174,7 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert "kind: ClusterFederation" in notes({})
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
-    assert "hack/hub-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
+    assert "hack/hub_kubeconfig.py --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
     for values in SETS.values():
         assert "POSTs to workers are not authenticated" in notes(values)
 

@@ -2,55 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from support.api import Hub, eventually
 from support.gate import Gate
+from support.pods import MARKED, Pod
 from support.programs import Program, Programs
-
-Json = dict[str, Any]
-MARKED = ("--pod-condition", "--pod-label")
-
-
-class Pod:
-    """A Pod without a kubelet: an object that a worker process may believe to be its own."""
-
-    def __init__(self, hub: Hub, name: str) -> None:
-        self._hub = hub
-        self.name = name
-        spec = {"containers": [{"name": "worker", "image": "none"}]}
-        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-        hub.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
-
-    def options(self, kubeconfig: Path | None = None) -> tuple[str, ...]:
-        where = ("--pod-namespace", self._hub.namespace, "--pod-name", self.name)
-        return (*MARKED, *where, "--pod-kubeconfig", str(kubeconfig or self._hub.kubeconfig))
-
-    def read(self) -> Json:
-        found: Json = json.loads(self._hub.kubectl("get", "pod", self.name, "-o", "json").stdout)
-        return found
-
-    @property
-    def condition(self) -> Json:
-        conditions = self.read().get("status", {}).get("conditions", [])
-        return next((c for c in conditions if c["type"] == "tcf.dev/active"), {})
-
-    @property
-    def label(self) -> str | None:
-        label: str | None = self.read()["metadata"].get("labels", {}).get("tcf.dev/role")
-        return label
-
-    @property
-    def says(self) -> tuple[str | None, str | None, str | None]:
-        condition = self.condition
-        return (condition.get("status"), condition.get("reason"), self.label)
-
-    def await_says(self, *expected: str) -> None:
-        eventually(lambda: self.says == expected, what=f"pod {self.name} says {expected}")
 
 
 def test_a_pod_follows_its_worker(hub: Hub, programs: Programs) -> None:
