@@ -70,16 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("account", metavar="SERVICEACCOUNT", help="of the member, on the hub")
-    parser.add_argument("--namespace", default="default", help="of the ServiceAccount (default: %(default)s)")
-    parser.add_argument(
-        "--duration", default="24h", help="how long the token is to last (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--secret", action="store_true", help="the token that remoteMembers.tokenSecrets has made"
-    )
-    parser.add_argument(
-        "--server", help="the hub's URL as the member's cluster knows it (default: as yours does)"
-    )
+    parser.add_argument("--namespace", default="default", help="of the ServiceAccount (%(default)s)")
+    parser.add_argument("--duration", default="24h", help="how long the token is to last (%(default)s)")
+    parser.add_argument("--secret", action="store_true", help="the token of remoteMembers.tokenSecrets")
+    parser.add_argument("--server", help="the hub's URL as the member's cluster has to use it")
     parser.add_argument("--kubeconfig", help="of the hub (default: kubectl's)")
     parser.add_argument("--context", help="of the hub (default: the current one)")
     parser.add_argument("--kubectl", default="kubectl", help="the program (default: %(default)s)")
