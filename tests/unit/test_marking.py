@@ -51,6 +51,8 @@ class ApiServer:
         self.reads = 0
         self.held: list[tuple[Pod, Mark]] | None = None
         self.failing: errors.HubError | None = None
+        self.kubelet_after = 0
+        """The read from which on it turns out that a kubelet has made the Pod unready; 0 for never."""
         self._written = asyncio.Event()
 
     async def until(self, reached: Callable[[], bool]) -> None:
@@ -62,6 +64,8 @@ class ApiServer:
     async def get(self, **_: object) -> Pod:
         self._fail()
         self.reads += 1
+        if not self.pod.active and self.kubelet_after and self.reads >= self.kubelet_after:
+            self.pod = replace(self.pod, ready=False, resource_version=self._next())
         return self.pod
 
     async def set_condition(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
@@ -173,6 +177,24 @@ async def test_a_pod_that_others_write_too_is_read_again() -> None:
         one.now(reading(Role.ACTIVE))
         assert await one.marking.settle(5)
     assert server.pod.active is True
+
+
+async def test_a_gated_pod_says_no_when_the_kubelet_has_made_it_unready() -> None:
+    server = ApiServer()
+    server.pod = replace(server.pod, gated=True, ready=True)
+    server.kubelet_after = 4
+    async with told(server):
+        assert server.reads == 4
+        assert not server.pod.ready
+
+
+async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tcf.worker.marking._KUBELET_SECONDS", 0.2)
+    server = ApiServer()
+    server.pod = replace(server.pod, gated=True, ready=True)
+    async with told(server):
+        assert server.pod.active is False
+        assert server.pod.ready
 
 
 async def test_settling_gives_up_and_the_pod_is_told_later() -> None:

@@ -16,13 +16,18 @@ from tcf.hub.errors import MalformedError
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A Pod as read: what it says of the role, and the version that says so."""
+    """A Pod as read: what it says of the role, and the version that says so.
+
+    `gated`: the kubelet makes it ready only while the condition holds; `ready`: it has.
+    """
 
     uid: str
     resource_version: str
     role: str | None
     active: bool | None
     reason: str | None
+    gated: bool = False
+    ready: bool = False
 
 
 class Pods:
@@ -73,14 +78,17 @@ def _version(pod: Pod) -> Json:
 def _pod(value: Json) -> Pod:
     try:
         metadata = value["metadata"]
-        conditions = (value.get("status") or {}).get("conditions") or ()
-        own = next((c for c in conditions if c["type"] == CONDITION_ACTIVE), None)
+        conditions = {c["type"]: c for c in (value.get("status") or {}).get("conditions") or ()}
+        gates = (value.get("spec") or {}).get("readinessGates") or ()
+        own = conditions.get(CONDITION_ACTIVE)
         return Pod(
             uid=metadata["uid"],
             resource_version=metadata["resourceVersion"],
             role=(metadata.get("labels") or {}).get(LABEL_ROLE),
             active=own["status"] == "True" if own else None,
             reason=own.get("reason") if own else None,
+            gated=any(gate["conditionType"] == CONDITION_ACTIVE for gate in gates),
+            ready=conditions.get("Ready", {}).get("status") == "True",
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise MalformedError(f"this is not a Pod: {error!r}") from error

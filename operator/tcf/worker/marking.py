@@ -23,6 +23,9 @@ from tcf.runtime.waiting import within
 
 _REQUEST_SECONDS = 5.0
 _LONGEST_RETRY = 2.0
+_KUBELET_SECONDS = 2.0
+"""How long the kubelet is waited for until it has made the Pod unready."""
+_KUBELET_LOOK_SECONDS = 0.05
 _LOOK_SECONDS = 30.0
 """How often the Pod is read although nothing has changed: somebody may have edited it."""
 
@@ -67,7 +70,11 @@ class Marking:
         self._wake.set()
 
     async def settle(self, seconds: float) -> bool:
-        """Wait until the Pod says what the worker answers; False if it does not after so many seconds."""
+        """Wait until the Pod says what the worker answers; False if it does not after so many seconds.
+
+        A Pod that has the condition as a readiness gate says "not active" when it is not ready any more:
+        others find it by that, and must not find it beside its successor.
+        """
         self.changed()
         await within(seconds, self._settled.wait())
         return self._settled.is_set()
@@ -121,9 +128,19 @@ class Marking:
         pod = self._pod or await self._pods.get(deadline=_REQUEST_SECONDS)
         if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
             pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
+            if not wanted.active:
+                pod = await self._unready(pod)
         if self._marks.label and pod.role != wanted.role:
             pod = await self._pods.label(pod, wanted, deadline=_REQUEST_SECONDS)
         self._pod, self._shown = pod, wanted
+
+    async def _unready(self, pod: Pod) -> Pod:
+        """Wait, not for ever, until the kubelet has drawn the conclusion from the condition."""
+        patience = self._clock().boot + _KUBELET_SECONDS
+        while pod.gated and pod.ready and self._clock().boot < patience:
+            await asyncio.sleep(_KUBELET_LOOK_SECONDS)
+            pod = await self._pods.get(deadline=_REQUEST_SECONDS)
+        return pod
 
     def _report(self, error: errors.HubError | None) -> None:
         """Log trouble when it begins, changes or ends."""
