@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport KUBECONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak chaos figures image lint fmt lock clean
+.PHONY: help demo test soak chaos figures image kind-up kind-down e2e lint fmt lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,27 @@ image: ## Build the image of operator and worker (IMAGE=name, BASE=a Debian imag
 	@test -n "$(BUILDER)" || { echo "docker, podman or buildah is needed to build an image" >&2; exit 1; }
 	@$(BUILDER) build $(IMAGE_ARGS) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" --tag $(IMAGE) .
+
+# The cluster of `make kind-up`, unless another one is named.
+KIND_KUBECONFIG := .kind/kubeconfig
+CLUSTER_E2E := $(or $(CLUSTER),$(KIND_KUBECONFIG))
+IMAGE_LOAD ?= kind load docker-image --name tcf
+
+kind-up: ## Start a Kubernetes cluster with kind and docker, for make e2e
+	@command -v kind > /dev/null || { echo "kind is needed; or use any cluster: make e2e CLUSTER=kubeconfig IMAGE_LOAD=command" >&2; exit 1; }
+	@mkdir -p $(dir $(KIND_KUBECONFIG))
+	@kind get clusters 2> /dev/null | grep -qx tcf || kind create cluster --config hack/kind.yaml --kubeconfig $(KIND_KUBECONFIG)
+
+kind-down: ## Remove it again
+	@kind delete cluster --name tcf
+	@rm -rf $(dir $(KIND_KUBECONFIG))
+
+e2e: $(READY) image ## Everything on a real cluster (kind's, or CLUSTER=kubeconfig IMAGE_LOAD="command that takes the image's name")
+	@test -f $(CLUSTER_E2E) || { echo "there is no kubeconfig $(CLUSTER_E2E): make kind-up, or name one with CLUSTER=" >&2; exit 1; }
+	@$(BIN)/python hack/controlplane build > /dev/null
+	@$(BIN)/python hack/controlplane helm > /dev/null
+	@$(IMAGE_LOAD) $(IMAGE)
+	@TCF_E2E_KUBECONFIG=$(abspath $(CLUSTER_E2E)) TCF_E2E_IMAGE=$(IMAGE) $(BIN)/pytest tests/e2e -n 0 --timeout=1800 $(ARGS)
 
 soak: $(READY) ## Play simulated schedules (ARGS="--schedules 20000", ARGS=--mutants, ARGS="--seed 7", ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)

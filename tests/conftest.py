@@ -58,7 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _wanted(config: pytest.Config) -> bool:
     """Unless only tests that need none were asked for."""
-    need_none = ("tests/unit", "tests/simulation")
+    need_none = ("tests/unit", "tests/simulation", "tests/e2e")
     return not config.args or not all(any(part in one for part in need_none) for one in config.args)
 
 

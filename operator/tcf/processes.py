@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
 from tcf.core.model import Place
-from tcf.core.worker import Reading
+from tcf.core.worker import NOTHING_TO_ANSWER, Reading
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Connect, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
@@ -110,8 +110,12 @@ async def _serve(
     worker = Worker(place, Federations(client), Leases(client), holder=identity, clock=clock.now, pod=pod)
 
     def ready() -> str | None:
+        # Without a federation it is ready, too: a rollout, or an installation of everything at once, that
+        # waited for workers to be ready could else never get to creating one.
         answer = worker.answer()
-        return None if isinstance(answer, Reading) else answer.message
+        if isinstance(answer, Reading) or answer.reason in NOTHING_TO_ANSWER:
+            return None
+        return answer.message
 
     routes = {**tcf.routes(worker), **health.routes(alive=lambda: None, ready=ready)}
     listening = await _listen(stack, HttpServer(routes, address), str(place))

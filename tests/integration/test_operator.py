@@ -63,6 +63,7 @@ def test_a_deleted_federation_is_answered_for_no_more_and_may_begin_anew(
 
     hub.kubectl("delete", "cfed", "shop")
     gone = one.await_reason("FederationNotFound")
+    assert one.get("/readyz").status == 200  # it is at work, and waits for a federation
     two.await_reason("FederationNotFound")
     assert "create it" in gone.error
 

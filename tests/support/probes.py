@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
@@ -48,6 +48,15 @@ def broken_promises(probes: Iterable[Probe]) -> list[tuple[Probe, Probe]]:
     return broken
 
 
+def longest_gap(probes: Collection[Probe]) -> float:
+    """The longest time in seconds, from first to last probe, without an answer of 200 by anybody."""
+    if not probes:
+        return 0.0
+    ends = (min(p.answered for p in probes), max(p.answered for p in probes))
+    times = sorted([*ends, *(p.answered for p in probes if p.status == 200)])
+    return max(later - earlier for earlier, later in pairwise(times))
+
+
 class Prober:
     """Probes every port `per_second` times a second on a connection of its own, until the block ends.
 
@@ -76,12 +85,8 @@ class Prober:
             thread.join()
 
     def gap(self) -> float:
-        """The longest time in seconds, from first to last probe, without an answer of 200 by anybody."""
-        if not self.probes:
-            return 0.0
-        ends = (min(p.answered for p in self.probes), max(p.answered for p in self.probes))
-        times = sorted([*ends, *(p.answered for p in self.probes if p.status == 200)])
-        return max(later - earlier for earlier, later in pairwise(times))
+        """The longest time in seconds without an answer of 200 by anybody."""
+        return longest_gap(self.probes)
 
     def _probe(self, port: int, member: str) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self._patience)

@@ -38,6 +38,9 @@ REGISTRATION_DURATION = 1
 IDLE_DURATION = 15
 """Seconds in the Lease, and thrice the period, while there is no federation that says otherwise."""
 
+NOTHING_TO_ANSWER = frozenset({"FederationNotFound", "NotBootstrapped", "UnknownCluster"})
+"""Reasons of a worker that is at work, and waits for a federation in which its member has a role."""
+
 STARTING = Refusal("Starting", "the worker has just started and has not read the roles yet")
 
 
