@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import urllib3
@@ -27,6 +28,14 @@ MEMBERS = ("cluster_1", "cluster_2")
 PORT = 8080
 PATIENCE = 120.0
 """Seconds that anything awaited may take: pulling nothing, but starting Pods on a small machine."""
+
+
+_FOLDERS = {
+    "pods": "api/v1",
+    "leases": "apis/coordination.k8s.io/v1",
+    "endpointslices": "apis/discovery.k8s.io/v1",
+    "clusterfederations": "apis/tcf.dev/v1alpha1",
+}
 
 
 def dashed(member: str) -> str:
@@ -74,15 +83,14 @@ class Cluster:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
 
             def read() -> None:
-                decoder, text = json.JSONDecoder(), ""
+                text = ""
                 assert process.stdout
                 for line in process.stdout:
                     text += line
-                    if line != "}\n":
-                        continue
-                    value, _ = decoder.raw_decode(text)
-                    seen.append((time.monotonic(), value["type"], value["object"]))
-                    text = ""
+                    with contextlib.suppress(json.JSONDecodeError):  # not all of it yet
+                        value = json.loads(text)
+                        seen.append((time.monotonic(), value["type"], value["object"]))
+                        text = ""
 
             reader = threading.Thread(target=read)
             reader.start()
@@ -127,15 +135,21 @@ class Namespace:
         return self.helm(verb, "tcf-operator", chart, *options)
 
     def get(self, what: str, name: str) -> Json:
-        found: Json = json.loads(self.kubectl("get", what, name, "-o", "json"))
-        return found
+        """An object, or {} if there is none."""
+        return self._read(what, f"/{name}")
 
     def items(self, what: str, selector: str = "") -> list[Json]:
-        items: list[Json] = json.loads(self.kubectl("get", what, "-l", selector, "-o", "json"))["items"]
+        items: list[Json] = self._read(what, f"?labelSelector={quote(selector)}")["items"]
         return items
 
+    def _read(self, what: str, rest: str) -> Json:
+        answer = self.cluster.api("GET", f"/{_FOLDERS[what]}/namespaces/{self.name}/{what}{rest}")
+        assert answer.status in {200, 404}, answer
+        found: Json = json.loads(answer.body)
+        return found if answer.status == 200 else {}
+
     def status(self, name: str = "shop") -> Json:
-        status: Json = self.get("cfed", name).get("status", {})
+        status: Json = self.get("clusterfederations", name).get("status", {})
         return status
 
     def condition(self, kind: str, name: str = "shop") -> Json:
@@ -164,8 +178,8 @@ class Namespace:
         """One request to a worker. `whom`: pods/NAME or services/NAME, which is asked by way of the API."""
         return self.cluster.api(method, f"/api/v1/namespaces/{self.name}/{whom}:{PORT}/proxy{path}")
 
-    def post(self, service: str, path: str) -> Answer:
-        answer = self.ask(f"services/{service}", "POST", path)
+    def post(self, whom: str, path: str) -> Answer:
+        answer = self.ask(whom, "POST", path)
         assert answer.status == 200, answer
         return answer
 

@@ -1,0 +1,185 @@
+"""A real HAProxy before two members whose workers run outside of the cluster, and reach it as their hub."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import pytest
+from support.api import PATIENCE, ROOT, Hub, eventually, free_port
+from support.programs import Program, Programs
+
+from e2e.cluster import MEMBERS, Namespace, dashed
+
+Measured = Callable[[str], None]
+SWITCHES, CLIENTS = 6, 4
+_BETWEEN_REQUESTS = 0.01
+
+
+class Application(http.server.ThreadingHTTPServer):
+    """A member's application; it remembers when it was asked (monotonic seconds)."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self._thread = threading.Thread(target=self.serve_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Application)
+        self.server.asked.append(time.monotonic())
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def workers(shared: Namespace, tmp_path: Path) -> Iterator[list[Program]]:
+    """A worker of each member on this machine, with what the chart gives to members elsewhere."""
+    members = [
+        f"remoteMembers.members[{n}].{key}={value}"
+        for n, member in enumerate(MEMBERS)
+        for key, value in (("federation", "shop"), ("cluster", member))
+    ]
+    shared.install("remoteMembers.tokenSecrets=true", *members)
+    shared.kubectl("apply", "-f", str(ROOT / "examples/shop.yaml"))
+    hub = Hub(lambda *_, **__: pytest.fail("not here"), shared.name, shared.cluster.kubeconfig)
+    programs = Programs(hub, tmp_path)
+    try:
+        yield [programs.worker(member, kubeconfig=kubeconfig(shared, member, tmp_path)) for member in MEMBERS]
+    finally:
+        programs.close()
+        shared.kubectl("delete", "cfed", "--all", "--wait=false")
+
+
+def kubeconfig(namespace: Namespace, member: str, folder: Path) -> Path:
+    account = f"tcf-operator-remote-shop-{dashed(member)}"
+    cluster = namespace.cluster
+    command = [
+        sys.executable,
+        str(ROOT / "hack/hub_kubeconfig.py"),
+        "--secret",
+        "--namespace",
+        namespace.name,
+    ]
+    command += ["--kubeconfig", str(cluster.kubeconfig), "--kubectl", str(cluster.program), account]
+    path = folder / f"{member}.kubeconfig"
+    path.write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return path
+
+
+class HAProxy:
+    """HAProxy with the configuration of the example, but for addresses."""
+
+    def __init__(self, folder: Path, workers: list[Program], applications: list[Application]) -> None:
+        self.port = free_port()
+        text = (
+            (ROOT / "examples/haproxy.cfg").read_text().replace("bind :8000", f"bind 127.0.0.1:{self.port}")
+        )
+        for n, (worker, application) in enumerate(zip(workers, applications, strict=True), 1):
+            address = f"127.0.0.1:{application.server_address[1]} port {worker.port}"
+            text, count = re.subn(rf"192\.0\.2\.{n}:80 port 8080", address, text)
+            assert count == 1
+        config = folder / "haproxy.cfg"
+        config.write_text(text)
+        self._command = [_haproxy(), "-db", "-f", str(config)]
+        self._log = folder / "haproxy.log"
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+    def get(self) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException):
+            return 0
+        else:
+            return response.status
+        finally:
+            connection.close()
+
+
+def _haproxy() -> str:
+    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+    if found is None:
+        pytest.fail("haproxy is needed for this test: install the package haproxy")
+    return found
+
+
+def _asked_since(application: Application, moment: float) -> bool:
+    return any(at > moment for at in application.asked[-5:])
+
+
+def test_after_the_new_member_has_served_the_old_one_gets_no_request(
+    workers: list[Program], tmp_path: Path, measured: Measured
+) -> None:
+    with ExitStack() as stack:
+        applications = [stack.enter_context(Application()) for _ in MEMBERS]
+        proxy = stack.enter_context(HAProxy(tmp_path, workers, applications))
+        workers[0].await_active()
+        eventually(lambda: proxy.get() == 200, what="HAProxy lets requests through")
+        end = threading.Event()
+        statuses: list[int] = []
+
+        def load() -> None:
+            while not end.wait(_BETWEEN_REQUESTS):
+                statuses.append(proxy.get())
+
+        clients = [threading.Thread(target=load) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+            stack.callback(client.join)
+        stack.callback(end.set)
+        switches: list[tuple[float, int]] = []
+        for number in range(SWITCHES):
+            new = 1 - number % 2
+            posted = time.monotonic()
+            assert workers[new].post("/tcf/promote").status == 200
+            eventually(partial(_asked_since, applications[new], posted), what="the new member serves")
+            switches.append((posted, new))
+            time.sleep(1)
+    gaps = []
+    ends = [posted for posted, _ in switches[1:]] + [time.monotonic()]
+    for (posted, new), until in zip(switches, ends, strict=True):
+        first = min(at for at in applications[new].asked if at > posted)
+        late = [at for at in applications[1 - new].asked if first < at < until]
+        assert late == []
+        gaps.append(first - max(at for at in applications[1 - new].asked if at < first))
+    # 502: what is under way at a member that is marked down is cut off.
+    assert set(statuses) <= {200, 502, 503}
+    gap = f"{min(gaps):.2f} to {max(gaps):.2f} s"
+    measured(f"HAProxy: {SWITCHES} switches, {len(statuses)} requests; nobody for {gap}")
