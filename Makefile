@@ -10,10 +10,10 @@ READY := $(VENV)/.ready
 unexport KUBECONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak chaos figures image kind-up kind-down e2e lint fmt lock clean
+.PHONY: help demo test soak chaos figures bench image kind-up kind-down e2e lint fmt lock clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment is made anew when the lock file changes. The package is installed in it in
 # editable form, again when its metadata changes.
@@ -78,6 +78,13 @@ chaos: $(READY) ## Faults against real processes (ARGS="--schedules 200 --lanes 
 figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover for one part)
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=tests:hack $(BIN)/python hack/measure_failover.py $(ARGS)
+
+bench: ## Measure how fast it is, ten minutes (one part: bench-probe, -probe-close, -switch, -failover, -worker, -scale)
+BENCHES := $(addprefix bench-,probe probe-close switch failover worker scale)
+.PHONY: $(BENCHES)
+bench $(BENCHES): $(READY)
+	@$(BIN)/python hack/controlplane build > /dev/null
+	@PYTHONPATH=tests:hack $(BIN)/python -m bench $(patsubst bench-%,%,$(filter bench-%,$@))
 
 lint: $(READY) ## Check format, style, types and the layers
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }

@@ -157,23 +157,24 @@ def spread(values: list[float]) -> tuple[str, str, str]:
 # --- the parts ------------------------------------------------------------------------------------------
 
 
+def killed(scene: Scene) -> float:
+    """SIGKILL of every worker of the active member: seconds until the first 200 of the other."""
+    dead = scene.active
+    for worker in scene.sites[dead].workers:
+        worker.kill()
+    took = scene.await_status(scene.other(dead), 200)
+    scene.start(dead)
+    scene.settle()
+    return took
+
+
 def failover(plane: ControlPlane) -> None:
     """SIGKILL of every worker of the active member, to the first 200 of the other."""
-
-    def once(scene: Scene) -> float:
-        dead = scene.active
-        for worker in scene.sites[dead].workers:
-            worker.kill()
-        took = scene.await_status(scene.other(dead), 200)
-        scene.start(dead)
-        scene.settle()
-        return took
-
     row("leaseDuration", "runs", "min", "median", "max", f"goal: {GOAL}")
     row("---", "---:", "---:", "---:", "---:", "---")
     for duration, at_once in ((1, 1), (3, 2), (15, 6)):
         with scenes(plane, at_once, duration) as found:
-            values = measured(found, RUNS, once)
+            values = measured(found, RUNS, killed)
         goal = duration * 1.1 + 0.5
         verdict = "met" if max(values) <= goal else "MISSED"
         row(f"{duration} s", len(values), *spread(values), f"{goal:.1f} s, {verdict}")

@@ -70,8 +70,10 @@ class Program:
 class Programs:
     """Starts programs and stops those that are left; a traceback in any log fails the test."""
 
-    def __init__(self, hub: Hub, folder: Path) -> None:
+    def __init__(self, hub: Hub, folder: Path, *, development: bool = True) -> None:
+        """`development`: with Python's development mode, which finds more and is slower."""
         self._hub = hub
+        self._checks = ["-X", "dev", "-W", "error::ResourceWarning"] if development else []
         self._folder = folder
         self._running: list[Program] = []
         self._numbers = itertools.count()
@@ -101,7 +103,7 @@ class Programs:
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-m", "tcf", program),
+                    *(sys.executable, *self._checks, "-m", "tcf", program),
                     *("--kubeconfig", str(kubeconfig or self._hub.kubeconfig)),
                     *(*listen, *args),
                 ],

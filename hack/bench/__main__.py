@@ -1,0 +1,244 @@
+"""Measure how fast it is: each figure against a floor of the same run, on the same machine.
+
+    make bench                   everything, some ten minutes, written to docs/benchmarks.md
+    make bench-probe             one part: probe, probe-close, switch, failover, worker or scale
+
+Needs wrk. A part that fails says so, and does not keep the others from being measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime as dt
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from controlplane.client import ControlPlane
+from measure_failover import killed, scenes
+from support.api import ROOT, Hub, install_crd, kubectl_of
+from support.programs import Programs
+
+from bench import scale, switches
+from bench.load import Load, wrk
+from bench.report import Figure, Goal, table
+from bench.servers import Server, Servers, import_seconds, servers
+
+RUNS = 5
+SECONDS = 3.0
+MILLION = 1_000_000
+IDLE_SECONDS = 600.0
+"""How old an idle worker is when its memory is looked at."""
+QUIET_SECONDS = 60.0
+"""Over how long it is idle alone at least, for its requests to be counted."""
+RESULTS = ROOT / "docs" / "benchmarks.md"
+MARK = "<!-- what follows is written by make bench -->\n"
+
+
+def probe(connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False) -> Iterator[Figure]:
+    """GET /tcf/is_active against a bare aiohttp handler that answers with the same bytes."""
+    part = "probe-close" if close else "probe"
+    with servers() as stage, stage.worker() as worker, stage.bare() as bare:
+        for count in connections:
+            loads: dict[str, list[Load]] = {"ours": [], "bare": []}
+            for run in range(RUNS):
+                pair: list[tuple[str, Server]] = [("ours", worker), ("bare", bare)]
+                for name, server in pair if run % 2 else reversed(pair):
+                    loads[name].append(wrk(server.port, count, SECONDS, close=close))
+            if wrong := sum(load.errors for load in loads["ours"]):
+                raise RuntimeError(f"{wrong} answers were not as they should be")
+            ours, bare_ones = loads["ours"], loads["bare"]
+            what = f"{count} connection{'s' * (count > 1)}"
+
+            def figure(name: str, pick: Callable[[Load], float], unit: str, goal: Goal | None) -> Figure:
+                values, floor = [pick(load) for load in ours], [pick(load) for load in bare_ones]  # noqa: B023 - used at once
+                return Figure(part, f"{what}: {name}", unit, values, floor, goal)  # noqa: B023
+
+            yield figure("throughput", lambda load: load.rate, "requests/s", Goal("≥", 0.95))
+            yield figure("p50", lambda load: load.p50, "µs", None)
+            yield figure("p99", lambda load: load.p99, "µs", None if close else Goal("≤", 1.1))
+
+
+def probe_close() -> Iterator[Figure]:
+    """The same with a new connection for each request, as load balancers do."""
+    yield from probe((32,), close=True)
+
+
+def switch() -> Iterator[Figure]:
+    """POST /tcf/promote against the shortest chain of requests that the protocol allows."""
+    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+        install_crd(plane)
+        hubs = [Hub(kubectl_of(plane, name), name, plane.kubeconfig) for name in ("ours", "floor")]
+        for hub in hubs:
+            hub.kubectl("create", "namespace", hub.namespace)
+        programs = Programs(hubs[0], Path(folder), development=False)
+        with contextlib.closing(programs):
+            hubs[0].apply()
+            programs.operator()
+            pair = programs.pair()
+            pair[0].await_active()
+            pair[1].await_status(418)
+            switches.ours(pair)
+            took, gaps, floor = [], [], []
+            for _ in range(RUNS):
+                floor.append(1000 * statistics.median(switches.floor(hubs[1], hubs[0].status())))
+                done = switches.ours(pair)
+                took.append(1000 * statistics.median(one.took for one in done))
+                gaps.append(1000 * statistics.median(one.gap for one in done))
+    yield Figure("switch", "POST to answer", "ms", took, floor, Goal("≤", 1.5))
+    yield Figure("switch", "last 200 of the old member to first 200 of the new", "ms", gaps)
+
+
+def failover() -> Iterator[Figure]:
+    """SIGKILL of every worker of the active member to the first 200 of the other, failover.timeout 1 s."""
+    with ControlPlane.start() as plane:
+        install_crd(plane)
+        for duration in (1, 3):
+            with scenes(plane, 1, duration) as (scene,):
+                values = [killed(scene) for _ in range(RUNS)]
+            goal = Goal("≤", round(duration * 1.1 + 0.5, 1))
+            yield Figure("failover", f"leaseDuration {duration} s", "s", values, (), goal, worst=True)
+
+
+def worker() -> Iterator[Figure]:
+    """One worker, in-cluster credentials, leaseDuration 15 s, against a bare aiohttp process."""
+    with servers() as stage, stage.worker() as idle, stage.bare() as bare_idle:
+        begun, cpu = time.monotonic(), idle.cpu
+        yield from _started(stage)
+        yield from _loaded(stage)
+        quiet_since, requests = time.monotonic(), scale.requests(stage.plane)
+        left = max(QUIET_SECONDS, begun + IDLE_SECONDS - quiet_since)
+        print(f"  {left:.0f} s more of idling ...", flush=True)
+        time.sleep(left)
+        asked = 60 * (scale.requests(stage.plane) - requests) / (time.monotonic() - quiet_since)
+        used = 100 * (idle.cpu - cpu) / (time.monotonic() - begun)
+        more = [idle.rss - bare_idle.rss]
+        yield Figure("worker", "RSS after 10 minutes", "MiB", [idle.rss], [bare_idle.rss])
+        yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 6))
+        yield Figure("worker", "CPU when idle", "% of a core", [used], (), Goal("≤", 1))
+        yield Figure("worker", "API requests when idle", "per minute", [asked])
+
+
+def _started(stage: Servers) -> Iterator[Figure]:
+    ours, floor = [], []
+    for _ in range(RUNS):
+        with stage.worker() as one:
+            ours.append(one.started)
+        with stage.bare() as one:
+            floor.append(one.started)
+    yield Figure("worker", "start to first answer", "s", ours, floor)
+    yield Figure("worker", "import", "s", [import_seconds() for _ in range(RUNS)])
+
+
+def _loaded(stage: Servers) -> Iterator[Figure]:
+    """Memory after a million probes, and whether it still grows by then."""
+    with stage.worker() as one, stage.bare() as bare:
+        for server in (one, bare):
+            _ask(server, MILLION / 5)
+        early = one.rss
+        for server in (one, bare):
+            _ask(server, 4 * MILLION / 5)
+        yield Figure("worker", "RSS after a million probes", "MiB", [one.rss], [bare.rss])
+        yield Figure("worker", "- more than bare aiohttp", "MiB", [one.rss - bare.rss], (), Goal("≤", 6))
+        grown = one.rss - early
+        yield Figure("worker", "- more than after 200,000", "MiB", [grown], (), Goal("≤", 0.5))
+
+
+def _ask(server: Server, count: float) -> None:
+    while count > 0:
+        count -= wrk(server.port, 32, 5).rate * 5
+
+
+def scaling() -> Iterator[Figure]:
+    """One operator with 1, 100 and 1,000 federations of two members, a worker each, leaseDuration 300 s."""
+    results: dict[int, scale.Scaled] = {}
+    for count in (1, 100, 1000):
+        print(f"  {count} ...", flush=True)
+        with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+            install_crd(plane)
+            results[count] = scale.scaled(plane, count, Path(folder))
+    one = statistics.median(results[1].switches)
+    for count, result in results.items():
+        name = f"{count:,} federation{'s' * (count > 1)}"
+        ratio = [each / one for each in result.switches]
+        yield Figure("scale", f"{name}: a switchover", "ms", [1000 * each for each in result.switches])
+        if count > 1:
+            yield Figure("scale", "- of that with one federation", "x", ratio, (), Goal("≤", 2))
+            both = [1000 * each for each in result.at_once]
+            yield Figure("scale", f"- each of {len(both)} at once", "ms", both)
+        yield Figure("scale", "- operator's CPU when idle", "% of a core", [100 * result.cpu])
+        yield Figure("scale", "- operator's RSS", "MiB", [result.rss])
+        yield Figure("scale", "- API requests of everybody when idle", "per s", [result.requests])
+        goal = Goal("≤", 30)
+        yield Figure("scale", "- all edits taken in after a restart", "s", [result.converged], (), goal)
+
+
+PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "probe": probe,
+    "probe-close": probe_close,
+    "switch": switch,
+    "failover": failover,
+    "worker": worker,
+    "scale": scaling,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which (default: all)")
+    wanted = parser.parse_args().parts or list(PARTS)
+    began = time.monotonic()
+    figures: list[Figure] = []
+    failed: list[str] = []
+    for name in wanted:
+        print(f"{name}: {PARTS[name].__doc__}", flush=True)
+        try:
+            for figure in PARTS[name]():
+                figures.append(figure)
+                print("  " + " | ".join(figure.cells()[1:]), flush=True)
+        except Exception:  # noqa: BLE001 - whatever is wrong with one part must not stop the others
+            traceback.print_exc()
+            failed.append(name)
+    minutes = (time.monotonic() - began) / 60
+    shown = f"{_about(minutes)}\n\n{table(figures)}\n"
+    shown += "".join(f"\nThe part {name} failed.\n" for name in failed)
+    print(f"\n{shown}")
+    if wanted == list(PARTS):
+        kept = RESULTS.read_text().split(MARK)[0] if RESULTS.exists() else "# Benchmarks\n\n"
+        RESULTS.write_text(f"{kept}{MARK}\n{shown}")
+    return bool(failed)
+
+
+def _about(minutes: float) -> str:
+    """On what, with what, and when."""
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    load = subprocess.run(["wrk", "-v"], check=False, capture_output=True, text=True).stdout.split("\n")[0]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "kopf", "kubernetes"))
+    today = dt.datetime.now(dt.UTC).date()
+    return (
+        f"`make bench` on {today}, {minutes:.0f} minutes, on {os.cpu_count()} cores of {model},"
+        f" {platform.system()} {platform.release()}, Python {platform.python_version()}, {versions},"
+        f" {' '.join(load.split()[:2])}; hub: kube-apiserver and etcd on the same machine."
+        f" Each value is the median (min to max) of {RUNS} runs, where there are more than one; floors are"
+        " measured in turns with it, and ratios taken pair by pair."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

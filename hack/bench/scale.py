@@ -1,0 +1,172 @@
+"""One operator with few and with many federations of two members with a worker each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from controlplane.client import ControlPlane
+from support.api import Hub, eventually, kubectl_of
+from support.programs import Program, Programs
+
+from bench.farm import MEMBERS
+
+Json = dict[str, Any]
+_PATIENCE = 300.0
+_IDLE_SECONDS = 20.0
+_SWITCHES = 15
+_AT_ONCE = 50
+_EDITED = 2
+"""The metadata.generation of a spec that has been edited once."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What so many federations cost and how long things took; seconds, MiB, parts of a core."""
+
+    rss: float
+    cpu: float
+    requests: float
+    converged: float
+    switches: list[float]
+    at_once: list[float]
+
+
+class Farm:
+    """The workers, in a process of their own."""
+
+    def __init__(self, hub: Hub, count: int) -> None:
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("farm.py")),
+            str(hub.kubeconfig),
+            hub.namespace,
+        ]
+        self._process = subprocess.Popen(
+            [*command, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._asked, self._answered = self._process.stdin, self._process.stdout
+
+    def await_ready(self) -> None:
+        if self._answered.readline() != "ready\n":
+            raise RuntimeError("the workers have ended")
+
+    def promote(self, wanted: dict[int, str]) -> list[float]:
+        """Ask for all of these at once; the seconds that each has taken."""
+        for number, member in wanted.items():
+            self._asked.write(f"promote {number} {member}\n")
+        self._asked.flush()
+        answers = [self._answered.readline().split() for _ in wanted]
+        if refused := [answer for answer in answers if answer[2] != "-"]:
+            raise RuntimeError(f"refused: {refused}")
+        return [float(seconds) for _, seconds, _ in answers]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._asked.close()
+        self._answered.close()
+
+
+@contextlib.contextmanager
+def _federations(plane: ControlPlane, count: int, folder: Path) -> Iterator[tuple[Hub, Programs]]:
+    name = f"scale-{count}"
+    hub = Hub(kubectl_of(plane, name), name, plane.kubeconfig)
+    hub.kubectl("create", "namespace", name)
+    clusters = [{"id": member, "name": member} for member in MEMBERS]
+    spec = {
+        "clusters": clusters,
+        "activeCluster": MEMBERS[0],
+        # Two thousand workers on two cores: with 15 s, their renewals alone would be all that can be done.
+        "leaseDuration": "300s",
+        "switchoverTimeout": "600s",
+    }
+    manifests = [
+        {
+            "apiVersion": "tcf.dev/v1alpha1",
+            "kind": "ClusterFederation",
+            "metadata": {"name": f"f{n}"},
+            "spec": spec,
+        }
+        for n in range(count)
+    ]
+    hub.kubectl(
+        "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    )
+    programs = Programs(hub, folder, development=False)
+    try:
+        yield hub, programs
+    finally:
+        programs.close()
+        hub.kubectl("delete", "cfed,leases", "--all", "--wait=false")
+
+
+def scaled(plane: ControlPlane, count: int, folder: Path) -> Scaled:
+    """All figures for so many federations."""
+    with _federations(plane, count, folder) as (hub, programs):
+        operator = programs.operator()
+        farm = Farm(hub, count)
+        try:
+            farm.await_ready()
+            _await_all(
+                hub, count, lambda s: s.get("activeCluster") == MEMBERS[0], "all have an active member"
+            )
+            time.sleep(5)  # counts, annotations
+            process = psutil.Process(operator.process.pid)
+            before = process.cpu_times(), requests(plane)
+            time.sleep(_IDLE_SECONDS)
+            after = process.cpu_times(), requests(plane)
+            cpu = sum(after[0][:2]) - sum(before[0][:2])
+            switches = [farm.promote({0: MEMBERS[1 - n % 2]})[0] for n in range(_SWITCHES)]
+            many = range(1, min(count, _AT_ONCE + 1))
+            at_once = farm.promote(dict.fromkeys(many, MEMBERS[1])) if many else []
+            rss = process.memory_info().rss / 2**20
+            converged = _restarted(hub, programs, operator, count)
+            return Scaled(
+                rss, cpu / _IDLE_SECONDS, (after[1] - before[1]) / _IDLE_SECONDS, converged, switches, at_once
+            )
+        finally:
+            farm.close()
+
+
+def _restarted(hub: Hub, programs: Programs, operator: Program, count: int) -> float:
+    """Every spec is edited while no operator is there: seconds from its start until all are taken in."""
+    operator.stop()
+    for n in range(0, count, 200):
+        names = [f"cfed/f{each}" for each in range(n, min(n + 200, count))]
+        hub.kubectl("patch", *names, "--type=merge", "-p", '{"spec":{"paused":true}}')
+    began = time.monotonic()
+    programs.operator()
+    _await_all(hub, count, lambda s: s.get("observedGeneration") == _EDITED, "all edits are taken in")
+    return time.monotonic() - began
+
+
+def _await_all(hub: Hub, count: int, fits: Callable[[Json], bool], what: str) -> None:
+    def all_of_them() -> bool:
+        items = json.loads(hub.kubectl("get", "cfed", "-o", "json").stdout)["items"]
+        return sum(fits(item.get("status", {})) for item in items) == count
+
+    eventually(all_of_them, what=what, patience=_PATIENCE)
+
+
+def requests(plane: ControlPlane) -> float:
+    """How many requests for federations, Leases and Events the API server has had, watches left out."""
+    told = kubectl_of(plane)("get", "--raw", "/metrics").stdout
+    wanted = ("clusterfederations", "leases", "events")
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in told.splitlines()
+        if line.startswith("apiserver_request_total{")
+        and any(f'resource="{each}"' in line for each in wanted)
+        and 'verb="WATCH"' not in line
+    )

@@ -1,0 +1,150 @@
+"""A worker with in-cluster credentials, and a bare aiohttp server that answers with the same bytes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from controlplane.client import ControlPlane
+from support.api import Hub, free_port, install_crd, kubectl_of
+
+PATH = "/tcf/is_active"
+_BARE = """
+import json, sys
+from aiohttp import web
+status, headers, body = json.loads(sys.argv[2])
+async def handle(request):
+    return web.Response(status=status, headers=headers, body=body.encode())
+app = web.Application()
+app.router.add_get("/tcf/is_active", handle)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+"""
+_WORKER = """
+import functools, sys
+from pathlib import Path
+import tcf.processes
+port, folder = sys.argv[1:]
+tcf.processes.in_cluster = functools.partial(tcf.processes.in_cluster, Path(folder))
+sys.argv = ["tcf-worker", "--namespace", "default", "--federation", "shop", "--cluster", "cluster_1",
+            "--listen", f"127.0.0.1:{port}", "--log-level", "error"]
+from tcf.cli import worker
+worker()
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that answers `PATH`; `started`: seconds from its start to its first answer."""
+
+    process: psutil.Popen
+    port: int
+    started: float
+
+    @property
+    def rss(self) -> float:
+        """MiB."""
+        return float(self.process.memory_info().rss) / 2**20
+
+    @property
+    def cpu(self) -> float:
+        """Seconds that it has computed so far."""
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+class Servers:
+    """Starts either kind, alike but for the code, with a hub for the worker."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        self.plane = plane
+        self._folder = folder
+        config = json.loads(plane.kubeconfig.read_text())
+        (folder / "token").write_text(config["users"][0]["user"]["token"])
+        authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
+        (folder / "ca.crt").write_bytes(base64.b64decode(authority))
+        host, port = plane.server.removeprefix("https://").split(":")
+        self._environment = {**os.environ, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+        install_crd(plane)
+        hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
+        hub.apply()
+        rows = [
+            {"id": f"cluster_{n}", "name": f"cluster{n}", "status": role}
+            for n, role in enumerate(("active", "passive"), 1)
+        ]
+        hub.set_status(
+            {"protocol": 1, "term": int(time.time()), "activeCluster": "cluster_1", "clusters": rows}
+        )
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[Server]:
+        with self._running(_WORKER, str(self._folder)) as server:
+            while _ask(server.port)[0] != http.HTTPStatus.OK:
+                time.sleep(0.01)
+            yield server
+
+    @contextlib.contextmanager
+    def bare(self) -> Iterator[Server]:
+        """It answers as the worker would, but always the same."""
+        headers = {
+            "X-TCF-Term": str(int(time.time())),
+            "X-TCF-Cluster": "cluster_1",
+            "X-TCF-Valid-For": "12.345",
+            "Content-Type": "text/plain; charset=utf-8",
+            "Cache-Control": "no-store",
+            "Server": "tcf",
+        }
+        with self._running(_BARE, json.dumps([200, headers, "active"])) as server:
+            yield server
+
+    @contextlib.contextmanager
+    def _running(self, code: str, *args: str) -> Iterator[Server]:
+        port = free_port()
+        begin = time.monotonic()
+        process = psutil.Popen(
+            [sys.executable, "-c", code, str(port), *args], env=self._environment, cwd=self._folder
+        )
+        try:
+            while not _ask(port)[0]:
+                time.sleep(0.002)
+            yield Server(process, port, time.monotonic() - begin)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def servers() -> Iterator[Servers]:
+    """With a control plane of their own."""
+    with tempfile.TemporaryDirectory(prefix="tcf-bench-") as folder, ControlPlane.start() as plane:
+        yield Servers(plane, Path(folder))
+
+
+def _ask(port: int) -> tuple[int, int]:
+    """Status and length of the answer; 0 if there is none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", PATH)
+        response = connection.getresponse()
+        return response.status, len(response.read())
+    except OSError:
+        return 0, 0
+    finally:
+        connection.close()
+
+
+def import_seconds() -> float:
+    """What it takes to import the worker's code, in a process of its own."""
+    code = "import time; t = time.perf_counter(); import tcf.processes; print(time.perf_counter() - t)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return float(done.stdout)

@@ -1,0 +1,203 @@
+"""A switchover, against the shortest chain of requests that the protocol allows.
+
+The chain: the request is written; the operator, which hears of it by its watch, demotes; the worker of the
+old member hears, and acknowledges; the operator hears, lists the Leases (a fence needs its own list), and
+promotes; the worker of the new member hears, and acknowledges; the operator hears, and completes; that worker
+hears, and makes a cycle, for a yes needs a read and a renewal of its own. Four writes of the status, three of
+Leases, a list, a read, and seven deliveries by watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from support.api import Hub, ask
+from support.probes import Prober
+from support.programs import Program
+
+from tcf.hub import federations, leases
+from tcf.hub.client import MERGE_PATCH, HubClient, folder
+from tcf.hub.credentials import kubeconfig
+
+Json = dict[str, Any]
+SWITCHES = 20
+_PATIENCE = 10.0
+_MEMBERS = ("cluster_1", "cluster_2")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Seconds from request to answer, and from the last yes of the old member to the first of the new."""
+
+    took: float
+    gap: float
+
+
+def ours(workers: tuple[Program, Program], pause: float = 0.05) -> list[Switch]:
+    """So many switchovers there and back, by POST."""
+    done = []
+    ports = {worker.port: member for worker, member in zip(workers, _MEMBERS, strict=True)}
+    for number in range(SWITCHES):
+        new = 1 - number % 2
+        with Prober(ports, per_second=300) as prober:
+            time.sleep(pause)
+            began = time.monotonic()
+            answer = ask(workers[new].port, "POST", "/tcf/promote")
+            took = time.monotonic() - began
+            if answer.status != HTTPStatus.OK:
+                raise RuntimeError(f"a switchover was refused: {answer.error}")
+            time.sleep(pause)
+        yes = [probe for probe in prober.probes if probe.status == HTTPStatus.OK]
+        first = min(probe.answered for probe in yes if probe.member == _MEMBERS[new])
+        last = max(probe.sent for probe in yes if probe.member != _MEMBERS[new])
+        done.append(Switch(took, first - last))
+    return done
+
+
+def floor(hub: Hub, like: Json) -> list[float]:
+    """As many chains, in seconds, where nobody else looks; `like`: the status to begin with."""
+    return asyncio.run(_floor(hub, like))
+
+
+async def _floor(hub: Hub, like: Json) -> list[float]:
+    client = HubClient(kubeconfig(hub.kubeconfig), user_agent="tcf-bench")
+    try:
+        async with _Chain.opened(client, hub, like) as chain:
+            return [await chain.run(1 - number % 2) for number in range(SWITCHES)]
+    finally:
+        await client.close()
+
+
+class _Watched:
+    """The newest version of each object of one watch."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, int] = {}
+        self._changed = asyncio.Event()
+
+    async def follow(self, client: HubClient, path: str, params: dict[str, str]) -> None:
+        while True:
+            async with contextlib.aclosing(client.watch(path, params, deadline=_PATIENCE)) as events:
+                async for _, value in events:
+                    metadata = value["metadata"]
+                    self.versions[metadata["name"]] = int(metadata["resourceVersion"])
+                    self._changed.set()
+
+    async def hears(self, of: Json) -> None:
+        name, version = of["metadata"]["name"], int(of["metadata"]["resourceVersion"])
+        while self.versions.get(name, 0) < version:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class _Chain:
+    """One process that plays all parts, each with a watch of its own, and waits for nothing else."""
+
+    NAME = "floor"
+
+    def __init__(self, client: HubClient, hub: Hub, like: Json) -> None:
+        self._client = client
+        self._like = like
+        self._federations = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
+        self._leases = folder(leases.GROUP, leases.VERSION, leases.PLURAL, hub.namespace)
+        self._operator, self._operators_leases = _Watched(), _Watched()
+        self._workers = [_Watched() for _ in _MEMBERS]
+        self._federation: Json = {}
+        self._lease: list[Json] = []
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(cls, client: HubClient, hub: Hub, like: Json) -> AsyncIterator[_Chain]:
+        chain = cls(client, hub, like)
+        await chain._create(hub)
+        own = {"fieldSelector": f"metadata.name={cls.NAME}"}
+        labelled = {"labelSelector": "floor"}
+        watches = [
+            chain._operator.follow(client, chain._federations, {}),
+            chain._operators_leases.follow(client, chain._leases, labelled),
+            *(worker.follow(client, chain._federations, own) for worker in chain._workers),
+        ]
+        tasks = [asyncio.create_task(watch) for watch in watches]
+        try:
+            for watched in (chain._operator, *chain._workers):
+                await watched.hears(chain._federation)
+            for lease in chain._lease:
+                await chain._operators_leases.hears(lease)
+            yield chain
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            hub.kubectl("delete", "cfed", cls.NAME, "--wait=false")
+            hub.kubectl("delete", "leases", "-l", "floor")
+
+    async def run(self, new: int) -> float:
+        old = 1 - new
+        began = time.monotonic()
+        await self._write(request=_MEMBERS[new])
+        await self._operator.hears(self._federation)
+        await self._write(roles={old: "demoting"})
+        await self._workers[old].hears(self._federation)
+        await self._acknowledge(old)
+        await self._operators_leases.hears(self._lease[old])
+        await self._client.request("GET", self._leases, params={"labelSelector": "floor"}, deadline=_PATIENCE)
+        await self._write(roles={old: "passive", new: "promoting"})
+        await self._workers[new].hears(self._federation)
+        await self._acknowledge(new)
+        await self._operators_leases.hears(self._lease[new])
+        await self._write(roles={new: "active"})
+        await self._workers[new].hears(self._federation)
+        await self._client.request("GET", f"{self._federations}/{self.NAME}", deadline=_PATIENCE)
+        await self._acknowledge(new)
+        return time.monotonic() - began
+
+    async def _create(self, hub: Hub) -> None:
+        """A federation as large as one that has been switched to and fro, and two Leases."""
+        hub.apply(self.NAME)
+        hub.set_status(self._like, self.NAME)
+        self._federation = hub.get(self.NAME)
+        for member in _MEMBERS:
+            body = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": f"floor-{member[-1]}", "labels": {"floor": member}},
+                "spec": {"holderIdentity": member, "leaseDurationSeconds": 15},
+            }
+            self._lease.append(
+                await self._client.request("POST", self._leases, body=body, deadline=_PATIENCE)
+            )
+
+    async def _write(self, *, request: str = "", roles: dict[int, str] | None = None) -> None:
+        written = copy.deepcopy(self._federation)
+        status = written["status"]
+        status.pop("switchover", None)
+        if request:
+            status["switchover"] = {"id": "r", "from": "", "to": request, "trigger": "api", "reason": "bench"}
+        for number, role in (roles or {}).items():
+            status["clusters"][number]["status"] = role
+        status["term"] += bool(roles)
+        status["activeCluster"] = next((r["id"] for r in status["clusters"] if r["status"] == "active"), "")
+        path = f"{self._federations}/{self.NAME}/status"
+        self._federation = await self._client.request("PUT", path, body=written, deadline=_PATIENCE)
+
+    async def _acknowledge(self, number: int) -> None:
+        metadata = self._lease[number]["metadata"]
+        known = {name: metadata[name] for name in ("uid", "resourceVersion")}
+        word = (
+            f"{self._federation['metadata']['uid']}/{self._federation['status']['term']}/{time.monotonic()}"
+        )
+        body = {"metadata": {**known, "annotations": {"tcf.dev/acknowledged": word}}}
+        self._lease[number] = await self._client.request(
+            "PATCH",
+            f"{self._leases}/{metadata['name']}",
+            body=body,
+            content_type=MERGE_PATCH,
+            deadline=_PATIENCE,
+        )
