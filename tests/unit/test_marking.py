@@ -53,6 +53,9 @@ class ApiServer:
         self.failing: errors.HubError | None = None
         self.kubelet_after = 0
         """The read from which on it turns out that a kubelet has made the Pod unready; 0 for never."""
+        self.slices: list[frozenset[str]] = []
+        """Which EndpointSlices lead to the Pod, look by look."""
+        self.looked: list[object] = []
         self._written = asyncio.Event()
 
     async def until(self, reached: Callable[[], bool]) -> None:
@@ -67,6 +70,10 @@ class ApiServer:
         if not self.pod.active and self.kubelet_after and self.reads >= self.kubelet_after:
             self.pod = replace(self.pod, ready=False, resource_version=self._next())
         return self.pod
+
+    async def reached_by(self, _: Pod, *, among: object, **__: object) -> frozenset[str]:
+        self.looked.append(among)
+        return self.slices.pop(0) if self.slices else frozenset()
 
     async def set_condition(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
         self._fail()
@@ -188,8 +195,17 @@ async def test_a_gated_pod_says_no_when_the_kubelet_has_made_it_unready() -> Non
         assert not server.pod.ready
 
 
+async def test_a_gated_pod_says_no_when_no_requests_are_sent_to_it_any_more() -> None:
+    server = ApiServer()
+    server.pod = replace(server.pod, gated=True)
+    both, one = frozenset({"a", "b"}), frozenset({"b"})
+    server.slices = [both, both, one]
+    async with told(server):
+        assert server.looked == [None, both, both, one]
+
+
 async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcf.worker.marking._KUBELET_SECONDS", 0.2)
+    monkeypatch.setattr("tcf.worker.marking._UNREADY_SECONDS", 0.2)
     server = ApiServer()
     server.pod = replace(server.pod, gated=True, ready=True)
     async with told(server):

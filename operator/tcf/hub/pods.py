@@ -6,11 +6,12 @@ land after a later one and undo it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tcf.core.marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
-from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, Json
+from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, Json, folder
 from tcf.hub.errors import MalformedError
 
 
@@ -36,9 +37,24 @@ class Pods:
     def __init__(self, client: HubClient, namespace: str, name: str) -> None:
         self._client = client
         self._path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+        self._slices = folder("discovery.k8s.io", "v1", "endpointslices", namespace)
 
     async def get(self, *, deadline: float) -> Pod:
         return _pod(await self._client.request("GET", self._path, deadline=deadline))
+
+    async def reached_by(
+        self, pod: Pod, *, among: Collection[str] | None = None, deadline: float
+    ) -> frozenset[str]:
+        """Names of the EndpointSlices (`among` these, or of all) that still have requests sent to the Pod."""
+        if among is None:
+            answer = await self._client.request("GET", self._slices, deadline=deadline)
+            found = answer.get("items") or []
+        else:
+            found = [
+                await self._client.request("GET", f"{self._slices}/{name}", deadline=deadline)
+                for name in among
+            ]
+        return frozenset(each["metadata"]["name"] for each in found if _leads_to(each, pod))
 
     async def label(self, pod: Pod, mark: Mark, *, deadline: float) -> Pod:
         """Set the label; ConflictError if the Pod has changed since, or is another one by now."""
@@ -69,6 +85,14 @@ class Pods:
                 deadline=deadline,
             )
         )
+
+
+def _leads_to(slice_: Json, pod: Pod) -> bool:
+    return any(
+        (endpoint.get("targetRef") or {}).get("uid") == pod.uid
+        and (endpoint.get("conditions") or {}).get("ready") is not False
+        for endpoint in slice_.get("endpoints") or ()
+    )
 
 
 def _version(pod: Pod) -> Json:

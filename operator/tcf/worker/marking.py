@@ -23,9 +23,9 @@ from tcf.runtime.waiting import within
 
 _REQUEST_SECONDS = 5.0
 _LONGEST_RETRY = 2.0
-_KUBELET_SECONDS = 2.0
-"""How long the kubelet is waited for until it has made the Pod unready."""
-_KUBELET_LOOK_SECONDS = 0.05
+_UNREADY_SECONDS = 2.0
+"""How long Kubernetes is waited for until it sends no requests to the Pod any more."""
+_UNREADY_LOOK_SECONDS = 0.05
 _LOOK_SECONDS = 30.0
 """How often the Pod is read although nothing has changed: somebody may have edited it."""
 
@@ -72,8 +72,8 @@ class Marking:
     async def settle(self, seconds: float) -> bool:
         """Wait until the Pod says what the worker answers; False if it does not after so many seconds.
 
-        A Pod that has the condition as a readiness gate says "not active" when it is not ready any more:
-        others find it by that, and must not find it beside its successor.
+        A Pod that has the condition as a readiness gate says "not active" when no requests are sent to it any
+        more, as far as that can be seen.
         """
         self.changed()
         await within(seconds, self._settled.wait())
@@ -135,11 +135,23 @@ class Marking:
         self._pod, self._shown = pod, wanted
 
     async def _unready(self, pod: Pod) -> Pod:
-        """Wait, not for ever, until the kubelet has drawn the conclusion from the condition."""
-        patience = self._clock().boot + _KUBELET_SECONDS
+        """Wait, not for ever, until all of Kubernetes has drawn the conclusion from the condition.
+
+        The kubelet makes the Pod unready, and then the EndpointSlices leave it out, which may take a second
+        more. The Pod of another member must not be found beside it.
+        """
+        patience = self._clock().boot + _UNREADY_SECONDS
         while pod.gated and pod.ready and self._clock().boot < patience:
-            await asyncio.sleep(_KUBELET_LOOK_SECONDS)
+            await asyncio.sleep(_UNREADY_LOOK_SECONDS)
             pod = await self._pods.get(deadline=_REQUEST_SECONDS)
+        slices: frozenset[str] | None = None
+        while pod.gated and slices != frozenset() and self._clock().boot < patience:
+            try:
+                slices = await self._pods.reached_by(pod, among=slices, deadline=_REQUEST_SECONDS)
+            except (errors.ForbiddenError, errors.NotFoundError) as error:
+                log.info("the EndpointSlices of this pod are not waited for: %s", error)
+                break
+            await asyncio.sleep(_UNREADY_LOOK_SECONDS if slices else 0)
         return pod
 
     def _report(self, error: errors.HubError | None) -> None:
