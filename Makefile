@@ -79,8 +79,8 @@ figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover fo
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=tests:hack $(BIN)/python hack/measure_failover.py $(ARGS)
 
-bench: ## Measure how fast it is, ten minutes (one part: bench-probe, -probe-close, -switch, -failover, -worker, -scale)
-BENCHES := $(addprefix bench-,probe probe-close switch failover worker scale)
+bench: ## Measure how fast it is, ten minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -worker, -scale, -load)
+BENCHES := $(addprefix bench-,probe probe-close silent switch failover worker scale load)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null

@@ -1,7 +1,8 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
     make bench                   everything, some ten minutes, written to docs/benchmarks.md
-    make bench-probe             one part: probe, probe-close, switch, failover, worker or scale
+    make bench-probe             one part: probe, probe-close, silent, switch, failover, worker or scale
+    make bench-load              ten minutes of load during switchovers, not part of the above
 
 Needs wrk. A part that fails says so, and does not keep the others from being measured.
 """
@@ -13,6 +14,7 @@ import contextlib
 import datetime as dt
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
@@ -20,20 +22,25 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 from controlplane.client import ControlPlane
 from measure_failover import killed, scenes
 from support.api import ROOT, Hub, install_crd, kubectl_of
 from support.programs import Programs
 
 from bench import scale, switches
-from bench.load import Load, wrk
+from bench.load import Load, statuses, wrk
 from bench.report import Figure, Goal, table
 from bench.servers import Server, Servers, import_seconds, servers
 
 RUNS = 5
+LOAD_SECONDS = 600.0
+HONEST = {200, 418, 500}
 SECONDS = 3.0
 MILLION = 1_000_000
 IDLE_SECONDS = 600.0
@@ -73,6 +80,59 @@ def probe_close() -> Iterator[Figure]:
     yield from probe((32,), close=True)
 
 
+def silent() -> Iterator[Figure]:
+    """Probes beside clients that connect and say nothing, against probes without them."""
+    with servers() as stage, stage.worker() as worker:
+        for count in (5, 500):
+            beside, alone = [], []
+            for _ in range(RUNS):
+                alone.append(wrk(worker.port, 32, SECONDS))
+                with contextlib.ExitStack() as mute:
+                    for _ in range(count):
+                        mute.enter_context(socket.create_connection(("127.0.0.1", worker.port)))
+                    beside.append(wrk(worker.port, 32, SECONDS))
+            if wrong := sum(load.errors for load in beside):
+                raise RuntimeError(f"{wrong} answers were not as they should be")
+            rates = [load.rate for load in beside], [load.rate for load in alone]
+            yield Figure(
+                "silent", f"{count} silent clients: throughput", "requests/s", *rates, Goal("≥", 0.95)
+            )
+            p99 = [load.p99 for load in beside], [load.p99 for load in alone]
+            yield Figure("silent", f"{count} silent clients: p99", "µs", *p99)
+
+
+def load() -> Iterator[Figure]:
+    """Ten minutes of 256 connections during switchovers every 5 s (not part of `make bench`)."""
+    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+        install_crd(plane)
+        hub = Hub(kubectl_of(plane, "load"), "load", plane.kubeconfig)
+        hub.kubectl("create", "namespace", hub.namespace)
+        with contextlib.closing(Programs(hub, Path(folder), development=False)) as programs:
+            hub.apply()
+            programs.operator()
+            pair = programs.pair()
+            pair[0].await_active()
+            pair[1].await_status(418)
+            process = psutil.Process(pair[0].process.pid)
+            with ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(statuses, pair[0].port, 256, LOAD_SECONDS)
+                sizes: list[float] = []
+                refused = 0
+                while not asked.done():
+                    time.sleep(5)
+                    refused += pair[(len(sizes) + 1) % 2].post("/tcf/promote").status != HTTPStatus.OK
+                    sizes.append(process.memory_info().rss / 2**20)
+                counts, unanswered = asked.result()
+    early = sizes[len(sizes) // 10]
+    yield Figure("load", f"answers: {counts}", "", [sum(counts.values())])
+    other = sum(count for status, count in counts.items() if status not in HONEST)
+    yield Figure("load", "answers other than 200, 418, 500", "", [other], (), Goal("≤", 0))
+    yield Figure("load", "requests without an answer", "", [unanswered], (), Goal("≤", 0))
+    yield Figure("load", f"switchovers refused, of {len(sizes)}", "", [refused], (), Goal("≤", 0))
+    yield Figure("load", "RSS at the end", "MiB", [sizes[-1]])
+    yield Figure("load", "- more than after a tenth", "MiB", [sizes[-1] - early], (), Goal("≤", 1))
+
+
 def switch() -> Iterator[Figure]:
     """POST /tcf/promote against the shortest chain of requests that the protocol allows."""
     with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
@@ -88,12 +148,11 @@ def switch() -> Iterator[Figure]:
             pair[0].await_active()
             pair[1].await_status(418)
             switches.ours(pair)
-            took, gaps, floor = [], [], []
+            took, floor = [], []
             for _ in range(RUNS):
                 floor.append(1000 * statistics.median(switches.floor(hubs[1], hubs[0].status())))
-                done = switches.ours(pair)
-                took.append(1000 * statistics.median(one.took for one in done))
-                gaps.append(1000 * statistics.median(one.gap for one in done))
+                took.append(1000 * statistics.median(switches.ours(pair)))
+            gaps = [1000 * gap for gap in switches.gaps(pair)]
     yield Figure("switch", "POST to answer", "ms", took, floor, Goal("≤", 1.5))
     yield Figure("switch", "last 200 of the old member to first 200 of the new", "ms", gaps)
 
@@ -185,24 +244,27 @@ def scaling() -> Iterator[Figure]:
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "probe": probe,
     "probe-close": probe_close,
+    "silent": silent,
     "switch": switch,
     "failover": failover,
     "worker": worker,
     "scale": scaling,
 }
+ON_DEMAND = {"load": load}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which (default: all)")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, *ON_DEMAND, []], help="which (default: all)")
     wanted = parser.parse_args().parts or list(PARTS)
     began = time.monotonic()
     figures: list[Figure] = []
     failed: list[str] = []
     for name in wanted:
-        print(f"{name}: {PARTS[name].__doc__}", flush=True)
+        part = {**PARTS, **ON_DEMAND}[name]
+        print(f"{name}: {part.__doc__}", flush=True)
         try:
-            for figure in PARTS[name]():
+            for figure in part():
                 figures.append(figure)
                 print("  " + " | ".join(figure.cells()[1:]), flush=True)
         except Exception:  # noqa: BLE001 - whatever is wrong with one part must not stop the others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 
 from bench.servers import PATH
@@ -22,25 +23,44 @@ class Load:
     errors: int
 
 
-def wrk(port: int, connections: int, seconds: float, *, close: bool = False, timeout: float = 10) -> Load:
+_COUNT_STATUSES = """
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function init() counts = "" end
+local seen = {}
+function response(status)
+  seen[status] = (seen[status] or 0) + 1
+  if status ~= last or seen[status] % 1000 == 1 then
+    last, counts = status, ""
+    for name, count in pairs(seen) do counts = counts .. name .. "=" .. count .. " " end
+  end
+end
+function done()
+  for _, thread in ipairs(threads) do print("statuses: " .. thread:get("counts")) end
+end
+"""
+
+
+def statuses(port: int, connections: int, seconds: float) -> tuple[dict[int, int], int]:
+    """Ask for so long: about how many answers had which status, and how many requests got none."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(_COUNT_STATUSES)
+        script.flush()
+        told = _run(port, connections, seconds, f"--script={script.name}")
+    counted = re.findall(r"(\d+)=(\d+)", _found(r"statuses: (.*)", told)[0])
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told)
+    return {int(status): int(count) for status, count in counted}, sum(
+        map(int, errors.groups() if errors else ())
+    )
+
+
+def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> Load:
     """Ask as fast as so many connections can; with `close` on a new one each time.
 
     Raises:
         FileNotFoundError: there is no wrk.
     """
-    program = shutil.which("wrk")
-    if program is None:
-        raise FileNotFoundError("wrk is not on PATH: install the package wrk")
-    command = [
-        program,
-        "--threads=1",
-        f"--connections={connections}",
-        f"--duration={seconds:g}s",
-        "--latency",
-    ]
-    command += [f"--timeout={timeout:g}s", *(["--header=Connection: close"] if close else [])]
-    command.append(f"http://127.0.0.1:{port}{PATH}")
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    told = _run(port, connections, seconds, *(["--header=Connection: close"] if close else []))
     return Load(
         rate=float(_found(r"Requests/sec: +([\d.]+)", told)[0]),
         p50=_duration(told, "50%"),
@@ -49,6 +69,15 @@ def wrk(port: int, connections: int, seconds: float, *, close: bool = False, tim
             int(number) for number in re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", told)
         ),
     )
+
+
+def _run(port: int, connections: int, seconds: float, *options: str) -> str:
+    program = shutil.which("wrk")
+    if program is None:
+        raise FileNotFoundError("wrk is not on PATH: install the package wrk")
+    command = [program, "--threads=1", f"--connections={connections}", f"--duration={seconds:g}s"]
+    command += ["--latency", "--timeout=10s", *options, f"http://127.0.0.1:{port}{PATH}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _duration(told: str, percentile: str) -> float:

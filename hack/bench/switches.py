@@ -14,7 +14,6 @@ import contextlib
 import copy
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -29,36 +28,38 @@ from tcf.hub.credentials import kubeconfig
 Json = dict[str, Any]
 SWITCHES = 20
 _PATIENCE = 10.0
+_PAUSE = 0.1
+"""Seconds between two switchovers, in which what the last one has left to do is done."""
 _MEMBERS = ("cluster_1", "cluster_2")
 
 
-@dataclass(frozen=True)
-class Switch:
-    """Seconds from request to answer, and from the last yes of the old member to the first of the new."""
+def ours(workers: tuple[Program, Program]) -> list[float]:
+    """So many switchovers there and back, by POST: seconds from request to answer."""
+    took = []
+    for number in range(SWITCHES):
+        time.sleep(_PAUSE)
+        began = time.monotonic()
+        answer = ask(workers[1 - number % 2].port, "POST", "/tcf/promote")
+        took.append(time.monotonic() - began)
+        if answer.status != HTTPStatus.OK:
+            raise RuntimeError(f"a switchover was refused: {answer.error}")
+    return took
 
-    took: float
-    gap: float
 
-
-def ours(workers: tuple[Program, Program], pause: float = 0.05) -> list[Switch]:
-    """So many switchovers there and back, by POST."""
-    done = []
-    ports = {worker.port: member for worker, member in zip(workers, _MEMBERS, strict=True)}
+def gaps(workers: tuple[Program, Program]) -> list[float]:
+    """The same, probed meanwhile: seconds from the last yes of the old member to the first of the new."""
+    found = []
     for number in range(SWITCHES):
         new = 1 - number % 2
+        ports = {worker.port: member for worker, member in zip(workers, _MEMBERS, strict=True)}
         with Prober(ports, per_second=300) as prober:
-            time.sleep(pause)
-            began = time.monotonic()
-            answer = ask(workers[new].port, "POST", "/tcf/promote")
-            took = time.monotonic() - began
-            if answer.status != HTTPStatus.OK:
-                raise RuntimeError(f"a switchover was refused: {answer.error}")
-            time.sleep(pause)
+            time.sleep(_PAUSE)
+            ask(workers[new].port, "POST", "/tcf/promote")
+            time.sleep(_PAUSE)
         yes = [probe for probe in prober.probes if probe.status == HTTPStatus.OK]
         first = min(probe.answered for probe in yes if probe.member == _MEMBERS[new])
-        last = max(probe.sent for probe in yes if probe.member != _MEMBERS[new])
-        done.append(Switch(took, first - last))
-    return done
+        found.append(first - max(probe.sent for probe in yes if probe.member != _MEMBERS[new]))
+    return found
 
 
 def floor(hub: Hub, like: Json) -> list[float]:
