@@ -14,7 +14,7 @@ from tcf.core.marks import Mark, mark
 from tcf.core.model import Refusal, Role
 from tcf.core.worker import Reading
 from tcf.hub import errors
-from tcf.hub.pods import Pod, Pods
+from tcf.hub.pods import Pod, Pods, _leads_to
 from tcf.runtime import clock
 from tcf.worker.marking import Marking, Marks
 
@@ -24,6 +24,25 @@ NOWHERE = Refusal("HubUnreachable", "the hub does not answer")
 
 def reading(role: Role, valid_until: float = 1e12, *, keep: bool = False) -> Reading:
     return Reading("uid", 7, role, (), valid_until, keep)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "leads"),
+    [
+        ({}, True),
+        ({"ready": True, "serving": True}, True),
+        ({"ready": False, "serving": False}, False),
+        ({"ready": True, "serving": False}, False),  # a Service that publishes what is not ready
+    ],
+)
+def test_which_endpoints_get_requests(conditions: dict[str, bool], leads: bool) -> None:  # noqa: FBT001
+    pod = Pod("uid", "1", None, None, None)
+    slice_ = {
+        "endpoints": [{"targetRef": {"uid": uid}, "conditions": conditions} for uid in ("uid", "other")]
+    }
+    assert _leads_to(slice_, pod) is leads
+    assert not _leads_to({"endpoints": slice_["endpoints"][1:]}, pod)
+    assert not _leads_to({"endpoints": None}, pod)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +207,7 @@ async def test_a_pod_that_others_write_too_is_read_again() -> None:
 
 async def test_a_gated_pod_says_no_when_the_kubelet_has_made_it_unready() -> None:
     server = ApiServer()
-    server.pod = replace(server.pod, gated=True, ready=True)
+    server.pod = replace(server.pod, active=True, gated=True, ready=True)
     server.kubelet_after = 4
     async with told(server):
         assert server.reads == 4
@@ -197,7 +216,7 @@ async def test_a_gated_pod_says_no_when_the_kubelet_has_made_it_unready() -> Non
 
 async def test_a_gated_pod_says_no_when_no_requests_are_sent_to_it_any_more() -> None:
     server = ApiServer()
-    server.pod = replace(server.pod, gated=True)
+    server.pod = replace(server.pod, active=True, gated=True)
     both, one = frozenset({"a", "b"}), frozenset({"b"})
     server.slices = [both, both, one]
     async with told(server):
@@ -207,7 +226,7 @@ async def test_a_gated_pod_says_no_when_no_requests_are_sent_to_it_any_more() ->
 async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcf.worker.marking._UNREADY_SECONDS", 0.2)
     server = ApiServer()
-    server.pod = replace(server.pod, gated=True, ready=True)
+    server.pod = replace(server.pod, active=True, gated=True, ready=True)
     async with told(server):
         assert server.pod.active is False
         assert server.pod.ready

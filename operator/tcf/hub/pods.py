@@ -89,10 +89,14 @@ class Pods:
 
 def _leads_to(slice_: Json, pod: Pod) -> bool:
     return any(
-        (endpoint.get("targetRef") or {}).get("uid") == pod.uid
-        and (endpoint.get("conditions") or {}).get("ready") is not False
+        (endpoint.get("targetRef") or {}).get("uid") == pod.uid and _ready(endpoint.get("conditions") or {})
         for endpoint in slice_.get("endpoints") or ()
     )
+
+
+def _ready(conditions: Json) -> bool:
+    """By both words: a Service that publishes addresses that are not ready calls all of them ready."""
+    return all(conditions.get(name) is not False for name in ("ready", "serving"))
 
 
 def _version(pod: Pod) -> Json:

@@ -127,8 +127,9 @@ class Marking:
     async def _put(self, wanted: Mark) -> None:
         pod = self._pod or await self._pods.get(deadline=_REQUEST_SECONDS)
         if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
+            was_active = pod.active
             pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
-            if not wanted.active:
+            if was_active and not wanted.active:
                 pod = await self._unready(pod)
         if self._marks.label and pod.role != wanted.role:
             pod = await self._pods.label(pod, wanted, deadline=_REQUEST_SECONDS)
