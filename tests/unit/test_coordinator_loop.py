@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import cast
 
 import pytest
 
-from tcf.coordinator.coordinator import Hub, _Attendant
+from tcf.coordinator.coordinator import Coordinator, Hub, _Attendant
 from tcf.coordinator.view import View
 from tcf.core.model import Federation, Status, WorkerLease
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
-from unit.build import BOOT, TERM, at, federation, lease, request
+from unit.build import BOOT, TERM, at, bootstrap, federation, lease, request
 
 
 async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
@@ -35,7 +36,7 @@ async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
             raise asyncio.CancelledError
 
     hub = Hub(cast("Federations", FakeFederations()), cast("Leases", FakeLeases()), cast("Events", object()))
-    attendant = _Attendant(("ns", "shop"), hub, lambda: at(BOOT), asyncio.Queue())
+    attendant = _Attendant(("ns", "shop"), hub, lambda: at(BOOT), asyncio.Semaphore(), asyncio.Queue())
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
     attendant.view.read_federation(demoting, BOOT)
     attendant.view.read_leases((lease("c1", ack=1), lease("c2")), asked=BOOT - 61, now=BOOT - 60)
@@ -62,10 +63,85 @@ def test_a_list_does_not_know_what_was_seen_after_it_was_asked_for() -> None:
     assert view.observation(confirmed=True).leases == (newest,)
 
 
-def test_once_an_obstacle_is_gone_there_is_no_more_hurry() -> None:
-    attendant = _Attendant(("ns", "shop"), cast("Hub", object()), lambda: at(BOOT), asyncio.Queue())
-    attendant.view.read_federation(federation("active passive"), BOOT)
-    attendant._report_obstacle("somebody is in the way")
-    assert attendant._next_refresh() <= BOOT + 1
-    attendant._report_obstacle("")
-    assert attendant._next_refresh() > BOOT + 30
+class QuietHub:
+    """Answers every read with what there is, and counts."""
+
+    def __init__(self, about: Federation) -> None:
+        self.about = about
+        self.reads: list[float] = []
+        self.at_once = self.most_at_once = 0
+        self.now = BOOT
+        self.thousand = asyncio.Event()
+
+    async def get(self, *_: object, **__: object) -> Federation:
+        self.reads.append(self.now)
+        if len(self.reads) == 1000:
+            self.thousand.set()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        return self.about
+
+    async def list(self, *_: object, **__: object) -> tuple[WorkerLease, ...]:
+        return ()
+
+    async def write_status(self, _: Federation, status: Status, **__: object) -> Federation:
+        self.about = replace(self.about, status=status, resource_version="20")
+        return self.about
+
+    async def annotate(self, _: Federation, key: str, value: str, **__: object) -> Federation:
+        self.about = replace(self.about, annotations={key: value}, resource_version="30")
+        return self.about
+
+    def hub(self) -> Hub:
+        return Hub(cast("Federations", self), cast("Leases", self), cast("Events", object()))
+
+
+async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: float) -> None:
+    """Let a loop attend to it for so long, by a clock that jumps to when the loop wants to wake up."""
+
+    async def jump(wait: float, event: Coroutine[object, object, object]) -> None:
+        event.close()
+        quiet.now += max(wait, 0.001)
+        if quiet.now > BOOT + seconds:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("tcf.coordinator.coordinator.within", jump)
+    attendant = _Attendant(
+        ("ns", "shop"), quiet.hub(), lambda: at(quiet.now), asyncio.Semaphore(), asyncio.Queue()
+    )
+    attendant.view.watched_federation(quiet.about, BOOT, deleted=False)
+    with pytest.raises(asyncio.CancelledError):
+        await attendant.run()
+
+
+async def test_what_was_watched_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = QuietHub(federation("active passive"))
+    await seconds_of(monkeypatch, quiet, 40)
+    assert quiet.reads == []
+    await seconds_of(monkeypatch, quiet, 200)
+    assert 2 <= len(quiet.reads) <= 5
+
+
+async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quiet = QuietHub(federation("passive passive", switchover=bootstrap(), workers=0, live=0))
+    await seconds_of(monkeypatch, quiet, 600)
+    soon = [read for read in quiet.reads if read < BOOT + 60]
+    assert 5 <= len(soon) <= 14
+    assert len(quiet.reads) - len(soon) <= 20
+
+
+async def test_a_thousand_federations_do_not_besiege_the_hub() -> None:
+    """Each begins with a Lease that was watched before its federation, so that it has to be read."""
+    quiet = QuietHub(federation("active passive"))
+    coordinator = Coordinator(quiet.hub(), clock=lambda: at(BOOT))
+    for n in range(1000):
+        coordinator.lease_event(("ns", f"f{n}"), lease("c1"), deleted=False)
+    running = asyncio.create_task(coordinator.run())
+    await asyncio.wait_for(quiet.thousand.wait(), 30)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert quiet.most_at_once <= 32

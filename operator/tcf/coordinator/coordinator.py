@@ -1,8 +1,8 @@
 """The coordinator's loop: one task per federation, woken by events and by the clock.
 
 Each turn asks the core what to do about what has been seen, does that one thing, and asks again until
-there is nothing to do. Watch events are a hint: a federation is read afresh when a task begins, after
-each conflict, every `_BUSY_SECONDS` while a switchover is under way and every `_IDLE_SECONDS` else.
+there is nothing to do. Watch events are a hint: a federation is read afresh after each conflict, soon
+and then ever less often while something is under way, and every `_IDLE_SECONDS` else.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from tcf.runtime.waiting import within
 _REQUEST_SECONDS = 5.0
 _BUSY_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
+_AT_ONCE = 32
+"""Federations that are worked on at a time, so that a thousand of them do not besiege the hub at a start."""
 _CONFLICT_SECONDS = 0.01
 _AFTER_BUG_SECONDS = 10.0
 _UNTOLD_EVENTS = 1000
@@ -52,6 +54,7 @@ class Coordinator:
         self._hub = hub
         self._clock = clock
         self._attendants: dict[Key, _Attendant] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
         self._untold: asyncio.Queue[tuple[Federation, Event]] = asyncio.Queue(_UNTOLD_EVENTS)
 
@@ -83,7 +86,7 @@ class Coordinator:
     def _attendant(self, key: Key) -> _Attendant:
         attendant = self._attendants.get(key)
         if attendant is None:
-            attendant = _Attendant(key, self._hub, self._clock, self._untold)
+            attendant = _Attendant(key, self._hub, self._clock, self._turns, self._untold)
             self._attendants[key] = attendant
             self._start(attendant)
         return attendant
@@ -120,7 +123,12 @@ class _Attendant:
     """The loop of one federation."""
 
     def __init__(
-        self, key: Key, hub: Hub, clock: Clock, untold: asyncio.Queue[tuple[Federation, Event]]
+        self,
+        key: Key,
+        hub: Hub,
+        clock: Clock,
+        turns: asyncio.Semaphore,
+        untold: asyncio.Queue[tuple[Federation, Event]],
     ) -> None:
         self.key = key
         self.name = "/".join(key)
@@ -128,7 +136,10 @@ class _Attendant:
         self.wake = asyncio.Event()
         self._hub = hub
         self._clock = clock
+        self._turns = turns
         self._untold = untold
+        self._looks = Backoff(first=_BUSY_SECONDS, longest=_IDLE_SECONDS)
+        self._looked_at: Federation | None = None
         self._trouble: str | None = None
         self._obstacle = ""
         self._tell_obstacle_at = math.inf
@@ -146,15 +157,18 @@ class _Attendant:
     async def run(self) -> None:
         """Until there is neither a federation nor a Lease of it left."""
         backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_BUSY_SECONDS)
-        refresh_at = 0.0
+        # What has just been watched need not be read.
+        refresh_at = self._next_refresh() if self.view.federation else 0.0
         while True:
             self.wake.clear()
             try:
-                if self._clock().boot >= refresh_at:
-                    await self._refresh()
+                async with self._turns:
+                    if self._clock().boot >= refresh_at:
+                        await self._refresh()
+                        refresh_at = self._next_refresh()
+                    decision = await self._turn()
+                if self.view.federation != self._looked_at:
                     refresh_at = self._next_refresh()
-                decision = await self._turn()
-                refresh_at = min(refresh_at, self._next_refresh())
                 self._report_obstacle(decision.obstacle)
             except errors.ConflictError:
                 # Somebody else was faster, another replica most likely.
@@ -174,7 +188,8 @@ class _Attendant:
                 self._report(None)
                 if self.view.empty:
                     return
-                until = refresh_at if decision.wake_at is None else min(decision.wake_at, refresh_at)
+                times = (refresh_at, self._tell_obstacle_at, decision.wake_at)
+                until = min(moment for moment in times if moment is not None)
                 await within(until - self._clock().boot, self.wake.wait())
 
     async def _refresh(self) -> None:
@@ -192,11 +207,16 @@ class _Attendant:
         await self._list()
 
     def _next_refresh(self) -> float:
-        federation = self.view.federation
-        busy = self._tell_obstacle_at < math.inf or (
-            federation is not None and (federation.status is None or federation.status.switchover is not None)
+        """When to read again: soon after each change while something is under way, then ever less often."""
+        federation, before = self.view.federation, self._looked_at
+        self._looked_at = federation
+        if federation != before:
+            self._looks.reset()
+        busy = federation is not None and (
+            federation.status is None or federation.status.switchover is not None
         )
-        return self._clock().boot + (_BUSY_SECONDS if busy else _IDLE_SECONDS * random.uniform(0.8, 1))
+        seconds = self._looks.next() if busy else _IDLE_SECONDS * random.uniform(0.8, 1)
+        return self._clock().boot + seconds
 
     async def _list(self) -> None:
         asked = self._clock().boot
