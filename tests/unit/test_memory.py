@@ -151,6 +151,23 @@ def test_an_old_lease_that_is_collected_is_no_sign_of_life() -> None:
     assert memory.see_gone(ONE.uid, 13 + SILENCE + 0.1).heard == {"c1": 13}
 
 
+def test_what_comes_in_after_a_stop_is_no_row_whatever_durations_it_says() -> None:
+    """A worker says 1 s when it registers, then 15 s, then what the spec has; all may come in at once."""
+    registered = lease("c1", ack=None, duration=1)
+    idle, renewed = later(registered, duration=15), later(later(registered), duration=D)
+    memory = Memory().see_lease(registered, 10).see_lease(idle, 14).see_lease(renewed, 14)
+    assert memory.renewing_since(renewed, 14) is None
+    again = later(renewed)
+    assert memory.see_lease(again, 16).renewing_since(again, 16) == 14
+
+
+def test_a_shorter_duration_begins_a_new_row() -> None:
+    long = lease("c1", duration=100)
+    short, again = later(later(long), duration=D), later(later(later(long)), duration=D)
+    memory = Memory().see_lease(long, 10).see_lease(later(long), 50).see_lease(short, 52)
+    assert memory.see_lease(again, 55).renewing_since(again, 55) == 52
+
+
 def test_a_slow_worker_is_heard_of() -> None:
     """Its renewals are too far apart to prove anything of others, but it lives."""
     memory, one = Memory().see_lease(ONE, 10), ONE

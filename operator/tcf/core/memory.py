@@ -28,7 +28,8 @@ class Sighting:
     `found`: when the first version of this Lease was received; long ago if it had been renewed before that.
     `since`: when the first was received of an unbroken row of versions, each at most half a duration
     after the one before. What comes in after a stop of this process, of its watch or of the hub breaks
-    the row: it may have been written long ago, or may only now have become possible to write.
+    the row: it may have been written long ago, or may only now have become possible to write. So does a
+    shorter duration, for the gaps before it were judged by the longer.
     """
 
     cluster: str
@@ -71,7 +72,9 @@ class Memory:
         known = self.sightings.get(lease.uid)
         if known is not None and known.resource_version == lease.resource_version:
             return self
-        unbroken = known is not None and now - known.at <= lease.duration / 2
+        unbroken = (
+            known is not None and known.duration <= lease.duration and now - known.at <= known.duration / 2
+        )
         sighting = Sighting(
             cluster=lease.cluster,
             resource_version=lease.resource_version,
