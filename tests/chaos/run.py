@@ -10,7 +10,7 @@ from pathlib import Path
 
 from controlplane.client import ControlPlane
 from support.api import install_crd
-from support.probes import broken_promises
+from support.probes import Probe, broken_promises
 
 from chaos.faults import scene, schedule
 from chaos.stage import Stage
@@ -70,29 +70,44 @@ def play(first: int, schedules: int, *, progress: Callable[[Tally], object]) -> 
             with tempfile.TemporaryDirectory(prefix="tcf-chaos-") as folder:
                 where = scene(seed)
                 with Stage(where, plane, Path(folder)) as stage:
-                    known: set[str] = set()
+                    before = Before()
                     for number in range(count):
-                        one = _one(stage, number, known)
+                        one = _one(stage, number, before)
                         total.add(one)
                         progress(one)
     return total
 
 
-def _one(stage: Stage, number: int, known: set[str]) -> Tally:
-    known |= {past["id"] for past in stage.history()}
+@dataclass
+class Before:
+    """What was seen of a scene in earlier schedules: requests that have ended, who has answered 200."""
+
+    requests: set[str] = field(default_factory=set)
+    yes: dict[str, Probe] = field(default_factory=dict)
+
+
+def _one(stage: Stage, number: int, before: Before) -> Tally:
+    before.requests |= {past["id"] for past in stage.history()}
     stage.counts.clear()
     prober = stage.play(schedule(stage.scene, number))
-    done = [past for past in stage.history() if past["outcome"] == "Succeeded" and past["id"] not in known]
+    done = [
+        past
+        for past in stage.history()
+        if past["outcome"] == "Succeeded" and past["id"] not in before.requests
+    ]
+    yes = [probe for probe in prober.probes if probe.status == 200]
+    broken = broken_promises([*before.yes.values(), *yes])
+    before.yes |= {probe.member: probe for probe in sorted(yes, key=lambda probe: probe.term)}
     return Tally(
         schedules=1,
         counts=Counter(stage.counts),
         probes=len(prober.probes),
-        yes=sum(probe.status == 200 for probe in prober.probes),
+        yes=len(yes),
         switchovers=len(done),
         failovers=sum(past["trigger"] == "failover" for past in done),
         worst_gap=prober.gap(),
         violations=[
             f"scene {stage.scene.seed}, schedule {number}: {first} and later {second}"
-            for first, second in broken_promises(prober.probes)
+            for first, second in broken
         ],
     )

@@ -74,7 +74,7 @@ class Stage:
         """Do the faults at their moments, mend everything, wait for rest; what the probes saw meanwhile."""
         members = {self._ports[name]: name.split(".")[0] for name in self.scene.workers}
         self._calm.clear()
-        with Prober(members, per_second=100, patience=0.25) as prober, ThreadPoolExecutor(24) as pool:
+        with Prober(members, per_second=100) as prober, ThreadPoolExecutor(24) as pool:
             began = time.monotonic()
             doing: list[Future[None]] = []
             for fault in faults:

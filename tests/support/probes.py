@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import select
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
@@ -48,6 +50,11 @@ def broken_promises(probes: Iterable[Probe]) -> list[tuple[Probe, Probe]]:
     return broken
 
 
+_SOON = 0.25
+"""Seconds after which the next probe no longer waits for the one before, as load balancers do."""
+_PATIENCE = 10.0
+
+
 def longest_gap(probes: Collection[Probe]) -> float:
     """The longest time in seconds, from first to last probe, without an answer of 200 by anybody."""
     if not probes:
@@ -60,14 +67,15 @@ def longest_gap(probes: Collection[Probe]) -> float:
 class Prober:
     """Probes every port `per_second` times a second on a connection of its own, until the block ends.
 
-    After `patience` seconds without an answer it goes on with a new connection, as load balancers do.
+    When an answer does not come soon, the next probe is sent on another connection; the first one waits on. A
+    process that was stopped thus finds some of them when it wakes up, and its first answers are seen.
     """
 
-    def __init__(self, ports: Mapping[int, str], *, per_second: float, patience: float = 10) -> None:
+    def __init__(self, ports: Mapping[int, str], *, per_second: float) -> None:
         self.probes: list[Probe] = []
         self._interval = 1 / per_second
-        self._patience = patience
         self._end = threading.Event()
+        self._waiting: list[threading.Thread] = []
         self._threads = [
             threading.Thread(target=self._probe, args=(port, member)) for port, member in ports.items()
         ]
@@ -83,22 +91,44 @@ class Prober:
         self._end.set()
         for thread in self._threads:
             thread.join()
+        for thread in self._waiting:
+            thread.join()
 
     def gap(self) -> float:
         """The longest time in seconds without an answer of 200 by anybody."""
         return longest_gap(self.probes)
 
     def _probe(self, port: int, member: str) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self._patience)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
         while not self._end.wait(self._interval):
             sent = time.monotonic()
-            try:
+            with _closed_on_error(connection):
                 connection.request("GET", "/tcf/is_active")
-                response = connection.getresponse()
-                response.read()
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                continue
-            term = int(response.headers.get("X-TCF-Term", "0"))
-            self.probes.append(Probe(sent, time.monotonic(), member, response.status, term))
+                if select.select([connection.sock], [], [], _SOON)[0]:
+                    self._take_answer(connection, member, sent)
+                    continue
+                waiting = threading.Thread(target=self._await, args=(connection, member, sent))
+                waiting.start()
+                self._waiting.append(waiting)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+        connection.close()
+
+    def _await(self, connection: http.client.HTTPConnection, member: str, sent: float) -> None:
+        with _closed_on_error(connection):
+            self._take_answer(connection, member, sent)
+        connection.close()
+
+    def _take_answer(self, connection: http.client.HTTPConnection, member: str, sent: float) -> None:
+        response = connection.getresponse()
+        response.read()
+        term = int(response.headers.get("X-TCF-Term", "0"))
+        self.probes.append(Probe(sent, time.monotonic(), member, response.status, term))
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Nobody listens, or whoever did is gone; the connection makes itself anew when it is used again."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
         connection.close()
