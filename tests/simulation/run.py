@@ -92,15 +92,13 @@ class _Run:
         self.schedule = schedule
         self.world = World(schedule.seed, tracing=tracing)
         self.workers: list[WorkerProgram] = []
-        self.failovers = Failovers(
-            self.world, walls_agree=schedule.wall_runs and schedule.wall_error <= WALLS_RIGHT
-        )
-        self.checker = Checker(self.world, self.workers, self.failovers)
+        walls_agree = schedule.wall_runs and schedule.wall_error <= WALLS_RIGHT
+        failovers = Failovers(self.world, walls_agree=walls_agree)
+        self.checker = Checker(self.world, self.workers, failovers)
         self.hub = SimHub(self.world, self._committed)
-        self.hub.watchers[WorkerLease].append(self.failovers)
+        self.hub.watchers[WorkerLease].append(failovers)
         self.network = Network(self.world, self.hub, schedule.rates)
         self.asks: list[Ask] = []
-        self.next_name = ""
         self.names = itertools.count(1)
         self.calm = False
         self.engaged = MEMBERS[0]
@@ -197,6 +195,7 @@ class _Run:
         getattr(self, "_" + fault.kind.replace(" ", "_"))(fault)
 
     def _then(self, fault: Fault) -> None:
+        """What follows at once happens before anything else."""
         for each in fault.then:
             if each.at:
                 self.world.after(each.at, self._do, each)

@@ -304,7 +304,7 @@ def _unheard(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """The active worker is not told by its watch that the role moves."""
     t = _moment(schedule, chance)
     return (
-        Fault(t, "deafen", ACTIVE, 1.0 * schedule.duration),
+        Fault(t, "deafen", ACTIVE, schedule.duration),
         Fault(t + _soon(chance), "ask", PASSIVE, value="promote"),
     )
 
