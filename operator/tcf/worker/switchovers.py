@@ -130,7 +130,8 @@ class Switchovers:
         before = self._worker.latest
         known = self._worker.known_term(before.uid) if before else 0
         federation = await self._get()
-        if before and before.uid == federation.uid and _term(federation) < known:
+        same = before is not None and before.uid == federation.uid
+        if same and federation.status and federation.status.term < known:
             return federation, Refusal(
                 "HubRestored",
                 f"nothing was changed: the hub shows term {_term(federation)}, but term {known} has been seen"
