@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -457,3 +458,13 @@ def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
     answer = machine.answer(1003)
     assert isinstance(answer, Reading)
     assert (answer.role, answer.term) == (Role.PROMOTING, TERM + 2)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda m: m.failed(DOWN), lambda m: m.watched(DEMOTING)], ids=["failed", "voided"]
+)
+def test_nothing_rises_after_a_cycle_that_failed_or_was_voided(spoil: Callable[[Machine], object]) -> None:
+    machine = machine_at(ACTIVE)
+    half_way(machine, ACTIVE, T0 + 3)
+    spoil(machine)
+    assert not machine.rising

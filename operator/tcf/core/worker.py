@@ -222,6 +222,7 @@ class Machine:
         own = self._take_in(federation, before)
         news = self._seen != before
         if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
+            self._candidate = None
             self._lowerings += 1
             self._pending = unusable(federation) is None
             self._grant = replace(self._grant, isolation=self._isolation(own, self._grant.isolation))
@@ -229,6 +230,7 @@ class Machine:
 
     def failed(self, why: Refusal) -> None:
         """The hub could not be asked: the reading stays until it expires, and this is why it will."""
+        self._candidate = None
         self._why = why
 
     def lost(self, why: Refusal) -> None:
