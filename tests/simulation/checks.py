@@ -45,6 +45,7 @@ class Checker:
         self._highest = 0
         """The highest term there has ever been."""
         self._doubtful_until = 0.0
+        """Before that, also answers at such a term promise nothing."""
 
     # --- probes -----------------------------------------------------------------------------------------
 
@@ -110,28 +111,30 @@ class Checker:
         new = after.status if after else None
         if after and new:
             self._tables[after.uid, new.term] = {row.id: row.role for row in new.clusters}
-        if before is None or new is None:
+        if before is None or new is None or new == before.status:
             return
         old = before.status
-        highest, self._highest = self._highest, max(self._highest, new.term)
-        if self._since == math.inf and (new.term > highest if old is None else new.term > old.term + 1):
-            self._trust(new.term)
-            return
-        if old is None or old == new:
-            return
         self._world.note("hub", "%s", _told(new))
         if sum(row.role.engaged for row in new.clusters) > 1:
             self._fail(f"more than one member is engaged: {_told(new)}")
         if new.switchover:
             self._placed.add(new.switchover.id)
-        fresh = [past for past in new.history if past not in old.history]
+        fresh = [past for past in new.history if old is None or past not in old.history]
         for past in fresh:
             self._ended[past.id] = past
             self._failovers.ended(past)
             self.switchovers += past.succeeded
             self.failovers += past.succeeded and past.trigger is Trigger.FAILOVER
+        highest, self._highest = self._highest, max(self._highest, new.term)
         if self._since == math.inf:
-            return  # a version that was lost may be given again, and a write meet what it has never seen
+            if new.term > highest if old is None else new.term > old.term + 1:
+                self._trust(new.term)
+        elif old:
+            self._check_step(before, old, new, fresh, listed)
+
+    def _check_step(
+        self, before: Federation, old: Status, new: Status, fresh: list[HistoryEntry], listed: float
+    ) -> None:
         moved = {r.id: r.role for r in old.clusters} != {r.id: r.role for r in new.clusters}
         if new.term != old.term + moved:
             self._fail(f"the term goes from {old.term} to {new.term}: {_told(old)} -> {_told(new)}")
