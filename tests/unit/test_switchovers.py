@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import cast
 
+import pytest
+
 from tcf.core.model import Federation, Outcome, Place, Refusal, Status
 from tcf.core.requests import Kind, ended
 from tcf.core.worker import Reading
@@ -28,6 +30,7 @@ class FakeFederations:
         self.writes: list[Status] = []
         self._answers: Iterator[errors.HubError | None] = iter(answers)
         self._then = then
+        self.made_of_it: Federation | None = None
 
     async def get(self, *_: object, **__: object) -> Federation:
         if self.present is None:
@@ -36,8 +39,8 @@ class FakeFederations:
 
     async def write_status(self, seen: Federation, status: Status, **_: object) -> Federation:
         if not self.writes:
-            self.present = self._then and replace(
-                self._then, status=ended(status, Outcome.ROLLED_BACK, "why", at())
+            self.present = self.made_of_it or (
+                self._then and replace(self._then, status=ended(status, Outcome.ROLLED_BACK, "why", at()))
             )
         self.writes.append(status)
         if error := next(self._answers):
@@ -89,6 +92,24 @@ async def test_after_an_ambiguous_write_a_deleted_federation_leaves_it_open() ->
     assert isinstance(result, Refusal)
     assert result.reason == "OutcomeUnknown"
     assert "deleted meanwhile" in result.message
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        federation("active passive", uid="uid-2", resource_version="9"),
+        replace(federation("active passive", resource_version="9"), status=None),
+        federation("active passive", term=TERM - 1, resource_version="9"),
+    ],
+    ids=["created anew", "without a status", "restored"],
+)
+async def test_a_conflict_with_what_knows_nothing_of_the_request_leaves_it_open(after: Federation) -> None:
+    """An earlier attempt, or one that was repeated on the way, may have been carried out before."""
+    hub = FakeFederations(errors.ConflictError("another version"), then=None)
+    hub.made_of_it = after
+    result = await ask(hub)
+    assert isinstance(result, Refusal)
+    assert (result.reason, len(hub.writes)) == ("OutcomeUnknown", 1)
 
 
 async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it() -> None:

@@ -12,6 +12,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from tcf.core.model import Federation, HistoryEntry, Refusal, Status
@@ -144,10 +145,10 @@ class Switchovers:
             if await self._write(federation, verdict.status):
                 return federation, verdict
             await asyncio.sleep(backoff.next())
-            federation = await self._certainly(self._get)
+            federation, status = await self._certainly(partial(self._after, federation.uid))
             # Somebody was faster: most likely another writer, but perhaps an attempt of ours whose answer
             # was lost, or one that was repeated on the way, as proxies may do with a PUT.
-            if _knows(federation, command.id):
+            if _knows(status, command.id):
                 return federation, verdict
 
     async def _write(self, federation: Federation, status: Status) -> bool:
@@ -216,16 +217,7 @@ class Switchovers:
     async def _withdraw(self, uid: str, request: str) -> HistoryEntry | None:
         """Take back a request that nobody acted on; its end, or None if somebody is acting on it."""
         while True:
-            known = self._worker.known_term(uid)
-            federation = await self._get()
-            status = federation.status
-            if federation.uid != uid or status is None:
-                raise OutcomeUnknownError(_CREATED_ANEW)
-            if status.term < known:
-                raise OutcomeUnknownError(
-                    f"the hub was restored meanwhile: it shows term {status.term}, but term {known} has been"
-                    f" seen already; the request may have been carried out before that; {_LOOK}"
-                )
+            federation, status = await self._after(uid)
             if entry := status.ended(request):
                 return entry
             if not untouched(status):
@@ -234,6 +226,20 @@ class Switchovers:
             if without is None:
                 raise OutcomeUnknownError(f"somebody has removed the request from the status; {_LOOK}")
             await self._write(federation, without)
+
+    async def _after(self, uid: str) -> tuple[Federation, Status]:
+        """The federation as it is now, from which the fate of a request made before can be told."""
+        known = self._worker.known_term(uid)
+        federation = await self._get()
+        status = federation.status
+        if federation.uid != uid or status is None:
+            raise OutcomeUnknownError(_CREATED_ANEW)
+        if status.term < known:
+            raise OutcomeUnknownError(
+                f"the hub was restored meanwhile: it shows term {status.term}, but term {known} has been"
+                f" seen already; the request may have been carried out before that; {_LOOK}"
+            )
+        return federation, status
 
     def _check_is_still(self, federation: Federation) -> None:
         """Raises OutcomeUnknownError if the worker has seen another one in its place since."""
@@ -288,11 +294,8 @@ class Switchovers:
             await asyncio.sleep(backoff.next())
 
 
-def _knows(federation: Federation, request: str) -> bool:
+def _knows(status: Status, request: str) -> bool:
     """Is the request under way, or has it ended already?"""
-    status = federation.status
-    if status is None:
-        return False
     running = status.switchover is not None and status.switchover.id == request
     return running or status.ended(request) is not None
 
