@@ -12,6 +12,7 @@ from tcf.core.failover import Standby, failover, without_active
 from tcf.core.liveness import Workers
 from tcf.core.memory import Memory
 from tcf.core.model import (
+    Acknowledgement,
     Failover,
     FailoverMode,
     Federation,
@@ -27,8 +28,10 @@ from unit.build import (
     SILENCE,
     STAMP,
     TERM,
+    UID,
     D,
     at,
+    bootstrap,
     entry,
     federation,
     kept,
@@ -250,6 +253,20 @@ def test_a_rolling_restart_is_no_failover(beside: tuple[WorkerLease, ...]) -> No
     watcher = Watcher(about(), ONE, TWO, *beside)
     watcher.renew(ONE.uid, TWO.uid, during=60)
     watcher.gone(ONE.uid)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert watcher.replaced_by is None
+    watcher.renew(TWO.uid, during=0.1)
+    assert watcher.replaced_by == "c2"
+
+
+def test_a_member_is_not_replaced_for_its_silence_before_it_became_active() -> None:
+    """Its first worker has only just come, and has taken over; nothing is known of others for long."""
+    watcher = Watcher(federation("promoting passive", failover=automatic(), switchover=bootstrap()), TWO)
+    watcher.renew(TWO.uid, during=60)
+    watcher.about = about(term=TERM + 1)
+    watcher.memory = watcher.memory.see_federation(watcher.about, watcher.now)
+    for come in (lease("c1", ack=TERM + 1), later(TWO, acknowledged=Acknowledgement(UID, TERM + 1))):
+        watcher.leases[come.uid] = come
     watcher.renew(TWO.uid, during=SILENCE - 0.05)
     assert watcher.replaced_by is None
     watcher.renew(TWO.uid, during=0.1)

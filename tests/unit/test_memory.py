@@ -133,6 +133,25 @@ def test_a_member_is_heard_of_by_every_new_version_and_when_a_lease_goes() -> No
     assert memory.see_federation(federation("active passive"), 50).heard == memory.heard
 
 
+@pytest.mark.parametrize(
+    ("roles", "heard"),
+    [
+        (("passive active", "passive promoting", "passive active"), 30),
+        (("active passive", "demoting passive", "passive promoting", "passive active"), 40),
+        (("active passive", "passive promoting", "active passive"), 5),
+        (("passive active", "passive demoting", "passive active"), 10),
+        (("passive active", "passive passive", "passive active"), 30),
+    ],
+    ids=["completed", "handed over", "given back", "kept", "asked for again"],
+)
+def test_whoever_becomes_active_is_heard_of(roles: tuple[str, ...], heard: float) -> None:
+    """A worker of it has taken over; one that stays active was not heard of for that."""
+    memory = Memory().see_federation(federation("passive passive"), 5)
+    for n, table in enumerate(roles, start=1):
+        memory = memory.see_federation(federation(table, term=TERM + n), 10 * n)
+    assert memory.heard["c2"] == heard
+
+
 def test_a_worker_that_ends_right_after_its_start_is_no_sign_of_life() -> None:
     """It registers, renews at once, and is gone: killed, or cleanly."""
     memory = Memory().see_federation(federation("active passive"), 5)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from tcf.core.model import Federation, WorkerLease
+from tcf.core.model import Federation, Role, WorkerLease
 from tcf.core.silence import silence_needed
 
 _SETTLED = 1 / 4
@@ -61,10 +61,14 @@ class Memory:
 
     That a Lease vanishes is a sign of life, too: a worker that stops takes its Lease along, and is
     most likely about to start again. (Not so one that had been silent: an operator has collected it.)
+    And so it is that a member becomes active, since one of its workers has taken over.
+
+    `active`: the member that was active, or about not to be any more, when it was seen last; "" for nobody.
     """
 
     sightings: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
     heard: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    active: str = ""
     stage: Stage | None = None
 
     def see_lease(self, lease: WorkerLease, now: float) -> Memory:
@@ -111,8 +115,12 @@ class Memory:
         """Remember who belongs to it, and since when the present request has met the present table."""
         members = federation.spec.clusters if federation else ()
         new = {member.id: now for member in members if member.id not in self.heard}
+        engaged = federation.status.engaged if federation and federation.status else None
+        active = engaged.id if engaged and engaged.role is not Role.PROMOTING else ""
+        if active and active != self.active:
+            new[active] = now
         heard = {**self.heard, **new} if new else self.heard
-        return replace(self, heard=heard, stage=self._stage(federation, now))
+        return replace(self, heard=heard, active=active, stage=self._stage(federation, now))
 
     def _stage(self, federation: Federation | None, now: float) -> Stage | None:
         status = federation.status if federation else None
