@@ -139,6 +139,8 @@ class Checker:
         if new.term != old.term + moved:
             self._fail(f"the term goes from {old.term} to {new.term}: {_told(old)} -> {_told(new)}")
         self._check_history(old, new, fresh)
+        if new.active_cluster and old.engaged and old.engaged.role is Role.PROMOTING:
+            self._failovers.promoted(new.active_cluster)
         request = new.switchover
         if request and request.trigger is Trigger.FAILOVER and request != old.switchover:
             objection = self._failovers.objection(before, request, listed)

@@ -49,11 +49,15 @@ class Failovers:
         if settled and now - last < value.duration:
             self._signs.setdefault(value.cluster, []).append(now)
 
+    def promoted(self, member: str) -> None:
+        """It has become active, for which one of its workers must have been there."""
+        self._signs.setdefault(member, []).append(self._world.now)
+
     def ended(self, past: HistoryEntry) -> None:
         self._ended[past.id] = self._world.now
 
     def objection(self, before: Federation, request: Switchover, listed: float) -> str:
-        """What is wrong about a failover that begins now, by the list of Leases made at `listed`."""
+        """What is wrong about a failover that begins now, by somebody who knows the Leases as of `listed`."""
         spec, status, now = before.spec, before.status, self._world.now
         if spec.failover.mode is not FailoverMode.AUTOMATIC or spec.paused:
             return f"failover is {spec.failover.mode}, paused: {spec.paused}"
@@ -63,9 +67,9 @@ class Failovers:
         if self._walls_agree and rested < spec.failover.cooldown - _WALLS_APART:
             return f"the active member has changed {rested:.1f} s ago"
         needed = max(silence_needed(spec.lease_duration), spec.failover.timeout)
-        heard = max((at for at in self._signs.get(request.from_, ()) if at <= listed), default=0.0)
-        if listed - heard < _FAST * needed:
-            return (
-                f"{request.from_} has been silent for {listed - heard:.1f} s only, instead of {needed:.1f} s"
-            )
+        signs = self._signs.get(request.from_, [])
+        heard = max((at for at in signs if at <= listed), default=0.0)
+        silence = min((at for at in signs if at > listed), default=now) - heard
+        if silence < _FAST * needed:
+            return f"{request.from_} has been silent for {silence:.1f} s only, instead of {needed:.1f} s"
         return ""
