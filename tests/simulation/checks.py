@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from simulation.failovers import Failovers
+from simulation.network import Link
 from simulation.programs import Ask, WorkerProgram
 from simulation.world import World
 from tcf.core.model import Federation, HistoryEntry, Refusal, Role, Status, Trigger
@@ -106,8 +107,8 @@ class Checker:
 
     # --- commits ----------------------------------------------------------------------------------------
 
-    def committed(self, before: Federation | None, after: Federation | None, *, listed: float) -> None:
-        """`listed`: when the hub made the list of Leases that whoever has written this has got last."""
+    def committed(self, before: Federation | None, after: Federation | None, *, by: Link | None) -> None:
+        """The federation was written, `by` whom (None: by hand)."""
         new = after.status if after else None
         if after and new:
             self._tables[after.uid, new.term] = {row.id: row.role for row in new.clusters}
@@ -130,10 +131,10 @@ class Checker:
             if new.term > highest if old is None else new.term > old.term + 1:
                 self._trust(new.term)
         elif old:
-            self._check_step(before, old, new, fresh, listed)
+            self._check_step(before, old, new, fresh, by)
 
     def _check_step(
-        self, before: Federation, old: Status, new: Status, fresh: list[HistoryEntry], listed: float
+        self, before: Federation, old: Status, new: Status, fresh: list[HistoryEntry], by: Link | None
     ) -> None:
         moved = {r.id: r.role for r in old.clusters} != {r.id: r.role for r in new.clusters}
         if new.term != old.term + moved:
@@ -142,8 +143,8 @@ class Checker:
         if new.active_cluster and old.engaged and old.engaged.role is Role.PROMOTING:
             self._failovers.promoted(new.active_cluster)
         request = new.switchover
-        if request and request.trigger is Trigger.FAILOVER and request != old.switchover:
-            objection = self._failovers.objection(before, request, listed)
+        if by and request and request.trigger is Trigger.FAILOVER and request != old.switchover:
+            objection = self._failovers.objection(before, request, by)
             if objection:
                 self._fail(f"{request.id} must not be: {objection}")
 

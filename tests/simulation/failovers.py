@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+from simulation.network import Link
 from simulation.schedule import WALLS_RIGHT
 from simulation.world import World
 from tcf.core.model import (
@@ -16,13 +18,26 @@ from tcf.core.model import (
 )
 from tcf.core.silence import silence_needed
 
-_SETTLED = 3 / 4
-"""The part of its duration after which the renewals of a Lease must be known as signs of life: a coordinator
-wants a quarter, and what was written within half a duration may reach it at once, after a stop of its own."""
+_SETTLED = 1 / 4
+"""The part of its duration that a coordinator wants a Lease to last until its renewals are signs of life."""
+_AT_ONCE = 1 / 2
+"""The part within which they may have been written that reach it at once, after a stop of its own."""
 _FAST = 0.95
 """What a coordinator's clock may make of a second, with a little more."""
 _WALLS_APART = 2 * WALLS_RIGHT + 1.0
 """Seconds between two wall clocks; one of the moments is cut to whole seconds besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """A sign of life at `at`, under a Lease that was created at `created`.
+
+    `late`: how much later a coordinator may begin to count that has seen the Lease from its beginning on.
+    """
+
+    at: float
+    created: float = 0.0
+    late: float = 0.0
 
 
 class Failovers:
@@ -33,8 +48,7 @@ class Failovers:
         self._walls_agree = walls_agree
         self._created: dict[str, float] = {}
         self._renewed: dict[str, float] = {}
-        self._signs: dict[str, list[float]] = {}
-        """When each member has given signs of life."""
+        self._signs: dict[str, list[_Sign]] = {}
         self._ended: dict[str, float] = {}
 
     def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None:
@@ -45,19 +59,21 @@ class Failovers:
         self._created.setdefault(uid, now)
         if not deleted:
             self._renewed[uid] = last = now
-        settled = last - self._created[uid] >= value.duration * _SETTLED
+        created = self._created[uid]
+        settled = last - created >= value.duration * (_SETTLED + _AT_ONCE)
         if settled and now - last < value.duration:
-            self._signs.setdefault(value.cluster, []).append(now)
+            sign = _Sign(now, created, value.duration * _SETTLED)
+            self._signs.setdefault(value.cluster, []).append(sign)
 
     def promoted(self, member: str) -> None:
         """It has become active, for which one of its workers must have been there."""
-        self._signs.setdefault(member, []).append(self._world.now)
+        self._signs.setdefault(member, []).append(_Sign(self._world.now))
 
     def ended(self, past: HistoryEntry) -> None:
         self._ended[past.id] = self._world.now
 
-    def objection(self, before: Federation, request: Switchover, listed: float) -> str:
-        """What is wrong about a failover that begins now, by somebody who knows the Leases as of `listed`."""
+    def objection(self, before: Federation, request: Switchover, by: Link) -> str:
+        """What is wrong about a failover that begins now; "" if nothing is."""
         spec, status, now = before.spec, before.status, self._world.now
         if spec.failover.mode is not FailoverMode.AUTOMATIC or spec.paused:
             return f"failover is {spec.failover.mode}, paused: {spec.paused}"
@@ -68,8 +84,9 @@ class Failovers:
             return f"the active member has changed {rested:.1f} s ago"
         needed = max(silence_needed(spec.lease_duration), spec.failover.timeout)
         signs = self._signs.get(request.from_, [])
-        heard = max((at for at in signs if at <= listed), default=0.0)
-        silence = min((at for at in signs if at > listed), default=now) - heard
-        if silence < _FAST * needed:
-            return f"{request.from_} has been silent for {silence:.1f} s only, instead of {needed:.1f} s"
+        until = min((sign.at for sign in signs if sign.at > by.listed), default=now)
+        for sign in signs:
+            late = sign.late if sign.created >= by.opened else 0.0
+            if sign.at <= by.listed and until - sign.at + late < _FAST * needed:
+                return f"{request.from_} has been silent for {until - sign.at:.1f} s only, not {needed:.1f} s"
         return ""

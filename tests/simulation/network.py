@@ -59,7 +59,7 @@ class Network:
         self.down = False
         self.links: list[Link] = []
         self.writer: Link | None = None
-        """Whose request the hub carries out, or has carried out last."""
+        """Whose request the hub carries out."""
         self.asking = ""
         """The name of the request that is being made."""
 
@@ -96,6 +96,7 @@ class Link:
         self.deaf_to_leases = False
         self.once_read: Callable[[], object] | None = None
         """Called when the process is about to take in the federation as it has read it."""
+        self.opened = self.world.now
         self.listed = 0.0
         """When the hub made the last list of Leases that has come back."""
         self.watches: list[Watch] = []
@@ -165,6 +166,7 @@ class Link:
                 result = work()
             except errors.HubError as error:
                 result = error
+            self.network.writer = None
             if chance.random() < rates.failed_after:
                 result = errors.UnreachableError("the hub failed", ambiguous=True)
         if self.world.trace is not None:

@@ -313,8 +313,7 @@ class _Run:
         self.once_active.append(fault)
 
     def _committed(self, before: Federation | None, after: Federation | None) -> None:
-        writer = self.network.writer
-        self.checker.committed(before, after, listed=writer.listed if writer else 0.0)
+        self.checker.committed(before, after, by=self.network.writer)
         was = before.status.active_cluster if before and before.status else ""
         if after and after.status and after.status.engaged:
             self.engaged = after.status.engaged.id
