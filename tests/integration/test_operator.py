@@ -74,7 +74,7 @@ def test_a_deleted_federation_is_answered_for_no_more_and_may_begin_anew(
 
 
 def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) -> None:
-    hub.apply()
+    hub.apply(leaseDuration="2s")
     programs.operator()
     one, two = programs.pair()
     one.await_active()
@@ -95,6 +95,7 @@ def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) 
     eventually(begun_anew, what="cluster_2 is active again, at a higher term")
     two.await_active()
     assert one.is_active().status == 418
+    assert "the hub has lost" in hub.kubectl("get", "events").stdout
 
 
 def test_health(hub: Hub, programs: Programs) -> None:

@@ -43,10 +43,10 @@ class Checker:
         """The highest term at which each member has been answered 200."""
         self._since = 0.0
         """The term from which on the promise holds; none at all for now if that is infinite."""
+        self._trusting = True
+        """Whether it may begin to hold again."""
         self._highest = 0
         """The highest term there has ever been."""
-        self._doubtful_until = 0.0
-        """Before that, also answers at such a term promise nothing."""
 
     # --- probes -----------------------------------------------------------------------------------------
 
@@ -78,19 +78,17 @@ class Checker:
                     f"{program.name} answers 200 at term {answer.term},"
                     f" after {member} was answered for at term {term}"
                 )
-        if answer.term >= self._since and self._world.now >= self._doubtful_until:
+        if answer.term >= self._since:
             self._promised[program.member] = max(answer.term, self._promised.get(program.member, 0))
         return True
 
-    def forget(self, *, until: float) -> None:
+    def forget(self, *, for_good: bool) -> None:
         """The hub has lost writes: two members may believe two tables, each by the word of the hub.
 
-        `until`: when the last word has run out that was given under a Lease which is lost as well. A second
-        time there is no telling: the same terms may be left out, and those above be given again. (Not
-        those of a federation that is older than a quarter of an hour: they are above the Unix time.)
+        `for_good`: a worker under KeepRole may do so without end, and no Lease tell of it any more.
         """
-        self._doubtful_until = math.inf if self._lost_at else max(self._doubtful_until, until)
         self._since = math.inf
+        self._trusting = self._trusting and not for_good
         self._lost_at = self._world.now
         self._promised.clear()
         self._tables.clear()
@@ -99,10 +97,10 @@ class Checker:
         """A coordinator has noticed, and begins anew, with all members passive and above all lost terms.
 
         Who still believes a lost table promises nothing, for there may be two of them. But whoever is
-        promoted now is fenced against all others whose Leases are there: from the first answer at
-        a new term on, the promise holds against lost tables, too.
+        promoted now waits for them to end: from the first answer at a new term on, the promise holds
+        against lost tables, too.
         """
-        if self._doubtful_until < math.inf:
+        if self._trusting:
             self._since = term
 
     # --- commits ----------------------------------------------------------------------------------------

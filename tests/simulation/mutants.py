@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-import tcf.core.bootstrap
 import tcf.core.coordinator
 import tcf.core.failover
 import tcf.core.fencing
@@ -103,7 +102,7 @@ def _no_uid() -> Iterable[Patch]:
         return replace(lease, acknowledged=old and Acknowledgement(case.federation.uid, old.term))
 
     yield from _fenced_as_if(change)
-    yield from _no_leap()  # which would do alone, as the uid does without it
+    yield from _no_doubt()  # which would do alone, as the uid does without it
 
 
 def _any_acknowledgement() -> Iterable[Patch]:
@@ -160,8 +159,8 @@ def _low_terms() -> Iterable[Patch]:
     yield _changed(tcf.core.coordinator, "bootstrapped", begun)
 
 
-def _no_leap() -> Iterable[Patch]:
-    yield mock.patch.object(tcf.core.bootstrap, "_LEAP", 1)
+def _no_doubt() -> Iterable[Patch]:
+    yield _changed(tcf.core.coordinator, "in_doubt", lambda *_: False)
 
 
 # --- the worker -----------------------------------------------------------------------------------------
@@ -329,7 +328,7 @@ MUTANTS: Mapping[str, Mutant] = {
         ("early sight", "silence counts from before the LIST", _early_sight, profiles.SLOW_LISTS),
         ("blind delete", "Leases are deleted whatever their version", _blind_delete, profiles.STALLS_SLOWLY),
         ("no CAS", "a status is written over any version", _no_cas, profiles.RACES),
-        ("no leap", "a table that begins anew leaves out no terms", _no_leap, profiles.SET_BACK),
+        ("no doubt", "a table that begins anew after a loss is not in doubt", _no_doubt, profiles.SET_BACK),
         ("low terms", "a bootstrap begins at term 1", _low_terms, profiles.ANEW),
         ("late expiry", "a reading is good from the renewal's response on", _late_expiry, profiles.FADED),
         ("late lowering", "an answer is lowered after the renewal", _late_lowering, profiles.UNANSWERED),

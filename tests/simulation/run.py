@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -358,12 +357,8 @@ class _Run:
         self.world.after(min(fault.seconds, self.schedule.length - self.world.now), again)
 
     def _restore(self, fault: Fault) -> None:
-        backup, until = self.hub.backup(fault.seconds), self.world.now
-        if self.hub.leases.keys() - backup.leases.keys():
-            until += 1.1 * max(DURATIONS)
-        if _may_keep_role(self.schedule) or not fault.value:
-            until = math.inf  # what is kept never runs out, and versions that come again tell nothing
-        self.checker.forget(until=until)
+        backup = self.hub.backup(fault.seconds)
+        self.checker.forget(for_good=_may_keep_role(self.schedule))
         self.hub.restore(backup, bump=fault.value)
         self.network.break_watches()
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tcf.core.conditions import conditions
-from tcf.core.model import Condition, Failover, FailoverMode, Federation, Trigger, Unfenceable
+from tcf.core.model import Condition, Failover, FailoverMode, Federation, Outcome, Trigger, Unfenceable
 from unit.build import BOOT, STAMP, at, bootstrap, described, entry, federation, request
 
 AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
 START_C1 = "tcf-worker --namespace ns --federation shop --cluster c1"
+LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
 
 
 def condition(type_: str, about: Federation) -> Condition:
@@ -104,6 +105,18 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ),
         ("Ready", federation("passive passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
         ("Ready", federation("promoting passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
+        (
+            "Ready",
+            federation("passive passive", switchover=bootstrap(), history=(LOST,)),
+            "False HubRestored",
+            ["c1", "every answer has run out"],
+        ),
+        (
+            "Ready",
+            federation("promoting passive", switchover=bootstrap(), history=(LOST,)),
+            "False Bootstrapping",
+            ["c1"],
+        ),
         (
             "Ready",
             with_silent("c2", federation("passive passive", switchover=bootstrap())),

@@ -462,8 +462,6 @@ def test_bootstrap_looks_at_the_leases_first() -> None:
 
 
 HIGH = UNIX + 5000
-LEAP = 1000
-"""What a worker may know beyond what it has acknowledged is less."""
 
 
 @pytest.mark.parametrize(
@@ -471,11 +469,11 @@ LEAP = 1000
     [
         ("", None, UNIX),
         ("c1/7", 7, UNIX),
-        (f"c1/{UNIX}", None, UNIX + LEAP),
-        (f"c1/{HIGH}", None, HIGH + LEAP),
-        ("", HIGH, HIGH + LEAP),
-        (f"c1/{HIGH}", HIGH + 5, HIGH + 5 + LEAP),
-        (f"c1/{HIGH + 5}", HIGH, HIGH + 5 + LEAP),
+        (f"c1/{UNIX}", None, UNIX + 1),
+        (f"c1/{HIGH}", None, HIGH + 1),
+        ("", HIGH, HIGH + 1),
+        (f"c1/{HIGH}", HIGH + 5, HIGH + 6),
+        (f"c1/{HIGH + 5}", HIGH, HIGH + 6),
         ("nonsense", None, UNIX),
     ],
 )
@@ -580,9 +578,9 @@ def test_a_hub_that_was_restored(roles: str) -> None:
     assert result.switchover
     assert result.switchover.trigger is Trigger.BOOTSTRAP
     assert result.switchover.to == "c1"
-    assert [(past.id, past.outcome) for past in result.history] == (
-        [("r1", Outcome.HUB_RESTORED)] if asked else []
-    )
+    assert [(past.id, past.outcome) for past in result.history] == [
+        ("r1" if asked else "restored-1", Outcome.HUB_RESTORED)
+    ]
 
 
 def test_after_a_restore_the_last_active_member_is_chosen() -> None:
@@ -606,14 +604,61 @@ def test_a_restored_hub_is_told() -> None:
     assert str(TERM + 7) in event.message
 
 
-def test_no_late_acknowledgement_of_a_lost_table_is_taken_for_one_of_the_new() -> None:
-    """A worker may know one term more than any Lease tells, and say so only when all has begun anew."""
-    restored = federation("active passive", term=HIGH)
-    result = written(decided(restored, (ONE, lease("c2", ack=HIGH + 7))))
-    assert result.term == HIGH + 7 + LEAP
-    late = lease("c2", ack=HIGH + 8)
-    verdict = decided(replace(restored, status=result), (lease("c1", ack=result.term), late))
-    assert verdict.status is None or roles_of(verdict.status) == "passive passive"
+LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
+
+
+@pytest.mark.parametrize("asked", [bootstrap("c2"), FROM_NOBODY], ids=["bootstrap", "request"])
+@pytest.mark.parametrize("leases", [(), (TWO,), (ONE, TWO)], ids=["none known", "one", "all acknowledged"])
+def test_after_a_restore_nobody_is_promoted_before_lost_answers_have_run_out(
+    leases: Leases, asked: Switchover
+) -> None:
+    """A worker may answer active by a term that no Lease tells, and have lost its Lease besides."""
+    about = federation("passive passive", switchover=asked, history=(LOST,))
+    early = decided(about, leases, waited=SILENCE - 0.2)
+    assert (roles_of(after(about, early)), early.events) == ("passive passive", ())
+    settled_on = replace(about, status=after(about, early))
+    assert decided(settled_on, leases, waited=SILENCE - 0.2).wake_at == pytest.approx(BOOT + 0.2)
+    late = decided(about, (ONE, TWO), waited=SILENCE)
+    assert roles_of(written(late)) == "passive promoting"
+
+
+def test_lost_answers_may_last_as_long_as_the_longest_lease() -> None:
+    about = federation("passive passive", switchover=bootstrap("c2"), history=(LOST,))
+    leases = (TWO, lease("c1", duration=3 * D))
+    assert roles_of(after(about, decided(about, leases, waited=2 * D))) == "passive passive"
+    assert roles_of(after(about, decided(about, leases, waited=3.4 * D))) == "passive promoting"
+
+
+@pytest.mark.parametrize(
+    ("past", "roles"),
+    [
+        ((entry("r9", to="c1"), LOST), "passive promoting"),
+        ((entry("r9", to=""), LOST), "passive passive"),  # says nothing about who was active
+        ((entry("r9", to="c1", outcome=Outcome.TIMED_OUT), LOST), "passive passive"),
+        ((LOST, entry("r9", to="c1")), "passive passive"),
+    ],
+    ids=["somebody was promoted", "demoted", "failed", "lost after that"],
+)
+def test_a_table_is_in_doubt_until_somebody_has_become_active(
+    past: tuple[HistoryEntry, ...], roles: str
+) -> None:
+    about = federation("passive passive", switchover=FROM_NOBODY, history=past)
+    assert roles_of(after(about, decided(about, (ONE, TWO)))) == roles
+
+
+@pytest.mark.parametrize(
+    ("last", "uid", "past"),
+    [
+        ("", "uid-0", []),
+        ("", UID, [Outcome.HUB_RESTORED]),
+        ("c1/7", "uid-0", [Outcome.HUB_RESTORED]),
+    ],
+    ids=["another object's", "its own", "annotation"],
+)
+def test_a_bootstrap_after_a_loss_is_told_from_a_first_one(last: str, uid: str, past: list[str]) -> None:
+    result = begun(lease("c1", ack=7, uid=uid), last=last)
+    assert [ended.outcome for ended in result.history] == past
+    assert (result.switchover and result.switchover.trigger) is Trigger.BOOTSTRAP
 
 
 @pytest.mark.parametrize("left", ["c1", "c2", "c3"])

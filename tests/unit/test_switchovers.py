@@ -17,9 +17,12 @@ from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
-from unit.build import BOOT, TERM, at, federation, request, status
+from unit.build import BOOT, TERM, at, entry, federation, request, status
 
 Write = Callable[[Federation, Status], Federation]
+
+
+LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
 
 
 class FakeFederations:
@@ -100,8 +103,9 @@ async def test_after_an_ambiguous_write_a_deleted_federation_leaves_it_open() ->
         federation("active passive", uid="uid-2", resource_version="9"),
         replace(federation("active passive", resource_version="9"), status=None),
         federation("active passive", term=TERM - 1, resource_version="9"),
+        federation("passive passive", term=TERM + 9, resource_version="9", history=(LOST,)),
     ],
-    ids=["created anew", "without a status", "restored"],
+    ids=["created anew", "without a status", "restored", "begun anew"],
 )
 async def test_a_conflict_with_what_knows_nothing_of_the_request_leaves_it_open(after: Federation) -> None:
     """An earlier attempt, or one that was repeated on the way, may have been carried out before."""

@@ -2,8 +2,12 @@
 
 The status does not survive deletion, nor a restore from backup. The operator therefore mirrors the
 active member and the term into an annotation, which does; it may lag behind. It decides only who is
-*chosen* to become active; the fence decides when. No table of the same name may ever have a term that
-an earlier life has had, hence a bootstrap starts at the Unix time or above, whichever is known higher.
+*chosen* to become active; the fence decides when. A bootstrap starts at the Unix time, or above the highest
+term that is known of an earlier life, so that terms do not fall.
+
+A fence is only as good as the Leases that it looks at, and what loses a status may have lost Leases and
+acknowledgements, too. A table that begins anew is therefore `in_doubt`: nobody is promoted in it before
+every answer has run out that may have been given by an earlier one.
 """
 
 from __future__ import annotations
@@ -29,30 +33,37 @@ from tcf.core.model import (
 from tcf.core.requests import ended
 from tcf.core.transitions import all_passive, with_members
 
-_LEAP = 1000
-"""Terms left out above the highest known: a worker may know a few more that it has not acknowledged yet, and
-its acknowledgement of such a one, when it comes, must not be taken for one of the new life."""
-
 
 def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now) -> Status:
     """The first table: everybody passive, and a request without deadline for the initial member."""
-    known = [lease.acknowledged.term for lease in leases if lease.acknowledged]
+    acknowledged = [lease.acknowledged for lease in leases if lease.acknowledged]
     mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
-    if mirrored:
-        known.append(mirrored[1])
+    known = [table.term for table in acknowledged] + ([mirrored[1]] if mirrored else [])
     status = Status(
         protocol=PROTOCOL,
         term=_first_term(known, now),
         clusters=tuple(MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters),
         observed_active_cluster=federation.spec.active_cluster or "",
     )
+    if mirrored or any(table.uid == federation.uid for table in acknowledged):
+        status = _lost(federation, status, "the hub has lost the status that this federation had", now)
     return _with_request(federation, status, now)
+
+
+def in_doubt(status: Status) -> bool:
+    """Has a status been lost, and nobody become active since?"""
+    for past in status.history:
+        if past.outcome == Outcome.HUB_RESTORED:
+            return True
+        if past.succeeded and past.to:
+            return False
+    return False
 
 
 def _first_term(known: Iterable[int], now: Now) -> int:
     """A term above all that an earlier life can have had, of which these are `known`."""
     believed = (term for term in known if term <= HIGHEST_PLAUSIBLE_TERM)
-    return max(int(now.wall.timestamp()), max(believed, default=0) + _LEAP)
+    return max(int(now.wall.timestamp()), max(believed, default=0) + 1)
 
 
 def restored(federation: Federation, status: Status, known_term: int, now: Now) -> Status:
@@ -68,9 +79,21 @@ def restored(federation: Federation, status: Status, known_term: int, now: Now) 
             passive.member(m.id) or MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters
         ),
     )
-    message = f"the hub had lost the table of term {known_term}"
-    passive = ended(passive, Outcome.HUB_RESTORED, message, now)
+    passive = _lost(federation, passive, f"the hub had lost the table of term {known_term}", now)
     return _with_request(federation, passive, now, before=status.active_cluster)
+
+
+def _lost(federation: Federation, status: Status, message: str, now: Now) -> Status:
+    """`status` with a record of the loss: the end of its request, or an entry of its own."""
+    own = Switchover(
+        id=f"restored-{federation.resource_version}",
+        from_="",
+        to="",
+        trigger=Trigger.BOOTSTRAP,
+        requested_by="coordinator",
+        requested_at=now.stamp(),
+    )
+    return ended(status, Outcome.HUB_RESTORED, message, now, request=status.switchover or own)
 
 
 def resumed(federation: Federation, status: Status, now: Now) -> Status | None:

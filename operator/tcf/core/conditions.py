@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tcf.core.bootstrap import in_doubt
 from tcf.core.failover import rests_until
 from tcf.core.model import (
     Condition,
@@ -80,7 +81,18 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
         )
     if active:
         return _Verdict(True, "Active", f"{active.id} is active")
-    if running and running.trigger is Trigger.BOOTSTRAP:
+    if running:
+        return _nobody_yet(federation, status, running)
+    return _Verdict(
+        False,
+        "NoActiveCluster",
+        "no member is active; POST /tcf/promote to a worker of the one that is to be,"
+        " or set spec.activeCluster to it",
+    )
+
+
+def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> _Verdict:
+    if running.trigger is Trigger.BOOTSTRAP:
         target = status.member(running.to)
         if target and not target.live_workers:
             return _Verdict(
@@ -99,15 +111,16 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
                 f"{running.to} becomes active when the silent workers of {', '.join(silent)} cannot answer"
                 " any more, which is soon",
             )
+    if running.to and not status.engaged and in_doubt(status):
+        return _Verdict(
+            False,
+            "HubRestored",
+            f"the hub has lost an earlier status; {running.to} becomes active when every answer has run out"
+            " that a worker may still give by that one, which is soon",
+        )
+    if running.trigger is Trigger.BOOTSTRAP:
         return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
-    if running:
-        return _Verdict(False, "Switching", _about_to(running))
-    return _Verdict(
-        False,
-        "NoActiveCluster",
-        "no member is active; POST /tcf/promote to a worker of the one that is to be,"
-        " or set spec.activeCluster to it",
-    )
+    return _Verdict(False, "Switching", _about_to(running))
 
 
 def _about_to(running: Switchover) -> str:

@@ -12,7 +12,7 @@ most one status write, made under the resourceVersion that was observed. Role ch
     E demoting           fenced                                          HAND_OVER / RETIRE
     E demoting           deadline passed, X has no live worker any more,  KEEP
                          or nobody asks for it
-    all passive          a request for X, fenced                         PROMOTE
+    all passive          a request for X, fenced, and not in doubt       PROMOTE
     X promoting          a worker of X has acknowledged the table        COMPLETE
     X promoting          the request is for somebody else by now         YIELD
     X promoting          deadline passed                                 GIVE_BACK / YIELD
@@ -30,7 +30,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tcf.core.bootstrap import bootstrapped, last_active, restored, resumed
+from tcf.core.bootstrap import bootstrapped, in_doubt, last_active, restored, resumed
 from tcf.core.conditions import conditions
 from tcf.core.failover import Standby, failover, without_active
 from tcf.core.fencing import Fence, collect_after, collectable, fence
@@ -155,9 +155,20 @@ class _Case:
 
     def deadline(self, request: Switchover) -> float:
         """Boot time until which the request may stay at this table, on the coordinator's own clock."""
+        return self._since(request) + self.federation.spec.switchover_timeout
+
+    def doubtful_until(self, request: Switchover) -> float:
+        """Boot time at which all answers have run out that an earlier life of a table in doubt has given.
+
+        Under a Lease that is lost as well, they are assumed to have lasted as long as the longest known.
+        """
+        durations = (lease.duration for lease in self.workers.leases)
+        longest = max((self.federation.spec.lease_duration, *durations))
+        return self._since(request) + silence_needed(longest)
+
+    def _since(self, request: Switchover) -> float:
         stage = self.workers.memory.stage
-        since = stage.at if stage and stage.request == request.id else self.now.boot
-        return since + self.federation.spec.switchover_timeout
+        return stage.at if stage and stage.request == request.id else self.now.boot
 
     def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
         memory, now = self.workers.memory, self.now.boot
@@ -203,7 +214,9 @@ def decide(observation: Observation, now: Now) -> Decision:
 def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _Wait:
     status = federation.status
     if status is None:
-        return _Step(bootstrapped(federation, workers.leases, now), on_leases=True)
+        first = bootstrapped(federation, workers.leases, now)
+        losses = [_event(first, None, "HubRestored", past.message, warning=True) for past in first.history]
+        return _Step(first, on_leases=True, event=next(iter(losses), None))
     known = _highest_term(workers.leases, federation.uid)
     if known > status.term:
         after = restored(federation, status, known, now)
@@ -351,6 +364,12 @@ def _when_nobody(case: _Case) -> _Step | _Wait:
         return _Step(again) if again else _Wait()
     if not request.to:
         return _end(case.status, Outcome.SUCCEEDED, "nobody is active", case.now)
+    if in_doubt(case.status) and case.now.boot < (until := case.doubtful_until(request)):
+        return _Wait(until, f"{request.to} waits until all answers by the lost table have run out")
+    return _to_be_promoted(case, request)
+
+
+def _to_be_promoted(case: _Case, request: Switchover) -> _Step | _Wait:
     bootstrap = request.trigger is Trigger.BOOTSTRAP
     if bootstrap and not case.workers.alive(case.workers.of(request.to)):
         return _Wait(obstacle=f"no worker of {request.to} is alive")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from tcf.core.model import Federation, HistoryEntry, Refusal, Status
+from tcf.core.model import Federation, HistoryEntry, Outcome, Refusal, Status
 from tcf.core.requests import (
     Accepted,
     Command,
@@ -145,7 +145,7 @@ class Switchovers:
             if await self._write(federation, verdict.status):
                 return federation, verdict
             await asyncio.sleep(backoff.next())
-            federation, status = await self._certainly(partial(self._after, federation.uid))
+            federation, status = await self._certainly(partial(self._after, federation, command.id))
             # Somebody was faster: most likely another writer, but perhaps an attempt of ours whose answer
             # was lost, or one that was repeated on the way, as proxies may do with a PUT.
             if _knows(status, command.id):
@@ -191,7 +191,7 @@ class Switchovers:
         # An operator has as long as that, counted from when it saw the request, by its own clock.
         entry = await self._ended_by(federation, request, start + 1.1 * timeout + 1)
         if entry is None and own:
-            entry = await self._certainly(lambda: self._withdraw(federation.uid, request))
+            entry = await self._certainly(lambda: self._withdraw(federation, request))
         # An operator is at it: each of its two stages has a deadline of its own.
         entry = entry or await self._ended_by(federation, request, start + 3 * timeout + PATIENCE_SECONDS)
         if entry is None:
@@ -214,10 +214,10 @@ class Switchovers:
                 return entry
             await within(left, self._worker.changed())
 
-    async def _withdraw(self, uid: str, request: str) -> HistoryEntry | None:
+    async def _withdraw(self, placed: Federation, request: str) -> HistoryEntry | None:
         """Take back a request that nobody acted on; its end, or None if somebody is acting on it."""
         while True:
-            federation, status = await self._after(uid)
+            federation, status = await self._after(placed, request)
             if entry := status.ended(request):
                 return entry
             if not untouched(status):
@@ -227,13 +227,15 @@ class Switchovers:
                 raise OutcomeUnknownError(f"somebody has removed the request from the status; {_LOOK}")
             await self._write(federation, without)
 
-    async def _after(self, uid: str) -> tuple[Federation, Status]:
-        """The federation as it is now, from which the fate of a request made before can be told."""
-        known = self._worker.known_term(uid)
+    async def _after(self, before: Federation, request: str) -> tuple[Federation, Status]:
+        """The federation as it is now, from which the fate of a request made `before` can be told."""
+        known = self._worker.known_term(before.uid)
         federation = await self._get()
         status = federation.status
-        if federation.uid != uid or status is None:
+        if federation.uid != before.uid or status is None:
             raise OutcomeUnknownError(_CREATED_ANEW)
+        if not _knows(status, request) and _lost_between(before.status, status):
+            raise OutcomeUnknownError(f"the hub has lost the request, or that it was carried out; {_LOOK}")
         if status.term < known:
             raise OutcomeUnknownError(
                 f"the hub was restored meanwhile: it shows term {status.term}, but term {known} has been"
@@ -298,6 +300,12 @@ def _knows(status: Status, request: str) -> bool:
     """Is the request under way, or has it ended already?"""
     running = status.switchover is not None and status.switchover.id == request
     return running or status.ended(request) is not None
+
+
+def _lost_between(before: Status | None, after: Status) -> bool:
+    """Has the hub lost a status since `before`, so that `after` need not tell what became of it?"""
+    losses = (past for past in after.history if past.outcome == Outcome.HUB_RESTORED)
+    return any(before is None or before.ended(loss.id) is None for loss in losses)
 
 
 def _term(federation: Federation) -> int:
