@@ -162,8 +162,9 @@ def observed(
         before = replace(one, resource_version="0")
         memory = memory.see_lease(before, BOOT - 3).see_lease(one, BOOT)
         leases.append(one)
-    if about and about.status and about.status.switchover:
-        stage = Stage(about.status.switchover.id, about.uid, about.status.term, BOOT - waited)
+    if about and about.status:
+        asked = about.status.switchover.id if about.status.switchover else ""
+        stage = Stage(about.uid, about.status.term, BOOT - waited, asked, BOOT - waited)
         memory = replace(memory, stage=stage)
     return Observation(about, tuple(leases), memory, confirmed=confirmed)
 

@@ -63,7 +63,7 @@ def test_memory_is_immutable() -> None:
 
 
 BUSY = federation("active passive", switchover=request())
-FIRST = Stage("r1", UID, TERM, 10)
+FIRST = Stage(UID, TERM, 10, "r1", 10)
 
 
 def seen(*federations: Federation | None) -> Stage | None:
@@ -81,18 +81,18 @@ def seen(*federations: Federation | None) -> Stage | None:
         pytest.param(replace(BUSY, resource_version="2", generation=2), FIRST, id="other news"),
         pytest.param(None, None, id="deleted"),
         pytest.param(federation(None), None, id="no status"),
-        pytest.param(federation("active passive"), None, id="no request"),
+        pytest.param(federation("active passive"), Stage(UID, TERM, 10, "", 20), id="no request"),
         pytest.param(
             federation("demoting passive", term=TERM + 1, switchover=request()),
-            Stage("r1", UID, TERM + 1, 20),
+            Stage(UID, TERM + 1, 20, "r1", 20),
             id="next table",
         ),
         pytest.param(
             federation("active passive", switchover=request(id="r2")),
-            Stage("r2", UID, TERM, 20),
+            Stage(UID, TERM, 10, "r2", 20),
             id="next request",
         ),
-        pytest.param(replace(BUSY, uid="uid-2"), Stage("r1", "uid-2", TERM, 20), id="created anew"),
+        pytest.param(replace(BUSY, uid="uid-2"), Stage("uid-2", TERM, 20, "r1", 20), id="created anew"),
     ],
 )
 def test_a_stage_begins_when_a_request_meets_a_table(then: Federation | None, expected: Stage | None) -> None:
@@ -101,7 +101,7 @@ def test_a_stage_begins_when_a_request_meets_a_table(then: Federation | None, ex
 
 
 def test_nothing_seen_is_nothing_remembered() -> None:
-    assert seen(None, federation(None), federation("active passive")) is None
+    assert seen(None, federation(None)) is None
 
 
 def test_a_row_of_renewals_lasts_until_it_breaks() -> None:

@@ -88,9 +88,14 @@ async def test_a_write_that_was_repeated_on_the_way_is_one_request() -> None:
     assert (result.reason, len(hub.writes)) == (Outcome.ROLLED_BACK, 1)
 
 
-async def test_after_an_ambiguous_write_a_deleted_federation_leaves_it_open() -> None:
-    lost = errors.UnreachableError("no answer", ambiguous=True)
-    hub = FakeFederations(lost, errors.NotFoundError("no such federation"), then=None)
+@pytest.mark.parametrize(
+    "lost", [(), (errors.UnreachableError("no answer", ambiguous=True),)], ids=["at once", "after a timeout"]
+)
+async def test_a_federation_that_is_deleted_while_it_is_written_leaves_it_open(
+    lost: tuple[errors.HubError, ...],
+) -> None:
+    """Also at once: that answer, too, may be one to a repetition on the way."""
+    hub = FakeFederations(*lost, errors.NotFoundError("no such federation"), then=None)
     result = await ask(hub)
     assert isinstance(result, Refusal)
     assert result.reason == "OutcomeUnknown"

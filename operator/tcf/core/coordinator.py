@@ -155,20 +155,20 @@ class _Case:
 
     def deadline(self, request: Switchover) -> float:
         """Boot time until which the request may stay at this table, on the coordinator's own clock."""
-        return self._since(request) + self.federation.spec.switchover_timeout
+        stage = self.workers.memory.stage
+        since = stage.met if stage and stage.request == request.id else self.now.boot
+        return since + self.federation.spec.switchover_timeout
 
-    def doubtful_until(self, request: Switchover) -> float:
+    def doubtful_until(self) -> float:
         """Boot time at which all answers have run out that an earlier life of a table in doubt has given.
 
         Under a Lease that is lost as well, they are assumed to have lasted as long as the longest known.
         """
         durations = (lease.duration for lease in self.workers.leases)
         longest = max((self.federation.spec.lease_duration, *durations))
-        return self._since(request) + silence_needed(longest)
-
-    def _since(self, request: Switchover) -> float:
         stage = self.workers.memory.stage
-        return stage.at if stage and stage.request == request.id else self.now.boot
+        since = stage.at if stage and Acknowledgement(stage.uid, stage.term) == self.table else self.now.boot
+        return since + silence_needed(longest)
 
     def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
         memory, now = self.workers.memory, self.now.boot
@@ -364,7 +364,7 @@ def _when_nobody(case: _Case) -> _Step | _Wait:
         return _Step(again) if again else _Wait()
     if not request.to:
         return _end(case.status, Outcome.SUCCEEDED, "nobody is active", case.now)
-    if in_doubt(case.status) and case.now.boot < (until := case.doubtful_until(request)):
+    if in_doubt(case.status) and case.now.boot < (until := case.doubtful_until()):
         return _Wait(until, f"{request.to} waits until all answers by the lost table have run out")
     return _to_be_promoted(case, request)
 

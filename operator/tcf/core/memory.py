@@ -47,12 +47,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A request and the table it met, first seen at `at` (boot seconds): what deadlines count from."""
+    """A table, seen first at `at`, and the request that it has met, at `met` (both boot seconds).
 
-    request: str
+    Deadlines count from the latter. `request` is "" and `met` the same as `at` for a table without any.
+    """
+
     uid: str
     term: int
     at: float
+    request: str
+    met: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +128,13 @@ class Memory:
 
     def _stage(self, federation: Federation | None, now: float) -> Stage | None:
         status = federation.status if federation else None
-        if federation is None or status is None or status.switchover is None:
+        if federation is None or status is None:
             return None
-        key = (status.switchover.id, federation.uid, status.term)
-        if self.stage and (self.stage.request, self.stage.uid, self.stage.term) == key:
-            return self.stage
-        return Stage(*key, at=now)
+        request = status.switchover.id if status.switchover else ""
+        old = self.stage
+        if old is None or (old.uid, old.term) != (federation.uid, status.term):
+            return Stage(federation.uid, status.term, now, request, now)
+        return old if request == old.request else replace(old, request=request, met=now)
 
     def age(self, lease: WorkerLease, now: float) -> float:
         """Seconds since this very version of the Lease was received; 0 for one not seen before."""

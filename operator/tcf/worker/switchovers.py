@@ -166,9 +166,8 @@ class Switchovers:
             except errors.ConflictError:
                 return False
             except errors.NotFoundError as error:
-                if ambiguous:
-                    raise OutcomeUnknownError(_DELETED) from error
-                raise
+                # It was there a moment ago, and may have taken an attempt that was repeated on the way.
+                raise OutcomeUnknownError(_DELETED) from error
             except errors.HubError as error:
                 ambiguous = ambiguous or error.ambiguous
                 if not ambiguous:
