@@ -174,6 +174,12 @@ _SETTINGS: dict[str, Any] = {
     help="Name of that pod.",
 )
 @_option(
+    "--pod-uid",
+    metavar="UID",
+    show_default="that of the first pod found by that name",
+    help="Uid of that pod. Another one by the same name is left alone.",
+)
+@_option(
     "--pod-namespace",
     type=NAME,
     metavar="NAME",
@@ -196,6 +202,7 @@ def _worker(
     pod_condition: bool,
     pod_label: bool,
     pod_name: str | None,
+    pod_uid: str | None,
     pod_namespace: str | None,
     pod_kubeconfig: Path | None,
     **common: Any,
@@ -216,6 +223,7 @@ def _worker(
         HubSettings(pod_kubeconfig, None),
         pod_namespace or _own_namespace(),
         pod_name or socket.gethostname(),
+        pod_uid,
         marks,
     )
     settings = WorkerSettings(

@@ -35,7 +35,8 @@ async def run_worker(settings: WorkerSettings) -> int:
         pod = None
         if marked := settings.pod:
             # A client of its own, also where both are one cluster: credentials and connections may differ.
-            pods = Pods(_client(stack, marked.api, "tcf-worker"), marked.namespace, marked.name)
+            own = _client(stack, marked.api, "tcf-worker", called="the pod's cluster")
+            pods = Pods(own, marked.namespace, marked.name, marked.uid)
             pod = (pods, marked.marks)
         work = await _serve(stack, client, settings.place, settings.listen, settings.identity, pod)
         return 1 if work is None else await _until_stopped([work])
@@ -85,8 +86,10 @@ def _raise_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _client(stack: AsyncExitStack, hub: HubSettings, user_agent: str) -> HubClient:
-    client = HubClient(_connect(hub), user_agent=user_agent)
+def _client(
+    stack: AsyncExitStack, hub: HubSettings, user_agent: str, *, called: str = "the hub"
+) -> HubClient:
+    client = HubClient(_connect(hub), user_agent=user_agent, called=called)
     stack.push_async_callback(client.close)
     return client
 
@@ -114,7 +117,7 @@ async def _serve(
         # waited for workers to be ready could else never get to creating one.
         answer = worker.answer()
         if isinstance(answer, Reading) or answer.reason in NOTHING_TO_ANSWER:
-            return None
+            return worker.pod_trouble
         return answer.message
 
     routes = {**tcf.routes(worker), **health.routes(alive=lambda: None, ready=ready)}

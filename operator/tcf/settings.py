@@ -20,11 +20,12 @@ class HubSettings:
 
 @dataclass(frozen=True, slots=True)
 class PodSettings:
-    """The Pod to mark, and how to reach the cluster that it is in."""
+    """The Pod to mark, and how to reach the cluster that it is in; `uid` None: whichever is found first."""
 
     api: HubSettings
     namespace: str
     name: str
+    uid: str | None
     marks: Marks
 
 

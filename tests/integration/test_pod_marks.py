@@ -53,6 +53,28 @@ def test_a_condition_that_an_earlier_process_has_left_is_taken_back(hub: Hub, pr
     pod.await_says("False", "Passive", "passive")
 
 
+def test_another_pod_of_the_same_name_is_left_alone(hub: Hub, programs: Programs) -> None:
+    """Such as the next one of a StatefulSet, while the node of the first is cut off."""
+    hub.apply()
+    programs.operator()
+    first = Pod(hub, "shop-1")
+    one = programs.worker("cluster_1", *first.options())
+    first.await_says("True", "Active", "active")
+    hub.kubectl("delete", "pod", "shop-1", "--grace-period=0", "--force")
+    second = Pod(hub, "shop-1")
+
+    assert one.post("/tcf/demote").status == 200
+
+    eventually(lambda: "another one than this" in one.log, what="a word about the other pod")
+    assert second.says == (None, None, None)
+
+    uid = second.read()["metadata"]["uid"]
+    programs.worker("cluster_2", *second.options(), "--pod-uid", "long-gone").await_status(418)
+    two = programs.worker("cluster_2", *second.options(), "--pod-uid", uid)
+    assert two.post("/tcf/promote").status == 200
+    second.await_says("True", "Active", "active")
+
+
 def test_an_answer_that_expires_lowers_the_pod(hub: Hub, programs: Programs, tmp_path: Path) -> None:
     hub.apply(leaseDuration="1s")
     programs.operator()
@@ -114,12 +136,16 @@ def test_a_worker_without_rights_or_pod_says_what_it_lacks_and_answers_all_the_s
         eventually(lambda: words in program.log, what=words)
 
     told(one, 'cannot get resource "pods"')
+    told(one, "the pod's cluster refuses (403)")
+    health = one.get("/readyz")
+    assert (health.status, "cannot be told its role" in health.error) == (503, True)
     account.grant("see", "get", "pods")
     account.grant("condition", "patch", "pods/status")
     eventually(lambda: pod.condition.get("status") == "True", what="the condition")
     account.grant("label", "patch", "pods")
     pod.await_says("True", "Active", "active")
     told(one, "this pod is told its role again")
+    assert one.get("/readyz").status == 200
 
     two = programs.worker("cluster_2", *MARKED, "--pod-name", "nobody", "--pod-kubeconfig", str(own))
     two.await_status(418)

@@ -19,7 +19,10 @@ class Pod:
         """`hub`: the cluster it is in."""
         self._hub = hub
         self.name = name
-        spec = {"containers": [{"name": "worker", "image": "none"}]}
+        spec = {
+            "containers": [{"name": "worker", "image": "none"}],
+            "readinessGates": [{"conditionType": "tcf.dev/active"}],
+        }
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
         hub.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
 

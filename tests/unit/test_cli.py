@@ -119,13 +119,13 @@ def test_a_pod_is_marked_only_where_that_is_asked_for(
     assert call(monkeypatch, *WORKER) == 0
     assert call(monkeypatch, *WORKER, "--pod-label", "--pod-name", "shop-0", "--pod-namespace", "prod") == 0
     monkeypatch.setenv("TCF_POD_CONDITION", "true")
-    assert call(monkeypatch, *WORKER, "--pod-kubeconfig", "own.yaml") == 0
+    assert call(monkeypatch, *WORKER, "--pod-kubeconfig", "own.yaml", "--pod-uid", "uid-7") == 0
     unmarked, labelled, conditioned = (s.pod for s in started if isinstance(s, WorkerSettings))
     assert unmarked is None
     here = HubSettings(None, None)
-    assert labelled == PodSettings(here, "prod", "shop-0", Marks(condition=False, label=True))
+    assert labelled == PodSettings(here, "prod", "shop-0", None, Marks(condition=False, label=True))
     own = HubSettings(Path("own.yaml"), None)
-    assert conditioned == PodSettings(own, "default", "No_Pod", Marks(condition=True, label=False))
+    assert conditioned == PodSettings(own, "default", "No_Pod", "uid-7", Marks(condition=True, label=False))
 
 
 def test_every_option_can_come_from_the_environment(

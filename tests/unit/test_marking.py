@@ -70,9 +70,11 @@ class ApiServer:
         self.reads = 0
         self.held: list[tuple[Pod, Mark]] | None = None
         self.failing: errors.HubError | None = None
+        self.unanswered = False
+        """Whether the next condition is written and no answer given."""
         self.kubelet_after = 0
         """The read from which on it turns out that a kubelet has made the Pod unready; 0 for never."""
-        self.slices: list[frozenset[str]] = []
+        self.slices: list[frozenset[str] | errors.HubError] = []
         """Which EndpointSlices lead to the Pod, look by look."""
         self.looked: list[object] = []
         self._written = asyncio.Event()
@@ -92,7 +94,10 @@ class ApiServer:
 
     async def reached_by(self, _: Pod, *, among: object, **__: object) -> frozenset[str]:
         self.looked.append(among)
-        return self.slices.pop(0) if self.slices else frozenset()
+        found = self.slices.pop(0) if self.slices else frozenset()
+        if isinstance(found, errors.HubError):
+            raise found
+        return found
 
     async def set_condition(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
         self._fail()
@@ -100,7 +105,11 @@ class ApiServer:
             self.held.append((pod, wanted))
             self._written.set()
             await asyncio.Event().wait()
-        return self.land(pod, wanted)
+        landed = self.land(pod, wanted)
+        if self.unanswered:
+            self.unanswered = False
+            raise errors.UnreachableError("no answer", ambiguous=True)
+        return landed
 
     async def label(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
         self._check(pod)
@@ -147,10 +156,15 @@ class Told:
 
 @contextlib.asynccontextmanager
 async def told(server: ApiServer, marks: Marks = BOTH) -> AsyncIterator[Told]:
-    one = Told(server, marks)
+    async with running(Told(server, marks)) as one:
+        assert await one.marking.settle(5)
+        yield one
+
+
+@contextlib.asynccontextmanager
+async def running(one: Told) -> AsyncIterator[Told]:
     task = asyncio.create_task(one.marking.run())
     try:
-        assert await one.marking.settle(5)
         yield one
     finally:
         task.cancel()
@@ -223,6 +237,73 @@ async def test_a_gated_pod_says_no_when_no_requests_are_sent_to_it_any_more() ->
         assert server.looked == [None, both, both, one]
 
 
+@pytest.mark.parametrize("lost", ["answer", "look"])
+async def test_a_gated_pod_is_waited_for_though_an_answer_was_lost(lost: str) -> None:
+    """A read then shows a Pod that says "not active" already."""
+    server = ApiServer()
+    server.pod = replace(server.pod, active=True, gated=True)
+    server.slices = [frozenset({"a"}), frozenset({"a"})]
+    if lost == "answer":
+        server.unanswered = True
+    else:
+        server.slices.insert(0, errors.UnreachableError("no answer"))
+    async with told(server):
+        assert server.slices == []
+        assert server.pod.active is False
+
+
+async def test_a_pod_whose_kubelet_is_waited_for_is_labelled_before() -> None:
+    server = ApiServer()
+    server.pod = replace(server.pod, active=True, role="active", gated=True, ready=True)
+    async with running(Told(server, BOTH)):
+        await server.until(lambda: server.pod.role == "passive")
+        assert server.pod.ready
+
+
+async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
+    """Nobody calls `changed` then; but a renewal that comes before lets it go on."""
+    server = ApiServer()
+    server.held = []
+    until = clock.now().boot + 0.2
+    one = Told(server, BOTH)
+    one.marking = Marking(
+        cast("Pods", server),
+        BOTH,
+        lambda: reading(Role.ACTIVE, until) if clock.now().boot < until else NOWHERE,
+        clock=clock.now,
+    )
+    async with running(one):
+        await server.until(lambda: bool(server.held))
+        until += 0.2
+        one.marking.changed()
+        await server.until(lambda: server.writes == ["HubUnreachable"])
+        assert clock.now().boot >= until
+
+
+async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        server.edited()
+        one.now(reading(Role.ACTIVE))
+        assert await one.marking.settle(5)
+    assert len([r for r in caplog.records if "no readiness gate" in r.message]) == 1
+
+
+async def test_until_a_pod_is_told_something_there_is_trouble() -> None:
+    server = ApiServer()
+    server.failing = errors.ForbiddenError("no rights")
+    async with running(Told(server, BOTH)) as one:
+        assert not await one.marking.settle(0.05)
+        assert "no rights" in (one.marking.trouble or "")
+        server.failing = None
+        assert await one.marking.settle(5)
+        assert one.marking.trouble is None
+        server.failing = errors.ForbiddenError("no rights any more")
+        one.now(reading(Role.ACTIVE))
+        assert not await one.marking.settle(0.05)
+        assert one.marking.trouble is None
+
+
 async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcf.worker.marking._UNREADY_SECONDS", 0.2)
     server = ApiServer()
@@ -256,11 +337,8 @@ async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
         lambda: reading(Role.ACTIVE, until) if clock.now().boot < until else NOWHERE,
         clock=clock.now,
     )
-    task = asyncio.create_task(one.marking.run())
-    await server.until(lambda: server.writes == ["Active", "HubUnreachable"])
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    async with running(one):
+        await server.until(lambda: server.writes == ["Active", "HubUnreachable"])
     assert server.pod.active is False
 
 
@@ -272,3 +350,16 @@ async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.M
         await server.until(lambda: server.pod.role == "passive")
         one.now(reading(Role.ACTIVE, keep=True))
         assert await one.marking.settle(5)
+
+
+async def test_a_pod_is_looked_at_however_often_the_answer_is_renewed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tcf.worker.marking._LOOK_SECONDS", 0.1)
+    server = ApiServer()
+    async with told(server) as one:
+        server.pod = replace(server.pod, role=None, resource_version="100")
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            one.now(reading(Role.PASSIVE))
+        assert server.pod.role == "passive"

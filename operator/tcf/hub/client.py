@@ -35,10 +35,14 @@ Json = dict[str, Any]
 
 
 class HubClient:
-    """Requests to one hub. Credentials are had on first use, and anew when they change or are refused."""
+    """Requests to one hub. Credentials are had on first use, and anew when they change or are refused.
 
-    def __init__(self, connect: Connect, *, user_agent: str) -> None:
+    `called`: what messages call it; the cluster of a worker's pod is reached in the same way.
+    """
+
+    def __init__(self, connect: Connect, *, user_agent: str, called: str = "the hub") -> None:
         self._connect = connect
+        self._called = called
         self._user_agent = user_agent
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
@@ -81,16 +85,18 @@ class HubClient:
                     return _decoded(await response.read())
         except TimeoutError as error:
             if not sent:
-                message = f"the credentials for the hub were not there within {deadline:.1f} s"
+                message = f"the credentials for {self._called} were not there within {deadline:.1f} s"
                 raise errors.UnreachableError(message) from error
-            message = f"no answer from the hub within {deadline:.1f} s to {method} {path}"
+            message = f"no answer from {self._called} within {deadline:.1f} s to {method} {path}"
             raise errors.UnreachableError(message, ambiguous=True) from error
         except aiohttp.InvalidURL as error:
-            raise errors.NotConfiguredError(f"the hub's address is no valid URL: {error}") from error
+            raise errors.NotConfiguredError(
+                f"the address of {self._called} is no valid URL: {error}"
+            ) from error
         except aiohttp.ClientConnectorError as error:
-            raise errors.UnreachableError(f"cannot reach the hub: {error}") from error
+            raise errors.UnreachableError(f"cannot reach {self._called}: {error}") from error
         except aiohttp.ClientError as error:
-            message = f"the connection to the hub failed during {method} {path}: {_told(error)}"
+            message = f"the connection to {self._called} failed during {method} {path}: {_told(error)}"
             raise errors.UnreachableError(message, ambiguous=True) from error
         except ValueError as error:
             message = f"the answer to {method} {path} is not readable: {error}"
@@ -159,7 +165,8 @@ class HubClient:
                         self._connection = None
                     continue
                 if response.status >= 300:  # noqa: PLR2004
-                    raise _error(response.status, await response.read(), method, path, connection.server)
+                    data = await response.read()
+                    raise _error(response.status, data, method, path, self._called, connection.server)
                 yield response
                 return
 
@@ -240,7 +247,7 @@ def _told(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _error(status: int, data: bytes, method: str, path: str, server: str) -> errors.HubError:
+def _error(status: int, data: bytes, method: str, path: str, called: str, server: str) -> errors.HubError:
     """The error for a refusal. Kubernetes explains itself in a `Status` object, proxies in anything."""
     try:
         answer = _decoded(data)
@@ -252,34 +259,34 @@ def _error(status: int, data: bytes, method: str, path: str, server: str) -> err
     match status:
         case 401:
             return errors.UnauthorizedError(
-                f"the hub {server} does not accept the credentials (401): renew the token or kubeconfig"
+                f"{called} ({server}) does not accept the credentials (401): renew the token or kubeconfig"
             )
         case 403:
-            return _forbidden(details, message)
+            return _forbidden(details, message, called)
         case 404:
-            return _not_found(details, text)
+            return _not_found(details, text, called)
         case 409:
             return errors.ConflictError(text)
         case 429:
-            return errors.UnreachableError(f"the hub is overloaded (429): {text}")
+            return errors.UnreachableError(f"{called} is overloaded (429): {text}")
         case _ if status >= 500:  # noqa: PLR2004
-            return errors.UnreachableError(f"the hub failed ({status}): {text}", ambiguous=True)
+            return errors.UnreachableError(f"{called} failed ({status}): {text}", ambiguous=True)
         case _:
-            return errors.InvalidError(f"the hub refused ({status}): {text}")
+            return errors.InvalidError(f"{called} refused ({status}): {text}")
 
 
-def _forbidden(details: Json, message: str) -> errors.HubError:
+def _forbidden(details: Json, message: str, called: str) -> errors.HubError:
     if any(cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or ()):
-        return errors.NamespaceUnusableError(f"the namespace on the hub is being deleted: {message}")
-    return errors.ForbiddenError(f"the hub refuses (403): {message}; grant it by RBAC")
+        return errors.NamespaceUnusableError(f"the namespace on {called} is being deleted: {message}")
+    return errors.ForbiddenError(f"{called} refuses (403): {message}; grant it by RBAC")
 
 
-def _not_found(details: Json, text: str) -> errors.HubError:
+def _not_found(details: Json, text: str, called: str) -> errors.HubError:
     name = details.get("name")
     if name and details.get("kind") == "namespaces":
         return errors.NamespaceUnusableError(
-            f"there is no namespace {name} on the hub; create it, or correct --namespace"
+            f"there is no namespace {name} on {called}; create it, or correct --namespace"
         )
     if name:
         return errors.NotFoundError(text)
-    return errors.KindNotFoundError(f"{text}; is the CRD of this project installed on the hub?")
+    return errors.KindNotFoundError(f"{text}; is the CRD of this project installed on {called}?")

@@ -6,13 +6,14 @@ land after a later one and undo it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tcf.core.marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
 from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, Json, folder
-from tcf.hub.errors import MalformedError
+from tcf.hub.errors import MalformedError, NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,26 @@ class Pod:
 
 
 class Pods:
-    """Reads and marks one Pod. Every method raises `HubError`; deadlines are in seconds."""
+    """Reads and marks one Pod. Every method raises `HubError`; deadlines are in seconds.
 
-    def __init__(self, client: HubClient, namespace: str, name: str) -> None:
+    `uid`: the Pod's; without one, that of the first Pod of this name that is read. Another one by the same
+    name, such as the next of a StatefulSet beside a process that was cut off, is never touched.
+    """
+
+    def __init__(self, client: HubClient, namespace: str, name: str, uid: str | None = None) -> None:
         self._client = client
+        self._name = name
+        self._uid = uid
         self._path = f"/api/v1/namespaces/{namespace}/pods/{name}"
         self._slices = folder("discovery.k8s.io", "v1", "endpointslices", namespace)
 
     async def get(self, *, deadline: float) -> Pod:
-        return _pod(await self._client.request("GET", self._path, deadline=deadline))
+        """NotFoundError also for another Pod by this name."""
+        pod = _pod(await self._client.request("GET", self._path, deadline=deadline))
+        if self._uid not in {None, pod.uid}:
+            raise NotFoundError(f"pod {self._name} is another one than this, by its uid {pod.uid}")
+        self._uid = pod.uid
+        return pod
 
     async def reached_by(
         self, pod: Pod, *, among: Collection[str] | None = None, deadline: float
@@ -50,10 +62,12 @@ class Pods:
             answer = await self._client.request("GET", self._slices, deadline=deadline)
             found = answer.get("items") or []
         else:
-            found = [
-                await self._client.request("GET", f"{self._slices}/{name}", deadline=deadline)
-                for name in among
-            ]
+            found = []
+            for name in among:
+                with contextlib.suppress(NotFoundError):
+                    found.append(
+                        await self._client.request("GET", f"{self._slices}/{name}", deadline=deadline)
+                    )
         return frozenset(each["metadata"]["name"] for each in found if _leads_to(each, pod))
 
     async def label(self, pod: Pod, mark: Mark, *, deadline: float) -> Pod:

@@ -1,18 +1,19 @@
 """Keeps the worker's own Pod in step with its answer, as far as the Pod's cluster can be reached.
 
 One task writes, one write at a time, whenever what the Pod says is not what the worker answers. A write
-that would say "active" is broken off as soon as the answer is another: whatever becomes of it, it can't
-land after the next one, since each write names the version it replaces.
+that would say "active" is broken off as soon as the answer is another or has run out: whatever becomes of
+it, it can't land after the next one, since each write names the version it replaces.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tcf.core.marks import Mark, mark
+from tcf.core.marks import CONDITION_ACTIVE, Mark, mark
 from tcf.core.model import Refusal
 from tcf.core.worker import Reading
 from tcf.hub import errors
@@ -41,11 +42,17 @@ class Marks:
 
 
 class Marking:
-    """Use `run` in a task of its own, and `changed` whenever the answer may be another."""
+    """Use `run` in a task of its own, and `changed` whenever the answer may be another.
+
+    Attributes:
+        trouble: why the Pod has not been told anything yet; None once it has been. Until then it may say
+            what an earlier process has left.
+    """
 
     def __init__(
         self, pods: Pods, marks: Marks, answer: Callable[[], Reading | Refusal], *, clock: Clock
     ) -> None:
+        self.trouble: str | None = "this pod has not been told its role yet"
         self._pods = pods
         self._marks = marks
         self._answer = answer
@@ -53,18 +60,25 @@ class Marking:
         self._pod: Pod | None = None
         self._shown: Mark | None = None
         """What the Pod says for certain; None while a write is under way, or when its fate is unknown."""
+        self._look_due = 0.0
+        """Boot time from which on neither of the two is relied on."""
         self._raising: asyncio.Timeout | None = None
         """Ends a write that says "active"."""
+        self._patience: float | None = None
+        """Boot time until which the conclusion from "not active" is waited for; None once it is drawn."""
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._failing: str | None = None
+        self._warned = False
 
     def changed(self) -> None:
         """Take in that the answer may be another one now."""
-        wanted = mark(self._answer())
-        if not wanted.active and self._raising:
-            self._raising.reschedule(asyncio.get_running_loop().time())
-            self._raising = None
+        answer = self._answer()
+        wanted = mark(answer)
+        if self._raising and not self._raising.expired():
+            self._raising.reschedule(self._breaking_off(answer))
+            if not wanted.active:
+                self._raising = None
         if not self._says(wanted):
             self._settled.clear()
         self._wake.set()
@@ -86,14 +100,15 @@ class Marking:
             self._wake.clear()
             answer = self._answer()
             wanted = mark(answer)
+            wait = self._look_due - self._clock().boot
+            if wait <= 0:
+                self._pod = self._shown = None
             if self._says(wanted):
                 self._settled.set()
-                await within(self._next_look(answer), self._wake.wait())
-                if not self._wake.is_set():
-                    self._pod = self._shown = None
+                await within(min(wait, self._good_for(answer)), self._wake.wait())
                 continue
             try:
-                await self._write(wanted)
+                await self._write(answer, wanted)
             except errors.HubError as error:
                 self._pod = None
                 if not isinstance(error, errors.ConflictError):  # the kubelet writes the Pod, too
@@ -103,20 +118,25 @@ class Marking:
                 backoff.reset()
                 self._report(None)
 
-    def _next_look(self, answer: Reading | Refusal) -> float:
-        """Seconds until `answer` becomes another one by itself, or until the Pod is read again."""
+    def _good_for(self, answer: Reading | Refusal) -> float:
+        """Seconds until `answer` becomes another one by itself; infinite if it does not."""
         if isinstance(answer, Refusal) or answer.keep:
-            return _LOOK_SECONDS
-        return min(_LOOK_SECONDS, answer.valid_for(self._clock().boot))
+            return math.inf
+        return answer.valid_for(self._clock().boot)
+
+    def _breaking_off(self, answer: Reading | Refusal) -> float | None:
+        """When, in the event loop's time, a write that says "active" has to end by itself; None for never."""
+        left = self._good_for(answer) if mark(answer).active else 0.0
+        return None if math.isinf(left) else asyncio.get_running_loop().time() + left
 
     def _says(self, wanted: Mark) -> bool:
         shown = self._shown
         return shown is not None and (shown.role, shown.reason) == (wanted.role, wanted.reason)
 
-    async def _write(self, wanted: Mark) -> None:
+    async def _write(self, answer: Reading | Refusal, wanted: Mark) -> None:
         self._shown = None
         try:
-            async with asyncio.timeout(None) as patience:
+            async with asyncio.timeout_at(self._breaking_off(answer) if wanted.active else None) as patience:
                 self._raising = patience if wanted.active else None
                 await self._put(wanted)
         except TimeoutError:  # broken off: its fate is unknown
@@ -125,23 +145,37 @@ class Marking:
             self._raising = None
 
     async def _put(self, wanted: Mark) -> None:
-        pod = self._pod or await self._pods.get(deadline=_REQUEST_SECONDS)
+        pod = self._pod or await self._read()
+        if wanted.active:
+            self._patience = None
+        elif self._marks.condition and pod.active:
+            # Noted before the write, whose answer may be lost: the conclusion has to be waited for then, too.
+            self._patience = self._clock().boot + _UNREADY_SECONDS
         if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
-            was_active = pod.active
             pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
-            if was_active and not wanted.active:
-                pod = await self._unready(pod)
         if self._marks.label and pod.role != wanted.role:
             pod = await self._pods.label(pod, wanted, deadline=_REQUEST_SECONDS)
-        self._pod, self._shown = pod, wanted
+        if self._patience is not None:
+            pod = await self._unready(pod, self._patience)
+            self._patience = None
+        self._pod, self._shown, self.trouble = pod, wanted, None
 
-    async def _unready(self, pod: Pod) -> Pod:
+    async def _read(self) -> Pod:
+        pod = await self._pods.get(deadline=_REQUEST_SECONDS)
+        self._look_due = self._clock().boot + _LOOK_SECONDS
+        if self._marks.condition and not pod.gated and not self._warned:
+            self._warned = True
+            log.warning(
+                "this pod has no readiness gate %s: its condition keeps no requests away", CONDITION_ACTIVE
+            )
+        return pod
+
+    async def _unready(self, pod: Pod, patience: float) -> Pod:
         """Wait, not for ever, until all of Kubernetes has drawn the conclusion from the condition.
 
         The kubelet makes the Pod unready, and then the EndpointSlices leave it out, which may take a second
         more. The Pod of another member must not be found beside it.
         """
-        patience = self._clock().boot + _UNREADY_SECONDS
         while pod.gated and pod.ready and self._clock().boot < patience:
             await asyncio.sleep(_UNREADY_LOOK_SECONDS)
             pod = await self._pods.get(deadline=_REQUEST_SECONDS)
@@ -149,7 +183,7 @@ class Marking:
         while pod.gated and slices != frozenset() and self._clock().boot < patience:
             try:
                 slices = await self._pods.reached_by(pod, among=slices, deadline=_REQUEST_SECONDS)
-            except (errors.ForbiddenError, errors.NotFoundError) as error:
+            except (errors.ForbiddenError, errors.KindNotFoundError) as error:
                 log.info("the EndpointSlices of this pod are not waited for: %s", error)
                 break
             await asyncio.sleep(_UNREADY_LOOK_SECONDS if slices else 0)
@@ -157,11 +191,13 @@ class Marking:
 
     def _report(self, error: errors.HubError | None) -> None:
         """Log trouble when it begins, changes or ends."""
-        trouble = error.reason if error else None
-        if trouble == self._failing:
+        reason = error.reason if error else None
+        if error and self.trouble:
+            self.trouble = f"this pod cannot be told its role: {error}"
+        if reason == self._failing:
             return
-        self._failing = trouble
+        self._failing = reason
         if error:
-            log.warning("this pod cannot be told its role: %s", error, extra={"reason": trouble})
+            log.warning("this pod cannot be told its role: %s", error, extra={"reason": reason})
         else:
             log.info("this pod is told its role again")

@@ -87,6 +87,11 @@ class Worker:
         """The highest term this worker has seen of the object `uid`; 0 if this is not the present one."""
         return self._machine.known_term(uid)
 
+    @property
+    def pod_trouble(self) -> str | None:
+        """Why the Pod still says what an earlier process has left; None if it does not, or is not marked."""
+        return self._marking.trouble if self._marking else None
+
     async def changed(self) -> None:
         """Wait until `latest` or `answer` may have changed (not by the mere passing of time)."""
         await self._changed.wait()
@@ -164,8 +169,8 @@ class Worker:
         self._lowered_pod = True
         if not await self._marking.settle(min(self._machine.period, _POD_SECONDS)):
             self._log.warning(
-                "this pod may still be marked as active, because its own cluster does not take the change;"
-                " the role is given up all the same"
+                "this pod may still be marked as active, or be sent requests: its own cluster has not taken"
+                " the change, or not acted on it, in time; the role is given up all the same"
             )
 
     async def _read(self) -> Federation | None:
