@@ -55,6 +55,14 @@ SETS: dict[str, Json] = {
     "example": {"example": {"enabled": True}},
     "everything": EVERYTHING,
     "one operator": {"operator": {"replicas": 1}},
+    "what YAML takes for something else": {
+        "fullnameOverride": "on",
+        "workers": {
+            "members": [{"federation": "1", "cluster": "1_000"}, {"federation": "no", "cluster": "on"}]
+        },
+        "remoteMembers": {"members": [{"federation": "0x1", "cluster": "0x2"}], "tokenSecrets": True},
+    },
+    "part of another chart": {"enabled": True, "global": {"a": "b"}},
     "workers of a remote hub": {
         "operator": {"enabled": False},
         "crds": {"install": False},
@@ -93,6 +101,9 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"image": {"digest": "sha256:1"}}, "/image/digest"),
         ({"networkPolicy": {"enabled": True, "from": []}}, "/networkPolicy/from"),
         ({"example": True}, "/example"),
+        ({"commonLabels": {"app.kubernetes.io/component": "x"}}, "invalid propertyName"),
+        ({"commonLabels": {"tcf.dev/cluster": "x"}}, "invalid propertyName"),
+        ({"example": {"enabled": True}, "operator": {"namespaces": ["prod"]}}, "operator.namespaces lacks"),
     ],
     ids=str,
 )
@@ -118,6 +129,24 @@ def test_members_whose_objects_would_have_one_name_are_refused(chart: Helm, pair
         assert "differ in more than that" in told
 
 
+@pytest.mark.parametrize(
+    ("here", "elsewhere"),
+    [
+        ([("shop", "a"), ("shop", "a-control")], []),
+        ([("shop", "a-control"), ("shop", "a")], []),
+        ([("remote-shop", "a")], [("shop", "a")]),
+    ],
+)
+def test_so_are_those_that_have_one_object_of_the_same_name(
+    chart: Helm, here: list[tuple[str, str]], elsewhere: list[tuple[str, str]]
+) -> None:
+    def members(pairs: list[tuple[str, str]]) -> Json:
+        return {"members": [{"federation": f, "cluster": c} for f, c in pairs]}
+
+    told = chart.refusal({"workers": members(here), "remoteMembers": members(elsewhere)})
+    assert "would both have an object" in told
+
+
 def test_every_value_is_explained_and_known_to_the_schema() -> None:
     text = (CHART / "values.yaml").read_text()
     lines = text.splitlines()
@@ -133,7 +162,7 @@ def test_every_value_is_explained_and_known_to_the_schema() -> None:
 def _known(values: Json, schema: Json, path: str = "") -> list[str]:
     """Values that the schema lacks, and the other way round."""
     known = schema.get("properties", {})
-    wrong = [f"{path}/{name}" for name in values.keys() ^ known.keys() if name != "global"]
+    wrong = [f"{path}/{name}" for name in values.keys() ^ known.keys() if name not in {"global", "enabled"}]
     for name in values.keys() & known.keys():
         if "properties" in known[name]:
             wrong += _known(values[name], known[name], f"{path}/{name}")
@@ -141,6 +170,18 @@ def _known(values: Json, schema: Json, path: str = "") -> list[str]:
 
 
 # --- what is rendered ---------------------------------------------------------------------------------
+
+
+def test_a_release_may_have_dots_in_its_name(chart: Helm) -> None:
+    done = chart.run("template", "team.a", CHART, "--show-only", "templates/operator.yaml")
+    assert 'name: "team-a-tcf-operator"' in done.stdout
+
+
+def test_what_members_elsewhere_rely_on_stays(chart: Helm) -> None:
+    """Their tokens end with the ServiceAccount, and nobody there can get another by himself."""
+    for document in chart.render(EVERYTHING, "--show-only", "templates/remote-members.yaml"):
+        kept = document["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+        assert kept == (document["kind"] in {"ServiceAccount", "Secret"})
 
 
 def test_the_crd_is_the_projects_own(chart: Helm) -> None:
@@ -171,7 +212,10 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     def notes(values: Json) -> str:
         return chart.run("install", "tcf", CHART, "--dry-run=client", values=values).stdout.split("NOTES:")[1]
 
-    assert "kind: ClusterFederation" in notes({})
+    command, manifest = notes({"operator": {"namespaces": ["prod"]}}).split("<<'EOF'\n")
+    assert command.rstrip().endswith("kubectl -n prod apply -f -")
+    assert yaml.safe_load(manifest.split("\nEOF\n")[0])["kind"] == "ClusterFederation"
+    assert manifest.count("workers.members[1].namespace=prod") == 1
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
     assert "hack/hub_kubeconfig.py --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)

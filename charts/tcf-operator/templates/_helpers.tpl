@@ -1,13 +1,13 @@
 {{- define "tcf.fullname" -}}
 {{- $name := .Values.fullnameOverride | default (contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name)) -}}
-{{- $name | trunc 40 | trimSuffix "-" -}}
+{{- $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end }}
 
 {{- define "tcf.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: {{ .Chart.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+app.kubernetes.io/part-of: {{ .Chart.Name | quote }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -15,18 +15,18 @@ app.kubernetes.io/part-of: {{ .Chart.Name }}
 
 {{/* What never changes of a workload's labels: selectors are immutable. */}}
 {{- define "tcf.operator.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
 {{/* Takes {root, member}. */}}
 {{- define "tcf.worker.selector" -}}
-app.kubernetes.io/name: {{ .root.Chart.Name }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ .root.Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: worker
-tcf.dev/federation: {{ .member.federation }}
-tcf.dev/cluster: {{ .member.cluster }}
+tcf.dev/federation: {{ .member.federation | quote }}
+tcf.dev/cluster: {{ .member.cluster | quote }}
 {{- end }}
 
 {{- define "tcf.image" -}}
@@ -40,58 +40,69 @@ tcf.dev/cluster: {{ .member.cluster }}
 {{- end }}
 
 {{/*
-The members that have workers here, as JSON: {federation, cluster, namespace, replicas, name}. A member's id
-may hold what a name of an object may not: _ becomes -, capitals small. Names too long end in a digest.
+The members that have workers here, as JSON: {federation, cluster, namespace, replicas, name}.
 */}}
 {{- define "tcf.members" -}}
-{{- $root := . -}}
-{{- $wanted := .Values.workers.members -}}
-{{- if .Values.example.enabled -}}
-{{- range list "cluster_1" "cluster_2" -}}
-{{- $wanted = append $wanted (dict "federation" "shop" "cluster" .) -}}
-{{- end -}}
-{{- end -}}
-{{- include "tcf.named" (dict "root" . "members" $wanted "infix" "") -}}
+{{- get (include "tcf.named" . | fromJson) "here" | toJson -}}
 {{- end }}
 
 {{- define "tcf.remoteMembers" -}}
-{{- include "tcf.named" (dict "root" . "members" .Values.remoteMembers.members "infix" "remote-") -}}
+{{- get (include "tcf.named" . | fromJson) "remote" | toJson -}}
 {{- end }}
 
+{{/*
+All members with names for their objects, all of which differ. A member's id may hold what a name of an object
+may not: _ and . become -, capitals small. Names too long end in a digest.
+*/}}
 {{- define "tcf.named" -}}
-{{- $root := .root -}}
-{{- $infix := .infix -}}
-{{- $fullname := include "tcf.fullname" $root -}}
+{{- $root := . -}}
+{{- $fullname := include "tcf.fullname" . -}}
+{{- $here := .Values.workers.members -}}
+{{- if .Values.example.enabled -}}
+{{- if and .Values.operator.enabled .Values.operator.namespaces (not (has .Release.Namespace .Values.operator.namespaces)) -}}
+{{- fail (printf "example.enabled creates a federation in namespace %s, which operator.namespaces lacks: add it" .Release.Namespace) -}}
+{{- end -}}
+{{- range list "cluster_1" "cluster_2" -}}
+{{- $here = append $here (dict "federation" "shop" "cluster" .) -}}
+{{- end -}}
+{{- end -}}
 {{- $taken := dict -}}
+{{- $named := dict -}}
+{{- range $kind, $wanted := dict "here" $here "remote" .Values.remoteMembers.members -}}
+{{- $infix := eq $kind "remote" | ternary "remote-" "" -}}
 {{- $members := list -}}
-{{- range .members -}}
+{{- range $wanted -}}
 {{- $suffix := printf "%s%s-%s" $infix .federation .cluster | lower | replace "_" "-" | replace "." "-" -}}
 {{- $name := printf "%s-%s" $fullname $suffix -}}
 {{- if gt (len $name) 50 -}}
 {{- $name = printf "%s-%s" ($name | trunc 41 | trimSuffix "-") (sha256sum $suffix | trunc 8) -}}
 {{- end -}}
 {{- $who := printf "%s of %s" .cluster .federation -}}
-{{- if hasKey $taken $name -}}
-{{- fail (printf "%s and %s would both be named %s: _ becomes - and capitals small in names of objects. Give them ids that differ in more than that, or install them by releases of their own" (get $taken $name) $who $name) -}}
+{{- range eq $kind "here" | ternary (list $name (printf "%s-control" $name)) (list $name) -}}
+{{- if hasKey $taken . -}}
+{{- fail (printf "%s and %s would both have an object %s: _ becomes - and capitals small in names of objects. Give them ids that differ in more than that, or install them by releases of their own" (get $taken .) $who .) -}}
 {{- end -}}
-{{- $_ := set $taken $name $who -}}
+{{- $_ := set $taken . $who -}}
+{{- end -}}
 {{- $member := dict "name" $name "federation" .federation "cluster" .cluster -}}
 {{- $_ := set $member "namespace" (.namespace | default $root.Release.Namespace) -}}
 {{- $_ := set $member "replicas" (hasKey . "replicas" | ternary .replicas $root.Values.workers.replicas) -}}
 {{- $members = append $members $member -}}
 {{- end -}}
-{{- toJson $members -}}
+{{- $_ := set $named $kind $members -}}
+{{- end -}}
+{{- toJson $named -}}
 {{- end }}
 
 {{/* The rights of a worker of one federation. A Lease has a random name, so names cannot narrow that. */}}
 {{- define "tcf.worker.rules" -}}
 - apiGroups: [tcf.dev]
   resources: [clusterfederations]
-  resourceNames: [{{ .federation }}]
+  resourceNames: [{{ .federation | quote }}]
   verbs: [get, watch]
 - apiGroups: [tcf.dev]
   resources: [clusterfederations/status]
-  resourceNames: [{{ .federation }}]
+  resourceNames: [{{ .federation | quote }}]
   verbs: [update]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -182,7 +193,7 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
@@ -192,8 +203,8 @@ priorityClassName: {{ . }}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: {{ .member.name }}
-  namespace: {{ .member.namespace }}
+  name: {{ .member.name | quote }}
+  namespace: {{ .member.namespace | quote }}
   labels:
     {{- .selector | nindent 4 }}
     {{- include "tcf.labels" .root | nindent 4 }}
@@ -203,12 +214,12 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: {{ .member.name }}
-  namespace: {{ .member.namespace }}
+  name: {{ .member.name | quote }}
+  namespace: {{ .member.namespace | quote }}
   labels:
     {{- .selector | nindent 4 }}
     {{- include "tcf.labels" .root | nindent 4 }}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ .member.name }}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ .member.name | quote }}}
 subjects:
-  - {kind: ServiceAccount, name: {{ .member.name }}, namespace: {{ .root.Release.Namespace }}}
+  - {kind: ServiceAccount, name: {{ .member.name | quote }}, namespace: {{ .root.Release.Namespace | quote }}}
 {{- end }}
