@@ -26,10 +26,16 @@ def main() -> int:
     kubectl += ["--context", options.context] if options.context else []
     try:
         print(json.dumps(_kubeconfig(kubectl, options), indent=2))
+    except FileNotFoundError as error:
+        told = f"there is no program {error.filename}: install kubectl, or name it with --kubectl"
     except subprocess.CalledProcessError as error:
-        print(f"hub_kubeconfig: {error.stderr.strip()}", file=sys.stderr)
-        return 1
-    return 0
+        told = error.stderr.strip()
+    except ValueError as error:
+        told = str(error)
+    else:
+        return 0
+    print(f"hub_kubeconfig: {told}", file=sys.stderr)
+    return 1
 
 
 def _kubeconfig(kubectl: list[str], options: argparse.Namespace) -> dict[str, Any]:
@@ -58,6 +64,8 @@ def _token(kubectl: list[str], options: argparse.Namespace) -> str:
     if not options.secret:
         return _run([*within, "create", "token", options.account, f"--duration={options.duration}"]).strip()
     encoded = _run([*within, "get", "secret", options.account, "-o", "jsonpath={.data.token}"])
+    if not encoded:
+        raise ValueError(f"Secret {options.account} holds no token yet; try again in a moment")
     return base64.b64decode(encoded).decode()
 
 
