@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "hack" / "hub_kubeconfig.py"
 
 
 def call(kubectl: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, SCRIPT, "account", "--secret", "--kubectl", kubectl]
+    command = [sys.executable, str(SCRIPT), "account", "--secret", "--kubectl", str(kubectl)]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
