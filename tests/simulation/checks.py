@@ -8,7 +8,7 @@ an answer may have changed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from simulation.failovers import Failovers
 from simulation.network import Link
@@ -184,8 +184,10 @@ class Checker:
             terms = [n for of, n in self._tables if of == reading.uid and (of != uid or n >= first)]
         member = past.to if past and past.to else ask.member
         role = Role.PASSIVE if ask.wish.kind is Kind.DEMOTE else Role.ACTIVE
-        tables = (self._tables.get((reading.uid, term), {}) for term in terms if term <= reading.term)
-        if all(table.get(member) is not role for table in tables):
+        keys = [(reading.uid, term) for term in terms if term <= reading.term]
+        tables = [self._tables[key] for key in keys if key in self._tables]
+        # Who has left the spec meanwhile is not active either.
+        if all(table.get(member, Role.PASSIVE) is not role for table in tables):
             self._fail(
                 f"{ask.wish.kind} of {ask.member} was answered 200 at term {reading.term}, but not done"
             )
@@ -203,7 +205,7 @@ class Checker:
         self.broken.append(f"{self._world.now:.3f}: {what}")
 
 
-def settled(federation: Federation, workers: Iterable[WorkerProgram]) -> str:
+def settled(federation: Federation, workers: Sequence[WorkerProgram]) -> str:
     """Why the federation has not come to rest yet; "" when it has."""
     status = federation.status
     if status is None:
@@ -211,10 +213,14 @@ def settled(federation: Federation, workers: Iterable[WorkerProgram]) -> str:
     members = [(member.id, member.name) for member in federation.spec.clusters]
     if [(row.id, row.name) for row in status.clusters] != members:
         return f"the table is not about {members}: {_told(status)}"
-    if status.switchover:
-        return f"a request is under way: {status.switchover}"
+    request = status.switchover
+    # A bootstrap for a member that has no worker waits until somebody starts one.
+    awaited = request.to if request and request.trigger is Trigger.BOOTSTRAP else ""
+    unserved = bool(awaited) and all(worker.member != awaited for worker in workers)
+    if request and not unserved:
+        return f"a request is under way: {request}"
     past = next((p for p in status.history if p.succeeded), None)
-    if not status.active_cluster and (past is None or past.to):
+    if not (status.active_cluster or unserved) and (past is None or past.to):
         return "nobody is active"
     for program in workers:
         answer = program.answer()

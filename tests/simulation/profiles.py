@@ -27,7 +27,7 @@ GENERAL = Profile(
         "restore": 0.1,
         # what has to come together for a broken rule to show, each now and then
         "stalled": 0.3,
-        "stalled slowly": 0.6,
+        "stalled slowly": 2.0,
         "frozen": 0.3,
         "renewed": 0.3,
         "unheard": 0.1,
@@ -43,7 +43,7 @@ GENERAL = Profile(
         "anew": 0.1,
         "anew once active": 0.1,
         "expelled": 0.1,
-        "set back": 0.05,
+        "set back": 0.15,
     },
     rates=Rates(
         refused=0.05,
