@@ -5,6 +5,7 @@ The workers of most tests are shared, and every test puts them before the role t
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
@@ -704,7 +705,7 @@ def test_one_connection_takes_any_number_of_requests_of_any_kind(shop: Shop) -> 
         ("OPTIONS", "/tcf/toggle"),
         ("POST", "/tcf/promote?dryrun=true"),
         ("POST", "/tcf/promote"),
-        ("POST", "/tcf/toggle?expected_term=1"),
+        ("POST", "/tcf/toggle?expected_term=99999"),
         ("GET", "/tcf/status?min_term=99999"),
         ("GET", "/tcf/is_active"),
     ]
@@ -770,3 +771,22 @@ def test_answers_on_one_connection_agree_while_the_roles_change(shop: Shop) -> N
         own, _ = roles[int(is_active.headers["X-TCF-Term"])]
         assert (is_active.status, is_active.body) == (200 if own == "active" else 418, own.encode())
         assert (table.status, table.body) == (200, clusters(*roles[int(table.headers["X-TCF-Term"])]))
+
+
+@pytest.mark.parametrize("count", [5, 500])
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET /tcf/is_active HT", b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"],
+    ids=["nothing", "half a request", "no body"],
+)
+def test_clients_that_fall_silent_are_in_nobodys_way(shop: Shop, said: bytes, count: int) -> None:
+    """Before the first byte, within a request, or before the body that was announced."""
+    shop.put("active", "passive")
+    with contextlib.ExitStack() as silent:
+        for _ in range(count):
+            silent.enter_context(connected(shop.worker.port)).sendall(said)
+        for answer in (shop.worker.is_active() for _ in range(20)):
+            assert (answer.status, answer.body) == (200, b"active")
+        piped = b"".join(request("GET", "/tcf/is_active") for _ in range(20))
+        answers = converse(shop.worker.port, piped + last("GET", "/tcf/is_active"))
+        assert [answer.status for answer in answers] == [200] * 21

@@ -206,9 +206,9 @@ async def _read(request: web.BaseRequest) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         # What is cut short in there could not be told from what is not there, such as dry_run=true.
         raise _BadRequestError("MalformedRequest", "the body is encoded; send it without Content-Encoding")
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.content.iter_any():
                 data += chunk
@@ -218,7 +218,7 @@ async def _read(request: web.BaseRequest) -> bytes:
     except TimeoutError as late:
         message = f"the body did not arrive within {_BODY_SECONDS:.0f} s"
         raise _BadRequestError("MalformedRequest", message) from late
-    except web.RequestPayloadError as bad:
+    except (web.RequestPayloadError, ConnectionResetError) as bad:
         raise _BadRequestError("MalformedRequest", f"the body can't be read: {bad}") from bad
     return bytes(data)
 
