@@ -147,7 +147,8 @@ class HttpServer:
             await runner.cleanup()
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
-        methods = self._routes.get(request.path)
+        # Almost every request is for a path as it is; only of others a URL has to be made.
+        methods = self._routes.get(request.raw_path) or self._routes.get(request.path)
         if methods is None:
             known = ", ".join(self._routes)
             return error(404, "NotFound", f"there is no {request.path[:200]} here; there are {known}")

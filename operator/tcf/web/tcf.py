@@ -77,7 +77,7 @@ def _get(worker: Worker, render: Render) -> Handler:
         if isinstance(reading, Refusal):
             return error(500, reading.reason, reading.message, {"X-TCF-Cluster": cluster})
         headers = _about(reading, cluster, now)
-        if request.query_string and (refusal := _too_old(request, reading)):
+        if "?" in request.raw_path and (refusal := _too_old(request, reading)):
             status = 400 if refusal.reason == "InvalidParameter" else 500
             return error(status, refusal.reason, refusal.message, headers)
         status, body, content_type = render(reading)
