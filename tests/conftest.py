@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 _STARTUP_SECONDS = 60
 _started = pytest.StashKey["tuple[subprocess.Popen[bytes], tempfile.TemporaryDirectory[str]]"]()
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell leaves it for what it runs in the background; every program under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -52,9 +52,12 @@ def answer(
     status: int, body: bytes = b"", content_type: str | None = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """An answer, with what every answer has: nobody may keep it, and no version is told."""
-    known = {"Content-Type": content_type} if content_type else {}
-    common = {"Cache-Control": "no-store", "Server": "tcf"}
-    return web.Response(status=status, body=body, headers={**(headers or {}), **known, **common})
+    told = dict(headers or {})
+    if content_type:
+        told["Content-Type"] = content_type
+    told["Cache-Control"] = "no-store"
+    told["Server"] = "tcf"
+    return web.Response(status=status, body=body, headers=told)
 
 
 def error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
