@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,7 @@ def test_wrong_values_are_refused(chart: Helm, values: Json, told: str) -> None:
     ],
 )
 def test_members_whose_objects_would_have_one_name_are_refused(chart: Helm, pair: Any) -> None:
-    members = [{"federation": federation, "cluster": cluster} for federation, cluster in pair]
-    for values in ({"workers": {"members": members}}, {"remoteMembers": {"members": members}}):
+    for values in ({"workers": members(pair)}, {"remoteMembers": members(pair)}):
         told = chart.refusal(values)
         for federation, cluster in pair:
             assert f"{cluster} of {federation}" in told
@@ -140,11 +140,12 @@ def test_members_whose_objects_would_have_one_name_are_refused(chart: Helm, pair
 def test_so_are_those_that_have_one_object_of_the_same_name(
     chart: Helm, here: list[tuple[str, str]], elsewhere: list[tuple[str, str]]
 ) -> None:
-    def members(pairs: list[tuple[str, str]]) -> Json:
-        return {"members": [{"federation": f, "cluster": c} for f, c in pairs]}
-
     told = chart.refusal({"workers": members(here), "remoteMembers": members(elsewhere)})
     assert "would both have an object" in told
+
+
+def members(pairs: Iterable[tuple[str, str]]) -> Json:
+    return {"members": [{"federation": federation, "cluster": cluster} for federation, cluster in pairs]}
 
 
 def test_every_value_is_explained_and_known_to_the_schema() -> None:

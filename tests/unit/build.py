@@ -22,6 +22,7 @@ from tcf.core.model import (
     Member,
     MemberStatus,
     Now,
+    Outcome,
     Place,
     Role,
     Spec,
@@ -95,6 +96,10 @@ def entry(name: str = "r0", **more: Any) -> HistoryEntry:
         **more,
     }
     return HistoryEntry(id=name, **values)
+
+
+LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
+"""The record of a status that the hub has lost."""
 
 
 def federation(roles: str | None = "active passive", *, wants: str | None = None, **more: Any) -> Federation:

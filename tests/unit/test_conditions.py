@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from tcf.core.conditions import conditions
-from tcf.core.model import Condition, Failover, FailoverMode, Federation, Outcome, Trigger, Unfenceable
-from unit.build import BOOT, STAMP, at, bootstrap, described, entry, federation, request
+from tcf.core.model import Condition, Failover, FailoverMode, Federation, Trigger, Unfenceable
+from unit.build import BOOT, LOST, STAMP, at, bootstrap, described, entry, federation, request
 
 AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
 START_C1 = "tcf-worker --namespace ns --federation shop --cluster c1"
-LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
 
 
 def condition(type_: str, about: Federation) -> Condition:

@@ -27,6 +27,7 @@ from tcf.core.model import (
 )
 from unit.build import (
     BOOT,
+    LOST,
     SILENCE,
     SILENT_SINCE,
     STAMP,
@@ -602,9 +603,6 @@ def test_a_restored_hub_is_told() -> None:
     (event,) = decided(federation(), (ONE, lease("c2", ack=TERM + 7))).events
     assert (event.reason, event.warning, event.term) == ("HubRestored", True, UNIX)
     assert str(TERM + 7) in event.message
-
-
-LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
 
 
 @pytest.mark.parametrize("asked", [bootstrap("c2"), FROM_NOBODY], ids=["bootstrap", "request"])

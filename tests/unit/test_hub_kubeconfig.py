@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "hack" / "hub_kubeconfig.py"
+from support.api import ROOT
+
+SCRIPT = ROOT / "hack" / "hub_kubeconfig.py"
 
 
 def call(kubectl: Path) -> subprocess.CompletedProcess[str]:

@@ -147,7 +147,13 @@ class Told:
 
     def __init__(self, server: ApiServer, marks: Marks) -> None:
         self.answer: Reading | Refusal = reading(Role.PASSIVE)
-        self.marking = Marking(cast("Pods", server), marks, lambda: self.answer, clock=clock.now)
+        self.marking = Marking(cast("Pods", server), marks, self._trusted, clock=clock.now)
+
+    def _trusted(self) -> Reading | Refusal:
+        """The answer, until it runs out."""
+        if isinstance(self.answer, Refusal) or self.answer.trusted(clock.now().boot):
+            return self.answer
+        return NOWHERE
 
     def now(self, answer: Reading | Refusal) -> None:
         self.answer = answer
@@ -266,16 +272,11 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
     server.held = []
     until = clock.now().boot + 0.2
     one = Told(server, BOTH)
-    one.marking = Marking(
-        cast("Pods", server),
-        BOTH,
-        lambda: reading(Role.ACTIVE, until) if clock.now().boot < until else NOWHERE,
-        clock=clock.now,
-    )
+    one.answer = reading(Role.ACTIVE, until)
     async with running(one):
         await server.until(lambda: bool(server.held))
         until += 0.2
-        one.marking.changed()
+        one.now(reading(Role.ACTIVE, until))
         await server.until(lambda: server.writes == ["HubUnreachable"])
         assert clock.now().boot >= until
 
@@ -331,12 +332,7 @@ async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
     server = ApiServer()
     until = clock.now().boot + 0.1
     one = Told(server, BOTH)
-    one.marking = Marking(
-        cast("Pods", server),
-        BOTH,
-        lambda: reading(Role.ACTIVE, until) if clock.now().boot < until else NOWHERE,
-        clock=clock.now,
-    )
+    one.answer = reading(Role.ACTIVE, until)
     async with running(one):
         await server.until(lambda: server.writes == ["Active", "HubUnreachable"])
     assert server.pod.active is False

@@ -17,12 +17,9 @@ from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
-from unit.build import BOOT, TERM, at, entry, federation, request, status
+from unit.build import BOOT, LOST, TERM, at, federation, request, status
 
 Write = Callable[[Federation, Status], Federation]
-
-
-LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
 
 
 class FakeFederations:

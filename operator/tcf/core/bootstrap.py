@@ -85,15 +85,8 @@ def restored(federation: Federation, status: Status, known_term: int, now: Now) 
 
 def _lost(federation: Federation, status: Status, message: str, now: Now) -> Status:
     """`status` with a record of the loss: the end of its request, or an entry of its own."""
-    own = Switchover(
-        id=f"restored-{federation.resource_version}",
-        from_="",
-        to="",
-        trigger=Trigger.BOOTSTRAP,
-        requested_by="coordinator",
-        requested_at=now.stamp(),
-    )
-    return ended(status, Outcome.HUB_RESTORED, message, now, request=status.switchover or own)
+    over = status.switchover or _request(federation, "restored", "", now)
+    return ended(status, Outcome.HUB_RESTORED, message, now, request=over)
 
 
 def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
@@ -124,12 +117,17 @@ def _with_request(federation: Federation, status: Status, now: Now, *, before: s
     mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
     by_priority = max(spec.clusters, key=lambda member: member.priority).id
     wishes = (mirrored[0] if mirrored else "", before, spec.active_cluster or "", by_priority)
-    request = Switchover(
-        id=f"bootstrap-{federation.resource_version}",
+    chosen = next(wish for wish in wishes if status.member(wish))
+    return replace(status, switchover=_request(federation, "bootstrap", chosen, now))
+
+
+def _request(federation: Federation, what: str, to: str, now: Now) -> Switchover:
+    """One of the coordinator's own; `what` and the version that it is made from are its name."""
+    return Switchover(
+        id=f"{what}-{federation.resource_version}",
         from_="",
-        to=next(wish for wish in wishes if status.member(wish)),
+        to=to,
         trigger=Trigger.BOOTSTRAP,
         requested_by="coordinator",
         requested_at=now.stamp(),
     )
-    return replace(status, switchover=request)

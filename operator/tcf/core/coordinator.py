@@ -215,8 +215,9 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
     status = federation.status
     if status is None:
         first = bootstrapped(federation, workers.leases, now)
-        losses = [_event(first, None, "HubRestored", past.message, warning=True) for past in first.history]
-        return _Step(first, on_leases=True, event=next(iter(losses), None))
+        lost = first.history[0].message if first.history else ""
+        event = _event(first, None, "HubRestored", lost, warning=True) if lost else None
+        return _Step(first, on_leases=True, event=event)
     known = _highest_term(workers.leases, federation.uid)
     if known > status.term:
         after = restored(federation, status, known, now)

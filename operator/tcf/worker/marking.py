@@ -76,8 +76,10 @@ class Marking:
         answer = self._answer()
         wanted = mark(answer)
         if self._raising and not self._raising.expired():
-            self._raising.reschedule(self._breaking_off(answer))
-            if not wanted.active:
+            if wanted.active:
+                self._raising.reschedule(self._end_of_yes(answer))
+            else:
+                self._raising.reschedule(asyncio.get_running_loop().time())
                 self._raising = None
         if not self._says(wanted):
             self._settled.clear()
@@ -124,9 +126,9 @@ class Marking:
             return math.inf
         return answer.valid_for(self._clock().boot)
 
-    def _breaking_off(self, answer: Reading | Refusal) -> float | None:
+    def _end_of_yes(self, answer: Reading | Refusal) -> float | None:
         """When, in the event loop's time, a write that says "active" has to end by itself; None for never."""
-        left = self._good_for(answer) if mark(answer).active else 0.0
+        left = self._good_for(answer)
         return None if math.isinf(left) else asyncio.get_running_loop().time() + left
 
     def _says(self, wanted: Mark) -> bool:
@@ -136,7 +138,7 @@ class Marking:
     async def _write(self, answer: Reading | Refusal, wanted: Mark) -> None:
         self._shown = None
         try:
-            async with asyncio.timeout_at(self._breaking_off(answer) if wanted.active else None) as patience:
+            async with asyncio.timeout_at(self._end_of_yes(answer) if wanted.active else None) as patience:
                 self._raising = patience if wanted.active else None
                 await self._put(wanted)
         except TimeoutError:  # broken off: its fate is unknown
