@@ -24,7 +24,8 @@ from tcf.hub.credentials import kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.hub.records import federation
-from tcf.runtime import clock, logs
+from tcf.runtime import logs
+from tcf.runtime.clock import Clock
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
 
@@ -76,7 +77,7 @@ async def main(path: str, namespace: str, count: int) -> None:
     shared, leases = SharedWatch(client, namespace), Leases(client)
     workers = {
         (f"f{n}", member): Worker(
-            Place(namespace, f"f{n}", member), shared, leases, holder="farm", clock=clock.now
+            Place(namespace, f"f{n}", member), shared, leases, holder="farm", clock=Clock()
         )
         for n in range(count)
         for member in MEMBERS

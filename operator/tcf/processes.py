@@ -17,7 +17,7 @@ from tcf.hub.credentials import Connect, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.hub.pods import Pods
-from tcf.runtime import clock
+from tcf.runtime.clock import Clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf
 from tcf.web.server import Address, HttpServer
@@ -55,7 +55,7 @@ async def run_operator(settings: OperatorSettings) -> int:
     client = HubClient(connect, user_agent="tcf-operator")
     federations, leases = Federations(client), Leases(client)
     events = Events(client, component="tcf-operator", instance=settings.identity)
-    coordinator = Coordinator(Hub(federations, leases, events), clock=clock.now)
+    coordinator = Coordinator(Hub(federations, leases, events), clock=Clock())
     reach = Reach(federations, leases, Access(client), settings.namespaces, watched=coordinator.watches)
     watching = Watching(
         coordinator,
@@ -110,7 +110,7 @@ async def _serve(
     pod: tuple[Pods, Marks] | None = None,
 ) -> Work | None:
     """Listen for one member at once; what to run to make its answers good. None: can't listen."""
-    worker = Worker(place, Federations(client), Leases(client), holder=identity, clock=clock.now, pod=pod)
+    worker = Worker(place, Federations(client), Leases(client), holder=identity, clock=Clock(), pod=pod)
 
     def ready() -> str | None:
         # Without a federation it is ready, too: a rollout, or an installation of everything at once, that

@@ -67,7 +67,7 @@ def _changed(owner: Any, name: str, change: Callable[..., Any]) -> Patch:
 
 def _no_delete() -> Iterable[Patch]:
     async def forget(_: Any, attendant: _Attendant, lease: WorkerLease) -> None:
-        attendant.view.forget_lease(lease, attendant._clock().boot)
+        attendant.view.forget_lease(lease, attendant._clock.boot())
 
     yield _changed(_Attendant, "_delete", forget)
 
@@ -171,7 +171,7 @@ def _late_expiry() -> Iterable[Patch]:
         await original(worker)
         reading = worker._machine._reading
         if reading:
-            until = worker.clock().boot + worker._machine._grant.duration
+            until = worker.clock.boot() + worker._machine._grant.duration
             worker._machine._reading = replace(reading, valid_until=until)
 
     yield _changed(Worker, "_cycle", cycle)
@@ -215,7 +215,7 @@ def _yes_from_the_watch() -> Iterable[Patch]:
         status = federation.status if federation else None
         own = status.member(worker.place.cluster) if status else None
         if federation and status and own and own.role is Role.ACTIVE:
-            until = worker.clock().boot + federation.spec.lease_duration
+            until = worker.clock.boot() + federation.spec.lease_duration
             worker._machine._reading = Reading(
                 federation.uid, status.term, own.role, status.clusters, until, keep=False
             )

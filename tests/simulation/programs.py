@@ -100,7 +100,7 @@ class WorkerProgram(Program):
             SimFederations(link),
             SimLeases(link),
             holder=self.name,
-            clock=process.machine.now,
+            clock=process.machine,
         )
         self._main = process.create_task(self.worker.run())
 
@@ -153,7 +153,7 @@ class OperatorProgram(Program):
 
     def begin(self, process: Process, link: Link) -> None:
         hub = Hub(SimFederations(link), SimLeases(link), SimEvents(link))
-        coordinator = Coordinator(hub, clock=process.machine.now)
+        coordinator = Coordinator(hub, clock=process.machine)
 
         def federation(value: Any, *, deleted: bool) -> None:
             coordinator.federation_event(value, deleted=deleted)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, TypeVarTuple
 
 from tcf.core.model import Now
+from tcf.runtime.clock import Clock
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -67,7 +68,7 @@ class World:
             self.trace.append(f"{self.now:8.3f} {who:<8} {text % args if args else text}")
 
 
-class Machine:
+class Machine(Clock):
     """A clock that runs fast or slow by a few percent; it outlives the processes that read it."""
 
     def __init__(

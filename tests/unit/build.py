@@ -5,7 +5,7 @@ The members are c1, c2, c3 ...; a role table is a string such as `"active passiv
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,6 +32,7 @@ from tcf.core.model import (
     WorkerLease,
 )
 from tcf.core.worker import Machine
+from tcf.runtime.clock import Clock
 
 UID = "uid-1"
 TERM = 100
@@ -48,6 +49,19 @@ SILENT_SINCE = BOOT - 60
 
 def at(boot: float = BOOT) -> Now:
     return Now(boot, WALL + timedelta(seconds=boot - BOOT))
+
+
+class ClockAt(Clock):
+    """Shows what it is told to."""
+
+    def __init__(self, boot: Callable[[], float]) -> None:
+        self._told = boot
+
+    def boot(self) -> float:
+        return self._told()
+
+    def now(self) -> Now:
+        return at(self._told())
 
 
 def ids(count: int) -> list[str]:

@@ -15,7 +15,7 @@ from tcf.core.model import Federation, Status, WorkerLease
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
-from unit.build import BOOT, TERM, at, bootstrap, federation, lease, request
+from unit.build import BOOT, TERM, ClockAt, bootstrap, federation, lease, request
 
 
 async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
@@ -36,7 +36,7 @@ async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
             raise asyncio.CancelledError
 
     hub = Hub(cast("Federations", FakeFederations()), cast("Leases", FakeLeases()), cast("Events", object()))
-    attendant = _Attendant(("ns", "shop"), hub, lambda: at(BOOT), asyncio.Semaphore(), asyncio.Queue())
+    attendant = _Attendant(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
     attendant.view.read_federation(demoting, BOOT)
     attendant.view.read_leases((lease("c1", ack=1), lease("c2")), asked=BOOT - 61, now=BOOT - 60)
@@ -109,7 +109,7 @@ async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: 
 
     monkeypatch.setattr("tcf.coordinator.coordinator.within", jump)
     attendant = _Attendant(
-        ("ns", "shop"), quiet.hub(), lambda: at(quiet.now), asyncio.Semaphore(), asyncio.Queue()
+        ("ns", "shop"), quiet.hub(), ClockAt(lambda: quiet.now), asyncio.Semaphore(), asyncio.Queue()
     )
     attendant.view.watched_federation(quiet.about, BOOT, deleted=False)
     with pytest.raises(asyncio.CancelledError):
@@ -137,7 +137,7 @@ async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(
 async def test_a_thousand_federations_do_not_besiege_the_hub() -> None:
     """Each begins with a Lease that was watched before its federation, so that it has to be read."""
     quiet = QuietHub(federation("active passive"))
-    coordinator = Coordinator(quiet.hub(), clock=lambda: at(BOOT))
+    coordinator = Coordinator(quiet.hub(), clock=ClockAt(lambda: BOOT))
     for n in range(1000):
         coordinator.lease_event(("ns", f"f{n}"), lease("c1"), deleted=False)
     running = asyncio.create_task(coordinator.run())

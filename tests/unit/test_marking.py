@@ -15,7 +15,7 @@ from tcf.core.model import Refusal, Role
 from tcf.core.worker import Reading
 from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods, _leads_to
-from tcf.runtime import clock
+from tcf.runtime.clock import Clock
 from tcf.worker.marking import Marking, Marks
 
 BOTH = Marks(condition=True, label=True)
@@ -147,11 +147,11 @@ class Told:
 
     def __init__(self, server: ApiServer, marks: Marks) -> None:
         self.answer: Reading | Refusal = reading(Role.PASSIVE)
-        self.marking = Marking(cast("Pods", server), marks, self._trusted, clock=clock.now)
+        self.marking = Marking(cast("Pods", server), marks, self._trusted, clock=Clock())
 
     def _trusted(self) -> Reading | Refusal:
         """The answer, until it runs out."""
-        if isinstance(self.answer, Refusal) or self.answer.trusted(clock.now().boot):
+        if isinstance(self.answer, Refusal) or self.answer.trusted(Clock().boot()):
             return self.answer
         return NOWHERE
 
@@ -270,7 +270,7 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
     """Nobody calls `changed` then; but a renewal that comes before lets it go on."""
     server = ApiServer()
     server.held = []
-    until = clock.now().boot + 0.2
+    until = Clock().boot() + 0.2
     one = Told(server, BOTH)
     one.answer = reading(Role.ACTIVE, until)
     async with running(one):
@@ -278,7 +278,7 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
         until += 0.2
         one.now(reading(Role.ACTIVE, until))
         await server.until(lambda: server.writes == ["HubUnreachable"])
-        assert clock.now().boot >= until
+        assert Clock().boot() >= until
 
 
 async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -330,7 +330,7 @@ async def test_settling_gives_up_and_the_pod_is_told_later() -> None:
 
 async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
     server = ApiServer()
-    until = clock.now().boot + 0.1
+    until = Clock().boot() + 0.1
     one = Told(server, BOTH)
     one.answer = reading(Role.ACTIVE, until)
     async with running(one):

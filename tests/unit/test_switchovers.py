@@ -17,7 +17,7 @@ from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
-from unit.build import BOOT, LOST, TERM, at, federation, request, status
+from unit.build import BOOT, LOST, TERM, ClockAt, at, federation, request, status
 
 Write = Callable[[Federation, Status], Federation]
 
@@ -50,7 +50,7 @@ class FakeFederations:
 
 def worker_of(hub: FakeFederations, boot: Callable[[], float] = lambda: BOOT) -> Worker:
     place, leases = Place("ns", "shop", "c2"), cast("Leases", object())
-    return Worker(place, cast("Federations", hub), leases, holder="host", clock=lambda: at(boot()))
+    return Worker(place, cast("Federations", hub), leases, holder="host", clock=ClockAt(boot))
 
 
 def give_reading(worker: Worker, about: Federation) -> None:

@@ -74,13 +74,13 @@ class Coordinator:
     def federation_event(self, federation: Federation, *, deleted: bool) -> None:
         """A watch event about a federation (also the first sight of it)."""
         attendant = self._attendant((federation.namespace, federation.name))
-        if attendant.view.watched_federation(federation, self._clock().boot, deleted=deleted):
+        if attendant.view.watched_federation(federation, self._clock.boot(), deleted=deleted):
             attendant.wake.set()
 
     def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
         """A watch event about a worker's Lease of the federation `key`, whether that exists or not."""
         attendant = self._attendant(key)
-        if attendant.view.watched_lease(lease, self._clock().boot, deleted=deleted):
+        if attendant.view.watched_lease(lease, self._clock.boot(), deleted=deleted):
             attendant.wake.set()
 
     def _attendant(self, key: Key) -> _Attendant:
@@ -163,7 +163,7 @@ class _Attendant:
             self.wake.clear()
             try:
                 async with self._turns:
-                    if self._clock().boot >= refresh_at:
+                    if self._clock.boot() >= refresh_at:
                         await self._refresh()
                         refresh_at = self._next_refresh()
                     decision = await self._turn()
@@ -190,7 +190,7 @@ class _Attendant:
                     return
                 times = (refresh_at, self._tell_obstacle_at, decision.wake_at)
                 until = min(moment for moment in times if moment is not None)
-                await within(until - self._clock().boot, self.wake.wait())
+                await within(until - self._clock.boot(), self.wake.wait())
 
     async def _refresh(self) -> None:
         """Read the federation, then list its Leases: in this order, so that no Lease is older news."""
@@ -201,7 +201,7 @@ class _Attendant:
             federation = None
         # What was watched while the answer was on its way is the newer news.
         if self.view.federation is before:
-            self.view.read_federation(federation, self._clock().boot)
+            self.view.read_federation(federation, self._clock.boot())
         else:
             self.wake.set()
         await self._list()
@@ -216,25 +216,25 @@ class _Attendant:
             federation.status is None or federation.status.switchover is not None
         )
         seconds = self._looks.next() if busy else _IDLE_SECONDS * random.uniform(0.8, 1)
-        return self._clock().boot + seconds
+        return self._clock.boot() + seconds
 
     async def _list(self) -> None:
-        asked = self._clock().boot
+        asked = self._clock.boot()
         leases = await self._hub.leases.list(*self.key, deadline=_REQUEST_SECONDS)
-        self.view.read_leases(leases, asked=asked, now=self._clock().boot)
+        self.view.read_leases(leases, asked=asked, now=self._clock.boot())
 
     async def _turn(self) -> Decision:
         """Do all there is to do now; the last decision, which is to wait."""
         while True:
             observation = self.view.observation(confirmed=False)
-            decision = decide(observation, self._clock())
+            decision = decide(observation, self._clock.now())
             if decision.confirm:
                 table = self.view.table
                 await self._list()
                 if self.view.table != table:
                     continue
                 observation = self.view.observation(confirmed=True)
-                decision = decide(observation, self._clock())
+                decision = decide(observation, self._clock.now())
             if not await self._apply(decision, observation.federation):
                 return decision
 
@@ -253,7 +253,7 @@ class _Attendant:
             written = await self._hub.federations.write_status(
                 federation, decision.status, deadline=_REQUEST_SECONDS
             )
-            self.view.wrote_federation(written, self._clock().boot)
+            self.view.wrote_federation(written, self._clock.boot())
             self._tell(written, decision)
             self._log_refusals(federation, decision)
             return True
@@ -261,7 +261,7 @@ class _Attendant:
             written = await self._hub.federations.annotate(
                 federation, ANNOTATION_LAST_ACTIVE, decision.last_active, deadline=_REQUEST_SECONDS
             )
-            self.view.wrote_federation(written, self._clock().boot)
+            self.view.wrote_federation(written, self._clock.boot())
             return True
         return bool(decision.delete)
 
@@ -273,7 +273,7 @@ class _Attendant:
         else:
             extra = {"cluster": lease.cluster, "lease": lease.name, "holder": lease.holder}
             self._log.info("deleted the Lease of a silent worker", extra=extra)
-        self.view.forget_lease(lease, self._clock().boot)
+        self.view.forget_lease(lease, self._clock.boot())
 
     def _tell(self, written: Federation, decision: Decision) -> None:
         for event in decision.events:
@@ -296,7 +296,7 @@ class _Attendant:
 
     def _report_obstacle(self, obstacle: str) -> None:
         """Log what has stood in the way for a second, once."""
-        now = self._clock().boot
+        now = self._clock.boot()
         if obstacle != self._obstacle:
             self._obstacle, self._tell_obstacle_at = obstacle, now + _BUSY_SECONDS if obstacle else math.inf
         elif obstacle and now >= self._tell_obstacle_at:

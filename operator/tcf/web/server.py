@@ -8,6 +8,7 @@ not HTTP at all, lines too long) get the same body as all others, and no traceba
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import resource
@@ -17,6 +18,7 @@ from typing import cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+from multidict import CIMultiDict
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
@@ -48,16 +50,26 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 
 
-def answer(
+def answers(
     status: int, body: bytes = b"", content_type: str | None = None, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    """An answer, with what every answer has: nobody may keep it, and no version is told."""
-    told = dict(headers or {})
+) -> Callable[[], web.Response]:
+    """Gives an answer as often as it is called, each time a new one to which headers may be added.
+
+    It has what every answer has: nobody may keep it, and no version is told.
+    """
+    told = CIMultiDict(headers or {})  # which aiohttp copies at half the price of a dict
     if content_type:
         told["Content-Type"] = content_type
     told["Cache-Control"] = "no-store"
     told["Server"] = "tcf"
-    return web.Response(status=status, body=body, headers=told)
+    return functools.partial(web.Response, status=status, body=body, headers=told)
+
+
+def answer(
+    status: int, body: bytes = b"", content_type: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """One such answer."""
+    return answers(status, body, content_type, headers)()
 
 
 def error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -17,10 +17,11 @@ from aiohttp import web
 from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.requests import Kind
 from tcf.core.worker import Reading
-from tcf.web.server import JSON, LARGEST_BODY, TEXT, Handler, Routes, answer, error
+from tcf.web.server import JSON, LARGEST_BODY, TEXT, Handler, Routes, answer, answers, error
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
 
+VALID_FOR = "X-TCF-Valid-For"
 LONGEST_REASON = 256
 _NOT_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories that would break a line of a log, or are no characters at all."""
@@ -38,7 +39,7 @@ def routes(worker: Worker) -> Routes:
         "/tcf/is_active": _is_active,
         "/tcf/clusters": _clusters,
     }
-    answers = {path: _get(worker, render) for path, render in gets.items()}
+    answers = {path: _Get(worker, render) for path, render in gets.items()}
     return {
         **{path: {"GET": handler, "HEAD": handler} for path, handler in answers.items()},
         **{f"/tcf/{kind}": {"POST": _post(worker, switchovers, kind)} for kind in Kind},
@@ -68,30 +69,42 @@ def clusters_json(clusters: Iterable[MemberStatus]) -> bytes:
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _get(worker: Worker, render: Render) -> Handler:
-    cluster = worker.place.cluster
+class _Get:
+    """Answers with the worker's reading, rendered once for the thousands of probes that one may last for."""
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        now = worker.clock().boot
-        reading = worker.answer(now)
+    def __init__(self, worker: Worker, render: Render) -> None:
+        self._worker = worker
+        self._render = render
+        self._rendered: Reading | None = None
+        self._answers: Callable[[], web.Response] = web.Response
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        now = self._worker.clock.boot()
+        reading = self._worker.answer(now)
+        cluster = self._worker.place.cluster
         if isinstance(reading, Refusal):
             return error(500, reading.reason, reading.message, {"X-TCF-Cluster": cluster})
-        headers = _about(reading, cluster, now)
         if "?" in request.raw_path and (refusal := _too_old(request, reading)):
             status = 400 if refusal.reason == "InvalidParameter" else 500
-            return error(status, refusal.reason, refusal.message, headers)
-        status, body, content_type = render(reading)
-        return answer(status, body, content_type, headers)
-
-    return handle
+            return error(status, refusal.reason, refusal.message, _about(reading, cluster, now))
+        if reading is not self._rendered:
+            self._answers = answers(*self._render(reading), _about(reading, cluster, now))
+            self._rendered = reading
+        response = self._answers()
+        response.headers[VALID_FOR] = _seconds(reading.valid_for(now))
+        return response
 
 
 def _about(reading: Reading, cluster: str, now: float) -> dict[str, str]:
     return {
         "X-TCF-Term": str(reading.term),
         "X-TCF-Cluster": cluster,
-        "X-TCF-Valid-For": f"{reading.valid_for(now):.3f}",
+        VALID_FOR: _seconds(reading.valid_for(now)),
     }
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}"
 
 
 def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
@@ -135,7 +148,7 @@ def _post(worker: Worker, switchovers: Switchovers, kind: Kind) -> Handler:
                 refused.force_close()
             return refused
         result = await switchovers.ask(wish)
-        now = worker.clock().boot
+        now = worker.clock.boot()
         if isinstance(result, Refusal):
             return error(500, result.reason, result.message, {"X-TCF-Cluster": cluster})
         headers = _about(result, cluster, now)

@@ -102,7 +102,7 @@ class Marking:
             self._wake.clear()
             answer = self._answer()
             wanted = mark(answer)
-            wait = self._look_due - self._clock().boot
+            wait = self._look_due - self._clock.boot()
             if wait <= 0:
                 self._pod = self._shown = None
             if self._says(wanted):
@@ -124,7 +124,7 @@ class Marking:
         """Seconds until `answer` becomes another one by itself; infinite if it does not."""
         if isinstance(answer, Refusal) or answer.keep:
             return math.inf
-        return answer.valid_for(self._clock().boot)
+        return answer.valid_for(self._clock.boot())
 
     def _end_of_yes(self, answer: Reading | Refusal) -> float | None:
         """When, in the event loop's time, a write that says "active" has to end by itself; None for never."""
@@ -152,7 +152,7 @@ class Marking:
             self._patience = None
         elif self._marks.condition and pod.active:
             # Noted before the write, whose answer may be lost: the conclusion has to be waited for then, too.
-            self._patience = self._clock().boot + _UNREADY_SECONDS
+            self._patience = self._clock.boot() + _UNREADY_SECONDS
         if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
             pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
         if self._marks.label and pod.role != wanted.role:
@@ -164,7 +164,7 @@ class Marking:
 
     async def _read(self) -> Pod:
         pod = await self._pods.get(deadline=_REQUEST_SECONDS)
-        self._look_due = self._clock().boot + _LOOK_SECONDS
+        self._look_due = self._clock.boot() + _LOOK_SECONDS
         if self._marks.condition and not pod.gated and not self._warned:
             self._warned = True
             log.warning(
@@ -178,11 +178,11 @@ class Marking:
         The kubelet makes the Pod unready, and then the EndpointSlices leave it out, which may take a second
         more. The Pod of another member must not be found beside it.
         """
-        while pod.gated and pod.ready and self._clock().boot < patience:
+        while pod.gated and pod.ready and self._clock.boot() < patience:
             await asyncio.sleep(_UNREADY_LOOK_SECONDS)
             pod = await self._pods.get(deadline=_REQUEST_SECONDS)
         slices: frozenset[str] | None = None
-        while pod.gated and slices != frozenset() and self._clock().boot < patience:
+        while pod.gated and slices != frozenset() and self._clock.boot() < patience:
             try:
                 slices = await self._pods.reached_by(pod, among=slices, deadline=_REQUEST_SECONDS)
             except (errors.ForbiddenError, errors.KindNotFoundError) as error:

@@ -139,7 +139,7 @@ class Switchovers:
                 " already, so it was restored; ask again when the operator has begun anew above that",
             )
         while True:
-            verdict = admit(federation, command, self._worker.clock())
+            verdict = admit(federation, command, self._worker.clock.now())
             if dry_run or not isinstance(verdict, Accepted):
                 return federation, verdict
             if await self._write(federation, verdict.status):
@@ -158,7 +158,7 @@ class Switchovers:
         409, no earlier attempt can land any more, and a read tells whether one has.
         """
         backoff = Backoff(first=0.02, longest=1)
-        give_up = self._worker.clock().boot + PATIENCE_SECONDS
+        give_up = self._worker.clock.boot() + PATIENCE_SECONDS
         ambiguous = False
         while True:
             try:
@@ -172,7 +172,7 @@ class Switchovers:
                 ambiguous = ambiguous or error.ambiguous
                 if not ambiguous:
                     raise
-                if self._worker.clock().boot >= give_up:
+                if self._worker.clock.boot() >= give_up:
                     raise OutcomeUnknownError(
                         f"the hub went away while the request was being written ({error}); it may or may"
                         " not be carried out: look at /tcf/clusters when the hub is back"
@@ -186,7 +186,7 @@ class Switchovers:
     async def _outcome(self, federation: Federation, request: str, *, own: bool) -> HistoryEntry:
         """How the request ended. If nobody touches it before its timeout, and it is ours, take it back."""
         timeout = federation.spec.switchover_timeout
-        start = self._worker.clock().boot
+        start = self._worker.clock.boot()
         # An operator has as long as that, counted from when it saw the request, by its own clock.
         entry = await self._ended_by(federation, request, start + 1.1 * timeout + 1)
         if entry is None and own:
@@ -208,7 +208,7 @@ class Switchovers:
                 raise OutcomeUnknownError("this worker is being stopped; the request goes on without it")
             latest = self._worker.latest
             entry = latest.status.ended(request) if latest and latest.status else None
-            left = deadline - self._worker.clock().boot
+            left = deadline - self._worker.clock.boot()
             if entry or left <= 0:
                 return entry
             await within(left, self._worker.changed())
@@ -221,7 +221,7 @@ class Switchovers:
                 return entry
             if not untouched(status):
                 return None
-            without = withdrawn(status, request, self._worker.clock())
+            without = withdrawn(status, request, self._worker.clock.now())
             if without is None:
                 raise OutcomeUnknownError(f"somebody has removed the request from the status; {_LOOK}")
             await self._write(federation, without)
@@ -252,13 +252,13 @@ class Switchovers:
 
     async def _own_reading(self, federation: Federation, term: int) -> Reading | Refusal:
         """This worker's reading once it has `term`: before that, its answers would contradict ours."""
-        deadline = self._worker.clock().boot + PATIENCE_SECONDS
+        deadline = self._worker.clock.boot() + PATIENCE_SECONDS
         while True:
             answer = self._worker.answer()
             if isinstance(answer, Reading) and answer.uid == federation.uid and answer.term >= term:
                 return answer
             self._check_is_still(federation)
-            left = deadline - self._worker.clock().boot
+            left = deadline - self._worker.clock.boot()
             if left <= 0:
                 break
             await within(left, self._worker.changed())
@@ -280,14 +280,14 @@ class Switchovers:
     async def _certainly(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the hub until it answers: there is a request of ours out there, and its fate is asked for."""
         backoff = Backoff(first=0.05, longest=1)
-        give_up = self._worker.clock().boot + PATIENCE_SECONDS
+        give_up = self._worker.clock.boot() + PATIENCE_SECONDS
         while True:
             try:
                 return await ask()
             except errors.NotFoundError as error:
                 raise OutcomeUnknownError(_DELETED) from error
             except errors.HubError as error:
-                if self._worker.clock().boot >= give_up:
+                if self._worker.clock.boot() >= give_up:
                     raise OutcomeUnknownError(
                         f"the hub went away after the request had been sent ({error}); it may or may not"
                         " be carried out: look at /tcf/clusters when the hub is back"

@@ -81,7 +81,7 @@ class Worker:
 
     def answer(self, now: float | None = None) -> Reading | Refusal:
         """What this worker may say at boot time `now`, which is read anew unless it is given."""
-        return self._machine.answer(self.clock().boot if now is None else now)
+        return self._machine.answer(self.clock.boot() if now is None else now)
 
     def known_term(self, uid: str) -> int:
         """The highest term this worker has seen of the object `uid`; 0 if this is not the present one."""
@@ -116,10 +116,10 @@ class Worker:
 
     async def _renew_forever(self) -> None:
         backoff = Backoff()
-        due = self.clock().boot
+        due = self.clock.boot()
         while True:
             self._wake.clear()
-            now = self.clock().boot
+            now = self.clock.boot()
             try:
                 if self._lease is None:
                     self._lease = await self._register()
@@ -131,15 +131,15 @@ class Worker:
             except errors.HubError as error:
                 self._machine.failed(Refusal(error.reason, str(error)))
                 self._failing = error.reason
-                due = self.clock().boot + backoff.next(min(self._machine.period / _RETRIES, _LONGEST_RETRY))
+                due = self.clock.boot() + backoff.next(min(self._machine.period / _RETRIES, _LONGEST_RETRY))
             else:
                 self._failing = None
                 backoff.reset()
             self._announce()
-            await within(due - self.clock().boot, self._wake.wait())
+            await within(due - self.clock.boot(), self._wake.wait())
 
     async def _cycle(self) -> None:
-        cycle = self._machine.begin(self.clock().boot)
+        cycle = self._machine.begin(self.clock.boot())
         renewal = self._machine.observe(cycle, await self._read())
         if renewal is not None:
             await self._lower_pod()
