@@ -42,6 +42,8 @@ RUNS = 5
 LOAD_SECONDS = 600.0
 HONEST = {200, 418, 500}
 SECONDS = 3.0
+PROBE_RUNS, PROBE_SECONDS = 21, 1.0
+"""Many and short: within seconds a machine that is shared may become slower by a quarter."""
 MILLION = 1_000_000
 IDLE_SECONDS = 600.0
 """How old an idle worker is when its memory is looked at."""
@@ -57,10 +59,10 @@ def probe(connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False) -
     with servers() as stage, stage.worker() as worker, stage.bare() as bare:
         for count in connections:
             loads: dict[str, list[Load]] = {"ours": [], "bare": []}
-            for run in range(RUNS):
+            for run in range(PROBE_RUNS):
                 pair: list[tuple[str, Server]] = [("ours", worker), ("bare", bare)]
                 for name, server in pair if run % 2 else reversed(pair):
-                    loads[name].append(wrk(server.port, count, SECONDS, close=close))
+                    loads[name].append(wrk(server.port, count, PROBE_SECONDS, close=close))
             if wrong := sum(load.errors for load in loads["ours"]):
                 raise RuntimeError(f"{wrong} answers were not as they should be")
             ours, bare_ones = loads["ours"], loads["bare"]
@@ -297,8 +299,8 @@ def _about(minutes: float) -> str:
         f"`make bench` on {today}, {minutes:.0f} minutes, on {os.cpu_count()} cores of {model},"
         f" {platform.system()} {platform.release()}, Python {platform.python_version()}, {versions},"
         f" {' '.join(load.split()[:2])}; hub: kube-apiserver and etcd on the same machine."
-        f" Each value is the median (min to max) of {RUNS} runs, where there are more than one; floors are"
-        " measured in turns with it, and ratios taken pair by pair."
+        f" Each value is the median (min to max) of {RUNS} runs ({PROBE_RUNS} of probe) where there are"
+        " more than one; floors are measured in turns with it, and ratios taken pair by pair."
     )
 
 
