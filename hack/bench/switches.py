@@ -26,9 +26,9 @@ from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.credentials import kubeconfig
 
 Json = dict[str, Any]
-SWITCHES = 20
+SWITCHES = 12
 _PATIENCE = 10.0
-_PAUSE = 0.1
+_PAUSE = 0.4
 """Seconds between two switchovers, in which what the last one has left to do is done."""
 _MEMBERS = ("cluster_1", "cluster_2")
 
