@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import itertools
 import os
 import platform
 import socket
@@ -21,7 +22,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from importlib.metadata import version
@@ -170,20 +172,22 @@ def failover() -> Iterator[Figure]:
             yield Figure("failover", f"leaseDuration {duration} s", "s", values, (), goal, worst=True)
 
 
-def worker() -> Iterator[Figure]:
+def worker() -> Iterator[Figure | None]:
     """One worker, in-cluster credentials, leaseDuration 15 s, against a bare aiohttp process."""
     with servers() as stage, stage.worker() as idle, stage.bare() as bare_idle:
         begun, cpu = time.monotonic(), idle.cpu
         yield from _started(stage)
         yield from _loaded(stage)
         quiet_since, requests = time.monotonic(), scale.requests(stage.plane)
-        left = max(QUIET_SECONDS, begun + IDLE_SECONDS - quiet_since)
-        print(f"  {left:.0f} s more of idling ...", flush=True)
-        time.sleep(left)
+        yield None
+        left = max(QUIET_SECONDS + quiet_since, IDLE_SECONDS + begun) - time.monotonic()
+        if left > 0:
+            print(f"  {left:.0f} s more of idling ...", flush=True)
+            time.sleep(left)
         asked = 60 * (scale.requests(stage.plane) - requests) / (time.monotonic() - quiet_since)
         used = 100 * (idle.cpu - cpu) / (time.monotonic() - begun)
         more = [idle.rss - bare_idle.rss]
-        yield Figure("worker", "RSS after 10 minutes", "MiB", [idle.rss], [bare_idle.rss])
+        yield Figure("worker", "RSS after 10 minutes or more", "MiB", [idle.rss], [bare_idle.rss])
         yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 6))
         yield Figure("worker", "CPU when idle", "% of a core", [used], (), Goal("≤", 1))
         yield Figure("worker", "API requests when idle", "per minute", [asked])
@@ -243,16 +247,18 @@ def scaling() -> Iterator[Figure]:
         yield Figure("scale", "- all edits taken in after a restart", "s", [result.converged], (), goal)
 
 
-PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
+Part = Callable[[], Iterator[Figure | None]]
+"""Yields what it has measured, and None when it has to wait, while others are measured."""
+PARTS: dict[str, Part] = {
+    "worker": worker,
     "probe": probe,
     "probe-close": probe_close,
     "silent": silent,
     "switch": switch,
     "failover": failover,
-    "worker": worker,
     "scale": scaling,
 }
-ON_DEMAND = {"load": load}
+ON_DEMAND: dict[str, Part] = {"load": load}
 
 
 def main() -> int:
@@ -260,18 +266,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, *ON_DEMAND, []], help="which (default: all)")
     wanted = parser.parse_args().parts or list(PARTS)
     began = time.monotonic()
-    figures: list[Figure] = []
-    failed: list[str] = []
-    for name in wanted:
-        part = {**PARTS, **ON_DEMAND}[name]
-        print(f"{name}: {part.__doc__}", flush=True)
-        try:
-            for figure in part():
-                figures.append(figure)
-                print("  " + " | ".join(figure.cells()[1:]), flush=True)
-        except Exception:  # noqa: BLE001 - whatever is wrong with one part must not stop the others
-            traceback.print_exc()
-            failed.append(name)
+    figures, failed = measured({name: {**PARTS, **ON_DEMAND}[name] for name in wanted})
     minutes = (time.monotonic() - began) / 60
     shown = f"{_about(minutes)}\n\n{table(figures)}\n"
     shown += "".join(f"\nThe part {name} failed.\n" for name in failed)
@@ -280,6 +275,27 @@ def main() -> int:
         kept = RESULTS.read_text().split(MARK)[0] if RESULTS.exists() else "# Benchmarks\n\n"
         RESULTS.write_text(f"{kept}{MARK}\n{shown}")
     return bool(failed)
+
+
+def measured(parts: Mapping[str, Part]) -> tuple[list[Figure], list[str]]:
+    """Measure one part after the other: the figures, part by part, and the names of those that failed."""
+    figures: dict[str, list[Figure]] = {name: [] for name in parts}
+    failed: list[str] = []
+    under_way = deque((name, part()) for name, part in parts.items())
+    while under_way:
+        name, part = under_way.popleft()
+        print(f"{name}: {'goes on' if figures[name] else parts[name].__doc__}", flush=True)
+        try:
+            for figure in part:
+                if figure is None:
+                    under_way.append((name, part))
+                    break
+                figures[name].append(figure)
+                print("  " + " | ".join(figure.cells()[1:]), flush=True)
+        except Exception:  # noqa: BLE001 - whatever is wrong with one part must not stop the others
+            traceback.print_exc()
+            failed.append(name)
+    return list(itertools.chain.from_iterable(figures.values())), failed
 
 
 def _about(minutes: float) -> str:
