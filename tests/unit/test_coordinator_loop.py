@@ -69,7 +69,6 @@ class QuietHub:
     def __init__(self, about: Federation) -> None:
         self.about = about
         self.reads: list[float] = []
-        self.annotated: list[float] = []
         self.at_once = self.most_at_once = 0
         self.now = BOOT
         self.thousand = asyncio.Event()
@@ -92,7 +91,6 @@ class QuietHub:
         return self.about
 
     async def annotate(self, _: Federation, key: str, value: str, **__: object) -> Federation:
-        self.annotated.append(self.now)
         self.about = replace(self.about, annotations={key: value}, resource_version="30")
         return self.about
 
@@ -124,14 +122,6 @@ async def test_what_was_watched_is_not_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert quiet.reads == []
     await seconds_of(monkeypatch, quiet, 200)
     assert 2 <= len(quiet.reads) <= 5
-
-
-async def test_the_annotation_does_not_compete_with_the_last_steps_of_a_switchover(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    quiet = QuietHub(federation("active passive"))
-    await seconds_of(monkeypatch, quiet, 10)
-    assert quiet.annotated == [pytest.approx(BOOT + 0.2, abs=0.01)]
 
 
 async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(

@@ -12,7 +12,6 @@ import logging
 import math
 import random
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from tcf.coordinator.view import View
 from tcf.core.coordinator import Decision, Event, decide
@@ -34,14 +33,9 @@ _AT_ONCE = 32
 _CONFLICT_SECONDS = 0.01
 _AFTER_BUG_SECONDS = 10.0
 _UNTOLD_EVENTS = 1000
-_AFTERWARDS_SECONDS = 0.2
-"""What is only for later, Events and the annotation, is written so much after the table it tells of, and does
-not hold up the last steps of a switchover."""
 
 Key = tuple[str, str]
 """Namespace and name of a federation."""
-_Untold = tuple[float, Federation, Event]
-"""An Event that is to be written, and when (boot seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ class Coordinator:
         self._attendants: dict[Key, _Attendant] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
-        self._untold: asyncio.Queue[_Untold] = asyncio.Queue(_UNTOLD_EVENTS)
+        self._untold: asyncio.Queue[tuple[Federation, Event]] = asyncio.Queue(_UNTOLD_EVENTS)
 
     async def run(self) -> None:
         """Work until cancelled. A request under way then is finished by another replica, or later."""
@@ -111,8 +105,7 @@ class Coordinator:
         """Write Events beside the loops, which must not wait for what people will read later."""
         backoff = Backoff()
         while True:
-            due, federation, event = await self._untold.get()
-            await asyncio.sleep(due - self._clock.boot())
+            federation, event = await self._untold.get()
             try:
                 await self._hub.events.tell(federation, event, deadline=_REQUEST_SECONDS)
                 backoff.reset()
@@ -135,7 +128,7 @@ class _Attendant:
         hub: Hub,
         clock: Clock,
         turns: asyncio.Semaphore,
-        untold: asyncio.Queue[_Untold],
+        untold: asyncio.Queue[tuple[Federation, Event]],
     ) -> None:
         self.key = key
         self.name = "/".join(key)
@@ -150,8 +143,6 @@ class _Attendant:
         self._trouble: str | None = None
         self._obstacle = ""
         self._tell_obstacle_at = math.inf
-        self._unmirrored: str | None = None
-        self._mirror_at = math.inf
 
     @property
     def _log(self) -> Fields:
@@ -197,7 +188,7 @@ class _Attendant:
                 self._report(None)
                 if self.view.empty:
                     return
-                times = (refresh_at, self._tell_obstacle_at, self._mirror_at, decision.wake_at)
+                times = (refresh_at, self._tell_obstacle_at, decision.wake_at)
                 until = min(moment for moment in times if moment is not None)
                 await within(until - self._clock.boot(), self.wake.wait())
 
@@ -266,21 +257,13 @@ class _Attendant:
             self._tell(written, decision)
             self._log_refusals(federation, decision)
             return True
-        if self._due(decision.last_active) and federation is not None:
+        if federation is not None and decision.last_active is not None:
             written = await self._hub.federations.annotate(
                 federation, ANNOTATION_LAST_ACTIVE, decision.last_active, deadline=_REQUEST_SECONDS
             )
             self.view.wrote_federation(written, self._clock.boot())
             return True
         return bool(decision.delete)
-
-    def _due(self, last_active: str | None) -> TypeGuard[str]:
-        """Is it time to write this into the annotation, if anything?"""
-        now = self._clock.boot()
-        if last_active != self._unmirrored:
-            self._unmirrored = last_active
-            self._mirror_at = math.inf if last_active is None else now + _AFTERWARDS_SECONDS
-        return now >= self._mirror_at
 
     async def _delete(self, lease: WorkerLease) -> None:
         try:
@@ -300,7 +283,7 @@ class _Attendant:
             if self._untold.full():
                 self._log.warning("too many Events wait to be written; one is dropped")
             else:
-                self._untold.put_nowait((self._clock.boot() + _AFTERWARDS_SECONDS, written, event))
+                self._untold.put_nowait((written, event))
 
     def _log_refusals(self, before: Federation, decision: Decision) -> None:
         """What ended without an Event moved no role; whoever asked still wants to know why."""
