@@ -18,7 +18,6 @@ from support.api import Hub, eventually, kubectl_of
 from support.programs import Program, Programs
 
 from bench.farm import MEMBERS
-from bench.switches import PAUSE
 
 Json = dict[str, Any]
 _PATIENCE = 300.0
@@ -128,10 +127,7 @@ def scaled(plane: ControlPlane, count: int, folder: Path) -> Scaled:
             time.sleep(_IDLE_SECONDS)
             after = process.cpu_times(), requests(plane)
             cpu = sum(after[0][:2]) - sum(before[0][:2])
-            switches = []
-            for n in range(_SWITCHES):
-                time.sleep(PAUSE)
-                switches += farm.promote({0: MEMBERS[1 - n % 2]})
+            switches = [farm.promote({0: MEMBERS[1 - n % 2]})[0] for n in range(_SWITCHES)]
             many = range(1, min(count, _AT_ONCE + 1))
             at_once = farm.promote(dict.fromkeys(many, MEMBERS[1])) if many else []
             rss = process.memory_info().rss / 2**20

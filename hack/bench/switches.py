@@ -26,9 +26,9 @@ from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.credentials import kubeconfig
 
 Json = dict[str, Any]
-SWITCHES = 12
+SWITCHES = 20
 _PATIENCE = 10.0
-PAUSE = 0.4
+_PAUSE = 0.1
 """Seconds between two switchovers, in which what the last one has left to do is done."""
 _MEMBERS = ("cluster_1", "cluster_2")
 
@@ -37,7 +37,7 @@ def ours(workers: tuple[Program, Program]) -> list[float]:
     """So many switchovers there and back, by POST: seconds from request to answer."""
     took = []
     for number in range(SWITCHES):
-        time.sleep(PAUSE)
+        time.sleep(_PAUSE)
         began = time.monotonic()
         answer = ask(workers[1 - number % 2].port, "POST", "/tcf/promote")
         took.append(time.monotonic() - began)
@@ -53,9 +53,9 @@ def gaps(workers: tuple[Program, Program]) -> list[float]:
         new = 1 - number % 2
         ports = {worker.port: member for worker, member in zip(workers, _MEMBERS, strict=True)}
         with Prober(ports, per_second=300) as prober:
-            time.sleep(PAUSE)
+            time.sleep(_PAUSE)
             ask(workers[new].port, "POST", "/tcf/promote")
-            time.sleep(PAUSE)
+            time.sleep(_PAUSE)
         yes = [probe for probe in prober.probes if probe.status == HTTPStatus.OK]
         first = min(probe.answered for probe in yes if probe.member == _MEMBERS[new])
         found.append(first - max(probe.sent for probe in yes if probe.member != _MEMBERS[new]))
