@@ -39,9 +39,9 @@ def routes(worker: Worker) -> Routes:
         "/tcf/is_active": _is_active,
         "/tcf/clusters": _clusters,
     }
-    answers = {path: _Get(worker, render) for path, render in gets.items()}
+    handlers = {path: _Get(worker, render) for path, render in gets.items()}
     return {
-        **{path: {"GET": handler, "HEAD": handler} for path, handler in answers.items()},
+        **{path: {"GET": handler, "HEAD": handler} for path, handler in handlers.items()},
         **{f"/tcf/{kind}": {"POST": _post(worker, switchovers, kind)} for kind in Kind},
     }
 
