@@ -6,6 +6,7 @@ broken; `tests/simulation/test_mutants.py` demands that it is caught.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -73,11 +74,10 @@ def _no_delete() -> Iterable[Patch]:
 
 
 def _no_list() -> Iterable[Patch]:
-    def confirmed(original: Callable[..., Observation], view: View, *, confirmed: bool) -> Observation:
-        del confirmed
-        return original(view, confirmed=True)
+    def listed(original: Callable[..., Observation], view: View, **_: Any) -> Observation:
+        return original(view, listed=math.inf, reread=True)
 
-    yield _changed(View, "observation", confirmed)
+    yield _changed(View, "observation", listed)
 
 
 def _fenced_as_if(change: Callable[[WorkerLease, _Case], WorkerLease | None]) -> Iterable[Patch]:

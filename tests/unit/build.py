@@ -185,7 +185,7 @@ def observed(
         asked = about.status.switchover.id if about.status.switchover else ""
         stage = Stage(about.uid, about.status.term, BOOT - waited, asked, BOOT - waited)
         memory = replace(memory, stage=stage)
-    return Observation(about, tuple(leases), memory, confirmed=confirmed)
+    return Observation(about, tuple(leases), memory, listed=BOOT if confirmed else None, reread=confirmed)
 
 
 def settled(observation: Observation) -> Observation:
@@ -193,7 +193,7 @@ def settled(observation: Observation) -> Observation:
     about = observation.federation
     if about is None or about.status is None:
         return observation
-    decision = decide(replace(observation, confirmed=True), at())
+    decision = decide(replace(observation, listed=BOOT), at())
     if decision.status is None or roles_of(decision.status) != roles_of(about.status):
         return observation
     return replace(observation, federation=replace(about, status=decision.status))

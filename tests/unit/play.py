@@ -149,7 +149,7 @@ class Coordinator:
     def _look(self, hub: Hub, now: float) -> None:
         self.seen, leases = hub.federation, tuple(hub.leases.values())
         self.memory = self.memory.see_federation(self.seen, now).see_leases(leases, now)
-        decision = decide(Observation(self.seen, leases, self.memory, confirmed=True), at(now))
+        decision = decide(Observation(self.seen, leases, self.memory, listed=now, reread=True), at(now))
         self.plan = [*decision.delete]
         if self.seen and decision.status:
             self.plan.append(replace(self.seen, status=decision.status))

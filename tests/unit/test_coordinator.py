@@ -573,7 +573,9 @@ def test_a_hub_that_was_restored(roles: str) -> None:
     asked = None if roles == "active passive" else TO_C2
     about = federation(roles, switchover=asked)
     ahead = lease("c2", ack=TERM + 7)
-    assert decided(about, (ONE, ahead), confirmed=False) == Decision(confirm=True)
+    assert decided(about, (ONE, ahead), confirmed=False) == Decision(confirm=True, reread=True)
+    listed = replace(observed(about, (ONE, ahead)), reread=False)
+    assert decide(listed, at()) == Decision(confirm=True, reread=True)
     result = written(decided(about, (ONE, ahead, lease("c1", name="old", uid="uid-0", ack=9999))))
     assert (roles_of(result), result.term) == ("passive passive", UNIX)
     assert result.switchover
@@ -797,14 +799,14 @@ def test_counts_are_written_from_a_confirmed_list_only() -> None:
     about = settled(observed(federation(), (ONE, TWO)))
     one_more = observed(about.federation, (ONE, lease("c1", name="b"), TWO), confirmed=False)
     assert decide(one_more, at()) == Decision(confirm=True)
-    result = written(decide(replace(one_more, confirmed=True), at()))
+    result = written(decide(replace(one_more, listed=BOOT), at()))
     assert [(m.workers, m.live_workers) for m in result.clusters] == [(2, 2), (1, 1)]
 
 
 def test_with_nothing_to_do_nothing_is_written() -> None:
     for confirmed in (True, False):
         about = settled(observed(federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM}"}), (ONE, TWO)))
-        decision = decide(replace(about, confirmed=confirmed), at(BOOT + 1))
+        decision = decide(replace(about, listed=BOOT if confirmed else None), at(BOOT + 1))
         assert decision == Decision(wake_at=decision.wake_at)
 
 
@@ -827,7 +829,7 @@ def test_the_last_active_member_is_mirrored(about: Federation, expected: str | N
 def test_another_protocol_is_left_alone() -> None:
     ours = federation(switchover=TO_C2)
     theirs = replace(ours, status=replace(status("active passive"), protocol=PROTOCOL + 1, switchover=TO_C2))
-    old = Observation(theirs, (ONE,), Memory().see_lease(ONE, BOOT - 1e6), confirmed=True)
+    old = Observation(theirs, (ONE,), Memory().see_lease(ONE, BOOT - 1e6), listed=BOOT)
     decision = decide(old, at())
     assert "protocol 2" in decision.obstacle
     assert decision == Decision(obstacle=decision.obstacle)
@@ -864,7 +866,7 @@ COLLECTED_AT = COLLECT_FACTOR * SILENCE
 @pytest.mark.parametrize("about", [None, federation("passive passive")])
 def test_leftovers_are_collected(about: Federation | None) -> None:
     keeper = lease("c2", isolation=Isolation.KEEP_ROLE)
-    old = Observation(about, (ONE, keeper), Memory().see_leases((ONE, keeper), BOOT), confirmed=True)
+    old = Observation(about, (ONE, keeper), Memory().see_leases((ONE, keeper), BOOT), listed=BOOT)
     due = at(BOOT + COLLECTED_AT + 0.01)
     if about:
         described = decide(old, due).status

@@ -90,7 +90,7 @@ class Watcher:
 
     def decide(self) -> Decision:
         leases = tuple(self.leases.values())
-        return decide(Observation(self.about, leases, self.memory, confirmed=True), at(self.now))
+        return decide(Observation(self.about, leases, self.memory, listed=self.now), at(self.now))
 
     @property
     def replaced_by(self) -> str | None:
@@ -127,9 +127,16 @@ def test_it_rests_on_leases_that_were_listed() -> None:
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
     leases = tuple(watcher.leases.values())
-    assert decide(
-        Observation(watcher.about, leases, watcher.memory, confirmed=False), at(watcher.now)
-    ).confirm
+    assert decide(Observation(watcher.about, leases, watcher.memory), at(watcher.now)).confirm
+
+
+def test_they_were_sent_for_when_the_silence_had_lasted() -> None:
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    observation = Observation(watcher.about, tuple(watcher.leases.values()), watcher.memory)
+    early = written(decide(replace(observation, listed=BOOT + SILENCE - 0.05), at(watcher.now)))
+    assert (early.active_cluster, early.switchover) == ("c1", None)
+    assert watcher.replaced_by == "c2"
 
 
 def test_it_wakes_when_the_silence_has_lasted() -> None:
@@ -208,7 +215,7 @@ def test_after_a_change_of_the_active_member_there_is_rest(past: Any, again: flo
 def test_it_wakes_when_the_rest_is_over() -> None:
     watcher = Watcher(about(history=(entry(),)), ONE, TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
-    verdict = failover(watcher.about, watcher.status, "c1", watcher.workers, at(watcher.now))
+    verdict = failover(watcher.about, watcher.status, "c1", watcher.workers, at(watcher.now), watcher.now)
     assert isinstance(verdict, Standby)
     assert verdict.until == pytest.approx(BOOT + 300, abs=0.01)
 

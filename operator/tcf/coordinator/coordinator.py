@@ -192,8 +192,12 @@ class _Attendant:
                 until = min(moment for moment in times if moment is not None)
                 await within(until - self._clock.boot(), self.wake.wait())
 
-    async def _refresh(self) -> None:
-        """Read the federation, then list its Leases: in this order, so that no Lease is older news."""
+    async def _refresh(self) -> float:
+        """Read the federation, then list its Leases: in this order, so that no Lease is older news.
+
+        Returns:
+            The boot time at which the Leases were sent for.
+        """
         before = self.view.federation
         try:
             federation = await self._hub.federations.get(*self.key, deadline=_REQUEST_SECONDS)
@@ -204,7 +208,7 @@ class _Attendant:
             self.view.read_federation(federation, self._clock.boot())
         else:
             self.wake.set()
-        await self._list()
+        return await self._list()
 
     def _next_refresh(self) -> float:
         """When to read again: soon after each change while something is under way, then ever less often."""
@@ -218,23 +222,26 @@ class _Attendant:
         seconds = self._looks.next() if busy else _IDLE_SECONDS * random.uniform(0.8, 1)
         return self._clock.boot() + seconds
 
-    async def _list(self) -> None:
+    async def _list(self) -> float:
         asked = self._clock.boot()
         leases = await self._hub.leases.list(*self.key, deadline=_REQUEST_SECONDS)
         self.view.read_leases(leases, asked=asked, now=self._clock.boot())
+        return asked
 
     async def _turn(self) -> Decision:
         """Do all there is to do now; the last decision, which is to wait."""
         while True:
-            observation = self.view.observation(confirmed=False)
+            observation = self.view.observation()
             decision = decide(observation, self._clock.now())
             if decision.confirm:
                 table = self.view.table
-                await self._list()
+                listed = await (self._refresh() if decision.reread else self._list())
                 if self.view.table != table:
                     continue
-                observation = self.view.observation(confirmed=True)
+                observation = self.view.observation(listed=listed, reread=decision.reread)
                 decision = decide(observation, self._clock.now())
+                if decision.confirm:
+                    continue  # the list has shown a Lease that is ahead of the federation
             if not await self._apply(decision, observation.federation):
                 return decision
 

@@ -32,8 +32,8 @@ class View:
             return None
         return federation.uid, federation.status.term if federation.status else None
 
-    def observation(self, *, confirmed: bool) -> Observation:
-        return Observation(self.federation, tuple(self._leases.values()), self._memory, confirmed)
+    def observation(self, *, listed: float | None = None, reread: bool = False) -> Observation:
+        return Observation(self.federation, tuple(self._leases.values()), self._memory, listed, reread)
 
     def read_federation(self, federation: Federation | None, now: float) -> None:
         """Take in the answer to a read at boot time `now`."""

@@ -72,13 +72,16 @@ class Observation:
         federation: the object as last read or written; None if there is none.
         leases: the Leases with its label, whatever member they name.
         memory: this coordinator's own, up to date with both.
-        confirmed: the Leases come from a consistent list issued after this table was seen.
+        listed: boot seconds at which the list was sent for that the Leases come from: a consistent one, sent
+            for after this table was seen. None if there was none.
+        reread: the federation was read again since a Lease was known to be ahead of it.
     """
 
     federation: Federation | None
     leases: tuple[WorkerLease, ...]
     memory: Memory
-    confirmed: bool
+    listed: float | None = None
+    reread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class Decision:
     """What to do, in this order: list if `confirm` (and decide again), `delete`, write, tell.
 
     Attributes:
-        confirm: the answer rests on Leases that have to be listed first; nothing else is set then.
+        confirm: the answer rests on Leases that have to be listed first; only `reread` may be set then.
+        reread: it rests on the federation as well, which has to be read before them.
         delete: Leases to delete with their uid and resourceVersion as preconditions. If `status` is
             set, it may be written only when each of these was deleted or gone already.
         status: the one write, None if nothing is to be written.
@@ -109,6 +113,7 @@ class Decision:
     """
 
     confirm: bool = False
+    reread: bool = False
     delete: tuple[WorkerLease, ...] = ()
     status: Status | None = None
     last_active: str | None = None
@@ -119,10 +124,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A change of the status. `on_leases`: it rests on Leases, so they have to be confirmed."""
+    """A change of the status. `on_leases`: it rests on Leases, so they have to be confirmed.
+
+    `on_loss`: it rests on that the hub has lost a table, which only a read can tell. A remembered version
+    may be from before the loss, and a hub that was restored may have given its number to another one.
+    """
 
     status: Status
     on_leases: bool = False
+    on_loss: bool = False
     delete: tuple[WorkerLease, ...] = ()
     event: Event | None = None
 
@@ -143,6 +153,7 @@ class _Case:
     status: Status
     workers: Workers
     now: Now
+    listed: float
 
     @property
     def request(self) -> Switchover | None:
@@ -184,11 +195,15 @@ def decide(observation: Observation, now: Now) -> Decision:
         return Decision(delete=leftovers, wake_at=collect_at)
     if federation.status and (refusal := unusable(federation)):
         return Decision(obstacle=refusal.message)
-    step = _next_step(federation, workers, now)
+    confirmed = observation.listed is not None
+    listed = now.boot if observation.listed is None else observation.listed
+    step = _next_step(federation, workers, now, listed)
     if isinstance(step, _Step):
-        if step.on_leases and not observation.confirmed:
+        if step.on_loss and not observation.reread:
+            return Decision(confirm=True, reread=True)
+        if step.on_leases and not confirmed:
             return Decision(confirm=True)
-        status = _counted(step.status, workers, now) if observation.confirmed else step.status
+        status = _counted(step.status, workers, now) if confirmed else step.status
         return Decision(
             delete=step.delete,
             status=_described(federation, status, now),
@@ -198,7 +213,7 @@ def decide(observation: Observation, now: Now) -> Decision:
     described = _described(federation, _counted(federation.status, workers, now), now)
     if described != federation.status:
         # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
-        return Decision(status=described) if observation.confirmed else Decision(confirm=True)
+        return Decision(status=described) if confirmed else Decision(confirm=True)
     times = (step.until, collect_at, workers.next_silence())
     return Decision(
         delete=leftovers,
@@ -211,7 +226,7 @@ def decide(observation: Observation, now: Now) -> Decision:
 # --- what to change, in order of precedence ---------------------------------------------------------
 
 
-def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _Wait:
+def _next_step(federation: Federation, workers: Workers, now: Now, listed: float) -> _Step | _Wait:
     status = federation.status
     if status is None:
         first = bootstrapped(federation, workers.leases, now)
@@ -223,12 +238,12 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
         after = restored(federation, status, known, now)
         message = f"all members are passive: a worker knows term {known}, which the hub has lost"
         event = _event(after, None, "HubRestored", message, warning=True)
-        return _Step(after, on_leases=True, event=event)
+        return _Step(after, on_leases=True, on_loss=True, event=event)
     members = _members(federation.spec, status)
     if members != status.clusters:
         return _Step(with_members(status, members))
     status = _with_spec_request(federation, status, now)
-    step = _progress(_Case(federation, status, workers, now))
+    step = _progress(_Case(federation, status, workers, now, listed))
     if isinstance(step, _Wait) and status != federation.status:
         return _Step(status)
     return step
@@ -318,7 +333,7 @@ def _when_active(case: _Case, active: str) -> _Step | _Wait:
 
 def _unasked(case: _Case, active: str) -> _Step | _Wait:
     """Nobody asks for anything; a dead member may have to be replaced."""
-    verdict = failover(case.federation, case.status, active, case.workers, case.now)
+    verdict = failover(case.federation, case.status, active, case.workers, case.now, case.listed)
     if isinstance(verdict, Standby):
         return _Wait(verdict.until, verdict.obstacle)
     after = move(replace(case.status, switchover=verdict), Row.DEMOTE, {active: Role.DEMOTING})

@@ -41,16 +41,20 @@ class Standby:
 
 
 def failover(
-    federation: Federation, status: Status, active: str, workers: Workers, now: Now
+    federation: Federation, status: Status, active: str, workers: Workers, now: Now, listed: float
 ) -> Switchover | Standby:
-    """The request that replaces `active`, if all of its workers have been silent for long enough."""
+    """The request that replaces `active`, if all of its workers have been silent for long enough.
+
+    That is by boot time `listed`, when the Leases were sent for: while the answer was on its way, they may
+    have been renewed. (Before they are confirmed, that is now.)
+    """
     spec = federation.spec
     if spec.failover.mode is not FailoverMode.AUTOMATIC:
         return Standby()
     needed = max(_silence_of_the_dead(spec, workers, active), spec.failover.timeout)
     heard = workers.last_heard(active)
     due = heard + needed
-    if now.boot <= due:
+    if listed <= due:
         return Standby(due + JUST_AFTER)
     if refusal := paused.check(Proposal(spec, status, active, "")):
         return Standby(obstacle=refusal.message)
