@@ -178,6 +178,7 @@ def worker() -> Iterator[Figure | None]:
         begun, cpu = time.monotonic(), idle.cpu
         yield from _started(stage)
         yield from _loaded(stage)
+        early, age = idle.rss, (time.monotonic() - begun) / 60
         quiet_since, requests = time.monotonic(), scale.requests(stage.plane)
         yield None
         left = max(QUIET_SECONDS + quiet_since, IDLE_SECONDS + begun) - time.monotonic()
@@ -189,6 +190,8 @@ def worker() -> Iterator[Figure | None]:
         more = [idle.rss - bare_idle.rss]
         yield Figure("worker", "RSS after 10 minutes or more", "MiB", [idle.rss], [bare_idle.rss])
         yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 6))
+        grown = [idle.rss - early]
+        yield Figure("worker", f"- more than after {age:.1f} minutes", "MiB", grown, (), Goal("≤", 0.5))
         yield Figure("worker", "CPU when idle", "% of a core", [used], (), Goal("≤", 1))
         yield Figure("worker", "API requests when idle", "per minute", [asked])
 

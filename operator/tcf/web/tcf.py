@@ -75,8 +75,7 @@ class _Get:
     def __init__(self, worker: Worker, render: Render) -> None:
         self._worker = worker
         self._render = render
-        self._rendered: Reading | None = None
-        self._answers: Callable[[], web.Response] = web.Response
+        self._rendered: tuple[Reading, Callable[[], web.Response]] | None = None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         now = self._worker.clock.boot()
@@ -87,10 +86,11 @@ class _Get:
         if "?" in request.raw_path and (refusal := _too_old(request, reading)):
             status = 400 if refusal.reason == "InvalidParameter" else 500
             return error(status, refusal.reason, refusal.message, _about(reading, cluster, now))
-        if reading is not self._rendered:
-            self._answers = answers(*self._render(reading), _about(reading, cluster, now))
-            self._rendered = reading
-        response = self._answers()
+        rendered = self._rendered
+        if rendered is None or rendered[0] is not reading:
+            rendered = reading, answers(*self._render(reading), _about(reading, cluster, now))
+            self._rendered = rendered
+        response = rendered[1]()
         response.headers[VALID_FOR] = _seconds(reading.valid_for(now))
         return response
 
