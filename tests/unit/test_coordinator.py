@@ -563,6 +563,15 @@ def test_a_bootstrap_waits_for_the_workers_of_an_older_life() -> None:
     assert decision.delete == (old,)
 
 
+C1_BEFORE = {ANNOTATION_LAST_ACTIVE: f"c1/{TERM - 4}"}
+TO_C2_AND_DEMOTED = (
+    entry("r3", from_="", to="c1", outcome="TimedOut"),
+    entry("r2", from_="c2", to=""),
+    entry("r1", from_="c1", to="c2"),
+)
+"""A demotion that began before the annotation could tell of the promotion."""
+
+
 # --- a restored hub -----------------------------------------------------------------------------------
 
 
@@ -588,9 +597,12 @@ def test_a_hub_that_was_restored(roles: str) -> None:
 
 def test_after_a_restore_the_last_active_member_is_chosen() -> None:
     ahead = lease("c2", ack=TERM + 7)
-    result = written(decided(federation(annotations={ANNOTATION_LAST_ACTIVE: f"c2/{TERM}"}), (ahead,)))
-    assert result.switchover
-    assert result.switchover.to == "c2"
+    later = federation(annotations={ANNOTATION_LAST_ACTIVE: f"c2/{TERM + 1}"})
+    demoted = federation("passive passive", history=TO_C2_AND_DEMOTED, annotations=C1_BEFORE)
+    for lost in (later, demoted):
+        result = written(decided(lost, (ahead,)))
+        assert result.switchover
+        assert result.switchover.to == "c2"
 
 
 def test_an_absurd_term_is_not_outdone() -> None:
@@ -820,6 +832,7 @@ def test_with_nothing_to_do_nothing_is_written() -> None:
         (federation("passive passive"), None),
         (federation("passive passive", annotations={ANNOTATION_LAST_ACTIVE: "c2/7"}), f"c2/{TERM}"),
         (federation("passive passive", switchover=bootstrap("c2")), None),
+        (federation("passive passive", history=TO_C2_AND_DEMOTED, annotations=C1_BEFORE), f"c2/{TERM}"),
     ],
 )
 def test_the_last_active_member_is_mirrored(about: Federation, expected: str | None) -> None:

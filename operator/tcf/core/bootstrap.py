@@ -12,7 +12,7 @@ every answer has run out that may have been given by an earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tcf.core.model import (
@@ -47,7 +47,7 @@ def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now
     )
     if mirrored or any(table.uid == federation.uid for table in acknowledged):
         status = _lost(federation, status, "the hub has lost the status that this federation had", now)
-    return _with_request(federation, status, now)
+    return _with_request(federation, status, now, known=_active_last(federation, status))
 
 
 def in_doubt(status: Status) -> bool:
@@ -80,7 +80,7 @@ def restored(federation: Federation, status: Status, known_term: int, now: Now) 
         ),
     )
     passive = _lost(federation, passive, f"the hub had lost the table of term {known_term}", now)
-    return _with_request(federation, passive, now, before=status.active_cluster)
+    return _with_request(federation, passive, now, known=_active_last(federation, status))
 
 
 def _lost(federation: Federation, status: Status, message: str, now: Now) -> Status:
@@ -98,25 +98,38 @@ def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
         if past.succeeded:
             return None
         if past.trigger is Trigger.BOOTSTRAP:
-            return _with_request(federation, status, now)
+            return _with_request(federation, status, now, known=_active_last(federation, status))
     return None
 
 
 def last_active(federation: Federation, status: Status) -> str | None:
     """The annotation as it should be, None when it need not be written."""
     present = federation.annotations.get(ANNOTATION_LAST_ACTIVE)
-    before = parse_pair(present)
-    member = status.active_cluster or (before[0] if before else "")
+    member = status.active_cluster or next(_active_last(federation, status), "")
     wanted = f"{member}/{status.term}"
     return wanted if member and wanted != present and status.switchover is None else None
 
 
-def _with_request(federation: Federation, status: Status, now: Now, *, before: str = "") -> Status:
+def _active_last(federation: Federation, status: Status) -> Iterator[str]:
+    """Who was active, the last one first, as far as is known.
+
+    The annotation lags behind the status that it tells of: who was promoted and demoted at once is not in
+    it. But it may tell of a later status, which the hub has lost.
+    """
+    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
+    if mirrored and mirrored[1] > status.term:
+        yield mirrored[0]
+    told = (status.active_cluster, *(past.to or past.from_ for past in status.history if past.succeeded))
+    yield from filter(None, told)
+    if mirrored:
+        yield mirrored[0]
+
+
+def _with_request(federation: Federation, status: Status, now: Now, *, known: Iterable[str]) -> Status:
     """Who is to be active first: who was it last, else the spec's choice, else the first by priority."""
     spec = federation.spec
-    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
     by_priority = max(spec.clusters, key=lambda member: member.priority).id
-    wishes = (mirrored[0] if mirrored else "", before, spec.active_cluster or "", by_priority)
+    wishes = (*known, spec.active_cluster or "", by_priority)
     chosen = next(wish for wish in wishes if status.member(wish))
     return replace(status, switchover=_request(federation, "bootstrap", chosen, now))
 
