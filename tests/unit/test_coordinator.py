@@ -597,10 +597,10 @@ def test_a_hub_that_was_restored(roles: str) -> None:
 
 def test_after_a_restore_the_last_active_member_is_chosen() -> None:
     ahead = lease("c2", ack=TERM + 7)
-    later = federation(annotations={ANNOTATION_LAST_ACTIVE: f"c2/{TERM + 1}"})
+    nobody = federation("passive passive", annotations={ANNOTATION_LAST_ACTIVE: f"c2/{TERM}"})
     demoted = federation("passive passive", history=TO_C2_AND_DEMOTED, annotations=C1_BEFORE)
-    for lost in (later, demoted):
-        result = written(decided(lost, (ahead,)))
+    for before in (nobody, demoted, federation("passive active", annotations=C1_BEFORE)):
+        result = written(decided(before, (ahead,)))
         assert result.switchover
         assert result.switchover.to == "c2"
 

@@ -139,6 +139,16 @@ def test_they_were_sent_for_when_the_silence_had_lasted() -> None:
     assert watcher.replaced_by == "c2"
 
 
+def test_so_were_those_of_the_witness() -> None:
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(during=6)  # nobody
+    watcher.renew(TWO.uid, during=SILENCE + STEP + 1)
+    observation = Observation(watcher.about, tuple(watcher.leases.values()), watcher.memory)
+    early = written(decide(replace(observation, listed=watcher.now - 2), at(watcher.now)))
+    assert (early.active_cluster, early.switchover) == ("c1", None)
+    assert watcher.replaced_by == "c2"
+
+
 def test_it_wakes_when_the_silence_has_lasted() -> None:
     watcher = Watcher(about(failover=automatic(timeout=25)), ONE, TWO)
     watcher.renew(TWO.uid, during=20)

@@ -192,12 +192,13 @@ class _Attendant:
                 until = min(moment for moment in times if moment is not None)
                 await within(until - self._clock.boot(), self.wake.wait())
 
-    async def _refresh(self) -> float:
-        """Read the federation, then list its Leases: in this order, so that no Lease is older news.
+    async def _refresh(self) -> None:
+        """Read the federation, then list its Leases: in this order, so that no Lease is older news."""
+        await self._read()
+        await self._list()
 
-        Returns:
-            The boot time at which the Leases were sent for.
-        """
+    async def _read(self) -> Federation | None:
+        """Returns what the hub has answered, though something newer may have been watched meanwhile."""
         before = self.view.federation
         try:
             federation = await self._hub.federations.get(*self.key, deadline=_REQUEST_SECONDS)
@@ -208,7 +209,7 @@ class _Attendant:
             self.view.read_federation(federation, self._clock.boot())
         else:
             self.wake.set()
-        return await self._list()
+        return federation
 
     def _next_refresh(self) -> float:
         """When to read again: soon after each change while something is under way, then ever less often."""
@@ -223,6 +224,7 @@ class _Attendant:
         return self._clock.boot() + seconds
 
     async def _list(self) -> float:
+        """Returns when the list was sent for (boot seconds)."""
         asked = self._clock.boot()
         leases = await self._hub.leases.list(*self.key, deadline=_REQUEST_SECONDS)
         self.view.read_leases(leases, asked=asked, now=self._clock.boot())
@@ -235,13 +237,15 @@ class _Attendant:
             decision = decide(observation, self._clock.now())
             if decision.confirm:
                 table = self.view.table
-                listed = await (self._refresh() if decision.reread else self._list())
+                read = await self._read() if decision.reread else None
+                listed = await self._list()
                 if self.view.table != table:
                     continue
-                observation = self.view.observation(listed=listed, reread=decision.reread)
+                reread = read is not None and self.view.federation is read
+                observation = self.view.observation(listed=listed, reread=reread)
                 decision = decide(observation, self._clock.now())
                 if decision.confirm:
-                    continue  # the list has shown a Lease that is ahead of the federation
+                    continue  # a Lease is ahead of a federation that was not read but watched
             if not await self._apply(decision, observation.federation):
                 return decision
 

@@ -105,7 +105,7 @@ def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
 def last_active(federation: Federation, status: Status) -> str | None:
     """The annotation as it should be, None when it need not be written."""
     present = federation.annotations.get(ANNOTATION_LAST_ACTIVE)
-    member = status.active_cluster or next(_active_last(federation, status), "")
+    member = next(_active_last(federation, status), "")
     wanted = f"{member}/{status.term}"
     return wanted if member and wanted != present and status.switchover is None else None
 
@@ -113,14 +113,12 @@ def last_active(federation: Federation, status: Status) -> str | None:
 def _active_last(federation: Federation, status: Status) -> Iterator[str]:
     """Who was active, the last one first, as far as is known.
 
-    The annotation lags behind the status that it tells of: who was promoted and demoted at once is not in
-    it. But it may tell of a later status, which the hub has lost.
+    The annotation lags behind the status that it mirrors: a member that was promoted and demoted at once
+    is not in it.
     """
-    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
-    if mirrored and mirrored[1] > status.term:
-        yield mirrored[0]
     told = (status.active_cluster, *(past.to or past.from_ for past in status.history if past.succeeded))
     yield from filter(None, told)
+    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
     if mirrored:
         yield mirrored[0]
 

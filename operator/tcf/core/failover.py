@@ -63,7 +63,7 @@ def failover(
     if rested and now.wall < rested <= now.wall + timedelta(seconds=spec.failover.cooldown) + _CLOCKS_APART:
         wait = (rested - now.wall).total_seconds()
         return Standby(now.boot + wait + JUST_AFTER, f"no failover before {stamp(rested)}: {_COOLDOWN}")
-    chosen = _candidate(federation, status, active, workers, needed)
+    chosen = _candidate(federation, status, active, workers, needed, listed)
     if isinstance(chosen, Standby):
         return chosen
     return Switchover(
@@ -129,7 +129,7 @@ def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
 
 
 def _candidate(
-    federation: Federation, status: Status, active: str, workers: Workers, needed: float
+    federation: Federation, status: Status, active: str, workers: Workers, needed: float, listed: float
 ) -> Member | Standby:
     """The best member that is fit to take over: highest priority first, then in the spec's order.
 
@@ -151,7 +151,7 @@ def _candidate(
         ]
         if not since:
             continue
-        if workers.now - min(since) <= needed:
+        if listed - min(since) <= needed:
             times.append(min(since) + needed + JUST_AFTER)
             continue
         in_the_way = workers.unfenceable(workers.others(member.id))
