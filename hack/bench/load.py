@@ -71,6 +71,14 @@ def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> 
     )
 
 
+def wrk_version() -> str:
+    program = shutil.which("wrk")
+    if program is None:
+        return "no wrk"
+    told = subprocess.run([program, "-v"], check=False, capture_output=True, text=True).stdout
+    return " ".join(told.split()[:2])
+
+
 def _run(port: int, connections: int, seconds: float, *options: str) -> str:
     program = shutil.which("wrk")
     if program is None:

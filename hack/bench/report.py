@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-_HEAD = ("part", "figure", "measured", "floor", "ratio, pair by pair", "goal", "")
+_HEAD = ("part", "figure", "runs", "measured", "floor", "ratio, pair by pair", "goal", "")
 _COMPARED: dict[str, Callable[[float, float], bool]] = {"≥": operator.ge, "≤": operator.le}
 
 
@@ -60,6 +60,7 @@ class Figure:
         return (
             self.part,
             self.name,
+            str(len(self.values)),
             _spread(self.values) + unit,
             _spread(self.floor) + unit if self.floor else "",
             _spread(self.ratios) if self.floor else "",

@@ -23,9 +23,11 @@ PATH = "/tcf/is_active"
 _BARE = """
 import json, sys
 from aiohttp import web
+from multidict import CIMultiDict
 status, headers, body = json.loads(sys.argv[2])
+headers, body = CIMultiDict(headers), body.encode()
 async def handle(request):
-    return web.Response(status=status, headers=headers, body=body.encode())
+    return web.Response(status=status, headers=headers, body=body)
 app = web.Application()
 app.router.add_get("/tcf/is_active", handle)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
@@ -43,13 +45,20 @@ worker()
 """
 
 
+_PATIENCE = 60.0
+
+
 @dataclass(frozen=True)
 class Server:
-    """A process that answers `PATH`; `started`: seconds from its start to its first answer."""
+    """A process that answers `PATH`.
+
+    Seconds from its start: `started` to its first answer, `ready` to its first 200.
+    """
 
     process: psutil.Popen
     port: int
     started: float
+    ready: float
 
     @property
     def rss(self) -> float:
@@ -61,6 +70,13 @@ class Server:
         """Seconds that it has computed so far."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
+
+    def looks(self) -> tuple[int, list[str], bytes]:
+        """What an answer is like: its status, the names of its headers, its body."""
+        answer = _ask(self.port)
+        if answer is None:
+            raise RuntimeError(f"there is no answer on port {self.port}")
+        return answer
 
 
 class Servers:
@@ -74,7 +90,8 @@ class Servers:
         authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
         (folder / "ca.crt").write_bytes(base64.b64decode(authority))
         host, port = plane.server.removeprefix("https://").split(":")
-        self._environment = {**os.environ, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TCF_")}
+        self._environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
         install_crd(plane)
         hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
         hub.apply()
@@ -89,8 +106,6 @@ class Servers:
     @contextlib.contextmanager
     def worker(self) -> Iterator[Server]:
         with self._running(_WORKER, str(self._folder)) as server:
-            while _ask(server.port)[0] != http.HTTPStatus.OK:
-                time.sleep(0.01)
             yield server
 
     @contextlib.contextmanager
@@ -114,10 +129,16 @@ class Servers:
         process = psutil.Popen(
             [sys.executable, "-c", code, str(port), *args], env=self._environment, cwd=self._folder
         )
+        started = 0.0
         try:
-            while not _ask(port)[0]:
+            while (answer := _ask(port)) is None or answer[0] != http.HTTPStatus.OK:
+                took = time.monotonic() - begin
+                if process.poll() is not None or took > _PATIENCE:
+                    raise RuntimeError(f"no 200 after {took:.0f} s, but {answer}")
+                started = started or (took if answer else 0.0)
                 time.sleep(0.002)
-            yield Server(process, port, time.monotonic() - begin)
+            ready = time.monotonic() - begin
+            yield Server(process, port, started or ready, ready)
         finally:
             process.terminate()
             process.wait()
@@ -130,21 +151,21 @@ def servers() -> Iterator[Servers]:
         yield Servers(plane, Path(folder))
 
 
-def _ask(port: int) -> tuple[int, int]:
-    """Status and length of the answer; 0 if there is none."""
+def _ask(port: int) -> tuple[int, list[str], bytes] | None:
+    """Status, names of headers, and body; None if there is no answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", PATH)
         response = connection.getresponse()
-        return response.status, len(response.read())
+        return response.status, sorted(response.headers), response.read()
     except OSError:
-        return 0, 0
+        return None
     finally:
         connection.close()
 
 
-def import_seconds() -> float:
-    """What it takes to import the worker's code, in a process of its own."""
-    code = "import time; t = time.perf_counter(); import tcf.processes; print(time.perf_counter() - t)"
+def import_seconds(module: str) -> float:
+    """What it takes to import that, in a process of its own."""
+    code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return float(done.stdout)
