@@ -304,38 +304,6 @@ def test_promoting_may_be_acknowledged_from_the_watch() -> None:
     assert says(machine) == "promoting"
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "awaited"),
-    [
-        ("passive demoting", "passive passive", True),
-        ("passive active", "passive demoting", True),
-        ("passive demoting passive", "passive passive promoting", False),
-        ("demoting passive", "passive promoting", False),
-        ("passive promoting", "passive active", False),
-        ("promoting passive", "passive active", False),
-        ("active passive", "passive promoting", True),
-        ("passive promoting", "active passive", True),
-    ],
-)
-def test_a_bystander_need_not_acknowledge_at_once(before: str, after: str, awaited: bool) -> None:  # noqa: FBT001
-    machine = machine_at(federation(before))
-    assert machine.watched(federation(after, term=TERM + 1)) is awaited
-    raised = after.startswith("active")
-    assert bool(machine.pending) is (awaited and not raised)
-    answer = machine.answer(SOON)
-    assert isinstance(answer, Reading)
-    assert (answer.term, str(answer.role)) == ((TERM, "passive") if raised else (TERM + 1, "passive"))
-
-
-def test_a_bystander_that_was_about_to_rise_acknowledges_at_once() -> None:
-    machine = machine_at(federation("promoting passive"))
-    begun, renewal = half_way(machine, federation("active passive", term=TERM + 1), T0 + 1)
-    assert machine.watched(federation("passive active", term=TERM + 3))
-    assert machine.pending
-    machine.renewed(begun, renewal)
-    assert says(machine) == "passive"
-
-
 def test_without_an_object_the_last_acknowledgement_stays() -> None:
     machine = machine_at(ACTIVE)
     assert cycle(machine, None, T0 + 1) == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, IDLE_DURATION)

@@ -29,7 +29,6 @@ from tcf.core.model import (
     Place,
     Refusal,
     Role,
-    Status,
 )
 from tcf.core.requests import unusable
 
@@ -222,14 +221,12 @@ class Machine:
         said_yes = self._reading is not None and self._reading.role is Role.ACTIVE
         own = self._take_in(federation, before)
         news = self._seen != before
-        awaited = said_yes or self.rising or self._reading is None or _awaited(own, status)
         if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
             self._candidate = None
             self._lowerings += 1
-            self._pending = self._pending or awaited
-            self._pending &= unusable(federation) is None
+            self._pending = unusable(federation) is None
             self._grant = replace(self._grant, isolation=self._isolation(own, self._grant.isolation))
-        return (news and awaited) or not known
+        return news or not known
 
     def failed(self, why: Refusal) -> None:
         """The hub could not be asked: the reading stays until it expires, and this is why it will."""
@@ -302,14 +299,3 @@ class Machine:
         self._reading = None
         self._candidate = None
         self._why = why
-
-
-def _awaited(own: MemberStatus | None, status: Status | None) -> bool:
-    """Does somebody wait for this member's acknowledgement of the table?
-
-    Not for that of a bystander, from when another member is being promoted until the next switchover: its
-    next renewal brings it soon enough. Its write would only hold up those that are waited for.
-    """
-    engaged = status.engaged if status else None
-    promoted = engaged is not None and engaged.role in {Role.PROMOTING, Role.ACTIVE}
-    return not promoted or own is None or own.role is not Role.PASSIVE
