@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tcf.core.coordinator import Decision, Observation, decide
+from tcf.core.coordinator import AFTERWARDS, Decision, Observation, decide
 from tcf.core.fencing import COLLECT_FACTOR
 from tcf.core.memory import Memory
 from tcf.core.model import (
@@ -836,7 +836,13 @@ def test_with_nothing_to_do_nothing_is_written() -> None:
     ],
 )
 def test_the_last_active_member_is_mirrored(about: Federation, expected: str | None) -> None:
-    assert decide(settled(observed(about, (ONE,))), at()).last_active == expected
+    now = settled(observed(about, (ONE,)))
+    assert decide(replace(now, memory=Memory().see_federation(about, BOOT - 1)), at()).last_active == expected
+
+
+def test_it_is_mirrored_when_the_switchover_is_over_for_the_workers_too() -> None:
+    decision = decide(settled(observed(federation(), (ONE,))), at())
+    assert decision == Decision(wake_at=BOOT + AFTERWARDS)
 
 
 def test_another_protocol_is_left_alone() -> None:

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 
 from tcf.coordinator.view import View
-from tcf.core.coordinator import Decision, Event, decide
+from tcf.core.coordinator import AFTERWARDS, Decision, Event, decide
 from tcf.core.model import ANNOTATION_LAST_ACTIVE, Federation, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
@@ -36,6 +36,8 @@ _UNTOLD_EVENTS = 1000
 
 Key = tuple[str, str]
 """Namespace and name of a federation."""
+_Untold = tuple[float, Federation, Event]
+"""An Event that is to be written, and when (boot seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Coordinator:
         self._attendants: dict[Key, _Attendant] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
-        self._untold: asyncio.Queue[tuple[Federation, Event]] = asyncio.Queue(_UNTOLD_EVENTS)
+        self._untold: asyncio.Queue[_Untold] = asyncio.Queue(_UNTOLD_EVENTS)
 
     async def run(self) -> None:
         """Work until cancelled. A request under way then is finished by another replica, or later."""
@@ -105,7 +107,8 @@ class Coordinator:
         """Write Events beside the loops, which must not wait for what people will read later."""
         backoff = Backoff()
         while True:
-            federation, event = await self._untold.get()
+            due, federation, event = await self._untold.get()
+            await asyncio.sleep(due - self._clock.boot())
             try:
                 await self._hub.events.tell(federation, event, deadline=_REQUEST_SECONDS)
                 backoff.reset()
@@ -128,7 +131,7 @@ class _Attendant:
         hub: Hub,
         clock: Clock,
         turns: asyncio.Semaphore,
-        untold: asyncio.Queue[tuple[Federation, Event]],
+        untold: asyncio.Queue[_Untold],
     ) -> None:
         self.key = key
         self.name = "/".join(key)
@@ -294,7 +297,7 @@ class _Attendant:
             if self._untold.full():
                 self._log.warning("too many Events wait to be written; one is dropped")
             else:
-                self._untold.put_nowait((written, event))
+                self._untold.put_nowait((self._clock.boot() + AFTERWARDS, written, event))
 
     def _log_refusals(self, before: Federation, decision: Decision) -> None:
         """What ended without an Event moved no role; whoever asked still wants to know why."""

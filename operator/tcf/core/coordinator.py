@@ -63,6 +63,10 @@ from tcf.core.requests import Accepted, Command, Kind, admit, ended, unusable
 from tcf.core.silence import silence_needed
 from tcf.core.transitions import Row, move, with_members
 
+AFTERWARDS = 0.2
+"""Seconds after a step at which that is written which is only for later: the annotation and Events. At once,
+it would hold up those who still have to read and to renew before the switchover has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -106,7 +110,7 @@ class Decision:
         delete: Leases to delete with their uid and resourceVersion as preconditions. If `status` is
             set, it may be written only when each of these was deleted or gone already.
         status: the one write, None if nothing is to be written.
-        last_active: the annotation that outlives the status, None if it is up to date.
+        last_active: the annotation that outlives the status, None if it need not be written now.
         events: to be told after the write succeeded.
         wake_at: boot seconds at which to decide again although nothing happened; None for never.
         obstacle: what stands in the way of going on, for a person to read; "" when nothing does.
@@ -214,10 +218,14 @@ def decide(observation: Observation, now: Now) -> Decision:
     if described != federation.status:
         # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
         return Decision(status=described) if confirmed else Decision(confirm=True)
-    times = (step.until, collect_at, workers.next_silence())
+    mirrored = last_active(federation, federation.status)
+    stage = observation.memory.stage
+    mirror_at = (stage.at if stage else 0.0) + AFTERWARDS
+    early = now.boot < mirror_at
+    times = (step.until, collect_at, workers.next_silence(), mirror_at if mirrored and early else None)
     return Decision(
         delete=leftovers,
-        last_active=last_active(federation, federation.status),
+        last_active=None if early else mirrored,
         wake_at=min((t for t in times if t is not None), default=None),
         obstacle=step.obstacle,
     )
