@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 
 from simulation.network import Link
 from simulation.schedule import WALLS_RIGHT
-from simulation.world import World
+from simulation.world import START, World
 from tcf.core.model import (
     FailoverMode,
     Federation,
@@ -25,7 +26,7 @@ _AT_ONCE = 1 / 2
 _FAST = 0.95
 """What a coordinator's clock may make of a second, with a little more."""
 _WALLS_APART = 2 * WALLS_RIGHT + 1.0
-"""Seconds between two wall clocks; one of the moments is cut to whole seconds besides."""
+"""Seconds between two wall clocks; the moment of a change is cut to whole seconds besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ class Failovers:
         self._signs.setdefault(member, []).append(_Sign(self._world.now))
 
     def ended(self, past: HistoryEntry) -> None:
-        self._ended[past.id] = self._world.now
+        """By what it says: the write that tells of it may have been on its way for seconds."""
+        said = (datetime.fromisoformat(past.finished_at) - START).total_seconds()
+        self._ended[past.id] = min(said, self._world.now)
 
     def objection(self, before: Federation, request: Switchover, by: Link) -> str:
         """What is wrong about a failover that begins now; "" if nothing is."""
