@@ -415,9 +415,10 @@ def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
     Two tables are lost, in which members only come and go. A worker of another member has seen the first,
     and acknowledges it again. That of the active one has seen both; it is about to tell when the operator,
-    away meanwhile, begins anew for the member that was active before. Then it is cut off.
+    away meanwhile, begins anew, and is asked for the member that was active before. Then it is cut off.
     """
     d, lost = schedule.duration, 0.6
+    away = d / 3 + 0.1
     stop = d * (0.1 + 0.15 * chance.random())
     told_late = Fault(
         0.0, "stop after read", ACTIVE, stop, then=(Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d),)
@@ -426,13 +427,14 @@ def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
         Fault(0.3, "edit", value=("clusters", MEMBERS)),
         Fault(0.4, "deafen", PASSIVE, lost - 0.4),
         Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
-        Fault(lost, "crash", "op1", d / 3 + 0.1),
+        Fault(lost, "crash", "op1", away),
         Fault(lost, "deafen", ACTIVE, 2.0 * d),
         Fault(lost, "restore", seconds=lost - 0.0005, value=True),
         Fault(lost, "once read", ACTIVE, then=(told_late,)),
+        Fault(lost + away / 2, "edit", value=("active_cluster", MEMBERS[0])),
     )
     t = _moment(schedule, chance)
-    return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", then=history)
+    return Fault(t, "edit", value=("active_cluster", MEMBERS[1])), Fault(t, "once active", then=history)
 
 
 _DRAWN: Mapping[str, Drawn] = {
