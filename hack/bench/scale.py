@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import subprocess
@@ -19,6 +20,10 @@ from support.api import Hub, eventually, kubectl_of
 from support.programs import Program, Programs
 
 from bench.farm import MEMBERS
+from bench.switches import PAUSE
+from tcf.hub import federations
+from tcf.hub.client import JSON, MERGE_PATCH, HubClient, folder
+from tcf.hub.credentials import kubeconfig
 
 Json = dict[str, Any]
 _PATIENCE = 300.0
@@ -93,7 +98,7 @@ class Farm:
 
 
 @contextlib.contextmanager
-def _federations(plane: ControlPlane, count: int, folder: Path) -> Iterator[tuple[Hub, Programs]]:
+def _federations(plane: ControlPlane, count: int, logs: Path) -> Iterator[tuple[Hub, Programs]]:
     name = f"scale-{count}"
     hub = Hub(kubectl_of(plane, name), name, plane.kubeconfig)
     hub.kubectl("create", "namespace", name)
@@ -114,19 +119,17 @@ def _federations(plane: ControlPlane, count: int, folder: Path) -> Iterator[tupl
         }
         for n in range(count)
     ]
-    hub.kubectl(
-        "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
-    )
-    programs = Programs(hub, folder, development=False)
+    asyncio.run(_send(hub, "POST", [("", manifest) for manifest in manifests]))
+    programs = Programs(hub, logs, development=False)
     try:
         yield hub, programs
     finally:
         programs.close()
 
 
-def scaled(plane: ControlPlane, count: int, folder: Path) -> Scaled:
+def scaled(plane: ControlPlane, count: int, logs: Path) -> Scaled:
     """All figures for so many federations."""
-    with _federations(plane, count, folder) as (hub, programs):
+    with _federations(plane, count, logs) as (hub, programs):
         operator = programs.operator()
         farm = Farm(hub, count)
         try:
@@ -137,7 +140,10 @@ def scaled(plane: ControlPlane, count: int, folder: Path) -> Scaled:
             time.sleep(5)  # counts, annotations
             process = psutil.Process(operator.process.pid)
             windows = [_window(plane, process) for _ in range(_WINDOWS)]
-            switches = [farm.promote({0: MEMBERS[1 - n % 2]})[0] for n in range(_SWITCHES)]
+            switches = []
+            for n in range(_SWITCHES):
+                time.sleep(PAUSE)
+                switches += farm.promote({0: MEMBERS[1 - n % 2]})
             many = range(1, min(count, _AT_ONCE + 1))
             at_once = farm.promote(dict.fromkeys(many, MEMBERS[1])) if many else []
             converged = []
@@ -164,13 +170,28 @@ def _window(plane: ControlPlane, process: psutil.Process) -> tuple[float, float,
 def _started(hub: Hub, programs: Programs, count: int, *, generation: int) -> tuple[Program, float]:
     """Every spec is edited while no operator is there: seconds from its start until all are taken in."""
     paused = {"spec": {"paused": generation % 2 == 0}}
-    for n in range(0, count, 200):
-        names = [f"cfed/f{each}" for each in range(n, min(n + 200, count))]
-        hub.kubectl("patch", *names, "--type=merge", "-p", json.dumps(paused))
+    asyncio.run(_send(hub, "PATCH", [(f"/f{n}", paused) for n in range(count)]))
     began = time.monotonic()
     operator = programs.operator()
     _await_all(hub, count, lambda s: s.get("observedGeneration") == generation, "all edits are taken in")
     return operator, time.monotonic() - began
+
+
+async def _send(hub: Hub, method: str, requests: list[tuple[str, Json]]) -> None:
+    """Many requests for federations at once, which kubectl would make one by one, and not too fast."""
+    client = HubClient(kubeconfig(hub.kubeconfig), user_agent="tcf-bench")
+    path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
+    gate = asyncio.Semaphore(16)
+    kind = MERGE_PATCH if method == "PATCH" else JSON
+
+    async def send(name: str, body: Json) -> None:
+        async with gate:
+            await client.request(method, path + name, body=body, content_type=kind, deadline=_PATIENCE)
+
+    try:
+        await asyncio.gather(*(send(name, body) for name, body in requests))
+    finally:
+        await client.close()
 
 
 def _await_all(hub: Hub, count: int, fits: Callable[[Json], bool], what: str) -> None:
