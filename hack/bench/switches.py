@@ -109,9 +109,13 @@ def floor(hub: Hub, like: Json) -> list[Chained]:
 
 async def _floor(hub: Hub, like: Json) -> list[Chained]:
     client = HubClient(kubeconfig(hub.kubeconfig), user_agent="tcf-bench")
+    took = []
     try:
         async with _Chain.opened(client, hub, like) as chain:
-            return [await chain.run(1 - number % 2) for number in range(SWITCHES)]
+            for number in range(SWITCHES):
+                await asyncio.sleep(PAUSE)
+                took.append(await chain.run(1 - number % 2))
+            return took
     finally:
         await client.close()
 
