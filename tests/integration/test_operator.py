@@ -18,10 +18,13 @@ def test_two_replicas_do_what_one_would(hub: Hub, programs: Programs) -> None:
     for program in (two, one, two):
         assert program.post("/tcf/toggle").status == 200
 
-    def counted() -> bool:
-        return all(c.get("liveWorkers") == 1 for c in hub.status()["clusters"])
+    def settled() -> bool:
+        about = hub.get()
+        mirrored = f"cluster_2/{about['status']['term']}"
+        alive = all(c.get("liveWorkers") == 1 for c in about["status"]["clusters"])
+        return alive and about["metadata"]["annotations"].get("tcf.dev/last-active") == mirrored
 
-    eventually(counted, what="both workers are counted as alive")
+    eventually(settled, what="both workers are counted as alive, and who is active is mirrored")
     version = hub.get()["metadata"]["resourceVersion"]
     ids = [h["id"] for h in hub.status()["history"]]
     assert len(ids) == len(set(ids)) == 4
