@@ -225,7 +225,7 @@ def test_after_a_change_of_the_active_member_there_is_rest(past: Any, again: flo
 def test_it_wakes_when_the_rest_is_over() -> None:
     watcher = Watcher(about(history=(entry(),)), ONE, TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
-    verdict = failover(watcher.about, watcher.status, "c1", watcher.workers, at(watcher.now), watcher.now)
+    verdict = failover(watcher.about, watcher.status, "c1", watcher.workers, at(watcher.now))
     assert isinstance(verdict, Standby)
     assert verdict.until == pytest.approx(BOOT + 300, abs=0.01)
 

@@ -157,7 +157,6 @@ class _Case:
     status: Status
     workers: Workers
     now: Now
-    listed: float
 
     @property
     def request(self) -> Switchover | None:
@@ -193,15 +192,14 @@ class _Case:
 def decide(observation: Observation, now: Now) -> Decision:
     """The next thing to do about a federation, or when to look again."""
     federation = observation.federation
-    workers = Workers(observation.leases, observation.memory, now.boot)
+    workers = Workers(observation.leases, observation.memory, now.boot, observation.listed)
     leftovers, collect_at = _leftovers(workers)
     if federation is None:
         return Decision(delete=leftovers, wake_at=collect_at)
     if federation.status and (refusal := unusable(federation)):
         return Decision(obstacle=refusal.message)
     confirmed = observation.listed is not None
-    listed = now.boot if observation.listed is None else observation.listed
-    step = _next_step(federation, workers, now, listed)
+    step = _next_step(federation, workers, now)
     if isinstance(step, _Step):
         if step.on_loss and not observation.reread:
             return Decision(confirm=True, reread=True)
@@ -234,7 +232,7 @@ def decide(observation: Observation, now: Now) -> Decision:
 # --- what to change, in order of precedence ---------------------------------------------------------
 
 
-def _next_step(federation: Federation, workers: Workers, now: Now, listed: float) -> _Step | _Wait:
+def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _Wait:
     status = federation.status
     if status is None:
         first = bootstrapped(federation, workers.leases, now)
@@ -251,7 +249,7 @@ def _next_step(federation: Federation, workers: Workers, now: Now, listed: float
     if members != status.clusters:
         return _Step(with_members(status, members))
     status = _with_spec_request(federation, status, now)
-    step = _progress(_Case(federation, status, workers, now, listed))
+    step = _progress(_Case(federation, status, workers, now))
     if isinstance(step, _Wait) and status != federation.status:
         return _Step(status)
     return step
@@ -341,7 +339,7 @@ def _when_active(case: _Case, active: str) -> _Step | _Wait:
 
 def _unasked(case: _Case, active: str) -> _Step | _Wait:
     """Nobody asks for anything; a dead member may have to be replaced."""
-    verdict = failover(case.federation, case.status, active, case.workers, case.now, case.listed)
+    verdict = failover(case.federation, case.status, active, case.workers, case.now)
     if isinstance(verdict, Standby):
         return _Wait(verdict.until, verdict.obstacle)
     after = move(replace(case.status, switchover=verdict), Row.DEMOTE, {active: Role.DEMOTING})

@@ -41,20 +41,16 @@ class Standby:
 
 
 def failover(
-    federation: Federation, status: Status, active: str, workers: Workers, now: Now, listed: float
+    federation: Federation, status: Status, active: str, workers: Workers, now: Now
 ) -> Switchover | Standby:
-    """The request that replaces `active`, if all of its workers have been silent for long enough.
-
-    That is by boot time `listed`, when the Leases were sent for: while the answer was on its way, they may
-    have been renewed. (Before they are confirmed, that is now.)
-    """
+    """The request that replaces `active`, if all of its workers have been silent for long enough."""
     spec = federation.spec
     if spec.failover.mode is not FailoverMode.AUTOMATIC:
         return Standby()
     needed = max(_silence_of_the_dead(spec, workers, active), spec.failover.timeout)
     heard = workers.last_heard(active)
     due = heard + needed
-    if listed <= due:
+    if workers.as_of <= due:
         return Standby(due + JUST_AFTER)
     if refusal := paused.check(Proposal(spec, status, active, "")):
         return Standby(obstacle=refusal.message)
@@ -63,7 +59,7 @@ def failover(
     if rested and now.wall < rested <= now.wall + timedelta(seconds=spec.failover.cooldown) + _CLOCKS_APART:
         wait = (rested - now.wall).total_seconds()
         return Standby(now.boot + wait + JUST_AFTER, f"no failover before {stamp(rested)}: {_COOLDOWN}")
-    chosen = _candidate(federation, status, active, workers, needed, listed)
+    chosen = _candidate(federation, status, active, workers, needed)
     if isinstance(chosen, Standby):
         return chosen
     return Switchover(
@@ -129,7 +125,7 @@ def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
 
 
 def _candidate(
-    federation: Federation, status: Status, active: str, workers: Workers, needed: float, listed: float
+    federation: Federation, status: Status, active: str, workers: Workers, needed: float
 ) -> Member | Standby:
     """The best member that is fit to take over: highest priority first, then in the spec's order.
 
@@ -151,7 +147,7 @@ def _candidate(
         ]
         if not since:
             continue
-        if listed - min(since) <= needed:
+        if workers.as_of - min(since) <= needed:
             times.append(min(since) + needed + JUST_AFTER)
             continue
         in_the_way = workers.unfenceable(workers.others(member.id))

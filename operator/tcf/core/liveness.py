@@ -16,11 +16,20 @@ MOST_NAMES, LONGEST_NAME = 16, 253
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The Leases of a federation with what is known of each, at boot time `now`."""
+    """The Leases of a federation with what is known of each, at boot time `now`.
+
+    `listed`: boot time at which the list was sent for that they come from; None if they are yet to be listed.
+    """
 
     leases: tuple[WorkerLease, ...]
     memory: Memory
     now: float
+    listed: float | None = None
+
+    @property
+    def as_of(self) -> float:
+        """Boot time up to which they are known: while a list was on its way, they may have been renewed."""
+        return self.now if self.listed is None else self.listed
 
     def of(self, cluster: str) -> list[WorkerLease]:
         return [lease for lease in self.leases if lease.cluster == cluster]
