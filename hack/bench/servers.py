@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import os
 import subprocess
@@ -13,11 +12,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import psutil
 from controlplane.client import ControlPlane
-from support.api import Hub, free_port, install_crd, kubectl_of
+from support.api import Answer, Hub, ask, free_port, install_crd, kubectl_of
 
 PATH = "/tcf/is_active"
 _BARE = """
@@ -73,10 +73,8 @@ class Server:
 
     def looks(self) -> tuple[int, list[str], bytes]:
         """What an answer is like: its status, the names of its headers, its body."""
-        answer = _ask(self.port)
-        if answer is None:
-            raise RuntimeError(f"there is no answer on port {self.port}")
-        return answer
+        answer = ask(self.port, "GET", PATH)
+        return answer.status, sorted(answer.headers), answer.body
 
 
 class Servers:
@@ -131,7 +129,7 @@ class Servers:
         )
         started = 0.0
         try:
-            while (answer := _ask(port)) is None or answer[0] != http.HTTPStatus.OK:
+            while (answer := _ask(port)) is None or answer.status != HTTPStatus.OK:
                 took = time.monotonic() - begin
                 if process.poll() is not None or took > _PATIENCE:
                     raise RuntimeError(f"no 200 after {took:.0f} s, but {answer}")
@@ -151,17 +149,12 @@ def servers() -> Iterator[Servers]:
         yield Servers(plane, Path(folder))
 
 
-def _ask(port: int) -> tuple[int, list[str], bytes] | None:
-    """Status, names of headers, and body; None if there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _ask(port: int) -> Answer | None:
+    """None if there is no answer."""
     try:
-        connection.request("GET", PATH)
-        response = connection.getresponse()
-        return response.status, sorted(response.headers), response.read()
+        return ask(port, "GET", PATH)
     except OSError:
         return None
-    finally:
-        connection.close()
 
 
 def import_seconds(module: str) -> float:
