@@ -239,6 +239,14 @@ def _ask(server: Server, count: float) -> None:
         count -= load.rate * 5
 
 
+COSTS: dict[str, tuple[str, float, Callable[[scale.Scaled], list[float]]]] = {
+    "operator's CPU when idle": ("% of a core", 100, lambda of: of.cpu),
+    "operator's RSS": ("MiB", 1, lambda of: of.rss),
+    "API requests of everybody when idle": ("per s", 1, lambda of: of.requests),
+}
+"""What many federations cost while nothing happens: unit, factor to it, and where it is found."""
+
+
 def scaling() -> Iterator[Figure]:
     """One operator with 1, 100 and 1,000 federations of two members, a worker each, leaseDuration 300 s."""
     one = 0.0
@@ -256,12 +264,7 @@ def scaling() -> Iterator[Figure]:
             yield Figure("scale", "- of that with one federation", "x", ratio, (), Goal("≤", 2))
             both = [1000 * each for each in result.at_once]
             yield Figure("scale", f"- each of {len(both)} at once", "ms", both)
-        costs: dict[str, tuple[str, float, Callable[[scale.Scaled], list[float]]]] = {
-            "operator's CPU when idle": ("% of a core", 100, lambda of: of.cpu),
-            "operator's RSS": ("MiB", 1, lambda of: of.rss),
-            "API requests of everybody when idle": ("per s", 1, lambda of: of.requests),
-        }
-        for what, (unit, factor, pick) in costs.items():
+        for what, (unit, factor, pick) in COSTS.items():
             yield Figure("scale", f"- {what}", unit, [factor * each for each in pick(result)])
             if fewer and fewer[0] > 1:
                 before = statistics.mean(pick(fewer[1]))
