@@ -162,7 +162,7 @@ def _window(plane: ControlPlane, process: psutil.Process) -> tuple[float, float,
     before, asked = process.cpu_times(), requests(plane)
     time.sleep(_IDLE_SECONDS)
     after = process.cpu_times()
-    cpu = round(after.user + after.system - before.user - before.system, 3)
+    cpu = round(after.user + after.system - (before.user + before.system), 3)
     rss = process.memory_info().rss / 2**20
     return rss, cpu / _IDLE_SECONDS, (requests(plane) - asked) / _IDLE_SECONDS
 
