@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -50,6 +52,15 @@ async def test_idle_and_half_done_connections_are_closed(
         writer.write(sent)
         assert (await all_of(reader)).startswith(status)
         writer.close()
+
+
+async def test_many_may_connect_at_once() -> None:
+    """What doesn't fit into the kernel's queue is tried again after a second: too late for a probe."""
+    async with listening() as port:
+        with contextlib.ExitStack() as clients:
+            # No await: they all arrive before the server can accept one.
+            for _ in range(min(500, socket.SOMAXCONN)):
+                clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=0.5))
 
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]

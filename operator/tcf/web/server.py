@@ -28,6 +28,9 @@ LARGEST_BODY = 16 * 1024
 MOST_CONNECTIONS = 5000
 """Connections at a time, each of some 30 KiB; a load balancer has a few. At most half of the file
 descriptors there are, so that clients can't take those with which the hub is reached."""
+AT_ONCE = 1000
+"""Clients that may arrive together, before one has been accepted. asyncio accepts as many in one go, and
+answers nobody meanwhile, so they are not as many as may be connected."""
 _IDLE_SECONDS = 75.0
 _SHUTDOWN_SECONDS = 5.0
 
@@ -146,7 +149,8 @@ class HttpServer:
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._address.host or None, self._address.port)
+            host = self._address.host or None
+            site = web.TCPSite(runner, host, self._address.port, backlog=AT_ONCE)
             await site.start()
         except BaseException:
             await runner.cleanup()
