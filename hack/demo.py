@@ -13,7 +13,6 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,11 +20,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from controlplane.client import ControlPlane
-from controlplane.processes import STOP_SIGNALS, ControlPlaneError, Stopped, end, spawn
+from controlplane.processes import ControlPlaneError, Stopped, end, raise_when_stopped, spawn
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "tcf-demo"
@@ -354,8 +351,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="folder for logs (default: .demo)")
     options = parser.parse_args()
     place = Place(options.home.resolve(), options.port)
-    for number in STOP_SIGNALS:
-        signal.signal(number, _stopped)
+    raise_when_stopped()
     place.home.mkdir(exist_ok=True)
     try:
         require_free(*map(place.of, CLUSTERS), place.operator)
@@ -364,8 +360,9 @@ def main() -> int:
             federation(place, hub, own_cluster=options.cluster is None) as processes,
         ):
             (script if options.script else live)(hub, processes)
-    except Stopped as stopped:
-        return 0 if not options.script else 128 + stopped.signum
+    except Stopped:
+        if options.script:
+            raise
     except (DemoError, ControlPlaneError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -387,12 +384,6 @@ def _taken(port: int) -> bool:
         return False
     connection.close()
     return True
-
-
-def _stopped(signum: int, _frame: FrameType | None) -> NoReturn:
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: the end takes a moment
-    raise Stopped(signum)
 
 
 if __name__ == "__main__":

@@ -24,27 +24,25 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
 import pytest
 from controlplane.client import ControlPlane
+from controlplane.processes import raise_when_stopped
 from measure_failover import killed, scenes
-from support.api import ROOT, Hub, install_crd, kubectl_of
+from support.api import ROOT, Hub, ask, install_crd, kubectl_of
 from support.programs import Programs
 
 from bench import scale, switches
-from bench.load import Load, statuses, wrk, wrk_version
-from bench.report import Figure, Goal, table
-from bench.servers import Server, Servers, import_seconds, servers
+from bench.load import Load, counted, counting, wrk, wrk_version
+from bench.report import Figure, Goal, table, verdict
+from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
 
 RUNS = 5
 LOAD_SECONDS = 600.0
 HONEST = {200, 418, 500}
-SECONDS = 3.0
 PROBE_RUNS, PROBE_SECONDS = 21, 1.0
 """Many and short: within seconds a machine that is shared may become slower by a quarter."""
 MILLION = 1_000_000
@@ -91,21 +89,36 @@ def silent() -> Iterator[Figure]:
     """Probes beside clients that connect and say nothing, against probes without them."""
     with servers() as stage, stage.worker() as worker:
         for count in (5, 500):
-            beside, alone = [], []
-            for _ in range(RUNS):
-                alone.append(wrk(worker.port, 32, SECONDS))
-                with contextlib.ExitStack() as mute:
-                    for _ in range(count):
-                        mute.enter_context(socket.create_connection(("127.0.0.1", worker.port)))
-                    beside.append(wrk(worker.port, 32, SECONDS))
-            if wrong := sum(load.errors for load in beside):
+            beside: list[Load] = []
+            alone: list[Load] = []
+            arrived = []
+            for run in range(PROBE_RUNS):
+                for loads in (beside, alone) if run % 2 else (alone, beside):
+                    with contextlib.ExitStack() as mute:
+                        if loads is beside:
+                            arrived.append(1000 * _behind(worker.port, count, mute))
+                        loads.append(wrk(worker.port, 32, PROBE_SECONDS))
+            if wrong := sum(load.errors for load in (*beside, *alone)):
                 raise RuntimeError(f"{wrong} answers were not as they should be")
             rates = [load.rate for load in beside], [load.rate for load in alone]
             yield Figure(
                 "silent", f"{count} silent clients: throughput", "requests/s", *rates, Goal("≥", 0.95)
             )
             p99 = [load.p99 for load in beside], [load.p99 for load in alone]
-            yield Figure("silent", f"{count} silent clients: p99", "µs", *p99)
+            yield Figure("silent", f"{count} silent clients: p99", "µs", *p99, Goal("≤", 1.1))
+            name = f"{count} silent clients arrive, then a probe"
+            yield Figure("silent", name, "ms", arrived, (), Goal("≤", 250), worst=True)
+
+
+def _behind(port: int, count: int, mute: contextlib.ExitStack) -> float:
+    """Seconds that one probe takes which arrives after so many others that say nothing."""
+    for _ in range(count):
+        silent = mute.enter_context(socket.socket())
+        silent.setblocking(False)
+        silent.connect_ex(("127.0.0.1", port))
+    began = time.monotonic()
+    ask(port, "GET", PATH)
+    return time.monotonic() - began
 
 
 def load() -> Iterator[Figure]:
@@ -120,16 +133,14 @@ def load() -> Iterator[Figure]:
             pair = programs.pair()
             pair[0].await_active()
             pair[1].await_status(418)
-            process = psutil.Process(pair[0].process.pid)
-            with ThreadPoolExecutor(1) as pool:
-                asked = pool.submit(statuses, pair[0].port, 256, LOAD_SECONDS)
-                sizes: list[float] = []
-                refused = 0
-                while not asked.done():
+            sizes: list[float] = []
+            refused = 0
+            with counting(pair[0].port, 256, LOAD_SECONDS) as wrk:
+                while wrk.poll() is None:
                     time.sleep(5)
                     refused += pair[(len(sizes) + 1) % 2].post("/tcf/promote").status != HTTPStatus.OK
-                    sizes.append(process.memory_info().rss / 2**20)
-                counts, unanswered = asked.result()
+                    sizes.append(resident(pair[0].process))
+                counts, unanswered = counted(wrk)
     early = sizes[len(sizes) // 10]
     yield Figure("load", f"answers: {counts}", "", [sum(counts.values())])
     other = sum(count for status, count in counts.items() if status not in HONEST)
@@ -164,7 +175,7 @@ def switch() -> Iterator[Figure]:
                 gaps.append(1000 * statistics.median(switches.gaps(pair)))
     each = f"(each run: {switches.SWITCHES})"
     yield Figure("switch", f"POST to answer {each}", "ms", took, floor, Goal("≤", 1.5))
-    name = f"last 200 of the old member to first 200 of the new {each}"
+    name = f"last 200 of the old member to first 200 of the new, less the time between probes {each}"
     yield Figure("switch", name, "ms", gaps, gap_floor, Goal("≤", 1.5))
 
 
@@ -180,27 +191,28 @@ def failover() -> Iterator[Figure]:
 
 
 def worker() -> Iterator[Figure | None]:
-    """One worker, in-cluster credentials, leaseDuration 15 s, against a bare aiohttp process."""
-    with servers() as stage, stage.worker() as idle, stage.bare() as bare_idle:
-        begun, cpu = time.monotonic(), idle.cpu
+    """A worker with in-cluster credentials, leaseDuration 15 s, against a bare aiohttp process."""
+    with servers() as stage, contextlib.ExitStack() as running:
+        pairs = [
+            (running.enter_context(stage.worker()), running.enter_context(stage.bare())) for _ in range(RUNS)
+        ]
+        begun, cpu = time.monotonic(), [idle.cpu for idle, _ in pairs]
         yield from _started(stage)
+        early, age = [idle.rss for idle, _ in pairs], (time.monotonic() - begun) / 60
         yield from _loaded(stage)
-        early, age = idle.rss, (time.monotonic() - begun) / 60
         quiet_since, requests = time.monotonic(), scale.requests(stage.plane)
         yield None
         left = max(QUIET_SECONDS + quiet_since, IDLE_SECONDS + begun) - time.monotonic()
         if left > 0:
             print(f"  {left:.0f} s more of idling ...", flush=True)
             time.sleep(left)
-        asked = 60 * (scale.requests(stage.plane) - requests) / (time.monotonic() - quiet_since)
-        used = 100 * (idle.cpu - cpu) / (time.monotonic() - begun)
-        more = [idle.rss - bare_idle.rss]
-        yield Figure("worker", "RSS after 10 minutes or more", "MiB", [idle.rss], [bare_idle.rss])
-        yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 6))
-        grown = [idle.rss - early]
-        yield Figure("worker", f"- more than after {age:.1f} minutes", "MiB", grown, (), Goal("≤", 0.5))
-        yield Figure("worker", "CPU when idle", "% of a core", [used], (), Goal("≤", 1))
-        yield Figure("worker", "API requests when idle", "per minute", [asked])
+        asked = scale.requests(stage.plane) - requests
+        asked *= 60 / (time.monotonic() - quiet_since) / len(pairs)
+        lived = time.monotonic() - begun
+        used = [100 * (idle.cpu - before) / lived for (idle, _), before in zip(pairs, cpu, strict=True)]
+        yield from _sizes("after 10 minutes or more", pairs, early, f"after {age:.1f} minutes")
+        yield Figure("worker", "CPU when idle", "% of a core", used, (), Goal("≤", 1))
+        yield Figure("worker", f"API requests when idle, of {len(pairs)} each", "per minute", [asked])
 
 
 def _started(stage: Servers) -> Iterator[Figure]:
@@ -219,16 +231,27 @@ def _started(stage: Servers) -> Iterator[Figure]:
 
 def _loaded(stage: Servers) -> Iterator[Figure]:
     """Memory after a million probes, and whether it still grows by then."""
-    with stage.worker() as one, stage.bare() as bare:
-        for server in (one, bare):
-            _ask(server, MILLION / 5)
-        early = one.rss
-        for server in (one, bare):
-            _ask(server, 4 * MILLION / 5)
-        yield Figure("worker", "RSS after a million probes", "MiB", [one.rss], [bare.rss])
-        yield Figure("worker", "- more than bare aiohttp", "MiB", [one.rss - bare.rss], (), Goal("≤", 6))
-        grown = one.rss - early
-        yield Figure("worker", "- more than after 200,000", "MiB", [grown], (), Goal("≤", 0.5))
+    with contextlib.ExitStack() as running:
+        pairs, early = [], []
+        for _ in range(RUNS):
+            ours, bare = running.enter_context(stage.worker()), running.enter_context(stage.bare())
+            for server in (ours, bare):
+                _ask(server, MILLION / 5)
+            early.append(ours.rss)
+            for server in (ours, bare):
+                _ask(server, 4 * MILLION / 5)
+            pairs.append((ours, bare))
+        yield from _sizes("after a million probes", pairs, early, "after 200,000")
+
+
+def _sizes(now: str, pairs: list[tuple[Server, Server]], early: list[float], before: str) -> Iterator[Figure]:
+    """The memory of worker and bare process, and how much more the worker has than it had before."""
+    ours, bare = [one.rss for one, _ in pairs], [other.rss for _, other in pairs]
+    yield Figure("worker", f"RSS {now}", "MiB", ours, bare)
+    more = [a - b for a, b in zip(ours, bare, strict=True)]
+    yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 6))
+    grown = [a - b for a, b in zip(ours, early, strict=True)]
+    yield Figure("worker", f"- more than {before}", "MiB", grown, (), Goal("≤", 0.5))
 
 
 def _ask(server: Server, count: float) -> None:
@@ -262,14 +285,17 @@ def scaling() -> Iterator[Figure]:
         if count > 1:
             ratio = [each / one for each in result.switches]
             yield Figure("scale", "- of that with one federation", "x", ratio, (), Goal("≤", 2))
-            both = [1000 * each for each in result.at_once]
-            yield Figure("scale", f"- each of {len(both)} at once", "ms", both)
+            together = [1000 * each for each in result.at_once]
+            yield Figure("scale", f"- {scale.AT_ONCE} at once: each", "ms", together)
+        if fewer and (some := fewer[1].at_once):
+            ratio = [each / statistics.median(some) for each in result.at_once]
+            yield Figure("scale", f"- of that with {fewer[0]}", "x", ratio, (), Goal("≤", 2))
         for what, (unit, factor, pick) in COSTS.items():
             yield Figure("scale", f"- {what}", unit, [factor * each for each in pick(result)])
             if fewer and fewer[0] > 1:
                 before = statistics.mean(pick(fewer[1]))
                 growth = statistics.mean(pick(result)) / before * fewer[0] / count
-                name = f"- of that with {fewer[0]}, for each federation"
+                name = f"- of that with {fewer[0]}, for each federation, on average"
                 yield Figure("scale", name, "x", [growth], (), Goal("≤", 1))
         yield Figure(
             "scale", "- all edits taken in after a restart", "s", result.converged, (), Goal("≤", 30)
@@ -295,15 +321,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, *ON_DEMAND, []], help="which (default: all)")
     wanted = parser.parse_args().parts or list(PARTS)
+    raise_when_stopped()
     began = time.monotonic()
     figures, failed = measured({name: {**PARTS, **ON_DEMAND}[name] for name in wanted})
     minutes = (time.monotonic() - began) / 60
-    shown = f"{_about(minutes)}\n\n{table(figures)}\n"
-    shown += "".join(f"\nThe part {name} failed.\n" for name in failed)
+    shown = f"{_about(minutes)}\n\n{verdict(figures)}\n\n{table(figures)}\n"
     print(f"\n{shown}")
+    for name in failed:
+        print(f"The part {name} failed: see above.")
     if wanted == list(PARTS):
-        kept = RESULTS.read_text().split(MARK)[0] if RESULTS.exists() else "# Benchmarks\n\n"
-        RESULTS.write_text(f"{kept}{MARK}\n{shown}")
+        if failed:
+            print(f"{RESULTS.relative_to(ROOT)} has been left as it was.")
+        else:
+            kept = RESULTS.read_text().split(MARK)[0]
+            RESULTS.write_text(f"{kept}{MARK}\n{shown}")
     return bool(failed)
 
 
@@ -349,7 +380,8 @@ def _about(minutes: float) -> str:
         f" {platform.system()} {platform.release()}, Python {platform.python_version()}, {versions},"
         f" {wrk_version()}; hub on the same machine: kube-apiserver {api}, etcd {etcd} (which does not sync)."
         " Each value is the median (min to max) of so many runs; floors are measured in turns with it, and"
-        " ratios taken pair by pair."
+        " ratios taken pair by pair. Only `scale` measures one size after the other, and compares with the"
+        " median of a smaller one."
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.servers import PATH
 
+_PATIENCE = 60.0
 _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
@@ -41,15 +44,26 @@ end
 """
 
 
-def statuses(port: int, connections: int, seconds: float) -> tuple[dict[int, int], int]:
-    """Ask for so long: about how many answers had which status, and how many requests got none."""
+@contextlib.contextmanager
+def counting(port: int, connections: int, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """While that runs, it asks; ended before, if it has not ended by itself."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_COUNT_STATUSES)
         script.flush()
-        told = _run(port, connections, seconds, f"--script={script.name}")
-    counted = re.findall(r"(\d+)=(\d+)", _found(r"statuses: (.*)", told)[0])
+        command = _command(port, connections, seconds, f"--script={script.name}")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+
+def counted(process: subprocess.Popen[str]) -> tuple[dict[int, int], int]:
+    """Of one that has ended: about how many answers had which status, and how many requests got none."""
+    told, _ = process.communicate(timeout=_PATIENCE)
+    found = re.findall(r"(\d+)=(\d+)", _found(r"statuses: (.*)", told)[0])
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told)
-    return {int(status): int(count) for status, count in counted}, sum(
+    return {int(status): int(count) for status, count in found}, sum(
         map(int, errors.groups() if errors else ())
     )
 
@@ -59,8 +73,12 @@ def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> 
 
     Raises:
         FileNotFoundError: there is no wrk.
+        TimeoutExpired: it does not end.
     """
-    told = _run(port, connections, seconds, *(["--header=Connection: close"] if close else []))
+    command = _command(port, connections, seconds, *(["--header=Connection: close"] if close else []))
+    told = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=seconds + _PATIENCE
+    ).stdout
     return Load(
         rate=float(_found(r"Requests/sec: +([\d.]+)", told)[0]),
         p50=_duration(told, "50%"),
@@ -79,13 +97,12 @@ def wrk_version() -> str:
     return " ".join(told.split()[:2])
 
 
-def _run(port: int, connections: int, seconds: float, *options: str) -> str:
+def _command(port: int, connections: int, seconds: float, *options: str) -> list[str]:
     program = shutil.which("wrk")
     if program is None:
         raise FileNotFoundError("wrk is not on PATH: install the package wrk")
     command = [program, "--threads=1", f"--connections={connections}", f"--duration={seconds:g}s"]
-    command += ["--latency", "--timeout=10s", *options, f"http://127.0.0.1:{port}{PATH}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [*command, "--latency", "--timeout=10s", *options, f"http://127.0.0.1:{port}{PATH}"]
 
 
 def _duration(told: str, percentile: str) -> float:

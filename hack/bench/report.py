@@ -69,6 +69,14 @@ class Figure:
         )
 
 
+def verdict(figures: Iterable[Figure]) -> str:
+    """How many goals are met, and which are not."""
+    judged = [figure for figure in figures if figure.goal]
+    missed = [f"{figure.part}, {figure.name}" for figure in judged if not figure.met]
+    met = f"{len(judged) - len(missed)} of {len(judged)} goals are met"
+    return f"{met}. Missed: {'; '.join(missed)}." if missed else f"{met}."
+
+
 def table(figures: Iterable[Figure]) -> str:
     rows = [_HEAD, tuple("---" for _ in _HEAD), *(figure.cells() for figure in figures)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)

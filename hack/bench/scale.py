@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import statistics
 import subprocess
 import sys
 import threading
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from controlplane.client import ControlPlane
 from support.api import Hub, eventually, kubectl_of
 from support.programs import Program, Programs
 
 from bench.farm import MEMBERS
+from bench.servers import computed, resident
 from bench.switches import PAUSE
 from tcf.hub import federations
 from tcf.hub.client import JSON, MERGE_PATCH, HubClient, folder
@@ -32,13 +33,17 @@ _WINDOWS = 5
 _IDLE_SECONDS = _LEASE_SECONDS / 3 / _WINDOWS
 """All windows together are as long as a worker waits between two renewals: each renews once in them."""
 _SWITCHES = 15
-_AT_ONCE = 50
+AT_ONCE = 50
+_BURSTS = 5
 _RESTARTS = 5
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """What so many federations cost and how long things took, each time; seconds, MiB, parts of a core."""
+    """What so many federations cost and how long things took, each time; seconds, MiB, parts of a core.
+
+    `at_once`: the median of `AT_ONCE` that switch at the same time.
+    """
 
     rss: list[float]
     cpu: list[float]
@@ -138,33 +143,33 @@ def scaled(plane: ControlPlane, count: int, logs: Path) -> Scaled:
                 hub, count, lambda s: s.get("activeCluster") == MEMBERS[0], "all have an active member"
             )
             time.sleep(5)  # counts, annotations
-            process = psutil.Process(operator.process.pid)
-            windows = [_window(plane, process) for _ in range(_WINDOWS)]
+            windows = [_window(plane, operator.process) for _ in range(_WINDOWS)]
             switches = []
             for n in range(_SWITCHES):
                 time.sleep(PAUSE)
                 switches += farm.promote({0: MEMBERS[1 - n % 2]})
-            many = range(1, min(count, _AT_ONCE + 1))
-            at_once = farm.promote(dict.fromkeys(many, MEMBERS[1])) if many else []
+            at_once = []
+            for n in range(_BURSTS if count > AT_ONCE else 0):
+                time.sleep(5 * PAUSE)
+                took = farm.promote(dict.fromkeys(range(1, AT_ONCE + 1), MEMBERS[1 - n % 2]))
+                at_once.append(statistics.median(took))
             converged = []
             for restart in range(_RESTARTS):
                 operator.stop()
-                operator, took = _started(hub, programs, count, generation=restart + 2)
-                converged.append(took)
+                operator, until_all = _started(hub, programs, count, generation=restart + 2)
+                converged.append(until_all)
             rss, cpu, asked = (list(each) for each in zip(*windows, strict=True))
             return Scaled(rss, cpu, asked, converged, switches, at_once)
         finally:
             farm.close()
 
 
-def _window(plane: ControlPlane, process: psutil.Process) -> tuple[float, float, float]:
+def _window(plane: ControlPlane, process: subprocess.Popen[bytes]) -> tuple[float, float, float]:
     """While nothing is asked for: MiB, part of a core, and requests per second."""
-    before, asked = process.cpu_times(), requests(plane)
+    cpu, asked = computed(process), requests(plane)
     time.sleep(_IDLE_SECONDS)
-    after = process.cpu_times()
-    cpu = round(after.user + after.system - (before.user + before.system), 3)
-    rss = process.memory_info().rss / 2**20
-    return rss, cpu / _IDLE_SECONDS, (requests(plane) - asked) / _IDLE_SECONDS
+    used, asked = computed(process) - cpu, requests(plane) - asked
+    return resident(process), used / _IDLE_SECONDS, asked / _IDLE_SECONDS
 
 
 def _started(hub: Hub, programs: Programs, count: int, *, generation: int) -> tuple[Program, float]:

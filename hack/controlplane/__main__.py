@@ -1,25 +1,20 @@
 """The command line: `python hack/controlplane build|up|helm`."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 # Run by its path, this directory is no package yet.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from controlplane import binaries, launcher  # noqa: E402
-from controlplane.processes import STOP_SIGNALS, ControlPlaneError, Stopped  # noqa: E402
+from controlplane.processes import ControlPlaneError, Stopped, raise_when_stopped  # noqa: E402
 
 
 def main() -> int:
     """Run one command; return the exit status."""
     options = _parser().parse_args()
-    for signum in STOP_SIGNALS:
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(signum, _raise_stopped)
+    raise_when_stopped()
     try:
         if options.command == "build":
             print(binaries.ensure())
@@ -34,17 +29,10 @@ def main() -> int:
     except ControlPlaneError as error:
         print(f"controlplane: {error}", file=sys.stderr)
         return 1
-    except Stopped as stopped:
+    except Stopped:
         print("controlplane: stopped", file=sys.stderr)
-        return 128 + stopped.signum
+        raise
     return 0
-
-
-def _raise_stopped(signum: int, _frame: FrameType | None) -> NoReturn:
-    # Only the first signal counts: a second Ctrl-C must not cut the cleaning up short.
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise Stopped(signum)
 
 
 def _parser() -> argparse.ArgumentParser:

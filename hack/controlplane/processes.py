@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, NoReturn
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
@@ -19,12 +20,27 @@ class ControlPlaneError(Exception):
     """What went wrong, in words for a person, and what to do about it."""
 
 
-class Stopped(BaseException):
+class Stopped(SystemExit):
     """A signal asked for the end, or the program that started this one is gone."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+        super().__init__(128 + signum)
+
+
+def raise_when_stopped() -> None:
+    """From now on the first signal that asks for the end raises `Stopped`; a later one is ignored.
+
+    So a second Ctrl-C doesn't cut the cleaning up short. What is ignored already, as under nohup, stays so.
+    """
+
+    def stopped(signum: int, _frame: FrameType | None) -> NoReturn:
+        for each in STOP_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(signum)
+
+    for signum in STOP_SIGNALS:
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, stopped)
 
 
 def spawn(
