@@ -20,6 +20,8 @@ from controlplane.client import ControlPlane
 from controlplane.processes import end, spawn
 from support.api import Answer, Hub, ask, free_port, install_crd, kubectl_of
 
+from tcf.web.server import AT_ONCE
+
 PATH = "/tcf/is_active"
 _BARE = """
 import json, sys
@@ -31,7 +33,8 @@ async def handle(request):
     return web.Response(status=status, headers=headers, body=body)
 app = web.Application()
 app.router.add_get("/tcf/is_active", handle)
-web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None,
+            backlog=int(sys.argv[3]))
 """
 _WORKER = """
 import functools, sys
@@ -126,7 +129,7 @@ class Servers:
             "Cache-Control": "no-store",
             "Server": "tcf",
         }
-        with self._running(_BARE, json.dumps([200, headers, "active"])) as server:
+        with self._running(_BARE, json.dumps([200, headers, "active"]), str(AT_ONCE)) as server:
             yield server
 
     @contextlib.contextmanager
