@@ -79,7 +79,7 @@ figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover fo
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=tests:hack $(BIN)/python hack/measure_failover.py $(ARGS)
 
-bench: ## Measure how fast it is, 25 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -worker, -scale, -load)
+bench: ## Measure how fast it is, 27 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -worker, -scale, -load)
 BENCHES := $(addprefix bench-,probe probe-close silent switch failover worker scale load)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)

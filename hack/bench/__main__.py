@@ -1,6 +1,6 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
-    make bench                   everything, some twenty-five minutes, written to docs/benchmarks.md
+    make bench                   everything, some 27 minutes, written to docs/benchmarks.md
     make bench-probe             one part: probe, probe-close, silent, switch, failover, worker or scale
     make bench-load              ten minutes of load during switchovers, not part of the above
 
