@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Self
 
 from controlplane.client import ControlPlane
-from controlplane.processes import raise_when_stopped
 from support.api import Hub, eventually, install_crd, kubectl_of
 from support.gate import Gate
 from support.probes import Prober
@@ -280,7 +279,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make figures", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which (default: all)")
     wanted = parser.parse_args().parts or list(PARTS)
-    raise_when_stopped()
     with ControlPlane.start() as plane:
         install_crd(plane)
         for name in wanted:
