@@ -18,12 +18,11 @@ _MICROSECONDS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 @dataclass(frozen=True)
 class Load:
-    """Requests per second, latencies in microseconds, and how many answers were not as they should be."""
+    """Requests per second, and latencies in microseconds."""
 
     rate: float
     p50: float
     p99: float
-    errors: int
 
 
 _COUNT_STATUSES = """
@@ -74,19 +73,17 @@ def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> 
     Raises:
         FileNotFoundError: there is no wrk.
         TimeoutExpired: it does not end.
+        RuntimeError: not every request got an answer of status 2xx or 3xx.
     """
     command = _command(port, connections, seconds, *(["--header=Connection: close"] if close else []))
     told = subprocess.run(
         command, check=True, capture_output=True, text=True, timeout=seconds + _PATIENCE
     ).stdout
-    return Load(
-        rate=float(_found(r"Requests/sec: +([\d.]+)", told)[0]),
-        p50=_duration(told, "50%"),
-        p99=_duration(told, "99%"),
-        errors=sum(
-            int(number) for number in re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", told)
-        ),
-    )
+    rate = float(_found(r"Requests/sec: +([\d.]+)", told)[0])
+    wrong = sum(map(int, re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", told)))
+    if wrong or not rate:
+        raise RuntimeError(f"{wrong} answers were not as they should be, at {rate} per second")
+    return Load(rate, _duration(told, "50%"), _duration(told, "99%"))
 
 
 def wrk_version() -> str:
