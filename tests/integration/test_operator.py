@@ -10,6 +10,12 @@ from support.api import Hub, ask, eventually, free_port
 from support.programs import Programs
 
 
+def last_active(hub: Hub) -> str:
+    """What the annotation tells; "" if there is none."""
+    told: str = hub.get()["metadata"]["annotations"].get("tcf.dev/last-active", "")
+    return told
+
+
 def test_two_replicas_do_what_one_would(hub: Hub, programs: Programs) -> None:
     hub.apply()
     operators = [programs.operator(), programs.operator()]
@@ -19,10 +25,9 @@ def test_two_replicas_do_what_one_would(hub: Hub, programs: Programs) -> None:
         assert program.post("/tcf/toggle").status == 200
 
     def settled() -> bool:
-        about = hub.get()
-        mirrored = f"cluster_2/{about['status']['term']}"
-        alive = all(c.get("liveWorkers") == 1 for c in about["status"]["clusters"])
-        return alive and about["metadata"]["annotations"].get("tcf.dev/last-active") == mirrored
+        status = hub.status()
+        alive = all(c.get("liveWorkers") == 1 for c in status["clusters"])
+        return alive and last_active(hub) == f"cluster_2/{status['term']}"
 
     eventually(settled, what="both workers are counted as alive, and who is active is mirrored")
     version = hub.get()["metadata"]["resourceVersion"]
@@ -84,11 +89,7 @@ def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) 
     assert two.post("/tcf/promote").status == 200
     term = hub.status()["term"]
 
-    def mirrored() -> bool:
-        annotations = hub.get()["metadata"]["annotations"]
-        return bool(annotations.get("tcf.dev/last-active") == f"cluster_2/{term}")
-
-    eventually(mirrored, what="the annotation")
+    eventually(lambda: last_active(hub) == f"cluster_2/{term}", what="the annotation")
     hub.set_status(None)  # as a backup restores it: the annotation is there, the status is not
 
     def begun_anew() -> bool:
@@ -157,13 +158,7 @@ def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
     assert two.post("/tcf/toggle").status == 200
     one.kill()
     assert two.post("/tcf/demote").status == 200
-    mirrored = "{.metadata.annotations.tcf\\.dev/last-active}"
-    eventually(
-        lambda: hub.kubectl("get", "cfed", "shop", "-o", f"jsonpath={mirrored}").stdout.startswith(
-            "cluster_2"
-        ),
-        what="the annotation",
-    )
+    eventually(lambda: last_active(hub).startswith("cluster_2"), what="the annotation")
     assert "forbidden" not in operator.log.split("ready: federations")[-1]
     assert account.token not in operator.log
 
