@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -21,7 +21,10 @@ class ControlPlaneError(Exception):
 
 
 class Stopped(SystemExit):
-    """A signal asked for the end, or the program that started this one is gone."""
+    """A signal asked for the end, or the program that started this one is gone.
+
+    A SystemExit, as asyncio keeps all others in the task that they hit.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
@@ -34,11 +37,11 @@ def raise_when_stopped() -> None:
     """
 
     def stopped(signum: int, _frame: FrameType | None) -> NoReturn:
-        for each in STOP_SIGNALS:
+        for each in _STOP_SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         raise Stopped(signum)
 
-    for signum in STOP_SIGNALS:
+    for signum in _STOP_SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, stopped)
 
@@ -62,7 +65,7 @@ def spawn(
                 os._exit(1)
 
     # A signal whose handler raises in the middle of this would lose sight of a running child.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     process = None
     try:
         process = subprocess.Popen(
