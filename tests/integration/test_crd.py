@@ -497,10 +497,10 @@ REFUSED_CHANGES: dict[str, Change] = {
         "status.term: Invalid value: 4: write at least 5: the term never falls",
     ),
     "term of zero": (
-        table(1795457003),
+        table(1795457003000),
         "status",
         {"term": 0},
-        "write at least 1795457003: the term never falls",
+        "write at least 1795457003000: the term never falls",
     ),
     "negative term": (
         {},
@@ -676,7 +676,7 @@ OUTCOMES = [*model.Outcome, "NoLiveWorker", "CannotFence", "UnknownCluster", "Sw
 
 FULL = model.Status(
     protocol=model.PROTOCOL,
-    term=1795457003,
+    term=1795457003000,
     clusters=(
         model.MemberStatus("cluster_1", "Zürich: 第一", Role.ACTIVE, workers=3, live_workers=2),
         model.MemberStatus("cluster_2", "🦊" * 253, Role.PASSIVE, silent_since="2026-11-23T21:00:00Z"),
@@ -702,7 +702,7 @@ FULL = model.Status(
     ),
     history=tuple(
         model.HistoryEntry(
-            id=f"bootstrap-{1795457003 + n}",
+            id=f"bootstrap-{1795457003000 + n}",
             term=n,
             from_="",
             to="cluster_2",
@@ -841,9 +841,9 @@ def test_get_shows_the_roles(kubectl: Kubectl) -> None:
         "activeCluster": "cluster_1",
         "conditions": [condition("Ready", "True"), condition("Switching", "False")],
     }
-    patch(kubectl, name, "status", table(1795457003, cluster_1="active") | rest)
+    patch(kubectl, name, "status", table(1795457003000, cluster_1="active") | rest)
     row = kubectl("get", "cfed", name).stdout.splitlines()[1].split()
-    assert row[:-1] == [name, "cluster_1", "1795457003", "False", "True"]
+    assert row[:-1] == [name, "cluster_1", "1795457003000", "False", "True"]
 
 
 def test_explain_lists_every_field_of_the_spec(kubectl: Kubectl) -> None:

@@ -106,7 +106,7 @@ class Registry:
         return await self._federations.write_status(to, changed, deadline=PATIENCE)
 
     async def annotate(self, to: Federation, value: str) -> Federation:
-        return await self._federations.annotate(to, "tcf.dev/last-active", value, deadline=PATIENCE)
+        return await self._federations.annotate(to, {"tcf.dev/last-active": value}, deadline=PATIENCE)
 
     async def remove(self, name: str = "shop") -> None:
         await self.client.request("DELETE", f"{self._folder}/{name}", deadline=PATIENCE)

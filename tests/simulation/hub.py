@@ -74,9 +74,11 @@ class SimHub:
         _check(present.spec, status, present.status)
         return self._put(replace(present, status=status))
 
-    def annotate(self, seen: Federation, key: str, value: str) -> Federation:
+    def annotate(self, seen: Federation, annotations: Mapping[str, str]) -> Federation:
         present = self._same(seen)
-        return self._put(replace(present, annotations=MappingProxyType({**present.annotations, key: value})))
+        return self._put(
+            replace(present, annotations=MappingProxyType({**present.annotations, **annotations}))
+        )
 
     def create(self, spec: Spec, annotations: Mapping[str, str]) -> None:
         self._objects += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -305,10 +305,12 @@ class SimFederations(Federations):
         what = f"PUT status, term {status.term}"
         return await self._link.request(what, lambda: hub.write_status(federation, status), deadline=deadline)
 
-    async def annotate(self, federation: Federation, key: str, value: str, *, deadline: float) -> Federation:
+    async def annotate(
+        self, federation: Federation, annotations: Mapping[str, str], *, deadline: float
+    ) -> Federation:
         hub = self._link.network.hub
         return await self._link.request(
-            f"annotate {value}", lambda: hub.annotate(federation, key, value), deadline=deadline
+            f"annotate {dict(annotations)}", lambda: hub.annotate(federation, annotations), deadline=deadline
         )
 
     async def watch(

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import struct
-import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +13,7 @@ from typing import Any, Self
 import yaml
 
 from support.api import Hub, place
+from support.loops import LoopThread
 
 
 class Gate:
@@ -37,18 +37,14 @@ class Gate:
         self._flowing = asyncio.Event()
         self._listening: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="gate")
-        self._thread.start()
+        self._thread = LoopThread("gate")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.end()
         self._reserved.close()
 
     def kubeconfig(self, hub: Hub, path: Path) -> Path:
@@ -74,7 +70,7 @@ class Gate:
         self._run(self._shut())
 
     def _run(self, act: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(act, self._loop).result()
+        self._thread.run(act)
 
     async def _open(self, delay: float) -> None:
         self._delay = delay
@@ -143,7 +139,7 @@ class Gate:
             while data:
                 await self._flowing.wait()
                 data = await source.read(65536)
-                queue.put_nowait((self._loop.time() + delay(), data))
+                queue.put_nowait((self._thread.loop.time() + delay(), data))
             await sender
         finally:
             sender.cancel()
@@ -151,7 +147,7 @@ class Gate:
     async def _send(self, queue: asyncio.Queue[tuple[float, bytes]], drain: asyncio.StreamWriter) -> None:
         while True:
             due, data = await queue.get()
-            await asyncio.sleep(due - self._loop.time())
+            await asyncio.sleep(due - self._thread.loop.time())
             await self._flowing.wait()
             if not data:
                 return

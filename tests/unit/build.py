@@ -10,12 +10,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tcf.core.bootstrap import longest_lease
 from tcf.core.conditions import conditions
 from tcf.core.coordinator import Decision, Observation, decide
-from tcf.core.memory import Memory, Stage
+from tcf.core.memory import Doubtful, Memory, Stage
 from tcf.core.model import (
     PROTOCOL,
     Acknowledgement,
+    Doubt,
     Federation,
     HistoryEntry,
     Isolation,
@@ -114,6 +116,8 @@ def entry(name: str = "r0", **more: Any) -> HistoryEntry:
 
 LOST = entry("r9", to="", outcome=Outcome.HUB_RESTORED)
 """The record of a status that the hub has lost."""
+DOUBT = Doubt("2026-11-23T11:59:00.000000+00:00", 12)
+"""And what follows from it: nobody is promoted for so many seconds."""
 
 
 def federation(roles: str | None = "active passive", *, wants: str | None = None, **more: Any) -> Federation:
@@ -184,7 +188,9 @@ def observed(
     if about and about.status:
         asked = about.status.switchover.id if about.status.switchover else ""
         stage = Stage(about.uid, about.status.term, BOOT - waited, asked, BOOT - waited)
-        memory = replace(memory, stage=stage)
+        doubt = about.status.in_doubt
+        doubtful = Doubtful(about.uid, doubt, BOOT - waited) if doubt else None
+        memory = replace(memory, stage=stage, doubt=doubtful)
     return Observation(about, tuple(leases), memory, listed=BOOT if confirmed else None, reread=confirmed)
 
 
@@ -202,7 +208,8 @@ def settled(observation: Observation) -> Observation:
 def described(about: Federation, boot: float = BOOT) -> Federation:
     """The same with its conditions up to date."""
     assert about.status
-    fresh = replace(about.status, observed_generation=about.generation)
+    longest = longest_lease(about, about.status)
+    fresh = replace(about.status, observed_generation=about.generation, longest_lease_seconds=longest)
     return replace(about, status=replace(fresh, conditions=conditions(about, fresh, at(boot))))
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from tcf.core.coordinator import Observation, decide
 from tcf.core.memory import Memory
 from tcf.core.model import (
-    ANNOTATION_LAST_ACTIVE,
     Federation,
     Isolation,
     Refusal,
@@ -153,8 +152,8 @@ class Coordinator:
         self.plan = [*decision.delete]
         if self.seen and decision.status:
             self.plan.append(replace(self.seen, status=decision.status))
-        elif self.seen and decision.last_active:
-            notes = {**self.seen.annotations, ANNOTATION_LAST_ACTIVE: decision.last_active}
+        elif self.seen and decision.annotations:
+            notes = {**self.seen.annotations, **decision.annotations}
             self.plan.append(replace(self.seen, annotations=notes))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tcf.core.conditions import conditions
 from tcf.core.model import Condition, Failover, FailoverMode, Federation, Trigger, Unfenceable
-from unit.build import BOOT, LOST, STAMP, at, bootstrap, described, entry, federation, request
+from unit.build import BOOT, DOUBT, STAMP, at, bootstrap, described, entry, federation, request
 
 AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
 START_C1 = "tcf-worker --namespace ns --federation shop --cluster c1"
@@ -106,13 +106,13 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
         ("Ready", federation("promoting passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
         (
             "Ready",
-            federation("passive passive", switchover=bootstrap(), history=(LOST,)),
+            federation("passive passive", switchover=bootstrap(), in_doubt=DOUBT),
             "False HubRestored",
-            ["c1", "every answer has run out"],
+            ["c1", "every answer has run out", "12 s after 2026-11-23T11:59:00"],
         ),
         (
             "Ready",
-            federation("promoting passive", switchover=bootstrap(), history=(LOST,)),
+            federation("promoting passive", switchover=bootstrap(), in_doubt=DOUBT),
             "False Bootstrapping",
             ["c1"],
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +15,9 @@ from tcf.core.fencing import COLLECT_FACTOR
 from tcf.core.memory import Memory
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
+    ANNOTATION_LONGEST_LEASE,
+    HISTORY_LENGTH,
+    LONGEST_LEASE,
     PROTOCOL,
     Federation,
     HistoryEntry,
@@ -21,13 +25,14 @@ from tcf.core.model import (
     Member,
     Outcome,
     Status,
+    Stranger,
     Switchover,
     Trigger,
     WorkerLease,
 )
 from unit.build import (
     BOOT,
-    LOST,
+    DOUBT,
     SILENCE,
     SILENT_SINCE,
     STAMP,
@@ -38,6 +43,7 @@ from unit.build import (
     D,
     at,
     bootstrap,
+    described,
     entry,
     federation,
     kept,
@@ -434,7 +440,7 @@ def test_where_there_was_nothing_to_override_no_event_worries_anybody() -> None:
 
 # --- the beginning ------------------------------------------------------------------------------------
 
-UNIX = int(WALL.timestamp())
+UNIX = 1000 * int(WALL.timestamp())
 
 
 def begun(*alive: WorkerLease, wants: str | None = None, last: str = "", **more: Any) -> Status:
@@ -563,6 +569,8 @@ def test_a_bootstrap_waits_for_the_workers_of_an_older_life() -> None:
     assert decision.delete == (old,)
 
 
+MIRRORED = {ANNOTATION_LAST_ACTIVE: f"c1/{TERM}", ANNOTATION_LONGEST_LEASE: str(D)}
+CENTURY = UNIX + 100 * 365 * 86_400_000
 C1_BEFORE = {ANNOTATION_LAST_ACTIVE: f"c1/{TERM - 4}"}
 TO_C2_AND_DEMOTED = (
     entry("r3", from_="", to="c1", outcome="TimedOut"),
@@ -605,12 +613,22 @@ def test_after_a_restore_the_last_active_member_is_chosen() -> None:
         assert result.switchover.to == "c2"
 
 
-def test_an_absurd_term_is_not_outdone() -> None:
+@pytest.mark.parametrize("absurd", [10**17, CENTURY + 1])
+def test_an_absurd_term_is_not_outdone(absurd: int) -> None:
     """Whoever may write a Lease could else drive the term beyond what anybody can read."""
-    forged = lease("c2", ack=10**17)
+    forged = lease("c2", ack=absurd)
     result = after(federation(), decided(federation(), (ONE, forged)))
     assert (roles_of(result), result.term) == ("active passive", TERM)
-    assert begun(forged, last=f"c1/{10**17}").term == UNIX
+    assert begun(forged, last=f"c1/{absurd}").term == UNIX
+
+
+def test_a_term_forged_at_the_very_bound_makes_no_later_one_implausible() -> None:
+    highest = lease("c2", ack=CENTURY)
+    result = written(decided(federation(), (ONE, highest)))
+    assert result.term == CENTURY + 1
+    later = replace(federation(), status=replace(result, term=TERM))  # restored once more, a moment later
+    own = lease("c1", ack=result.term)
+    assert written(decide(observed(later, (own,)), at(BOOT + 0.01))).term == result.term + 1
 
 
 def test_a_restored_hub_is_told() -> None:
@@ -625,37 +643,93 @@ def test_after_a_restore_nobody_is_promoted_before_lost_answers_have_run_out(
     leases: Leases, asked: Switchover
 ) -> None:
     """A worker may answer active by a term that no Lease tells, and have lost its Lease besides."""
-    about = federation("passive passive", switchover=asked, history=(LOST,))
-    early = decided(about, leases, waited=SILENCE - 0.2)
+    about = federation("passive passive", switchover=asked, in_doubt=DOUBT)
+    early = decided(about, leases, waited=DOUBT.seconds - 0.2)
     assert (roles_of(after(about, early)), early.events) == ("passive passive", ())
     settled_on = replace(about, status=after(about, early))
-    assert decided(settled_on, leases, waited=SILENCE - 0.2).wake_at == pytest.approx(BOOT + 0.2)
-    late = decided(about, (ONE, TWO), waited=SILENCE)
+    assert decided(settled_on, leases, waited=DOUBT.seconds - 0.2).wake_at == pytest.approx(BOOT + 0.2)
+    late = decided(about, (ONE, TWO), waited=DOUBT.seconds)
     assert roles_of(written(late)) == "passive promoting"
 
 
-def test_lost_answers_may_last_as_long_as_the_longest_lease() -> None:
-    about = federation("passive passive", switchover=bootstrap("c2"), history=(LOST,))
-    leases = (TWO, lease("c1", duration=3 * D))
-    assert roles_of(after(about, decided(about, leases, waited=2 * D))) == "passive passive"
-    assert roles_of(after(about, decided(about, leases, waited=3.4 * D))) == "passive promoting"
-
-
 @pytest.mark.parametrize(
-    ("past", "roles"),
+    ("about", "leases"),
     [
-        ((entry("r9", to="c1"), LOST), "passive promoting"),
-        ((entry("r9", to=""), LOST), "passive passive"),  # says nothing about who was active
-        ((entry("r9", to="c1", outcome=Outcome.TIMED_OUT), LOST), "passive passive"),
-        ((LOST, entry("r9", to="c1")), "passive passive"),
+        (federation("passive passive"), (TWO, lease("c1", duration=3 * D, ack=TERM + 7))),
+        (federation("passive passive", lease_duration=3 * D), (lease("c1", ack=TERM + 7),)),
+        (federation("passive passive", longest_lease_seconds=3 * D), (lease("c1", ack=TERM + 7),)),
+        (
+            federation(None, annotations={ANNOTATION_LAST_ACTIVE: "c1/7", ANNOTATION_LONGEST_LEASE: str(3 * D)}),
+            (),
+        ),
     ],
-    ids=["somebody was promoted", "demoted", "failed", "lost after that"],
+    ids=["a Lease", "the spec", "the status", "the annotation"],
 )
-def test_a_table_is_in_doubt_until_somebody_has_become_active(
-    past: tuple[HistoryEntry, ...], roles: str
+def test_lost_answers_may_last_as_long_as_the_longest_lease_that_is_known(
+    about: Federation, leases: Leases
 ) -> None:
-    about = federation("passive passive", switchover=FROM_NOBODY, history=past)
-    assert roles_of(after(about, decided(about, (ONE, TWO)))) == roles
+    lost = written(decided(about, leases))
+    assert lost.in_doubt
+    assert lost.in_doubt.seconds == math.ceil(3.3 * D + 0.1)
+
+
+@pytest.mark.parametrize("noted", ["", "0", "301", "9" * 30, "-5", "a day", "²"])
+def test_a_longest_lease_that_nobody_has_written_is_bounded(noted: str) -> None:
+    about = federation(annotations={ANNOTATION_LONGEST_LEASE: noted})
+    longest = described(about).status
+    assert longest
+    assert longest.longest_lease_seconds == (LONGEST_LEASE if noted == "301" else D)
+
+
+def test_the_longest_lease_is_noted_and_outlives_a_shorter_one() -> None:
+    long = replace(federation(lease_duration=60))
+    noted = written(decided(long, (ONE, TWO)))
+    assert noted.longest_lease_seconds == 60
+    shorter = replace(long, spec=replace(long.spec, lease_duration=1), status=noted)
+    assert after(shorter, decided(shorter, (ONE, TWO))).longest_lease_seconds == 60
+
+
+def test_neither_an_edit_nor_a_full_history_shortens_the_doubt() -> None:
+    """Withdrawn requests push the record of the loss out of the history; the doubt stays."""
+    lost = written(decided(federation("passive passive", lease_duration=60), (lease("c2", ack=TERM + 7),)))
+    withdrawn = tuple(entry(f"w{n}", outcome=Outcome.WITHDRAWN) for n in range(HISTORY_LENGTH))
+    about = federation("passive passive", lease_duration=1)
+    about = replace(about, status=replace(lost, history=withdrawn))
+    leases = (lease("c1", duration=1, ack=lost.term), lease("c2", duration=1, ack=lost.term))
+    assert roles_of(after(about, decided(about, leases, waited=66.0))) == "passive passive"
+    assert roles_of(after(about, decided(about, leases, waited=67.0))) == "promoting passive"
+
+
+def test_the_doubt_ends_when_somebody_has_become_active() -> None:
+    about = federation("passive promoting", switchover=FROM_NOBODY, in_doubt=DOUBT)
+    assert written(decided(about, (TWO,))).in_doubt is None
+    failed = federation("passive promoting", switchover=request("", "c1"), in_doubt=DOUBT)
+    assert written(decided(failed, (TWO,))).in_doubt == DOUBT
+
+
+def test_a_table_seen_before_it_was_lost_does_not_begin_the_wait_for_one_of_the_same_term() -> None:
+    before = federation("passive passive", switchover=FROM_NOBODY)
+    about = federation("passive passive", switchover=FROM_NOBODY, in_doubt=DOUBT, resource_version="2")
+    memory = Memory().see_federation(before, BOOT - 100).see_federation(about, BOOT)
+    memory = memory.see_leases((ONE, TWO), BOOT)
+    decision = decide(Observation(about, (ONE, TWO), memory, listed=BOOT, reread=True), at())
+    assert roles_of(after(about, decision)) == "passive passive"
+    again = memory.see_federation(replace(about, resource_version="3"), BOOT + 5)
+    assert again.doubt == memory.doubt
+    other = replace(about, uid="uid-2")
+    assert memory.see_federation(other, BOOT + 5).doubt != memory.doubt
+
+
+def test_a_lease_that_no_worker_can_have_written_is_named() -> None:
+    about = federation()
+    foreign = lease("c1", name="mine", problem="leaseDurationSeconds is 9999, not 1 to 300")
+    result = written(decided(about, (ONE, TWO, foreign)))
+    assert result.strangers == (Stranger("mine", "c1", "leaseDurationSeconds is 9999, not 1 to 300"),)
+    degraded = result.condition("Degraded")
+    assert degraded
+    assert (degraded.status, degraded.reason) == ("True", "StrangeLease")
+    assert "mine" in degraded.message
+    assert "9999" in degraded.message
 
 
 @pytest.mark.parametrize(
@@ -817,7 +891,7 @@ def test_counts_are_written_from_a_confirmed_list_only() -> None:
 
 def test_with_nothing_to_do_nothing_is_written() -> None:
     for confirmed in (True, False):
-        about = settled(observed(federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM}"}), (ONE, TWO)))
+        about = settled(observed(federation(annotations=MIRRORED), (ONE, TWO)))
         decision = decide(replace(about, listed=BOOT if confirmed else None), at(BOOT + 1))
         assert decision == Decision(wake_at=decision.wake_at)
 
@@ -826,7 +900,9 @@ def test_with_nothing_to_do_nothing_is_written() -> None:
     ("about", "expected"),
     [
         (federation(), f"c1/{TERM}"),
-        (federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM}"}), None),
+        (federation(annotations=MIRRORED), None),
+        (federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM}"}), f"c1/{TERM}"),
+        (federation(annotations={**MIRRORED, ANNOTATION_LONGEST_LEASE: "9"}), f"c1/{TERM}"),
         (federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM - 1}"}), f"c1/{TERM}"),
         (federation(annotations={ANNOTATION_LAST_ACTIVE: "nonsense"}), f"c1/{TERM}"),
         (federation("passive passive"), None),
@@ -837,7 +913,9 @@ def test_with_nothing_to_do_nothing_is_written() -> None:
 )
 def test_the_last_active_member_is_mirrored(about: Federation, expected: str | None) -> None:
     now = settled(observed(about, (ONE,)))
-    assert decide(replace(now, memory=Memory().see_federation(about, BOOT - 1)), at()).last_active == expected
+    decision = decide(replace(now, memory=Memory().see_federation(about, BOOT - 1)), at())
+    wanted = {ANNOTATION_LAST_ACTIVE: expected, ANNOTATION_LONGEST_LEASE: str(D)} if expected else {}
+    assert decision.annotations == wanted
 
 
 def test_it_is_mirrored_when_the_switchover_is_over_for_the_workers_too() -> None:

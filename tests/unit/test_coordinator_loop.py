@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -116,8 +116,8 @@ class QuietHub:
         self.about = replace(self.about, status=status, resource_version="20")
         return self.about
 
-    async def annotate(self, _: Federation, key: str, value: str, **__: object) -> Federation:
-        self.about = replace(self.about, annotations={key: value}, resource_version="30")
+    async def annotate(self, _: Federation, annotations: Mapping[str, str], **__: object) -> Federation:
+        self.about = replace(self.about, annotations=annotations, resource_version="30")
         return self.about
 
     def hub(self) -> Hub:

@@ -43,8 +43,8 @@ def test_a_damaged_acknowledgement_acknowledges_nothing(
 
 
 def test_an_acknowledgement_is_parsed_from_what_it_prints() -> None:
-    word = Acknowledgement("0b0e-44", 1795457003)
-    assert str(word) == "0b0e-44/1795457003"
+    word = Acknowledgement("0b0e-44", 1795457003000)
+    assert str(word) == "0b0e-44/1795457003000"
     assert Acknowledgement.parse(str(word)) == word
 
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from tcf.core.model import Federation, Outcome, Place, Refusal, Status
+from tcf.core.model import HISTORY_LENGTH, Federation, Outcome, Place, Refusal, Role, Status
 from tcf.core.requests import Kind, ended
 from tcf.core.worker import Reading
 from tcf.hub import errors
@@ -17,7 +17,7 @@ from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
-from unit.build import BOOT, LOST, TERM, ClockAt, at, federation, request, status
+from unit.build import BOOT, LOST, TERM, ClockAt, at, entry, federation, request, status
 
 Write = Callable[[Federation, Status], Federation]
 
@@ -154,6 +154,38 @@ async def test_what_a_restored_hub_has_lost_is_not_called_undone() -> None:
     assert result.reason == "OutcomeUnknown"
     assert "restored" in result.message
     assert len(hub.writes) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.DEMOTE, Kind.PROMOTE])
+async def test_a_success_carries_the_table_of_its_own_outcome(kind: Kind) -> None:
+    """Somebody else has moved the roles again before this worker has caught up."""
+    already = "active passive" if kind is Kind.DEMOTE else "passive active"
+    since = "passive active" if kind is Kind.DEMOTE else "active passive"
+    hub = FakeFederations(then=None)
+    hub.present = federation(already, resource_version="9")
+    worker = worker_of(hub)
+    later = federation(since, term=TERM + 3, resource_version="12")
+    asked = asyncio.create_task(Switchovers(worker).ask(Wish(kind)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    worker.latest = later
+    give_reading(worker, later)
+    worker._announce()
+    result = await asked
+    assert isinstance(result, Reading)
+    assert (result.term, " ".join(row.role for row in result.clusters)) == (TERM, already)
+    assert result.role is (Role.PASSIVE if kind is Kind.DEMOTE else Role.ACTIVE)
+    assert result.valid_for(BOOT) == 0
+
+
+async def test_a_request_that_so_many_others_followed_that_none_before_is_remembered_is_left_open() -> None:
+    """It may have been carried out, and its record pushed out of the history."""
+    many = tuple(entry(f"r{n}") for n in range(HISTORY_LENGTH))
+    hub = FakeFederations(errors.ConflictError("another version"), then=None)
+    hub.made_of_it = federation("active passive", term=TERM + 60, resource_version="9", history=many)
+    result = await ask(hub)
+    assert isinstance(result, Refusal)
+    assert (result.reason, len(hub.writes)) == ("OutcomeUnknown", 1)
 
 
 async def test_nothing_is_asked_of_a_hub_that_shows_less_than_was_seen_before() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tcf.coordinator.view import View
 from tcf.core.coordinator import AFTERWARDS, Decision, Event, decide
-from tcf.core.model import ANNOTATION_LAST_ACTIVE, Federation, WorkerLease
+from tcf.core.model import Federation, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
@@ -271,9 +271,9 @@ class _Attendant:
             self._tell(written, decision)
             self._log_refusals(federation, decision)
             return True
-        if federation is not None and decision.last_active is not None:
+        if federation is not None and decision.annotations:
             written = await self._hub.federations.annotate(
-                federation, ANNOTATION_LAST_ACTIVE, decision.last_active, deadline=_REQUEST_SECONDS
+                federation, decision.annotations, deadline=_REQUEST_SECONDS
             )
             self.view.wrote_federation(written, self._clock.boot())
             return True

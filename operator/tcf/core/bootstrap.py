@@ -2,23 +2,28 @@
 
 The status does not survive deletion, nor a restore from backup. The operator therefore mirrors the
 active member and the term into an annotation, which does; it may lag behind. It decides only who is
-*chosen* to become active; the fence decides when. A bootstrap starts at the Unix time, or above the highest
-term that is known of an earlier life, so that terms do not fall.
+*chosen* to become active; the fence decides when. A bootstrap starts at the Unix time in milliseconds, or
+above the highest term that is known of an earlier life, so that terms do not fall.
 
 A fence is only as good as the Leases that it looks at, and what loses a status may have lost Leases and
 acknowledgements, too. A table that begins anew is therefore `in_doubt`: nobody is promoted in it before
-every answer has run out that may have been given by an earlier one.
+every answer has run out that may have been given by an earlier one. How long that takes is written down with
+the loss, so that no later edit of `leaseDuration` shortens it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC
 
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
-    HIGHEST_PLAUSIBLE_TERM,
+    ANNOTATION_LONGEST_LEASE,
+    LONGEST_LEASE,
     PROTOCOL,
+    Doubt,
     Federation,
     MemberStatus,
     Now,
@@ -31,10 +36,11 @@ from tcf.core.model import (
     parse_pair,
 )
 from tcf.core.requests import ended
+from tcf.core.silence import silence_needed
 from tcf.core.transitions import all_passive, with_members
 
 
-def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now) -> Status:
+def bootstrapped(federation: Federation, leases: Sequence[WorkerLease], now: Now) -> Status:
     """The first table: everybody passive, and a request without deadline for the initial member."""
     acknowledged = [lease.acknowledged for lease in leases if lease.acknowledged]
     mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
@@ -46,27 +52,27 @@ def bootstrapped(federation: Federation, leases: Iterable[WorkerLease], now: Now
         observed_active_cluster=federation.spec.active_cluster or "",
     )
     if mirrored or any(table.uid == federation.uid for table in acknowledged):
-        status = _lost(federation, status, "the hub has lost the status that this federation had", now)
+        message = "the hub has lost the status that this federation had"
+        status = _lost(federation, status, leases, message, now)
     return _with_request(federation, status, now, known=_active_last(federation, status))
 
 
-def in_doubt(status: Status) -> bool:
-    """Has a status been lost, and nobody become active since?"""
-    for past in status.history:
-        if past.outcome == Outcome.HUB_RESTORED:
-            return True
-        if past.succeeded and past.to:
-            return False
-    return False
+def longest_lease(federation: Federation, status: Status) -> int:
+    """Seconds: the longest `leaseDuration` that is known to have been in the spec of this federation."""
+    noted = federation.annotations.get(ANNOTATION_LONGEST_LEASE, "")
+    mirrored = int(noted) if noted.isascii() and noted.isdigit() and len(noted) <= len(str(LONGEST_LEASE)) else 0
+    known = (federation.spec.lease_duration, status.longest_lease_seconds or 0, mirrored)
+    return min(max(known), LONGEST_LEASE)
 
 
 def _first_term(known: Iterable[int], now: Now) -> int:
     """A term above all that an earlier life can have had, of which these are `known`."""
-    believed = (term for term in known if term <= HIGHEST_PLAUSIBLE_TERM)
-    return max(int(now.wall.timestamp()), max(believed, default=0) + 1)
+    return max(now.term, max(filter(now.plausible, known), default=0) + 1)
 
 
-def restored(federation: Federation, status: Status, known_term: int, now: Now) -> Status:
+def restored(
+    federation: Federation, status: Status, leases: Sequence[WorkerLease], known_term: int, now: Now
+) -> Status:
     """The table after a worker has shown a term of this object that the hub no longer knows.
 
     Its members are the spec's: what the old table says of others who were engaged is not to be
@@ -79,14 +85,23 @@ def restored(federation: Federation, status: Status, known_term: int, now: Now) 
             passive.member(m.id) or MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters
         ),
     )
-    passive = _lost(federation, passive, f"the hub had lost the table of term {known_term}", now)
+    message = f"the hub had lost the table of term {known_term}"
+    passive = _lost(federation, passive, leases, message, now)
     return _with_request(federation, passive, now, known=_active_last(federation, status))
 
 
-def _lost(federation: Federation, status: Status, message: str, now: Now) -> Status:
-    """`status` with a record of the loss: the end of its request, or an entry of its own."""
+def _lost(
+    federation: Federation, status: Status, leases: Sequence[WorkerLease], message: str, now: Now
+) -> Status:
+    """`status` with a record of the loss: the end of its request, or an entry of its own, and the doubt.
+
+    An answer under a Lease that was lost as well lasted no longer than the longest `leaseDuration`.
+    """
     over = status.switchover or _request(federation, "restored", "", now)
-    return ended(status, Outcome.HUB_RESTORED, message, now, request=over)
+    durations = (longest_lease(federation, status), *(lease.duration for lease in leases))
+    seconds = math.ceil(silence_needed(max(durations)))
+    doubt = Doubt(since=now.wall.astimezone(UTC).isoformat(timespec="microseconds"), seconds=seconds)
+    return ended(replace(status, in_doubt=doubt), Outcome.HUB_RESTORED, message, now, request=over)
 
 
 def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
@@ -102,12 +117,16 @@ def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
     return None
 
 
-def last_active(federation: Federation, status: Status) -> str | None:
-    """The annotation as it should be, None when it need not be written."""
-    present = federation.annotations.get(ANNOTATION_LAST_ACTIVE)
+def mirror(federation: Federation, status: Status) -> Mapping[str, str]:
+    """The annotations that have to be written, so that what has to outlive the status does; empty for none."""
     member = next(_active_last(federation, status), "")
-    wanted = f"{member}/{status.term}"
-    return wanted if member and wanted != present and status.switchover is None else None
+    if not member or status.switchover is not None:
+        return {}
+    wanted = {
+        ANNOTATION_LAST_ACTIVE: f"{member}/{status.term}",
+        ANNOTATION_LONGEST_LEASE: str(longest_lease(federation, status)),
+    }
+    return {} if wanted.items() <= federation.annotations.items() else wanted
 
 
 def _active_last(federation: Federation, status: Status) -> Iterator[str]:

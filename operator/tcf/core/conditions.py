@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tcf.core.bootstrap import in_doubt
 from tcf.core.failover import rests_until
 from tcf.core.model import (
+    LONGEST_LEASE,
     Condition,
     FailoverMode,
     Federation,
     MemberStatus,
     Now,
     Status,
+    Stranger,
     Switchover,
     Trigger,
     Unfenceable,
     stamp,
 )
+from tcf.core.silence import silence_needed
 
 _ASK_AGAIN = (
     "To ask again, POST /tcf/promote to a worker of that member,"
@@ -111,12 +113,13 @@ def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> 
                 f"{running.to} becomes active when the silent workers of {', '.join(silent)} cannot answer"
                 " any more, which is soon",
             )
-    if running.to and not status.engaged and in_doubt(status):
+    if running.to and not status.engaged and status.in_doubt:
         return _Verdict(
             False,
             "HubRestored",
             f"the hub has lost an earlier status; {running.to} becomes active when every answer has run out"
-            " that a worker may still give by that one, which is soon",
+            f" that a worker may still give by that one: {status.in_doubt.seconds} s after"
+            f" {status.in_doubt.since}",
         )
     if running.trigger is Trigger.BOOTSTRAP:
         return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
@@ -180,6 +183,8 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
 
 
 def _degraded(federation: Federation, status: Status) -> _Verdict:
+    if status.strangers:
+        return _Verdict(True, "StrangeLease", _strangers(federation, status.strangers))
     if status.unfenceable:
         return _Verdict(True, "CannotFence", _cannot_fence(status.unfenceable, "another member"))
     if silent := [m for m in status.clusters if not m.live_workers]:
@@ -212,6 +217,16 @@ def _cannot_fence(holders: Iterable[Unfenceable], target: str) -> str:
         f" {', '.join(map(str, holders))};"
         f" reconnect or stop them, or make sure that they are dead and POST /tcf/promote?force=true"
         f" to {target}: without that nobody else is promoted"
+    )
+
+
+def _strangers(federation: Federation, strangers: Iterable[Stranger]) -> str:
+    return (
+        f"these Leases bear the label tcf.dev/federation={federation.name}, but no worker can have written them:"
+        f" {', '.join(map(str, strangers))}; until each is gone or has"
+        f" been silent for {silence_needed(LONGEST_LEASE):.0f} s, nobody of another member is promoted."
+        " If no worker is behind a Lease, take the label off:"
+        f" kubectl -n {federation.namespace} label lease NAME tcf.dev/federation-"
     )
 
 

@@ -26,18 +26,18 @@ that knows a higher term (the hub was restored), members that came or went, a ch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
-from tcf.core.bootstrap import bootstrapped, in_doubt, last_active, restored, resumed
+from tcf.core.bootstrap import bootstrapped, longest_lease, mirror, restored, resumed
 from tcf.core.conditions import conditions
 from tcf.core.failover import Standby, failover, without_active
 from tcf.core.fencing import Fence, collect_after, collectable, fence
 from tcf.core.liveness import Workers, named
 from tcf.core.memory import Memory
 from tcf.core.model import (
-    HIGHEST_PLAUSIBLE_TERM,
     Acknowledgement,
     Federation,
     Isolation,
@@ -110,7 +110,7 @@ class Decision:
         delete: Leases to delete with their uid and resourceVersion as preconditions. If `status` is
             set, it may be written only when each of these was deleted or gone already.
         status: the one write, None if nothing is to be written.
-        last_active: the annotation that outlives the status, None if it need not be written now.
+        annotations: those that outlive the status and have to be written now.
         events: to be told after the write succeeded.
         wake_at: boot seconds at which to decide again although nothing happened; None for never.
         obstacle: what stands in the way of going on, for a person to read; "" when nothing does.
@@ -120,7 +120,7 @@ class Decision:
     reread: bool = False
     delete: tuple[WorkerLease, ...] = ()
     status: Status | None = None
-    last_active: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     events: tuple[Event, ...] = ()
     wake_at: float | None = None
     obstacle: str = ""
@@ -174,15 +174,12 @@ class _Case:
         return since + self.federation.spec.switchover_timeout
 
     def doubtful_until(self) -> float:
-        """Boot time at which all answers have run out that an earlier life of a table in doubt has given.
-
-        Under a Lease that is lost as well, they are assumed to have lasted as long as the longest known.
-        """
-        durations = (lease.duration for lease in self.workers.leases)
-        longest = max((self.federation.spec.lease_duration, *durations))
-        stage = self.workers.memory.stage
-        since = stage.at if stage and Acknowledgement(stage.uid, stage.term) == self.table else self.now.boot
-        return since + silence_needed(longest)
+        """Boot time at which all answers have run out that were given by a status that is lost."""
+        doubt = self.status.in_doubt
+        if doubt is None:
+            return -math.inf
+        known = self.workers.memory.doubt
+        return (known.at if known and known.doubt == doubt else self.now.boot) + doubt.seconds
 
     def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
         memory, now = self.workers.memory, self.now.boot
@@ -216,14 +213,14 @@ def decide(observation: Observation, now: Now) -> Decision:
     if described != federation.status:
         # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
         return Decision(status=described) if confirmed else Decision(confirm=True)
-    mirrored = last_active(federation, federation.status)
+    mirrored = mirror(federation, federation.status)
     stage = observation.memory.stage
     mirror_at = (stage.at if stage else 0.0) + AFTERWARDS
     early = now.boot < mirror_at
     times = (step.until, collect_at, workers.next_silence(), mirror_at if mirrored and early else None)
     return Decision(
         delete=leftovers,
-        last_active=None if early else mirrored,
+        annotations={} if early else mirrored,
         wake_at=min((t for t in times if t is not None), default=None),
         obstacle=step.obstacle,
     )
@@ -239,9 +236,9 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
         lost = first.history[0].message if first.history else ""
         event = _event(first, None, "HubRestored", lost, warning=True) if lost else None
         return _Step(first, on_leases=True, event=event)
-    known = _highest_term(workers.leases, federation.uid)
+    known = _highest_term(workers.leases, federation.uid, now)
     if known > status.term:
-        after = restored(federation, status, known, now)
+        after = restored(federation, status, workers.leases, known, now)
         message = f"all members are passive: a worker knows term {known}, which the hub has lost"
         event = _event(after, None, "HubRestored", message, warning=True)
         return _Step(after, on_leases=True, on_loss=True, event=event)
@@ -255,10 +252,9 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
     return step
 
 
-def _highest_term(leases: Iterable[WorkerLease], uid: str) -> int:
+def _highest_term(leases: Iterable[WorkerLease], uid: str, now: Now) -> int:
     acknowledged = (lease.acknowledged for lease in leases)
-    terms = (a.term for a in acknowledged if a and a.uid == uid and a.term <= HIGHEST_PLAUSIBLE_TERM)
-    return max(terms, default=0)
+    return max((a.term for a in acknowledged if a and a.uid == uid and now.plausible(a.term)), default=0)
 
 
 def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:
@@ -386,7 +382,7 @@ def _when_nobody(case: _Case) -> _Step | _Wait:
         return _Step(again) if again else _Wait()
     if not request.to:
         return _end(case.status, Outcome.SUCCEEDED, "nobody is active", case.now)
-    if in_doubt(case.status) and case.now.boot < (until := case.doubtful_until()):
+    if case.now.boot < (until := case.doubtful_until()):
         return _Wait(until, f"{request.to} waits until all answers by the lost table have run out")
     return _to_be_promoted(case, request)
 
@@ -423,7 +419,7 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
         message = f"{new} is active" + ("" if ready else " by force, without a live worker")
         if request.trigger is Trigger.FAILOVER:
             message += f"; nobody was for {without_active(request, now)} s, as far as is known"
-        after = move(status, Row.COMPLETE, {new: Role.ACTIVE})
+        after = replace(move(status, Row.COMPLETE, {new: Role.ACTIVE}), in_doubt=None)
         event = _event(after, request, "Active", message, warning=not ready)
         message += _forced(request) if ready else ""
         return _Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
@@ -517,11 +513,16 @@ def _counted(status: Status, workers: Workers, now: Now) -> Status:
         status,
         clusters=tuple(workers.counted(member, now) for member in status.clusters),
         unfenceable=workers.noted(status.unfenceable),
+        strangers=workers.strangers,
     )
 
 
 def _described(federation: Federation, status: Status, now: Now) -> Status:
-    status = replace(status, observed_generation=federation.generation)
+    status = replace(
+        status,
+        observed_generation=federation.generation,
+        longest_lease_seconds=longest_lease(federation, status),
+    )
     return replace(status, conditions=conditions(federation, status, now))
 
 

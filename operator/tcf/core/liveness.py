@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tcf.core.memory import Memory
-from tcf.core.model import Isolation, MemberStatus, Now, Unfenceable, WorkerLease, stamp
+from tcf.core.model import Isolation, MemberStatus, Now, Stranger, Unfenceable, WorkerLease, stamp
 from tcf.core.silence import JUST_AFTER, silence_needed
 
 MOST_NAMES, LONGEST_NAME = 16, 253
@@ -54,6 +54,12 @@ class Workers:
             if lease.isolation is Isolation.KEEP_ROLE and self.memory.renewing_since(lease, self.now) is None
         }
         return tuple(sorted({*self.unfenceable(self.leases), *still.intersection(before)}))[:MOST_NAMES]
+
+    @property
+    def strangers(self) -> tuple[Stranger, ...]:
+        """Leases that no worker can have written, for the status."""
+        found = (Stranger(each.name, each.cluster, each.problem) for each in self.leases if each.problem)
+        return tuple(sorted(found))[:MOST_NAMES]
 
     def last_heard(self, cluster: str) -> float:
         """Boot time of the latest sign of life of a member, as far as this coordinator knows."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from tcf.core.model import Federation, Role, WorkerLease
+from tcf.core.model import Doubt, Federation, Role, WorkerLease
 from tcf.core.silence import silence_needed
 
 _SETTLED = 1 / 4
@@ -60,6 +60,18 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A record of a loss in the status of an object, seen first at `at` (boot seconds).
+
+    It is known by the whole record: a table of the same term may have been seen before it was lost.
+    """
+
+    uid: str
+    doubt: Doubt
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """`sightings` by the uid of the Lease; `heard`: when a member last gave a sign of life (boot seconds).
 
@@ -74,6 +86,7 @@ class Memory:
     heard: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     active: str = ""
     stage: Stage | None = None
+    doubt: Doubtful | None = None
 
     def see_lease(self, lease: WorkerLease, now: float) -> Memory:
         """Remember a version of one Lease, received now; a version already known changes nothing."""
@@ -124,7 +137,21 @@ class Memory:
         if active and active != self.active:
             new[active] = now
         heard = {**self.heard, **new} if new else self.heard
-        return replace(self, heard=heard, active=active, stage=self._stage(federation, now))
+        return replace(
+            self,
+            heard=heard,
+            active=active,
+            stage=self._stage(federation, now),
+            doubt=self._doubt(federation, now),
+        )
+
+    def _doubt(self, federation: Federation | None, now: float) -> Doubtful | None:
+        doubt = federation.status.in_doubt if federation and federation.status else None
+        if federation is None or doubt is None:
+            return None
+        known = self.doubt
+        same = known is not None and (known.uid, known.doubt) == (federation.uid, doubt)
+        return known if same else Doubtful(federation.uid, doubt, now)
 
     def _stage(self, federation: Federation | None, now: float) -> Stage | None:
         status = federation.status if federation else None

@@ -21,13 +21,14 @@ HISTORY_LENGTH = 20
 LONGEST_MESSAGE = 2048
 LONGEST_TERM = 18
 """Digits of a term; more would not fit the API's int64, with room to rise."""
-HIGHEST_PLAUSIBLE_TERM = 10**15
-"""Terms begin at the Unix time. One above this is a forgery or a typing error, not to be outdone."""
+LONGEST_LEASE = 300
+"""Seconds: the longest `leaseDuration` that the CRD allows, and so the longest that a worker writes."""
 LABEL_FEDERATION = "tcf.dev/federation"
 LABEL_CLUSTER = "tcf.dev/cluster"
 ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"
 ANNOTATION_ISOLATION = "tcf.dev/isolation"
 ANNOTATION_LAST_ACTIVE = "tcf.dev/last-active"
+ANNOTATION_LONGEST_LEASE = "tcf.dev/longest-lease"
 
 
 class Role(StrEnum):
@@ -82,6 +83,10 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+_PLAUSIBLE_LEAD = 100 * 365 * 86_400_000
+"""Milliseconds by which a term may lie ahead of the wall clock: a hundred years."""
+
+
 @dataclass(frozen=True, slots=True)
 class Now:
     """One reading of both clocks: `boot` in seconds of CLOCK_BOOTTIME, `wall` an aware UTC datetime."""
@@ -91,6 +96,22 @@ class Now:
 
     def stamp(self) -> str:
         return stamp(self.wall)
+
+    @property
+    def term(self) -> int:
+        """The term at which a federation begins that has no earlier life: Unix milliseconds.
+
+        A switchover raises the term by three and takes tens of milliseconds, so no life outruns this clock.
+        """
+        return int(self.wall.timestamp() * 1000)
+
+    def plausible(self, term: int) -> bool:
+        """Can an operator have written this term? One that none can is forged, and no loss is concluded from it.
+
+        The bound moves on with the clock, faster than terms rise, so the terms that follow one at the very
+        bound are plausible, too.
+        """
+        return term <= self.term + _PLAUSIBLE_LEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +182,30 @@ class Unfenceable:
         return f"{self.holder} ({self.cluster or 'of no member'})"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Stranger:
+    """A Lease that bears the federation's label but that no worker of it can have written, and why."""
+
+    lease: str
+    cluster: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.lease} ({self.problem})"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The hub has lost a status, which was noticed at `since` (RFC 3339 with microseconds).
+
+    Nobody is promoted until an operator has seen this record for `seconds`. The record ends when a member
+    becomes active.
+    """
+
+    since: str
+    seconds: int
+
+
 @dataclass(frozen=True, slots=True)
 class Switchover:
     """The one request under way: make `to` ("" for nobody) the active member instead of `from_`.
@@ -215,7 +260,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`unfenceable`: of whatever member, also of one that is none any more."""
+    """The role table and what is known about it.
+
+    `unfenceable`: of whatever member, also of one that is none any more.
+    `longest_lease_seconds`: the longest `leaseDuration` that the spec has ever had. A worker grants itself
+        no more than that, so no answer by this table or an earlier one lasts longer; None if unknown.
+    """
 
     protocol: int
     term: int
@@ -225,6 +275,9 @@ class Status:
     observed_active_cluster: str = ""
     switchover: Switchover | None = None
     unfenceable: tuple[Unfenceable, ...] = ()
+    strangers: tuple[Stranger, ...] = ()
+    longest_lease_seconds: int | None = None
+    in_doubt: Doubt | None = None
     history: tuple[HistoryEntry, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
@@ -286,6 +339,7 @@ class Acknowledgement:
 class WorkerLease:
     """A worker's Lease. `cluster` is "" when the label is missing, which counts as another member.
 
+    `duration`: 1 to LONGEST_LEASE. `problem`: why no worker can have written it as it is; "" if one can.
     `renewed_at`: when, by the worker's wall clock (RFC 3339); for people, no decision rests on it.
     """
 
@@ -299,6 +353,7 @@ class WorkerLease:
     isolation: Isolation
     duration: int
     renewed_at: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

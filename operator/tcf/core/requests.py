@@ -6,6 +6,7 @@ coordinator. The same admission serves a change of `spec.activeCluster`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,6 +16,7 @@ from tcf.core.model import (
     PROTOCOL,
     Federation,
     HistoryEntry,
+    MemberStatus,
     Now,
     Outcome,
     Refusal,
@@ -182,6 +184,14 @@ def ended(
         switchover=None if over == status.switchover else status.switchover,
         history=(entry, *status.history)[:HISTORY_LENGTH],
     )
+
+
+def table_after(entry: HistoryEntry, before: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:
+    """The rows of `before`, when the request was made, as they are once it has succeeded.
+
+    Whoever was asked for is active then, and everybody else passive.
+    """
+    return tuple(replace(row, role=Role.ACTIVE if row.id == entry.to else Role.PASSIVE) for row in before)
 
 
 def withdrawn(status: Status, request: str, now: Now) -> Status | None:

@@ -166,7 +166,7 @@ class HubClient:
                     continue
                 if response.status >= 300:  # noqa: PLR2004
                     data = await response.read()
-                    raise _error(response.status, data, method, path, self._called, connection.server)
+                    raise refusal(response.status, data, method, path, self._called, connection.server)
                 yield response
                 return
 
@@ -247,20 +247,20 @@ def _told(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _error(status: int, data: bytes, method: str, path: str, called: str, server: str) -> errors.HubError:
-    """The error for a refusal. Kubernetes explains itself in a `Status` object, proxies in anything."""
-    try:
-        answer = _decoded(data)
-    except ValueError:
-        answer = {}
-    details = answer.get("details") or {} if answer.get("kind") == "Status" else {}
-    message = str(answer.get("message") or data[:200].decode(errors="replace").strip())
+def refusal(status: int, data: bytes, method: str, path: str, called: str, server: str) -> errors.HubError:
+    """The error for an answer that is no success.
+
+    The API server explains its refusals in a `Status` object, and those are certain. Anything else comes from
+    a proxy, or from the server when it is not itself: a write that was answered so may have been carried out.
+    """
+    answer = _failure(data, status)
+    if answer is None:
+        return _unproven(status, data, f"{method} {path}", called, server)
+    details, message = answer.get("details") or {}, str(answer.get("message"))
     text = f"{method} {path}: {message}"
     match status:
         case 401:
-            return errors.UnauthorizedError(
-                f"{called} ({server}) does not accept the credentials (401): renew the token or kubeconfig"
-            )
+            return _unauthorized(called, server)
         case 403:
             return _forbidden(details, message, called)
         case 404:
@@ -273,6 +273,38 @@ def _error(status: int, data: bytes, method: str, path: str, called: str, server
             return errors.UnreachableError(f"{called} failed ({status}): {text}", ambiguous=True)
         case _:
             return errors.InvalidError(f"{called} refused ({status}): {text}")
+
+
+def _failure(data: bytes, status: int) -> Json | None:
+    """The `Status` object with which the API server refuses a request; None for anything else."""
+    try:
+        answer = _decoded(data)
+    except ValueError:
+        return None
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
+    return answer if said.items() <= answer.items() else None
+
+
+def _unproven(status: int, data: bytes, request: str, called: str, server: str) -> errors.HubError:
+    text = f"{request}: {data[:200].decode(errors='replace').strip()}"
+    match status:
+        case 401:
+            return _unauthorized(called, server, ambiguous=True)
+        case 404:  # the API server's own words for a path that it does not know are no Status either
+            return errors.KindNotFoundError(
+                f"{text}; is the CRD of this project installed on {called}?", ambiguous=True
+            )
+        case _:
+            return errors.UnreachableError(
+                f"something between here and {called} answered {status} in its place: {text}", ambiguous=True
+            )
+
+
+def _unauthorized(called: str, server: str, *, ambiguous: bool = False) -> errors.HubError:
+    return errors.UnauthorizedError(
+        f"{called} ({server}) does not accept the credentials (401): renew the token or kubeconfig",
+        ambiguous=ambiguous,
+    )
 
 
 def _forbidden(details: Json, message: str, called: str) -> errors.HubError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from tcf.core.model import Federation, Status
 from tcf.hub import records
-from tcf.hub.client import MERGE_PATCH, HubClient, folder
+from tcf.hub.client import MERGE_PATCH, HubClient, Json, folder
+from tcf.hub.errors import MalformedError
 
 GROUP, VERSION, KIND, PLURAL = "tcf.dev", "v1alpha1", "ClusterFederation", "clusterfederations"
 
@@ -51,19 +52,21 @@ class Federations:
             "status": records.status_json(status),
         }
         path = f"{_folder(federation.namespace)}/{federation.name}/status"
-        return records.federation(await self._client.request("PUT", path, body=body, deadline=deadline))
+        return _written(await self._client.request("PUT", path, body=body, deadline=deadline))
 
-    async def annotate(self, federation: Federation, key: str, value: str, *, deadline: float) -> Federation:
-        """Set one annotation of the version that was read; ConflictError if it has changed since."""
+    async def annotate(
+        self, federation: Federation, annotations: Mapping[str, str], *, deadline: float
+    ) -> Federation:
+        """Set annotations of the version that was read; ConflictError if it has changed since."""
         body = {
             "metadata": {
                 "uid": federation.uid,
                 "resourceVersion": federation.resource_version,
-                "annotations": {key: value},
+                "annotations": dict(annotations),
             }
         }
         path = f"{_folder(federation.namespace)}/{federation.name}"
-        return records.federation(
+        return _written(
             await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
         )
 
@@ -81,6 +84,14 @@ class Federations:
                     yield records.federation(value)
                 elif kind == "DELETED":
                     yield None
+
+
+def _written(answer: Json) -> Federation:
+    """What a write has made; an answer that is no such object does not tell whether it was carried out."""
+    try:
+        return records.federation(answer)
+    except MalformedError as error:
+        raise MalformedError(str(error), ambiguous=True) from error
 
 
 def _folder(namespace: str | None) -> str:

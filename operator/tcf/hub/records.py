@@ -14,9 +14,6 @@ from tcf.core import model
 from tcf.hub.client import Json
 from tcf.hub.errors import MalformedError
 
-_MOST_CAUTIOUS_DURATION = 300
-"""Seconds assumed of a Lease that does not say: the longest that the CRD allows."""
-
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _SECONDS_FIELDS = {"lease_duration", "switchover_timeout", "timeout", "cooldown"}
 
@@ -67,13 +64,16 @@ def status_json(status: model.Status) -> Json:
 def lease(value: Json) -> model.WorkerLease:
     """A worker's Lease. What it does not say, or says badly, is taken at its worst: it fences late.
 
+    A duration that no worker writes is read as the longest that one may write.
+
     Raises:
         MalformedError: it is no Lease at all.
     """
     try:
         metadata, spec = value["metadata"], value.get("spec") or {}
         annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
-        fenceable = annotations.get(model.ANNOTATION_ISOLATION) == model.Isolation.FENCE
+        isolation, duration = annotations.get(model.ANNOTATION_ISOLATION), spec.get("leaseDurationSeconds")
+        believed = duration if isinstance(duration, int) and 0 < duration <= model.LONGEST_LEASE else None
         return model.WorkerLease(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -82,12 +82,28 @@ def lease(value: Json) -> model.WorkerLease:
             cluster=labels.get(model.LABEL_CLUSTER, ""),
             holder=spec.get("holderIdentity") or metadata["name"],
             acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
-            isolation=model.Isolation.FENCE if fenceable else model.Isolation.KEEP_ROLE,
-            duration=spec.get("leaseDurationSeconds") or _MOST_CAUTIOUS_DURATION,
+            isolation=(
+                model.Isolation.FENCE if isolation == model.Isolation.FENCE else model.Isolation.KEEP_ROLE
+            ),
+            duration=believed or model.LONGEST_LEASE,
             renewed_at=_moment(spec.get("renewTime")),
+            problem=_problem(isolation, duration, believed=believed is not None),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise MalformedError(f"this is not a Lease: {error!r}") from error
+
+
+def _problem(isolation: object, duration: object, *, believed: bool) -> str:
+    """Why no worker can have written a Lease that says this; "" if one can."""
+    if not believed:
+        return f"leaseDurationSeconds is {_shown(duration)}, not 1 to {model.LONGEST_LEASE}"
+    if isolation not in set(model.Isolation):
+        return f"the annotation {model.ANNOTATION_ISOLATION} is {_shown(isolation)}"
+    return ""
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else str(value)[:64]
 
 
 def _moment(text: object) -> str:

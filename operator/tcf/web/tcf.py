@@ -113,7 +113,7 @@ def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
     if not wanted:
         return None
     if not all(_is_number(value) for value in wanted):
-        return Refusal("InvalidParameter", "min_term is not a number; give a term such as 1795457003")
+        return Refusal("InvalidParameter", "min_term is not a number; give a term such as 1795457003000")
     term = max(int(value) for value in wanted)
     if reading.term >= term:
         return None
@@ -245,7 +245,7 @@ def _wish(kind: Kind, parameters: Mapping[str, str], requested_by: str) -> Wish:
     term = parameters.get("expected_term")
     if term is not None and not _is_number(term):
         raise _BadRequestError(
-            "InvalidParameter", "expected_term is not a number; give a term such as 1795457003"
+            "InvalidParameter", "expected_term is not a number; give a term such as 1795457003000"
         )
     return Wish(
         kind=kind,

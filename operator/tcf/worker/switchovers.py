@@ -1,7 +1,7 @@
 """Requests made for clients: place one in the status, wait until it has ended, say how.
 
-What may be said to a client is strict. 200 means that the roles are as asked and this worker answers
-so; a refusal means that they are not and will not be on account of this request; and where neither is
+What may be said to a client is strict. 200 means that the roles were changed as asked and that this worker
+answers by that table or a later one; a refusal means that they are not and will not be on account of this request; and where neither is
 certain, because the hub is gone after the write was sent, the refusal is `OutcomeUnknown`.
 """
 
@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from tcf.core.model import Federation, HistoryEntry, Outcome, Refusal, Status
+from tcf.core.model import (
+    HISTORY_LENGTH,
+    Federation,
+    HistoryEntry,
+    MemberStatus,
+    Outcome,
+    Refusal,
+    Role,
+    Status,
+)
 from tcf.core.requests import (
     Accepted,
     Command,
@@ -24,6 +34,7 @@ from tcf.core.requests import (
     Unchanged,
     admit,
     foreseen,
+    table_after,
     untouched,
     withdrawn,
 )
@@ -78,8 +89,8 @@ class Switchovers:
         """Carry out a wish to the end; takes up to a few times `switchoverTimeout`.
 
         Returns:
-            the worker's own reading, which has at least the outcome's term, or why the roles are not
-            as asked.
+            the table in which the roles are as asked, once this worker answers by it or by a later one; or
+            why they are not. (Of a dry run: what this worker answers by.)
         """
         command = Command(
             kind=wish.kind,
@@ -114,12 +125,12 @@ class Switchovers:
             foreseeable = isinstance(verdict, Accepted) and foreseen(federation, command)
             return foreseeable or self._worker.answer()
         if isinstance(verdict, Unchanged):
-            return await self._own_reading(federation, _term(federation))
+            return await self._reached(federation, _term(federation), _clusters(federation))
         request = verdict.request
         self._log.info("%s requested", command.kind, extra={"request": request, "trigger": command.trigger})
         entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))
-        reading = await self._own_reading(federation, entry.term)
-        return reading if entry.succeeded else Refusal(entry.outcome, entry.message)
+        reached = await self._reached(federation, entry.term, table_after(entry, _clusters(federation)))
+        return reached if entry.succeeded else Refusal(entry.outcome, entry.message)
 
     # --- placing it ---------------------------------------------------------------------------------
 
@@ -250,13 +261,22 @@ class Switchovers:
         if newer(latest.resource_version, federation.resource_version):
             raise OutcomeUnknownError(_CREATED_ANEW)
 
-    async def _own_reading(self, federation: Federation, term: int) -> Reading | Refusal:
-        """This worker's reading once it has `term`: before that, its answers would contradict ours."""
+    async def _reached(
+        self, federation: Federation, term: int, clusters: tuple[MemberStatus, ...]
+    ) -> Reading | Refusal:
+        """The table `clusters` of `term`, once this worker's reading has come to that.
+
+        Before that, its answers would contradict the one to this request. If the reading is of a later table
+        by then, the answer still is about the table that was asked for, and says that it is over.
+        """
         deadline = self._worker.clock.boot() + PATIENCE_SECONDS
         while True:
             answer = self._worker.answer()
             if isinstance(answer, Reading) and answer.uid == federation.uid and answer.term >= term:
-                return answer
+                if answer.term == term:
+                    return answer
+                own = next((row.role for row in clusters if row.id == self._worker.place.cluster), Role.PASSIVE)
+                return replace(answer, term=term, role=own, clusters=clusters, valid_until=-math.inf)
             self._check_is_still(federation)
             left = deadline - self._worker.clock.boot()
             if left <= 0:
@@ -302,10 +322,18 @@ def _knows(status: Status, request: str) -> bool:
 
 
 def _lost_between(before: Status | None, after: Status) -> bool:
-    """Has the hub lost a status since `before`, so that `after` need not tell what became of it?"""
-    losses = (past for past in after.history if past.outcome == Outcome.HUB_RESTORED)
-    return any(before is None or before.ended(loss.id) is None for loss in losses)
+    """Need `after` not tell what became of a request made since `before`?
+
+    The hub may have lost a status in between, or so many requests may have ended that the history, which is
+    short, has none left of those before.
+    """
+    fresh = [past for past in after.history if before is None or before.ended(past.id) is None]
+    return len(fresh) >= HISTORY_LENGTH or any(past.outcome == Outcome.HUB_RESTORED for past in fresh)
 
 
 def _term(federation: Federation) -> int:
     return federation.status.term if federation.status else 0
+
+
+def _clusters(federation: Federation) -> tuple[MemberStatus, ...]:
+    return federation.status.clusters if federation.status else ()

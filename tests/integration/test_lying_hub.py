@@ -1,0 +1,67 @@
+"""Writes that were carried out and answered otherwise: nobody is told that nothing was changed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.api import Hub, eventually
+from support.liar import LIES, Liar
+from support.programs import Programs
+
+
+@pytest.fixture
+def liar(hub: Hub) -> Iterator[Liar]:
+    with Liar(hub) as started:
+        yield started
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_request_that_was_placed_and_answered_otherwise_is_carried_out(
+    hub: Hub, programs: Programs, liar: Liar, tmp_path: Path, name: str
+) -> None:
+    """Each write of the status by the worker is carried out and lied about, the repetition is not."""
+    hub.apply()
+    programs.operator()
+    programs.worker("cluster_1").await_active()
+    two = programs.worker("cluster_2", kubeconfig=liar.kubeconfig(hub, tmp_path / "kubeconfig"))
+    two.await_status(418)
+    liar.lie = lambda method, path: LIES[name] if path.endswith("/status") else None
+    answer = two.post("/tcf/promote")
+    assert liar.lies == 1
+    assert (answer.status, answer.reason) == (200, None), answer.body
+    assert two.is_active().status == 200
+
+
+def test_a_worker_whose_renewals_are_lied_about_goes_on_renewing(
+    hub: Hub, programs: Programs, liar: Liar, tmp_path: Path
+) -> None:
+    """It adopts what it has written itself, and keeps its one Lease and its role."""
+    hub.apply(leaseDuration="1s", switchoverTimeout="5s")
+    programs.operator()
+    one = programs.worker("cluster_1", kubeconfig=liar.kubeconfig(hub, tmp_path / "kubeconfig"))
+    one.await_active()
+    lies, turn = itertools.cycle(LIES.values()), itertools.cycle((True, False))
+    liar.lie = lambda method, path: next(lies) if method == "PATCH" and next(turn) else None
+    (lease,) = hub.leases()
+    eventually(lambda: liar.lies > len(LIES), what="every lie was told once")
+    liar.lie = lambda _, __: None
+    one.await_active()
+    assert [each["metadata"]["uid"] for each in hub.leases()] == [lease["metadata"]["uid"]]
+
+
+def test_an_operator_that_is_lied_to_finishes_what_it_has_begun(
+    hub: Hub, programs: Programs, liar: Liar, tmp_path: Path
+) -> None:
+    hub.apply(leaseDuration="2s", switchoverTimeout="5s")
+    programs.operator(kubeconfig=liar.kubeconfig(hub, tmp_path / "kubeconfig"))
+    one, two = programs.pair()
+    one.await_active()
+    lies = itertools.cycle(LIES.values())
+    liar.lie = lambda _, __: next(lies)
+    for worker in (two, one, two):
+        answer = worker.post("/tcf/promote")
+        assert (answer.status, answer.reason) == (200, None), answer.body
+    assert liar.lies >= 9
