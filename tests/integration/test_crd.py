@@ -700,6 +700,9 @@ FULL = model.Status(
         model.Unfenceable("c" * 63 if n else "", f"{n:02}" + "ü" * (LONGEST_NAME - 2))
         for n in range(MOST_NAMES)
     ),
+    strangers=tuple(model.Stranger(f"{n:02}" + "s" * 251, "c" * 63, "p" * 256) for n in range(MOST_NAMES)),
+    longest_lease_seconds=model.LONGEST_LEASE,
+    in_doubt=model.Doubt("2026-11-23T21:00:00.000000+00:00", 331),
     history=tuple(
         model.HistoryEntry(
             id=f"bootstrap-{1795457003000 + n}",
@@ -787,6 +790,8 @@ RECORDS = {
     "status.history": model.HistoryEntry,
     "status.conditions": model.Condition,
     "status.unfenceable": model.Unfenceable,
+    "status.strangers": model.Stranger,
+    "status.inDoubt": model.Doubt,
 }
 
 

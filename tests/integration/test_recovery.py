@@ -197,6 +197,66 @@ def test_without_status_and_annotation_the_leases_still_tell_the_term(hub: Hub, 
     assert hub.status()["term"] > term + 10**6
 
 
+def test_a_federation_created_again_begins_above_every_term_it_ever_had(hub: Hub, programs: Programs) -> None:
+    """Role changes may follow each other faster than seconds do, and then nothing of them may be left."""
+    apply(hub)
+    programs.operator()
+    one, two = programs.pair()
+    one.await_active()
+    two.await_status(418)
+    began = time.time()
+    for worker in (two, one) * 15:
+        assert worker.post("/tcf/promote").status == 200
+    term = hub.status()["term"]
+    changed = time.time() - began
+    for worker in (one, two):
+        worker.stop()
+    hub.kubectl("delete", "cfed", "shop")
+    assert hub.leases() == []
+    apply(hub)
+    programs.worker("cluster_1").await_active()
+    assert hub.status()["term"] > term, f"{3 * 30} terms in {changed:.1f} s"
+
+
+def test_the_doubt_outlasts_a_shorter_duration_and_a_full_history(
+    hub: Hub, programs: Programs, tmp_path: Path
+) -> None:
+    """A worker is cut off under a long Lease, which is lost with the status; then the duration is cut."""
+    long = 12
+    hub.apply(leaseDuration=f"{long}s", switchoverTimeout="30s")
+    operator = programs.operator()
+    with Gate(hub.server) as gate:
+        gate.open()
+        one = programs.worker("cluster_1", kubeconfig=gate.kubeconfig(hub, tmp_path / "kubeconfig"))
+        one.await_active()
+        two = programs.worker("cluster_2")
+        two.await_status(418)
+        older = hub.status()
+        assert two.post("/tcf/promote").status == 200
+        assert one.post("/tcf/promote").status == 200
+        one.await_active()
+        (mine,) = [x for x in hub.leases() if x["metadata"]["labels"]["tcf.dev/cluster"] == "cluster_1"]
+        with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=50) as prober:
+            gate.silence()
+            operator.kill()
+            lost = time.monotonic()
+            hub.set_status(None)
+            hub.set_status(older)
+            hub.kubectl("delete", "lease", mine["metadata"]["name"])
+            hub.apply(leaseDuration="1s", switchoverTimeout="30s")
+            programs.operator()
+            doubtful = eventually(lambda: s if (s := hub.status()).get("inDoubt") else None, what="it is noticed")
+            assert doubtful["inDoubt"]["seconds"] == 14
+            (loss, *_) = doubtful["history"]
+            assert loss["outcome"] == "HubRestored"
+            others = [{**loss, "id": f"r{n}", "outcome": "NoCoordinator"} for n in range(20)]
+            hub.set_status({**doubtful, "history": others})
+            assert two.post("/tcf/promote").status == 200
+            assert time.monotonic() - lost > long
+    assert broken_promises(prober.probes) == []
+    assert "inDoubt" not in hub.status()
+
+
 # --- edits while everything runs ------------------------------------------------------------------------
 
 
