@@ -207,3 +207,21 @@ def test_a_restart_of_the_only_worker_is_no_failover(hub: Hub, programs: Program
         one = programs.worker("cluster_1")
         one.await_active()
     assert hub.status()["term"] == term
+
+
+def test_a_member_without_a_worker_does_not_keep_another_from_becoming_first(
+    hub: Hub, programs: Programs
+) -> None:
+    apply(hub)
+    programs.operator()
+    two = programs.worker("cluster_2")
+    two.await_active()
+    first, over, *_ = hub.status()["history"]
+    assert (first["trigger"], first["to"], first["outcome"]) == ("bootstrap", "cluster_2", "Succeeded")
+    assert (over["trigger"], over["to"], over["outcome"]) == ("bootstrap", "cluster_1", "Superseded")
+    told = eventually(
+        lambda: out if "ChosenInstead" in (out := hub.kubectl("get", "events").stdout) else None,
+        what="the Event of the choice",
+    )
+    assert "Warning" in told
+    programs.worker("cluster_1").await_status(418)

@@ -245,7 +245,9 @@ def test_the_doubt_outlasts_a_shorter_duration_and_a_full_history(
             hub.kubectl("delete", "lease", mine["metadata"]["name"])
             hub.apply(leaseDuration="1s", switchoverTimeout="30s")
             programs.operator()
-            doubtful = eventually(lambda: s if (s := hub.status()).get("inDoubt") else None, what="it is noticed")
+            doubtful = eventually(
+                lambda: s if (s := hub.status()).get("inDoubt") else None, what="it is noticed"
+            )
             assert doubtful["inDoubt"]["seconds"] == 14
             (loss, *_) = doubtful["history"]
             assert loss["outcome"] == "HubRestored"

@@ -102,6 +102,18 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "False NoWorkers",
             [START_C1, "promote a member"],
         ),
+        (
+            "Ready",
+            federation("passive passive", switchover=bootstrap(), live=0, failover=AUTOMATIC),
+            "False NoWorkers",
+            [START_C1, "is chosen in its stead by itself"],
+        ),
+        (
+            "Ready",
+            federation("passive passive", switchover=bootstrap(), live=0, failover=AUTOMATIC, paused=True),
+            "False NoWorkers",
+            [START_C1, "failover is paused"],
+        ),
         ("Ready", federation("passive passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
         ("Ready", federation("promoting passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
         (

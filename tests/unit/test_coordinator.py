@@ -659,7 +659,9 @@ def test_after_a_restore_nobody_is_promoted_before_lost_answers_have_run_out(
         (federation("passive passive", lease_duration=3 * D), (lease("c1", ack=TERM + 7),)),
         (federation("passive passive", longest_lease_seconds=3 * D), (lease("c1", ack=TERM + 7),)),
         (
-            federation(None, annotations={ANNOTATION_LAST_ACTIVE: "c1/7", ANNOTATION_LONGEST_LEASE: str(3 * D)}),
+            federation(
+                None, annotations={ANNOTATION_LAST_ACTIVE: "c1/7", ANNOTATION_LONGEST_LEASE: str(3 * D)}
+            ),
             (),
         ),
     ],

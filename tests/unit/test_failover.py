@@ -410,6 +410,81 @@ def test_the_silence_is_told_from_its_earliest_sign(renewed: str, noticed: str |
     assert asked.silent_since == since
 
 
+# --- a beginning --------------------------------------------------------------------------------------
+
+
+def begins(roles: str = "passive passive", **more: Any) -> Federation:
+    return federation(roles, **{"failover": automatic(), "switchover": bootstrap(), **more})
+
+
+def wanted(watcher: Watcher) -> Any:
+    """The request with which things stand now."""
+    return (watcher.decide().status or watcher.status).switchover
+
+
+@pytest.mark.parametrize("roles", ["passive passive", "promoting passive"])
+def test_another_member_becomes_first_if_the_chosen_one_is_silent(roles: str) -> None:
+    """Also if it dies while it is being promoted. A cooldown does not count: nobody is active."""
+    dead = (replace(ONE, acknowledged=Acknowledgement(UID, TERM - 1)),) if roles != "passive passive" else ()
+    watcher = Watcher(begins(roles, history=(entry(),)), *dead, TWO)
+    watcher.renew(TWO.uid, during=SILENCE - 0.05)
+    assert wanted(watcher) == bootstrap()
+    watcher.renew(TWO.uid, during=0.1)
+    decision = watcher.decide()
+    result = written(decision)
+    assert roles_of(result) == roles
+    assert result.switchover
+    assert (result.switchover.to, result.switchover.trigger) == ("c2", Trigger.BOOTSTRAP)
+    over = result.history[0]
+    assert (over.id, over.outcome, over.to) == ("bootstrap-99", Outcome.SUPERSEDED, "c1")
+    assert "no worker of c1 has been heard of for 11.2 s" in over.message
+    (event,) = decision.events
+    assert (event.reason, event.warning) == ("ChosenInstead", True)
+    watcher.about = replace(watcher.about, status=result, resource_version="2")
+    watcher.memory = watcher.memory.see_federation(watcher.about, watcher.now)
+    moved = written(watcher.decide())
+    assert roles_of(moved) == ("passive promoting" if roles == "passive passive" else "passive passive")
+
+
+def test_it_rests_on_leases_that_were_listed_there_as_well() -> None:
+    watcher = Watcher(begins(), TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    leases = tuple(watcher.leases.values())
+    assert decide(Observation(watcher.about, leases, watcher.memory), at(watcher.now)).confirm
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"failover": automatic(mode=FailoverMode.MANUAL)},
+        {"failover": automatic(timeout=99)},
+        {"paused": True},
+    ],
+    ids=["manual", "too soon", "paused"],
+)
+def test_nobody_else_becomes_first(changes: dict[str, Any]) -> None:
+    watcher = Watcher(begins(**changes), TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    assert wanted(watcher) == bootstrap()
+
+
+def test_nobody_else_becomes_first_without_a_witness() -> None:
+    """An outage of the hub silences the chosen member as well as the others."""
+    watcher = Watcher(begins(), ONE, TWO)
+    watcher.renew(during=SILENCE + 1)
+    watcher.renew(TWO.uid, during=SILENCE - 1)
+    assert wanted(watcher) == bootstrap()
+
+
+def test_it_wakes_when_the_chosen_member_has_been_silent_for_long_enough() -> None:
+    watcher = Watcher(begins(), TWO)
+    watcher.renew(TWO.uid, during=STEP)
+    watcher.about = replace(watcher.about, status=written(watcher.decide()))
+    wake_at = watcher.decide().wake_at
+    assert wake_at
+    assert BOOT + SILENCE < wake_at < BOOT + SILENCE + STEP
+
+
 # --- by whom ------------------------------------------------------------------------------------------
 
 

@@ -60,7 +60,9 @@ def bootstrapped(federation: Federation, leases: Sequence[WorkerLease], now: Now
 def longest_lease(federation: Federation, status: Status) -> int:
     """Seconds: the longest `leaseDuration` that is known to have been in the spec of this federation."""
     noted = federation.annotations.get(ANNOTATION_LONGEST_LEASE, "")
-    mirrored = int(noted) if noted.isascii() and noted.isdigit() and len(noted) <= len(str(LONGEST_LEASE)) else 0
+    mirrored = (
+        int(noted) if noted.isascii() and noted.isdigit() and len(noted) <= len(str(LONGEST_LEASE)) else 0
+    )
     known = (federation.spec.lease_duration, status.longest_lease_seconds or 0, mirrored)
     return min(max(known), LONGEST_LEASE)
 
@@ -147,8 +149,12 @@ def _with_request(federation: Federation, status: Status, now: Now, *, known: It
     spec = federation.spec
     by_priority = max(spec.clusters, key=lambda member: member.priority).id
     wishes = (*known, spec.active_cluster or "", by_priority)
-    chosen = next(wish for wish in wishes if status.member(wish))
-    return replace(status, switchover=_request(federation, "bootstrap", chosen, now))
+    return chosen_first(federation, status, next(wish for wish in wishes if status.member(wish)), now)
+
+
+def chosen_first(federation: Federation, status: Status, member: str, now: Now) -> Status:
+    """`status` with a request, without a deadline, that makes `member` the first to become active."""
+    return replace(status, switchover=_request(federation, "bootstrap", member, now))
 
 
 def _request(federation: Federation, what: str, to: str, now: Now) -> Switchover:

@@ -101,7 +101,8 @@ def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> 
                 False,
                 "NoWorkers",
                 f"no worker of {running.to} is alive; start one"
-                f" ({_start_hint(federation, running.to)}), or promote a member that has workers",
+                f" ({_start_hint(federation, running.to)}), or promote a member that has workers"
+                + _instead_hint(federation),
             )
         if in_the_way := [who for who in status.unfenceable if who.cluster != running.to]:
             return _Verdict(False, "CannotFence", _cannot_fence(in_the_way, running.to))
@@ -232,6 +233,15 @@ def _strangers(federation: Federation, strangers: Iterable[Stranger]) -> str:
 
 def _since(member: MemberStatus) -> str:
     return f" since {member.silent_since}" if member.silent_since else ""
+
+
+def _instead_hint(federation: Federation) -> str:
+    """What will be done about a silent member that was chosen to become active first."""
+    if federation.spec.failover.mode is not FailoverMode.AUTOMATIC:
+        return ""
+    if federation.spec.paused:
+        return "; failover is paused: set spec.paused to false to have another member chosen by itself"
+    return "; a member with a worker that keeps renewing is chosen in its stead by itself"
 
 
 def _failover_hint(federation: Federation, status: Status, active: MemberStatus) -> str:

@@ -31,9 +31,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from tcf.core.bootstrap import bootstrapped, longest_lease, mirror, restored, resumed
+from tcf.core.bootstrap import bootstrapped, chosen_first, longest_lease, mirror, restored, resumed
 from tcf.core.conditions import conditions
-from tcf.core.failover import Standby, failover, without_active
+from tcf.core.failover import Standby, failover, first_instead, unheard, without_active
 from tcf.core.fencing import Fence, collect_after, collectable, fence
 from tcf.core.liveness import Workers, named
 from tcf.core.memory import Memory
@@ -390,7 +390,7 @@ def _when_nobody(case: _Case) -> _Step | _Wait:
 def _to_be_promoted(case: _Case, request: Switchover) -> _Step | _Wait:
     bootstrap = request.trigger is Trigger.BOOTSTRAP
     if bootstrap and not case.workers.alive(case.workers.of(request.to)):
-        return _Wait(obstacle=f"no worker of {request.to} is alive")
+        return _first_instead(case, request, f"no worker of {request.to} is alive")
     if not bootstrap and (refusal := _refusal(case, request)):
         return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
     verdict = case.fence(request, case.workers.others(request.to))
@@ -404,6 +404,20 @@ def _to_be_promoted(case: _Case, request: Switchover) -> _Step | _Wait:
         message = f"nobody became active: {_blocked_by(case, verdict)}"
         return _end(case.status, Outcome.TIMED_OUT, message, case.now, on_leases=True)
     return _waiting(verdict, deadline)
+
+
+def _first_instead(case: _Case, request: Switchover, obstacle: str) -> _Step | _Wait:
+    """Choose another member to become active first, if the one that was chosen is dead; else wait for it."""
+    chosen = first_instead(case.federation, case.status, request.to, case.workers)
+    if isinstance(chosen, Standby):
+        return _Wait(chosen.until, chosen.obstacle or obstacle)
+    message = (
+        f"{unheard(request.to, case.workers, case.now)}; {chosen.id} is to become active first in its stead"
+    )
+    over = ended(case.status, Outcome.SUPERSEDED, message, case.now)
+    after = chosen_first(case.federation, over, chosen.id, case.now)
+    event = _event(after, after.switchover, "ChosenInstead", message, warning=True)
+    return _Step(after, on_leases=True, event=event)
 
 
 def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
@@ -425,7 +439,7 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
         return _Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
     obstacle = f"no worker of {new} has taken over yet"
     if request.trigger is Trigger.BOOTSTRAP:
-        return _Wait(obstacle=obstacle)
+        return _first_instead(case, request, obstacle)
     deadline = case.deadline(request)
     if now.boot < deadline:
         return _Wait(deadline, obstacle)

@@ -1,5 +1,8 @@
 """Automatic failover: may a silent active member be replaced, by whom, and if not, why not?
 
+A beginning is covered as well: if the member that was chosen to become active first is silent, another one is
+chosen in its stead. The cooldown does not count there, since nobody is active.
+
 It begins an ordinary switchover, fenced like any other; a wrong verdict costs a needless switch, never
 a second active member. What it must not do is to take its own trouble for a member's: an outage of the
 hub, or a stop of this process, silences everybody. So silence counts only if another member's worker
@@ -45,21 +48,14 @@ def failover(
 ) -> Switchover | Standby:
     """The request that replaces `active`, if all of its workers have been silent for long enough."""
     spec = federation.spec
-    if spec.failover.mode is not FailoverMode.AUTOMATIC:
-        return Standby()
-    needed = max(_silence_of_the_dead(spec, workers, active), spec.failover.timeout)
-    heard = workers.last_heard(active)
-    due = heard + needed
-    if workers.as_of <= due:
-        return Standby(due + JUST_AFTER)
-    if refusal := paused.check(Proposal(spec, status, active, "")):
-        return Standby(obstacle=refusal.message)
+    if (standby := _not_dead(federation, status, active, workers)) is not None:
+        return standby
     rested = rests_until(spec, status)
     # A change that is recorded as one of the future says nothing of when it was.
     if rested and now.wall < rested <= now.wall + timedelta(seconds=spec.failover.cooldown) + _CLOCKS_APART:
         wait = (rested - now.wall).total_seconds()
         return Standby(now.boot + wait + JUST_AFTER, f"no failover before {stamp(rested)}: {_COOLDOWN}")
-    chosen = _candidate(federation, status, active, workers, needed)
+    chosen = _candidate(federation, status, active, workers)
     if isinstance(chosen, Standby):
         return chosen
     return Switchover(
@@ -68,10 +64,38 @@ def failover(
         to=chosen.id,
         trigger=Trigger.FAILOVER,
         requested_by="coordinator",
-        reason=f"no worker of {active} has been heard of for {now.boot - heard:.1f} s",
+        reason=unheard(active, workers, now),
         requested_at=now.stamp(),
         silent_since=_silent_since(status, active, workers, now),
     )
+
+
+def first_instead(federation: Federation, status: Status, chosen: str, workers: Workers) -> Member | Standby:
+    """Who becomes active first in the stead of `chosen`, if all of its workers have been silent long enough."""
+    standby = _not_dead(federation, status, chosen, workers)
+    return _candidate(federation, status, chosen, workers) if standby is None else standby
+
+
+def unheard(member: str, workers: Workers, now: Now) -> str:
+    """For how long a member has been silent, for people."""
+    return f"no worker of {member} has been heard of for {now.boot - workers.last_heard(member):.1f} s"
+
+
+def _not_dead(federation: Federation, status: Status, member: str, workers: Workers) -> Standby | None:
+    """Why `member` is not to be replaced for its silence; None if it is."""
+    spec = federation.spec
+    if spec.failover.mode is not FailoverMode.AUTOMATIC:
+        return Standby()
+    due = workers.last_heard(member) + _needed(spec, workers, member)
+    if workers.as_of <= due:
+        return Standby(due + JUST_AFTER)
+    refusal = paused.check(Proposal(spec, status, member, ""))
+    return Standby(obstacle=refusal.message) if refusal else None
+
+
+def _needed(spec: Spec, workers: Workers, member: str) -> float:
+    """Seconds of silence of a member, and of a witness beside it, until it is replaced."""
+    return max(_silence_of_the_dead(spec, workers, member), spec.failover.timeout)
 
 
 def _silent_since(status: Status, active: str, workers: Workers, now: Now) -> str:
@@ -124,15 +148,14 @@ def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
     return max((silence_needed(spec.lease_duration), *own))
 
 
-def _candidate(
-    federation: Federation, status: Status, active: str, workers: Workers, needed: float
-) -> Member | Standby:
+def _candidate(federation: Federation, status: Status, active: str, workers: Workers) -> Member | Standby:
     """The best member that is fit to take over: highest priority first, then in the spec's order.
 
     Its witness is a Lease of the spec's duration: one of a longer duration may be renewed too seldom to tell
     that this process was not stopped meanwhile.
     """
     table = Acknowledgement(federation.uid, status.term)
+    needed = _needed(federation.spec, workers, active)
     times: list[float] = []
     refusal: Refusal | None = None
     for member in sorted(federation.spec.clusters, key=lambda m: -m.priority):

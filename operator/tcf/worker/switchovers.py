@@ -275,7 +275,9 @@ class Switchovers:
             if isinstance(answer, Reading) and answer.uid == federation.uid and answer.term >= term:
                 if answer.term == term:
                     return answer
-                own = next((row.role for row in clusters if row.id == self._worker.place.cluster), Role.PASSIVE)
+                own = next(
+                    (row.role for row in clusters if row.id == self._worker.place.cluster), Role.PASSIVE
+                )
                 return replace(answer, term=term, role=own, clusters=clusters, valid_until=-math.inf)
             self._check_is_still(federation)
             left = deadline - self._worker.clock.boot()
