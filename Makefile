@@ -35,6 +35,7 @@ demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=k
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@$(BIN)/python hack/controlplane helm > /dev/null
+	@$(BIN)/python hack/controlplane etcdutl > /dev/null
 	@$(BIN)/pytest $(ARGS)
 
 # What can build an image here: a docker that has an engine, or one of those that need none.
@@ -73,6 +74,7 @@ soak: $(READY) ## Play simulated schedules (ARGS="--schedules 20000", ARGS=--mut
 
 chaos: $(READY) ## Faults against real processes (ARGS="--schedules 200 --lanes 2", ARGS=--help)
 	@$(BIN)/python hack/controlplane build > /dev/null
+	@$(BIN)/python hack/controlplane etcdutl > /dev/null
 	@PYTHONPATH=tests:hack $(BIN)/python -m chaos $(ARGS)
 
 figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover for one part)

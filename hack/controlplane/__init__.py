@@ -4,7 +4,9 @@
         Print the directory that has etcd, kube-apiserver and kubectl: KUBEBUILDER_ASSETS if that is
         set, else one under the user's cache directory, where they are built the first time.
     python hack/controlplane helm
-        Print the path of helm, which is built in the same way, for the tests of the chart.
+    python hack/controlplane etcdutl
+        Print the path of helm, for the tests of the chart, or of etcdutl, for those that restore a backup.
+        Both are built in the same way.
     python hack/controlplane up [--data-dir DIR] [--port PORT] [--until-stdin-closes]
         Run a control plane in the foreground until SIGINT or SIGTERM.
 

@@ -1,4 +1,4 @@
-"""The command line: `python hack/controlplane build|up|helm`."""
+"""The command line: `python hack/controlplane build|up|helm|etcdutl`."""
 
 import argparse
 import sys
@@ -20,6 +20,8 @@ def main() -> int:
             print(binaries.ensure())
         elif options.command == "helm":
             print(binaries.helm())
+        elif options.command == "etcdutl":
+            print(binaries.etcdutl())
         else:
             launcher.up(
                 data_dir=options.data_dir,
@@ -42,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="locate or build the programs and print the directory that has them")
     commands.add_parser("helm", help="build helm, if need be, and print its path")
+    commands.add_parser("etcdutl", help="build etcdutl, if need be, and print its path")
     up = commands.add_parser("up", help="run a control plane until SIGINT or SIGTERM")
     up.add_argument("--data-dir", type=Path, metavar="DIR", help="keep state there (default: discard it)")
     up.add_argument("--port", type=_port, default=0, help="the API server's port (default: any free one)")

@@ -1,4 +1,4 @@
-"""Locate etcd, kube-apiserver and kubectl, or build them from the Go module here; helm likewise."""
+"""Locate etcd, kube-apiserver and kubectl, or build them from the Go module here; helm and etcdutl likewise."""
 
 import contextlib
 import fcntl
@@ -106,6 +106,12 @@ def _helm() -> Tools:
     return Tools(module, ("helm",), version, f"helm {version}", "this takes about a minute")
 
 
+def _etcdutl() -> Tools:
+    module = _HERE.parent / "etcdutl"
+    version = _required(module, "go.etcd.io/etcd/etcdutl/v3")
+    return Tools(module, ("etcdutl",), version, f"etcdutl {version}", "this takes half a minute")
+
+
 def ensure() -> Path:
     """Return the directory that has the three programs: KUBEBUILDER_ASSETS, else one built once."""
     tools = _control_plane()
@@ -124,6 +130,11 @@ def ensure() -> Path:
 def helm() -> Path:
     """Return the program helm, built once."""
     return _built(_helm(), "and try again") / "helm"
+
+
+def etcdutl() -> Path:
+    """Return the program etcdutl, which restores etcd's snapshots, built once."""
+    return _built(_etcdutl(), "and try again") / "etcdutl"
 
 
 def _built(tools: Tools, otherwise: str) -> Path:

@@ -45,6 +45,7 @@ async def run_worker(settings: WorkerSettings) -> int:
 async def run_operator(settings: OperatorSettings) -> int:
     """Coordinate federations, and serve members if asked to, until SIGTERM or SIGINT; the exit status."""
     from tcf.coordinator.coordinator import Coordinator, Hub  # noqa: PLC0415 - a worker must not load
+    from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
     from tcf.coordinator.reach import Reach  # noqa: PLC0415 - kopf and what comes with it
     from tcf.coordinator.watching import Watching  # noqa: PLC0415
     from tcf.hub.access import Access  # noqa: PLC0415
@@ -55,22 +56,31 @@ async def run_operator(settings: OperatorSettings) -> int:
     client = HubClient(connect, user_agent="tcf-operator")
     federations, leases = Federations(client), Leases(client)
     events = Events(client, component="tcf-operator", instance=settings.identity)
-    coordinator = Coordinator(Hub(federations, leases, events), clock=Clock())
-    reach = Reach(federations, leases, Access(client), settings.namespaces, watched=coordinator.watches)
+    clock, deliveries = Clock(), Deliveries()
+    coordinator = Coordinator(Hub(federations, leases, events), clock=clock)
     watching = Watching(
         coordinator,
+        deliveries,
         connect,
         namespaces=settings.namespaces,
         identity=settings.identity,
         user_agent="tcf-operator",
-        readable=reach.readable,
+    )
+    reach = Reach(
+        federations,
+        leases,
+        Access(client),
+        settings.namespaces,
+        watched=deliveries,
+        restart_watches=watching.restart,
+        clock=clock,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
         probes = health.routes(alive=lambda: None, ready=reach.trouble)
         if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
             return 1
-        works = [coordinator.run, watching.run, reach.run]
+        works = [coordinator.run, lambda: watching.run(reach.readable), reach.run]
         for place, address in settings.serve:
             work = await _serve(stack, client, place, address, settings.identity)
             if work is None:

@@ -28,7 +28,7 @@ def test_a_request_that_was_placed_and_answered_otherwise_is_carried_out(
     programs.worker("cluster_1").await_active()
     two = programs.worker("cluster_2", kubeconfig=liar.kubeconfig(hub, tmp_path / "kubeconfig"))
     two.await_status(418)
-    liar.lie = lambda method, path: LIES[name] if path.endswith("/status") else None
+    liar.lie = lambda _, path: LIES[name] if path.endswith("/status") else None
     answer = two.post("/tcf/promote")
     assert liar.lies == 1
     assert (answer.status, answer.reason) == (200, None), answer.body
@@ -44,7 +44,7 @@ def test_a_worker_whose_renewals_are_lied_about_goes_on_renewing(
     one = programs.worker("cluster_1", kubeconfig=liar.kubeconfig(hub, tmp_path / "kubeconfig"))
     one.await_active()
     lies, turn = itertools.cycle(LIES.values()), itertools.cycle((True, False))
-    liar.lie = lambda method, path: next(lies) if method == "PATCH" and next(turn) else None
+    liar.lie = lambda method, _: next(lies) if method == "PATCH" and next(turn) else None
     (lease,) = hub.leases()
     eventually(lambda: liar.lies > len(LIES), what="every lie was told once")
     liar.lie = lambda _, __: None

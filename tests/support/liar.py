@@ -1,7 +1,7 @@
 """An HTTP proxy before the hub that carries writes out and then answers as if it had not, or in riddles.
 
-What proxies, load balancers and overloaded servers do: a timeout after the request was passed on, a page in HTML,
-an answer that is cut short. It also distorts watches: events that are lost, late, or come twice.
+Proxies, load balancers and overloaded servers do such things: a timeout after the request was passed on, a
+page in HTML, an answer that is cut short. It also distorts watches: events are lost, late, or come twice.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Liar:
     """Honest until `lie` or `distort` is set; either may be changed at any time, from any thread.
 
     Attributes:
-        lie: what to answer to a write (method and path) that the hub has just carried out; None for the truth.
+        lie: what to answer to a write (method and path) that the hub has carried out; None for the truth.
         distort: for a line of a watch, the seconds by which each copy of it comes late: `()` loses it.
     """
 

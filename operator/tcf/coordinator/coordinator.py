@@ -68,10 +68,10 @@ class Coordinator:
                 self._start(attendant)
             tasks.create_task(self._tell_events(), name="events")
 
-    def watches(self, namespace: str, name: str) -> bool:
-        """Has this federation been seen?"""
-        attendant = self._attendants.get((namespace, name))
-        return attendant is not None and attendant.view.federation is not None
+    def look_again(self) -> None:
+        """The watches begin again, and may have missed anything: read everything anew."""
+        for attendant in self._attendants.values():
+            attendant.look_again()
 
     def federation_event(self, federation: Federation, *, deleted: bool) -> None:
         """A watch event about a federation (also the first sight of it)."""
@@ -146,6 +146,7 @@ class _Attendant:
         self._trouble: str | None = None
         self._obstacle = ""
         self._tell_obstacle_at = math.inf
+        self._stale = False
 
     @property
     def _log(self) -> Fields:
@@ -157,6 +158,11 @@ class _Attendant:
             fields["trigger"] = status.switchover.trigger if status.switchover else None
         return Fields(logging.getLogger(__name__), fields)
 
+    def look_again(self) -> None:
+        """Read the federation and its Leases as soon as possible."""
+        self._stale = True
+        self.wake.set()
+
     async def run(self) -> None:
         """Until there is neither a federation nor a Lease of it left."""
         backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_BUSY_SECONDS)
@@ -166,7 +172,8 @@ class _Attendant:
             self.wake.clear()
             try:
                 async with self._turns:
-                    if self._clock.boot() >= refresh_at:
+                    if self._stale or self._clock.boot() >= refresh_at:
+                        self._stale = False
                         await self._refresh()
                         refresh_at = self._next_refresh()
                     decision = await self._turn()

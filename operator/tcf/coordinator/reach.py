@@ -1,28 +1,37 @@
-"""Whether an operator can do its work: what its `/readyz` tells."""
+"""Whether an operator can do its work: what its `/readyz` reports."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Collection
 
+from tcf.coordinator.deliveries import Deliveries
 from tcf.core.model import Refusal
 from tcf.hub import errors, federations, leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
+from tcf.runtime.backoff import Backoff
+from tcf.runtime.clock import Clock
 
 _NOT_WATCHING = "NotWatching"
 _PERIOD_SECONDS = 5.0
 _TROUBLED_SECONDS = 1.0
-_HOPELESS_LOOKS = 60
-"""So many times in a row kopf has not delivered what is there: it will not recover by itself."""
+_PATIENCE_SECONDS = 20.0
+_LONGEST_PATIENCE_SECONDS = 600.0
+"""How long watches that have just begun, perhaps with long lists, are given to deliver something."""
 
 log = logging.getLogger(__name__)
 
 
 class Reach:
-    """Tries small reads every few seconds, and whether what they find has been watched as well."""
+    """Makes small reads every few seconds, and compares what they find with what was watched.
+
+    `restart_watches` is called, with the reason, when the watches will not recover by themselves: they do not
+    deliver what can be read, or the hub was set back and they wait for versions of a future that is lost.
+    """
 
     def __init__(
         self,
@@ -31,16 +40,21 @@ class Reach:
         access: Access,
         namespaces: Collection[str],
         *,
-        watched: Callable[[str, str], bool],
+        watched: Deliveries,
+        restart_watches: Callable[[str], None],
+        clock: Clock,
     ) -> None:
         self._federations = federations
         self._leases = leases
         self._access = access
         self._namespaces: Collection[str | None] = namespaces or (None,)
         self._watched = watched
+        self._restart_watches = restart_watches
         self._readable = asyncio.Event()
-        self._begun = False
-        self._missed: set[tuple[str, str]] = set()
+        self._clock = clock
+        self._missed: set[str] = set()
+        self._patience = Backoff(first=_PATIENCE_SECONDS, longest=_LONGEST_PATIENCE_SECONDS)
+        self._restart_after = math.inf
         self._trouble: Refusal | None = Refusal("Starting", "the hub has not been reached yet")
 
     def trouble(self) -> str | None:
@@ -50,48 +64,63 @@ class Reach:
     async def readable(self) -> None:
         """Wait until federations and Leases can be read, to begin watching them."""
         await self._readable.wait()
-        self._begun = True
 
     async def run(self) -> None:
-        """Look until cancelled; returns when only a new process can help.
-
-        kopf looks for the kinds once, when it begins. When the CRD goes, it ends or is stuck.
-        """
-        unwatched = 0
+        """Look until cancelled."""
         while True:
             before, self._trouble = self._trouble, await self._look()
-            reason = self._trouble.reason if self._trouble else None
-            unwatched = unwatched + 1 if reason == _NOT_WATCHING else 0
-            gone = self._begun and reason == errors.KindNotFoundError.reason
-            if self._trouble and (gone or unwatched > _HOPELESS_LOOKS):
-                log.error("ending, to be started anew: %s", self._trouble.message, extra={"reason": reason})
-                return
             if self._trouble and (before is None or before.reason != self._trouble.reason):
                 log.warning("not ready: %s", self._trouble.message, extra={"reason": self._trouble.reason})
             elif before and not self._trouble:
                 log.info("ready: federations and Leases can be read and are watched")
-            await asyncio.sleep(_TROUBLED_SECONDS if self._trouble else _PERIOD_SECONDS)
+            await asyncio.sleep(_TROUBLED_SECONDS if self._trouble or self._missed else _PERIOD_SECONDS)
 
     async def _look(self) -> Refusal | None:
-        missed = set()
+        missed: dict[str, str] = {}
         try:
             for namespace in self._namespaces:
                 if forbidden := await self._may_watch(namespace):
                     return forbidden
-                found = await self._federations.reach(namespace, deadline=_PERIOD_SECONDS)
-                await self._leases.reach(namespace, deadline=_PERIOD_SECONDS)
-                if found and not self._watched(*found):
-                    missed.add(found)
+                if set_back := await self._compare(namespace, missed):
+                    self._restart_watches(set_back)
         except errors.HubError as error:
+            if isinstance(error, errors.KindNotFoundError):
+                self._readable.clear()
             return Refusal(error.reason, str(error))
-        self._readable.set()
+        if not self._readable.is_set():
+            self._readable.set()
+            self._restart_after = self._clock.boot() + self._patience.next()
         # One that has just been created may be on its way; one that is missed twice is not.
-        self._missed, lost = missed, missed & self._missed
-        for namespace, name in lost:
-            return Refusal(
-                _NOT_WATCHING, f"{namespace}/{name} can be read, but no watch has delivered it yet"
-            )
-        return None
+        lost = [name for uid, name in missed.items() if uid in self._missed]
+        self._missed = set(missed)
+        if not missed:
+            self._patience.reset()
+            self._restart_after = 0.0
+        if not lost:
+            return None
+        message = f"{lost[0]} can be read, but no watch has delivered it yet"
+        if self._clock.boot() >= self._restart_after:
+            self._restart_after = self._clock.boot() + self._patience.next()
+            self._restart_watches(message)
+        return Refusal(_NOT_WATCHING, message)
+
+    async def _compare(self, namespace: str | None, missed: dict[str, str]) -> str:
+        """Add to `missed` what is there and was not watched; why the hub must have been set back, or ""."""
+        newest = {kind.PLURAL: self._watched.newest(kind.PLURAL) for kind in (federations, leases)}
+        found, version = await self._federations.reach(namespace, deadline=_PERIOD_SECONDS)
+        versions = {
+            federations.PLURAL: version,
+            leases.PLURAL: await self._leases.reach(namespace, deadline=_PERIOD_SECONDS),
+        }
+        if found and not self._watched.include(found.uid, int(found.resource_version)):
+            missed[found.uid] = f"{found.namespace}/{found.name}"
+        for plural, version in versions.items():
+            if version < newest[plural]:
+                return (
+                    f"the hub was set back: version {newest[plural]} of {plural} has been watched, and a list"
+                    f" is of version {version}"
+                )
+        return ""
 
     async def _may_watch(self, namespace: str | None) -> Refusal | None:
         for kind in (federations, leases):

@@ -8,73 +8,130 @@ nothing and writes nothing: no finalizers, no annotations, no status.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import kopf
 
 from tcf.coordinator.coordinator import Coordinator
+from tcf.coordinator.deliveries import Deliveries
 from tcf.core.model import LABEL_FEDERATION
 from tcf.hub import errors, federations, leases, records
 from tcf.hub.client import TLS_CLOSE_SECONDS, open_session
 from tcf.hub.credentials import Connect
+from tcf.runtime.backoff import Backoff
 from tcf.runtime.threads import in_thread
 
 _WATCH_SECONDS = 30
-_RETRY_SECONDS = 2.0
+_RETRY_SECONDS = 0.2
+_LOGIN_SECONDS = 2.0
 _STOP_SECONDS = 3.0
+_MOST_LIVES = 5
+"""So many lives of kopf that do not end mean that something hangs."""
+_LASTING_SECONDS = 30.0
+"""After so long a life the next one begins without much delay."""
+_MIND_SECONDS = 1.0
+_BEGIN_SECONDS = 15.0
+"""Within this, all watches have to have begun."""
+_WATCH_TASK = "watcher for "
+"""How kopf names the task of each watch; tests/integration/test_watching.py fails if that changes."""
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """One life of kopf. Set `stop` to end it; what it delivers after that does not count."""
+
+    stop: threading.Event
+    ended: asyncio.Future[Any]
+    ending: asyncio.Future[Any]
+
+    def restart(self, why: str) -> None:
+        if not self.ending.done():
+            self.ending.set_result(why)
+
+    async def over(self) -> str:
+        """Wait until it is to end, or has ended; why."""
+        await asyncio.wait([self.ended, self.ending], return_when=asyncio.FIRST_COMPLETED)
+        self.stop.set()
+        return str(self.ending.result()) if self.ending.done() else f"kopf ended: {self.ended.exception()!r}"
+
+
 class Watching:
-    """kopf in its thread."""
+    """kopf in its thread, started again when it ends, loses a watch, or is asked to."""
 
     def __init__(
         self,
         coordinator: Coordinator,
+        deliveries: Deliveries,
         connect: Connect,
         *,
         namespaces: Collection[str],
         identity: str,
         user_agent: str,
-        readable: Callable[[], Awaitable[None]],
     ) -> None:
         self._coordinator = coordinator
+        self._deliveries = deliveries
         self._connect = connect
         self._namespaces = namespaces
         self._identity = identity
         self._user_agent = user_agent
-        self._readable = readable
         self._logged_in = False
+        self._life: _Life | None = None
 
-    async def run(self) -> None:
-        """Watch until cancelled. Returns if kopf ends by itself."""
-        # kopf looks for the kinds once, when it begins: they have to be there, and readable, by then.
-        await self._readable()
-        stop = threading.Event()
-        loop = asyncio.get_running_loop()
-        ended = in_thread(lambda: asyncio.run(self._operate(loop, stop)), name="kopf")
+    async def run(self, readable: Callable[[], Awaitable[None]]) -> None:
+        """Watch until cancelled, whenever the kinds are `readable`. Returns if kopf hangs at its ends."""
+        backoff = Backoff(first=_RETRY_SECONDS)
+        lives: list[_Life] = []
         try:
-            await asyncio.shield(ended)
-            log.error("kopf has ended")
-        except Exception as error:  # noqa: BLE001 - kopf's errors are its own
-            log.error("kopf has ended: %r", error)  # noqa: TRY400 - and so is the trace
+            while len(lives) < _MOST_LIVES:
+                # kopf looks for the kinds once, when it begins: they have to be there, and readable, by then.
+                await readable()
+                began = time.monotonic()
+                self._deliveries.forget()
+                self._coordinator.look_again()
+                lives = [life for life in lives if not life.ended.done()]
+                lives.append(life := self._begin())
+                # It takes its time to end, seconds if a watch of it has failed; the next one does not wait.
+                log.warning("the watches begin again: %s", await life.over())
+                if time.monotonic() - began > _LASTING_SECONDS:
+                    backoff.reset()
+                await asyncio.sleep(backoff.next())
+            log.error("kopf does not end, so it cannot be started again")
         finally:
-            stop.set()
-            await asyncio.wait([ended], timeout=_STOP_SECONDS)
+            for life in lives:
+                life.stop.set()
+            if lives:
+                await asyncio.wait([life.ended for life in lives], timeout=_STOP_SECONDS)
+
+    def restart(self, why: str) -> None:
+        """Have the watches begin again."""
+        if self._life:
+            self._life.restart(why)
+
+    def _begin(self) -> _Life:
+        loop = asyncio.get_running_loop()
+        stop = threading.Event()
+        ended = in_thread(lambda: asyncio.run(self._operate(loop, stop)), name="kopf")
+        self._life = _Life(stop, ended, loop.create_future())
+        return self._life
 
     async def _operate(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
-        # When an error ends kopf, its tasks complain of each other; what matters is told elsewhere.
+        # When an error ends kopf, its tasks complain of each other; what matters is reported elsewhere.
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: log.debug("kopf: %s", context.get("message"))
         )
+        minding = asyncio.create_task(self._mind_watches(main, stop), name="mind the watches")
         try:
             await kopf.operator(
-                registry=self._registry(main),
+                registry=self._registry(main, stop),
                 settings=_settings(),
                 # Else kopf asks for the user's name, and containers run as users that have none.
                 identity=cast("Any", self._identity),  # kopf does not export its type
@@ -84,23 +141,41 @@ class Watching:
                 stop_flag=stop,
             )
         finally:
+            minding.cancel()
             stop.set()  # kopf waits for it in a thread, which would keep this loop from closing
             await asyncio.sleep(TLS_CLOSE_SECONDS)
 
-    def _registry(self, main: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
+    async def _mind_watches(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
+        """kopf has a task for each watch. One that an error has ended is not begun again, and not missed."""
+        wanted, began, most = 2 * max(1, len(self._namespaces)), time.monotonic(), 0
+        while not stop.is_set():
+            await asyncio.sleep(_MIND_SECONDS)
+            there = sum(task.get_name().startswith(_WATCH_TASK) for task in asyncio.all_tasks())
+            most = max(most, there)
+            if there < most or (there < wanted and time.monotonic() - began > _BEGIN_SECONDS):
+                message = f"{wanted - there} of {wanted} watches have ended, or could not begin"
+                main.call_soon_threadsafe(self.restart, message)
+                return
+
+    def _registry(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
+
+        def deliver(act: Callable[..., None], *args: Any, **more: Any) -> None:
+            """Have it done in the main thread, unless this life is over: its news may be old."""
+            if not stop.is_set():
+                main.call_soon_threadsafe(functools.partial(act, *args, **more))
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:
             """Called at the start and after every 401; there is no state in which to give up."""
             if self._logged_in:
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(_LOGIN_SECONDS)
             self._logged_in = True
             while True:
                 try:
                     connection = await self._connect()
-                except errors.NotConfiguredError:  # `Reach` has met it too, and tells
-                    await asyncio.sleep(_RETRY_SECONDS)
+                except errors.NotConfiguredError:  # `Reach` has met it too, and reports it
+                    await asyncio.sleep(_LOGIN_SECONDS)
                 else:
                     session = open_session(connection, self._user_agent)
                     return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
@@ -108,12 +183,16 @@ class Watching:
         @kopf.on.event(federations.GROUP, federations.VERSION, federations.PLURAL, registry=registry)
         async def federation(event: Mapping[str, Any], **_: Any) -> None:
             deleted = event["type"] == "DELETED"
+            value = dict(event["object"])
             try:
-                found = records.federation(dict(event["object"]))
+                which = records.identity(value)
+                version = which.resource_version
+                deliver(self._deliveries.note_object, federations.PLURAL, which.uid, version, deleted=deleted)
+                found = records.federation(value)
             except errors.MalformedError as error:
                 log.warning("%s; it is left alone until it is mended", error)
                 return
-            main.call_soon_threadsafe(lambda: self._coordinator.federation_event(found, deleted=deleted))
+            deliver(self._coordinator.federation_event, found, deleted=deleted)
 
         @kopf.on.event(
             leases.GROUP,
@@ -127,7 +206,8 @@ class Watching:
             key = (metadata["namespace"], metadata["labels"][LABEL_FEDERATION])
             deleted = event["type"] == "DELETED"
             found = records.lease(dict(event["object"]))
-            main.call_soon_threadsafe(lambda: self._coordinator.lease_event(key, found, deleted=deleted))
+            deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
+            deliver(self._coordinator.lease_event, key, found, deleted=deleted)
 
         return registry
 

@@ -120,7 +120,7 @@ def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
 
 
 def mirror(federation: Federation, status: Status) -> Mapping[str, str]:
-    """The annotations that have to be written, so that what has to outlive the status does; empty for none."""
+    """The annotations that have to be written, for what has to outlive the status; empty for none."""
     member = next(_active_last(federation, status), "")
     if not member or status.switchover is not None:
         return {}

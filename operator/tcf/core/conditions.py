@@ -223,7 +223,8 @@ def _cannot_fence(holders: Iterable[Unfenceable], target: str) -> str:
 
 def _strangers(federation: Federation, strangers: Iterable[Stranger]) -> str:
     return (
-        f"these Leases bear the label tcf.dev/federation={federation.name}, but no worker can have written them:"
+        f"these Leases bear the label tcf.dev/federation={federation.name}, but no worker can have written"
+        " them:"
         f" {', '.join(map(str, strangers))}; until each is gone or has"
         f" been silent for {silence_needed(LONGEST_LEASE):.0f} s, nobody of another member is promoted."
         " If no worker is behind a Lease, take the label off:"

@@ -71,7 +71,7 @@ def failover(
 
 
 def first_instead(federation: Federation, status: Status, chosen: str, workers: Workers) -> Member | Standby:
-    """Who becomes active first in the stead of `chosen`, if all of its workers have been silent long enough."""
+    """Who becomes active first in the stead of `chosen`, if its workers have been silent for long enough."""
     standby = _not_dead(federation, status, chosen, workers)
     return _candidate(federation, status, chosen, workers) if standby is None else standby
 

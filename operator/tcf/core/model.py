@@ -106,7 +106,7 @@ class Now:
         return int(self.wall.timestamp() * 1000)
 
     def plausible(self, term: int) -> bool:
-        """Can an operator have written this term? One that none can is forged, and no loss is concluded from it.
+        """Can an operator have written this term? If not, it is forged, and no loss is concluded from it.
 
         The bound moves on with the clock, faster than terms rise, so the terms that follow one at the very
         bound are plausible, too.

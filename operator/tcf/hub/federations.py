@@ -25,18 +25,17 @@ class Federations:
             await self._client.request("GET", f"{_folder(namespace)}/{name}", deadline=deadline)
         )
 
-    async def reach(self, namespace: str | None, *, deadline: float) -> tuple[str, str] | None:
-        """Which is the first of them (None: in all namespaces), to know whether they can be read.
+    async def reach(self, namespace: str | None, *, deadline: float) -> tuple[records.Identity | None, int]:
+        """Read next to nothing, to know whether they can be read (None: in all namespaces).
 
         Returns:
-            its namespace and name; None if there is none.
+            the first of them, if there is one, and the version of the hub.
         """
         answer = await self._client.request(
             "GET", _folder(namespace), params={"limit": "1"}, deadline=deadline
         )
-        for item in answer.get("items") or ():
-            return item["metadata"]["namespace"], item["metadata"]["name"]
-        return None
+        items = answer.get("items") or [None]
+        return records.identity(items[0]) if items[0] else None, records.list_version(answer)
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         """Replace the status of the version that was read; ConflictError if it has changed since."""

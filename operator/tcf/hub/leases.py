@@ -37,10 +37,15 @@ class Leases:
         answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
         return tuple(records.lease(item) for item in answer.get("items") or ())
 
-    async def reach(self, namespace: str | None, *, deadline: float) -> None:
-        """Read next to nothing, to know whether they can be read (None: in all namespaces)."""
+    async def reach(self, namespace: str | None, *, deadline: float) -> int:
+        """Read next to nothing, to know whether they can be read (None: in all namespaces).
+
+        Returns:
+            the version of the hub.
+        """
         params = {"labelSelector": LABEL_FEDERATION, "limit": "1"}
-        await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
+        answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
+        return records.list_version(answer)
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
         return records.lease(

@@ -55,6 +55,42 @@ def federation(value: Json) -> model.Federation:
         raise MalformedError(f"ClusterFederation {name} does not fit the schema: {causes}") from error
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """Which object it is, in which version, whatever else it says."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+
+def identity(value: Json) -> Identity:
+    """Raises MalformedError if it is no object of the API."""
+    try:
+        metadata = value["metadata"]
+        found = Identity(
+            metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
+        )
+    except (KeyError, TypeError) as error:
+        raise MalformedError(f"this is not an object of the Kubernetes API: {error!r}") from error
+    version(found.resource_version)
+    return found
+
+
+def version(text: object) -> int:
+    """A resourceVersion as a number. Raises MalformedError if it is none."""
+    if isinstance(text, str) and text.isascii() and text.isdigit():
+        return int(text)
+    raise MalformedError(f"{text!r} is not a resourceVersion")
+
+
+def list_version(value: Json) -> int:
+    """As of which version of the hub a list is. Raises MalformedError if it does not say."""
+    metadata = value.get("metadata")
+    return version(metadata.get("resourceVersion") if isinstance(metadata, dict) else None)
+
+
 def status_json(status: model.Status) -> Json:
     """The status as the API takes it."""
     result: Json = _converter.unstructure(status)

@@ -1,8 +1,9 @@
 """Requests made for clients: place one in the status, wait until it has ended, say how.
 
 What may be said to a client is strict. 200 means that the roles were changed as asked and that this worker
-answers by that table or a later one; a refusal means that they are not and will not be on account of this request; and where neither is
-certain, because the hub is gone after the write was sent, the refusal is `OutcomeUnknown`.
+answers by that table or a later one. A refusal means that they are not and will not be on account of this
+request. Where neither is certain, because the hub is gone after the write was sent, the refusal is
+`OutcomeUnknown`.
 """
 
 from __future__ import annotations

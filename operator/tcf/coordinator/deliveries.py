@@ -1,0 +1,37 @@
+"""What the watches have delivered, as opposed to what has been read: this shows whether they are alive."""
+
+from __future__ import annotations
+
+
+class Deliveries:
+    """Versions of objects, as numbers, by the plural of their kind and by uid."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, int] = {}
+        self._objects: dict[str, int] = {}
+
+    def note(self, plural: str, version: str) -> None:
+        """Remember the newest version of all objects of a kind."""
+        if version.isascii() and version.isdigit():
+            self._newest[plural] = max(int(version), self._newest.get(plural, 0))
+
+    def note_object(self, plural: str, uid: str, version: str, *, deleted: bool) -> None:
+        """Remember the newest version of one object as well."""
+        self.note(plural, version)
+        if deleted:
+            self._objects.pop(uid, None)
+        elif version.isascii() and version.isdigit():
+            self._objects[uid] = int(version)
+
+    def newest(self, plural: str) -> int:
+        """The newest version of any object of this kind, deleted ones included; 0 if there was none."""
+        return self._newest.get(plural, 0)
+
+    def include(self, uid: str, version: int) -> bool:
+        """Has this version of the object been delivered, or a newer one?"""
+        return self._objects.get(uid, -1) >= version
+
+    def forget(self) -> None:
+        """The watches begin again."""
+        self._newest.clear()
+        self._objects.clear()

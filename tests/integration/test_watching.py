@@ -1,0 +1,143 @@
+"""The operator's watches: when they end, hang or wait for a future that is lost, they begin again."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from controlplane.client import ControlPlane
+from support.api import ROOT, Hub, eventually, install_crd, kubectl_of
+from support.backups import Backups, etcdutl
+from support.probes import Prober, broken_promises
+from support.programs import Program, Programs
+
+D = 2
+CRDS = str(ROOT / "crds")
+
+
+@pytest.fixture
+def plane() -> Iterator[ControlPlane]:
+    """A control plane of the test's own, since what is done to it affects everybody on it."""
+    with ControlPlane.start() as plane:
+        install_crd(plane)
+        yield plane
+
+
+@pytest.fixture
+def own(plane: ControlPlane) -> Hub:
+    return Hub(kubectl_of(plane), "default", plane.kubeconfig)
+
+
+@pytest.fixture
+def on_it(own: Hub, tmp_path: Path) -> Iterator[Programs]:
+    started = Programs(own, tmp_path)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def apply(hub: Hub, **more: Any) -> None:
+    hub.apply(leaseDuration=f"{D}s", switchoverTimeout="5s", **more)
+
+
+def ready(operator: Program) -> bool:
+    return operator.get("/readyz").status == 200
+
+
+def test_a_crd_that_is_removed_and_comes_back_is_watched_again(own: Hub, on_it: Programs) -> None:
+    """However short it is away. The process goes on: it may serve members as well."""
+    apply(own)
+    operators = [on_it.operator(), on_it.operator()]
+    one, two = on_it.pair()
+    one.await_active()
+    for operator in operators:
+        eventually(partial(ready, operator), what="the operator is ready")
+    for seconds in (1.0, 0.0, 1.5):
+        own.kubectl("delete", "-f", CRDS)
+        time.sleep(seconds)
+        own.kubectl("apply", "--server-side", "-f", CRDS)
+        own.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
+        eventually(lambda: not own.kubectl("get", "cfed", check=False).returncode, what="the kind is served")
+        apply(own)
+        one.await_active()
+        two.await_status(418)
+        for operator in operators:
+            eventually(partial(ready, operator), what="the operator is ready again")
+        began = time.monotonic()
+        for worker in (two, one):
+            answer = worker.post("/tcf/promote")
+            assert (answer.status, answer.reason) == (200, None), answer.body
+        assert time.monotonic() - began < 5, "nobody was told by a watch"
+    for operator in operators:
+        assert operator.process.poll() is None
+        assert "the watches begin again: 1 of 2 watches have ended" in operator.log
+
+
+def write_much(hub: Hub) -> None:
+    """Write more than a control plane does by itself in a minute, so that what is lost is far ahead."""
+    hub.kubectl("create", "configmap", "much")
+    tls = ssl.create_default_context(cafile=hub.kubeconfig.parent / "certificates" / "apiserver.crt")
+    host, port = hub.server.removeprefix("https://").split(":")
+    with contextlib.closing(http.client.HTTPSConnection(host, int(port), context=tls)) as connection:
+        for n in range(3000):
+            connection.request(
+                "PATCH",
+                f"/api/v1/namespaces/{hub.namespace}/configmaps/much",
+                body=json.dumps({"data": {"n": str(n)}}),
+                headers={
+                    "Authorization": f"Bearer {hub.token}",
+                    "Content-Type": "application/merge-patch+json",
+                },
+            )
+            assert connection.getresponse().read()
+
+
+@pytest.mark.parametrize("bump", [True, False], ids=["bumped", "not bumped"])
+def test_after_a_restore_everything_goes_on(
+    plane: ControlPlane,
+    own: Hub,
+    on_it: Programs,
+    tmp_path: Path,
+    bump: bool,  # noqa: FBT001
+) -> None:
+    """Without a bump, the versions that were watched last are of a future that is lost."""
+    apply(own, failover={"mode": "Automatic", "timeout": "1s", "cooldown": "0s"})
+    operators = [on_it.operator(), on_it.operator()]
+    one, two = on_it.pair()
+    one.await_active()
+    two.await_status(418)
+    backups = Backups(plane, tmp_path, etcdutl())
+    backups.take()
+    one.await_active()
+    write_much(own)
+    assert two.post("/tcf/promote").status == 200
+    one.await_status(418)
+    term = own.status()["term"]
+    with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=50) as prober:
+        backups.restore(bump=bump)
+
+        def answered() -> dict[str, Any] | None:
+            status = own.status()
+            return status if status["term"] > term and status["activeCluster"] else None
+
+        status = eventually(answered, what="a member is active, above all lost terms")
+        assert status["history"][0]["trigger"] == "bootstrap"
+        active, other = (two, one) if status["activeCluster"] == "cluster_2" else (one, two)
+        active.await_active()
+        for operator in operators:
+            eventually(partial(ready, operator), what="the operator is ready again")
+        answer = other.post("/tcf/promote")
+        assert (answer.status, answer.reason) == (200, None), answer.body
+    assert broken_promises(p for p in prober.probes if p.term > term) == []
+    other.kill()
+    active.await_active()
+    assert own.status()["history"][0]["trigger"] == "failover"
