@@ -13,9 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from simulation.failovers import Failovers
 from simulation.network import Link
 from simulation.programs import Ask, WorkerProgram
+from simulation.schedule import DURATIONS
 from simulation.world import World
 from tcf.core.model import Federation, HistoryEntry, Outcome, Refusal, Role, Status, Trigger
 from tcf.core.requests import Kind
+from tcf.core.silence import silence_needed
 from tcf.core.worker import Reading
 
 _ABOUT_THE_ANSWER = "the roles are as asked"
@@ -47,6 +49,10 @@ class Checker:
         """Whether it may begin to hold again."""
         self._highest = 0
         """The highest term there has ever been."""
+        self._excused_until = 0.0
+        """Until then a third party has taken away what the promise rests on."""
+        self._forged = False
+        """A Lease tells of terms that there have never been."""
 
     # --- probes -----------------------------------------------------------------------------------------
 
@@ -56,6 +62,8 @@ class Checker:
         if worker is None:
             return
         reading = worker._machine._reading
+        if reading is not None and reading is program.lost:
+            self._fail(f"{program.name} goes on answering {reading.role} although its Lease is lost")
         fresh = reading is not program.last
         if not fresh and (
             reading is None or reading.role is not Role.ACTIVE or program.looked_at == self._world.now
@@ -72,6 +80,8 @@ class Checker:
         answer = program.answer()
         if not isinstance(answer, Reading) or answer.role is not Role.ACTIVE:
             return False
+        if self._world.now < self._excused_until:
+            return True
         for member, term in self._promised.items():
             if member != program.member and term >= answer.term:
                 self._fail(
@@ -81,6 +91,23 @@ class Checker:
         if answer.term >= self._since:
             self._promised[program.member] = max(answer.term, self._promised.get(program.member, 0))
         return True
+
+    def excuse(self, *, for_good: bool) -> None:
+        """Somebody has edited roles or a worker's Lease: no promise until all present answers have run out.
+
+        `for_good`: under KeepRole they do not, unless the worker hears of it.
+        """
+        self._excused_until = math.inf if for_good else self._world.now + silence_needed(max(DURATIONS))
+        self._lost_at = self._world.now
+        self._promised.clear()
+
+    def calm(self) -> None:
+        """Everybody hears of everything from now on."""
+        self._excused_until = min(self._excused_until, self._world.now + silence_needed(max(DURATIONS)))
+
+    def forged(self) -> None:
+        """A Lease was made by hand that acknowledges more than there has ever been."""
+        self._forged = True
 
     def forget(self, *, for_good: bool) -> None:
         """The hub has lost writes: two members may believe two tables, each by the word of the hub.
@@ -128,16 +155,18 @@ class Checker:
         if self._since == math.inf:
             if new.term > highest if old is None else new.term > old.term + 1:
                 self._trust(new.term)
-        elif old:
+        elif old and by:
             self._check_step(before, old, new, fresh, by)
 
     def _check_step(
-        self, before: Federation, old: Status, new: Status, fresh: list[HistoryEntry], by: Link | None
+        self, before: Federation, old: Status, new: Status, fresh: list[HistoryEntry], by: Link
     ) -> None:
         moved = {r.id: r.role for r in old.clusters} != {r.id: r.role for r in new.clusters}
         if any(past.outcome == Outcome.HUB_RESTORED for past in fresh):
             # Not all who know a lost table can tell at once, and each may know of a later one.
-            anew = self._lost_at > 0 and all(row.role is Role.PASSIVE for row in new.clusters)
+            anew = (self._lost_at > 0 or self._forged) and all(
+                row.role is Role.PASSIVE for row in new.clusters
+            )
             if not anew or new.term <= old.term:
                 self._fail(f"begun anew without need, or not above all: {_told(old)} -> {_told(new)}")
         elif new.term != old.term + moved:
@@ -145,11 +174,20 @@ class Checker:
         self._check_history(old, new, fresh)
         if new.active_cluster and old.engaged and old.engaged.role is Role.PROMOTING:
             self._failovers.promoted(new.active_cluster)
-        request = new.switchover
-        if by and request and request.trigger is Trigger.FAILOVER and request != old.switchover:
-            objection = self._failovers.objection(before, request, by)
-            if objection:
-                self._fail(f"{request.id} must not be: {objection}")
+        request, former = new.switchover, old.switchover
+        objection = ""
+        if request and request.trigger is Trigger.FAILOVER and request != former:
+            objection = self._failovers.objection(before, request.from_, by)
+        elif (
+            request
+            and former
+            and request.trigger is former.trigger is Trigger.BOOTSTRAP
+            and request.to != former.to
+            and all(past.outcome != Outcome.HUB_RESTORED for past in fresh)
+        ):
+            objection = self._failovers.objection(before, former.to, by, cooldown=False)
+        if request and objection:
+            self._fail(f"{request.id} must not be: {objection}")
 
     def _check_history(self, old: Status, new: Status, fresh: list[HistoryEntry]) -> None:
         names = [past.id for past in new.history]
@@ -178,7 +216,7 @@ class Checker:
                 self._check_refused(ask, ask.result)
 
     def _check_done(self, ask: Ask, reading: Reading) -> None:
-        """The roles have been as asked, at a term that the answer has reached; they may have moved since."""
+        """The answer is about a table in which the roles were as asked; they may have moved since."""
         past = self._ended.get(ask.request)
         if past:
             terms = [past.term] if past.succeeded else []
@@ -189,13 +227,16 @@ class Checker:
             terms = [n for of, n in self._tables if of == reading.uid and (of != uid or n >= first)]
         member = past.to if past and past.to else ask.member
         role = Role.PASSIVE if ask.wish.kind is Kind.DEMOTE else Role.ACTIVE
-        keys = [(reading.uid, term) for term in terms if term <= reading.term]
-        tables = [self._tables[key] for key in keys if key in self._tables]
         # Who has left the spec meanwhile is not active either.
-        if all(table.get(member, Role.PASSIVE) is not role for table in tables):
+        told = {row.id: row.role for row in reading.clusters}
+        table = self._tables.get((reading.uid, reading.term))
+        if reading.term not in terms or told.get(member, Role.PASSIVE) is not role:
             self._fail(
-                f"{ask.wish.kind} of {ask.member} was answered 200 at term {reading.term}, but not done"
+                f"{ask.wish.kind} of {ask.member} was answered 200 with {told} at term {reading.term},"
+                f" but done at {terms}"
             )
+        elif table is not None and any(told.get(other, is_) is not is_ for other, is_ in table.items()):
+            self._fail(f"{ask.wish.kind} was answered with {told}, but term {reading.term} had {table}")
 
     def _check_refused(self, ask: Ask, refusal: Refusal) -> None:
         past = self._ended.get(ask.request)

@@ -13,7 +13,6 @@ from tcf.core.model import (
     FailoverMode,
     Federation,
     HistoryEntry,
-    Switchover,
     Trigger,
     WorkerLease,
 )
@@ -75,21 +74,21 @@ class Failovers:
         said = (datetime.fromisoformat(past.finished_at) - START).total_seconds()
         self._ended[past.id] = min(said, self._world.now)
 
-    def objection(self, before: Federation, request: Switchover, by: Link) -> str:
-        """What is wrong about a failover that begins now; "" if nothing is."""
+    def objection(self, before: Federation, dead: str, by: Link, *, cooldown: bool = True) -> str:
+        """What is wrong about replacing the member `dead` now; "" if nothing is."""
         spec, status, now = before.spec, before.status, self._world.now
         if spec.failover.mode is not FailoverMode.AUTOMATIC or spec.paused:
             return f"failover is {spec.failover.mode}, paused: {spec.paused}"
         history = status.history if status else ()
         moved = (p for p in history if p.succeeded and p.to and p.trigger is not Trigger.BOOTSTRAP)
         rested = now - self._ended.get(next((p.id for p in moved), ""), -math.inf)
-        if self._walls_agree and rested < spec.failover.cooldown - _WALLS_APART:
+        if cooldown and self._walls_agree and rested < spec.failover.cooldown - _WALLS_APART:
             return f"the active member has changed {rested:.1f} s ago"
         needed = max(silence_needed(spec.lease_duration), spec.failover.timeout)
-        signs = self._signs.get(request.from_, [])
+        signs = self._signs.get(dead, [])
         until = min((sign.at for sign in signs if sign.at > by.listed), default=now)
         for sign in signs:
             late = sign.late if sign.created >= by.opened else 0.0
             if sign.at <= by.listed and until - sign.at + late < _FAST * needed:
-                return f"{request.from_} has been silent for {until - sign.at:.1f} s only, not {needed:.1f} s"
+                return f"{dead} has been silent for {until - sign.at:.1f} s only, not {needed:.1f} s"
         return ""

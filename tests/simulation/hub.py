@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from simulation.world import World
 from tcf.core.model import (
@@ -23,7 +23,7 @@ from tcf.core.model import (
     WorkerLease,
 )
 from tcf.core.worker import REGISTRATION_DURATION, Renewal
-from tcf.hub import errors
+from tcf.hub import client, errors
 
 NAMESPACE, NAME = "ns", "shop"
 _SNAPSHOTS = 400
@@ -53,6 +53,8 @@ class SimHub:
     ) -> None:
         self.federation: Federation | None = None
         self.leases: dict[str, WorkerLease] = {}
+        self.kind_is_gone = False
+        """The CRD has been removed."""
         self.watchers: dict[type, list[Watcher]] = {Federation: [], WorkerLease: []}
         self._world = world
         self._committed = committed
@@ -63,6 +65,8 @@ class SimHub:
     # --- federations ------------------------------------------------------------------------------------
 
     def get(self) -> Federation:
+        if self.kind_is_gone:
+            raise client.refusal(404, b"404 page not found", "GET", "", "the hub", "")
         if self.federation is None:
             raise errors.NotFoundError("no such federation")
         return self.federation
@@ -141,7 +145,7 @@ class SimHub:
     # --- Leases -----------------------------------------------------------------------------------------
 
     def list_leases(self) -> tuple[WorkerLease, ...]:
-        return tuple(self.leases.values())
+        return tuple(lease for lease in self.leases.values() if lease.federation == NAME)
 
     def get_lease(self, name: str) -> WorkerLease:
         if name not in self.leases:
@@ -185,8 +189,38 @@ class SimHub:
         self._version += 1
         lease = replace(lease, resource_version=str(self._version))
         self.leases[lease.name] = lease
-        self._commit(lease, deleted=False)
+        # Watches select by the label: what has lost it is gone for them.
+        self._commit(lease, deleted=lease.federation != NAME)
         return lease
+
+    # --- by hand ----------------------------------------------------------------------------------------
+
+    def edit_lease(self, name: str, **changes: Any) -> None:
+        """What `kubectl edit` does to a Lease."""
+        if name in self.leases:
+            self._put_lease(replace(self.leases[name], **changes))
+
+    def drop_lease(self, name: str) -> None:
+        """What `kubectl delete` does."""
+        if name in self.leases:
+            self._commit(self.leases.pop(name), deleted=True)
+
+    def forge_lease(self, lease: WorkerLease) -> None:
+        """What `kubectl create` does, with whatever content."""
+        self._objects += 1
+        self._put_lease(replace(lease, uid=f"uid-{self._objects}"))
+
+    def edit_status(self, change: Callable[[Status], Status]) -> bool:
+        """What `kubectl edit --subresource=status` does; False if the CRD refuses it."""
+        present = self.federation
+        if present is None or present.status is None:
+            return False
+        try:
+            _check(present.spec, change(present.status), present.status)
+        except errors.InvalidError:
+            return False
+        self._put(replace(present, status=change(present.status)))
+        return True
 
     # --- both -------------------------------------------------------------------------------------------
 

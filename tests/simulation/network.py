@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from simulation.world import CrashedError, Process, World
 from tcf.core.coordinator import Event
 from tcf.core.model import Federation, Status, WorkerLease
 from tcf.core.worker import Renewal
-from tcf.hub import errors
+from tcf.hub import client, errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 
 T = TypeVar("T")
 READ = "GET federation"
+WRITES = ("PUT", "PATCH", "POST", "DELETE", "annotate")
+_LIES = (200, 302, 400, 401, 403, 404, 405, 408, 409, 422, 429, 502, 504)
 WATCH_SECONDS = 30.0
 """How long one watch lasts, and how long a silent one is waited for (with a little more)."""
 _GRACE = 5.0
@@ -41,6 +44,8 @@ class Rates:
     twice: float = 0.0
     failed: float = 0.0
     failed_after: float = 0.0
+    lied: float = 0.0
+    """Of writes that were carried out, but are answered as if they had not been, or by junk."""
     event_lost: float = 0.0
     event_late: float = 0.0
     deaf: float = 0.0
@@ -99,6 +104,10 @@ class Link:
         self.opened = self.world.now
         self.listed = 0.0
         """When the hub made the last list of Leases that has come back."""
+        self.lease: WorkerLease | None = None
+        """The Lease that the process has been given last."""
+        self.lease_lost: Callable[[], object] = lambda: None
+        """Called when the process hears that it is gone, or not its own any more."""
         self.watches: list[Watch] = []
         network.links.append(self)
 
@@ -167,6 +176,8 @@ class Link:
             except errors.HubError as error:
                 result = error
             self.network.writer = None
+            if not isinstance(result, Exception) and what.startswith(WRITES) and chance.random() < rates.lied:
+                result = _lie(chance)
             if chance.random() < rates.failed_after:
                 result = errors.UnreachableError("the hub failed", ambiguous=True)
         if self.world.trace is not None:
@@ -187,6 +198,14 @@ class Link:
         if self.once_read and what == READ:
             act, self.once_read = self.once_read, None
             act()
+
+
+def _lie(chance: random.Random) -> errors.HubError:
+    """What the product's client makes of an answer that a proxy gives in the hub's place."""
+    status = chance.choice(_LIES)
+    if status < 300:
+        return errors.MalformedError("the answer is not readable", ambiguous=True)
+    return client.refusal(status, b"<html>a proxy's page</html>", "a write", "", "the hub", "")
 
 
 def _settle(answer: asyncio.Future[Any], result: Any) -> None:
@@ -277,6 +296,8 @@ async def watch(link: Link, kind: type, *, deadline: float) -> AsyncGenerator[tu
     def begin() -> list[Any]:
         if opened or link.process.dead:
             return []  # the same request, come twice
+        if kind is Federation and hub.kind_is_gone:
+            hub.get()
         opened.append(Watch(link, kind))
         if kind is Federation:
             return [hub.federation] if hub.federation else []
@@ -338,7 +359,19 @@ class SimLeases(Leases):
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
         hub = self._link.network.hub
-        return await self._link.request("GET Lease", lambda: hub.get_lease(name), deadline=deadline)
+        return await self._heard("GET Lease", lambda: hub.get_lease(name), deadline)
+
+    async def _heard(self, what: str, work: Callable[[], WorkerLease], deadline: float) -> WorkerLease:
+        link = self._link
+        try:
+            lease = await link.request(what, work, deadline=deadline)
+        except errors.NotFoundError:
+            link.lease_lost()
+            raise
+        known, link.lease = link.lease, lease
+        if known and known.name == lease.name and _whose(known) != _whose(lease):
+            link.lease_lost()
+        return lease
 
     async def create(
         self,
@@ -351,9 +384,7 @@ class SimLeases(Leases):
         deadline: float,
     ) -> WorkerLease:
         hub = self._link.network.hub
-        return await self._link.request(
-            "POST Lease", lambda: hub.create_lease(name, cluster, holder), deadline=deadline
-        )
+        return await self._heard("POST Lease", lambda: hub.create_lease(name, cluster, holder), deadline)
 
     async def renew(
         self,
@@ -365,7 +396,7 @@ class SimLeases(Leases):
     ) -> WorkerLease:
         hub = self._link.network.hub
         what = f"PATCH Lease {lease.name}, {renewal.acknowledged}, {renewal.duration} s"
-        return await self._link.request(what, lambda: hub.renew_lease(lease, renewal), deadline=deadline)
+        return await self._heard(what, lambda: hub.renew_lease(lease, renewal), deadline)
 
     async def delete(
         self,
@@ -381,6 +412,10 @@ class SimLeases(Leases):
             lambda: hub.delete_lease(lease, any_version=any_version),
             deadline=deadline,
         )
+
+
+def _whose(lease: WorkerLease) -> tuple[str, str, str]:
+    return lease.uid, lease.federation, lease.cluster
 
 
 class SimEvents(Events):

@@ -25,6 +25,14 @@ GENERAL = Profile(
         "lose status": 0.1,
         "recreate": 0.2,
         "restore": 0.1,
+        # third parties
+        "touch lease": 0.6,
+        "rob lease": 0.15,
+        "robbed": 0.1,
+        "foreign lease": 0.25,
+        "touch status": 0.2,
+        "rewrite roles": 0.1,
+        "remove crd": 0.07,
         # what has to come together for a broken rule to show, each now and then
         "stalled": 0.3,
         "stalled slowly": 2.0,
@@ -53,6 +61,7 @@ GENERAL = Profile(
         twice=0.05,
         failed=0.05,
         failed_after=0.03,
+        lied=0.03,
         event_lost=0.02,
         event_late=0.1,
     ),

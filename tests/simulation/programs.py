@@ -89,12 +89,15 @@ class WorkerProgram(Program):
         self.last: Reading | None = None
         """The reading that the checker has looked at last."""
         self.looked_at = -1.0
+        self.lost: Reading | None = None
+        """The reading that it had when it heard that its Lease was lost."""
         self._main: asyncio.Task[None] | None = None
         self._asked: list[Ask] = []
 
     def begin(self, process: Process, link: Link) -> None:
         place = Place(NAMESPACE, NAME, self.member)
-        self.last = None
+        self.last = self.lost = None
+        link.lease_lost = self._lose
         self.worker = Worker(
             place,
             SimFederations(link),
@@ -103,6 +106,9 @@ class WorkerProgram(Program):
             clock=process.machine,
         )
         self._main = process.create_task(self.worker.run())
+
+    def _lose(self) -> None:
+        self.lost = self.worker._machine._reading if self.worker else None
 
     def answer(self) -> Reading | Refusal | None:
         """What a probe is answered now; None if nobody is there."""

@@ -16,7 +16,7 @@ import tcf.worker.switchovers
 import tcf.worker.worker
 from simulation.checks import Checker, settled
 from simulation.failovers import Failovers
-from simulation.hub import SimHub
+from simulation.hub import NAME, SimHub
 from simulation.network import Network
 from simulation.profiles import OUTAGES
 from simulation.programs import Ask, OperatorProgram, Program, WorkerProgram
@@ -35,12 +35,15 @@ from simulation.schedule import (
 from simulation.world import Machine, Process, World
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
+    Acknowledgement,
     Failover,
     FailoverMode,
     Federation,
     Isolation,
     Member,
+    Role,
     Spec,
+    Status,
     WorkerLease,
 )
 from tcf.core.requests import Kind
@@ -202,9 +205,9 @@ class _Run:
                 self._do(each)
 
     def _who(self, role: str) -> str:
-        """A worker of the member that is engaged, or was so last, or of one that is not."""
+        """A worker of the member that is engaged, or was so last, or of one that is not; else any."""
         fitting = [w.name for w in self.workers if (w.member == self.engaged) == (role == ACTIVE)]
-        return self.world.random.choice(fitting)
+        return self.world.random.choice(fitting or [w.name for w in self.workers])
 
     def _unless_calm(self, delay: float, act: object, *args: object) -> None:
         """Undo a fault after a while, if the end of all faults has not undone it before."""
@@ -351,7 +354,7 @@ class _Run:
         annotations = {ANNOTATION_LAST_ACTIVE: note} if annotated and note else {}
 
         def again() -> None:
-            if self.hub.federation is None:
+            if self.hub.federation is None and not self.hub.kind_is_gone:
                 self.hub.create(spec, annotations)
 
         self.world.after(min(fault.seconds, self.schedule.length - self.world.now), again)
@@ -362,6 +365,124 @@ class _Run:
         self.hub.restore(backup, bump=fault.value)
         self.network.break_watches()
 
+    # --- third parties ----------------------------------------------------------------------------------
+
+    def _lease_of(self, fault: Fault) -> WorkerLease | None:
+        """The newest Lease of a worker."""
+        held = [lease for lease in self.hub.leases.values() if lease.holder == fault.target]
+        return max(held, key=lambda lease: int(lease.resource_version), default=None)
+
+    def _touch_lease(self, fault: Fault) -> None:
+        """None of this makes anybody be fenced too early."""
+        changes: dict[str, dict[str, Any]] = {
+            "annotation": {},
+            "forget": {"acknowledged": None},
+            "keep role": {"isolation": Isolation.KEEP_ROLE},
+            "longer": {"duration": max(DURATIONS)},
+        }
+        if lease := self._lease_of(fault):
+            self.hub.edit_lease(lease.name, **changes[fault.value])
+
+    def _rob_lease(self, fault: Fault) -> None:
+        """A worker's answers are not counted any more: no promise until they end."""
+        lease = self._lease_of(fault)
+        if lease is None:
+            return
+        self.checker.excuse(for_good=_may_keep_role(self.schedule))
+        match fault.value:
+            case "delete":
+                self.hub.drop_lease(lease.name)
+            case "replace":
+                self.hub.drop_lease(lease.name)
+                self.hub.forge_lease(lease)
+            case "relabel":
+                other = next(member for member in MEMBERS if member != lease.cluster)
+                self.hub.edit_lease(lease.name, cluster=other)
+            case "unlabel":
+                self.hub.edit_lease(lease.name, federation="")
+            case "shorter":
+                self.hub.edit_lease(lease.name, duration=1)
+            case "forge":
+                self.hub.edit_lease(lease.name, acknowledged=self._table())
+
+    def _foreign_lease(self, fault: Fault) -> None:
+        whose, acknowledges = fault.value
+        table = self._table() or Acknowledgement("uid-0", 1)
+        said = {
+            "": None,
+            "present": table,
+            "other object": Acknowledgement("uid-0", table.term + 1000),
+            "ahead": replace(table, term=table.term + 50),
+            "absurd": replace(table, term=10**17),
+        }[acknowledges]
+        if acknowledges == "ahead":
+            self.checker.forged()
+        name = f"foreign-{next(self.names)}"
+        self.hub.forge_lease(
+            WorkerLease(name, "", "", NAME, whose, "somebody", said, Isolation.FENCE, int(fault.seconds))
+        )
+
+    def _table(self) -> Acknowledgement | None:
+        present = self.hub.federation
+        return Acknowledgement(present.uid, present.status.term) if present and present.status else None
+
+    def _touch_status(self, fault: Fault) -> None:
+        match fault.value:
+            case "history":
+                # With nobody active, the history is what says whether that is on purpose.
+                self.hub.edit_status(lambda s: replace(s, history=()) if s.active_cluster else s)
+            case "request":
+                self.hub.edit_status(lambda s: replace(s, switchover=None))
+            case "conditions":
+                self.hub.edit_status(lambda s: replace(s, conditions=()))
+            case "counts":
+                self.hub.edit_status(
+                    lambda s: replace(
+                        s, clusters=tuple(replace(c, workers=9, live_workers=0) for c in s.clusters)
+                    )
+                )
+
+    def _rewrite_roles(self, fault: Fault) -> None:
+        """Roles that no coordinator has moved: no promise until all answers by others have run out."""
+        present = self.hub.federation
+        if present is None or present.status is None:
+            return
+        self.checker.excuse(for_good=_may_keep_role(self.schedule))
+        ids = [row.id for row in present.status.clusters if present.spec.member(row.id)]
+        chosen = self.world.random.choice(ids)
+        role = {
+            "swap": Role.ACTIVE,
+            "nobody": Role.PASSIVE,
+            "demoting": Role.DEMOTING,
+            "promoting": Role.PROMOTING,
+        }[fault.value]
+        raised = self.world.random.choice((0, 1, 5))
+
+        def rewritten(status: Status) -> Status:
+            rows = tuple(
+                replace(row, role=role if row.id == chosen else Role.PASSIVE) for row in status.clusters
+            )
+            active = chosen if role is Role.ACTIVE else ""
+            return replace(status, clusters=rows, term=status.term + raised, active_cluster=active)
+
+        self.hub.edit_status(rewritten)
+
+    def _remove_crd(self, fault: Fault) -> None:
+        """With everything of that kind; it comes back, and somebody applies the federation again."""
+        present = self.hub.federation
+        if present is None:
+            return
+        self.hub.delete()
+        self.hub.kind_is_gone = True
+        self.network.break_watches()
+
+        def back() -> None:
+            self.hub.kind_is_gone = False
+            if self.hub.federation is None:
+                self.hub.create(present.spec, {})
+
+        self.world.after(min(fault.seconds, self.schedule.length - self.world.now), back)
+
     def _of(self, member: str) -> Iterator[WorkerProgram]:
         return (worker for worker in self.workers if worker.member == member)
 
@@ -370,7 +491,9 @@ class _Run:
     def _calm(self) -> None:
         self.world.note("FAULT", "no more faults")
         self.calm = True
+        self.checker.calm()
         self.network.heal()
+        self.hub.kind_is_gone = False
         if self.hub.federation is None:
             self.hub.create(self.spec, {})
         for program in self.programs.values():

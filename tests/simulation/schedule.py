@@ -258,6 +258,41 @@ def _restore(schedule: Schedule, chance: random.Random) -> Fault:
     return Fault(_moment(schedule, chance), "restore", seconds=_while(schedule, chance), value=bumped)
 
 
+# --- third parties ----------------------------------------------------------------------------------------
+
+TOUCHES = ("annotation", "forget", "keep role", "longer")
+"""What may be done to a worker's Lease by hand without any harm to the promise."""
+ROBBERIES = ("delete", "replace", "relabel", "unlabel", "shorter", "forge")
+"""What keeps a fence from counting the worker's present answer."""
+STATUS_TOUCHES = ("history", "request", "conditions", "counts")
+REWRITES = ("swap", "nobody", "demoting", "promoting")
+
+
+def _by_hand(kind: str, whom: Callable[[Schedule, random.Random], str], *values: str) -> Drawn:
+    def draw(schedule: Schedule, chance: random.Random) -> Fault:
+        return Fault(_moment(schedule, chance), kind, whom(schedule, chance), value=chance.choice(values))
+
+    return draw
+
+
+def _foreign_lease(schedule: Schedule, chance: random.Random) -> Fault:
+    """A Lease with the label of the federation that no worker has made, and its acknowledgement."""
+    whose = chance.choice((*MEMBERS[: schedule.members], "", "stranger"))
+    acknowledges = chance.choice(("", "", "present", "other object", "ahead", "absurd"))
+    seconds = float(chance.choice(DURATIONS))
+    return Fault(_moment(schedule, chance), "foreign lease", seconds=seconds, value=(whose, acknowledges))
+
+
+def _robbed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The Lease of the active worker is taken away; just after that the role moves."""
+    t = _moment(schedule, chance)
+    what = chance.choice(("delete", "replace", "unlabel"))
+    return (
+        Fault(t, "rob lease", ACTIVE, value=what),
+        Fault(t + 0.3 * schedule.duration + _soon(chance), "ask", PASSIVE, value="promote"),
+    )
+
+
 # --- directed: what has to come together for a broken rule to show ----------------------------------------
 
 
@@ -455,6 +490,13 @@ _DRAWN: Mapping[str, Drawn] = {
     "edit": _edit,
     "recreate": _recreate,
     "restore": _restore,
+    "touch lease": _by_hand("touch lease", _worker, *TOUCHES),
+    "rob lease": _by_hand("rob lease", _worker, *ROBBERIES),
+    "foreign lease": _foreign_lease,
+    "touch status": _by_hand("touch status", _nobody, *STATUS_TOUCHES),
+    "rewrite roles": _by_hand("rewrite roles", _nobody, *REWRITES),
+    "remove crd": _some("remove crd", _nobody),
+    "robbed": _robbed,
     "stalled": _stalled,
     "stalled slowly": _stalled_slowly,
     "frozen": _frozen,

@@ -64,6 +64,9 @@ FORCED = replace(TO_C2, force=True)
 EXPIRED = replace(TO_C2, requested_at="2026-11-23T11:57:59Z")  # 2 x 30 s + 60 s and one more ago
 ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
 BEHIND = lease("c1", ack=TERM - 1)
+DEMOTED = entry("demoted", from_="c1", to="")
+FORGOTTEN = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_LENGTH))
+"""So many refusals that nobody knows what was before."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,8 @@ def after(about: Federation, decision: Decision) -> Status:
 
 @each_case
 def test_the_table(case: Case) -> None:
-    about = federation(case.roles, switchover=case.asked)
+    on_purpose = () if case.asked or "passive" not in case.roles.split()[0] else (DEMOTED,)
+    about = federation(case.roles, switchover=case.asked, history=on_purpose)
     decision = decided(about, case.alive, case.silent, waited=case.waited)
     result = after(about, decision)
 
@@ -246,7 +250,7 @@ def test_the_table(case: Case) -> None:
             (case.asked.id, case.ends, result.term)
         ]
     else:
-        assert (result.switchover, result.history) == (case.asked, ())
+        assert (result.switchover, result.history) == (case.asked, on_purpose)
 
 
 @each_case
@@ -532,20 +536,34 @@ def test_a_request_that_fails_gives_way_to_the_bootstrap_again(asked: Switchover
 @pytest.mark.parametrize(
     "past",
     [
-        (),
-        (entry("r0", outcome="NoLiveWorker"),),
-        (
-            entry("r0", to="", outcome="Succeeded"),
-            entry("b", trigger=Trigger.BOOTSTRAP, outcome="Superseded"),
-        ),
-        (entry("r0", outcome="TimedOut"), entry("b", trigger=Trigger.BOOTSTRAP, outcome="Succeeded")),
+        (DEMOTED,),
+        (DEMOTED, entry("b", trigger=Trigger.BOOTSTRAP, outcome="Superseded")),
+        (entry("r1", outcome="NoLiveWorker"), DEMOTED, entry("b", trigger=Trigger.BOOTSTRAP)),
+        FORGOTTEN,
     ],
-    ids=["forgotten", "no bootstrap", "wanted so", "was active"],
+    ids=["wanted so", "before anybody was", "and refused since", "perhaps, and forgotten"],
 )
 def test_with_nobody_active_on_purpose_nobody_becomes_active(past: tuple[HistoryEntry, ...]) -> None:
     about = federation("passive passive", history=past)
     result = after(about, decided(about, (ONE, TWO)))
     assert (result.switchover, roles_of(result)) == (None, "passive passive")
+
+
+@pytest.mark.parametrize(
+    ("past", "first"),
+    [
+        ((), "c1"),
+        ((entry("r0", outcome="NoLiveWorker"),), "c1"),
+        ((entry("r0", to="c2"), DEMOTED), "c2"),
+        ((entry("r0", outcome="TimedOut"), entry("b", trigger=Trigger.BOOTSTRAP)), "c2"),
+    ],
+    ids=["no request ever", "refused", "a role was taken away by hand", "so was the first one"],
+)
+def test_with_nobody_active_for_no_reason_it_begins_again(past: tuple[HistoryEntry, ...], first: str) -> None:
+    about = federation("passive passive", history=past)
+    result = written(decided(about, (ONE, TWO)))
+    assert result.switchover
+    assert (result.switchover.trigger, result.switchover.to) == (Trigger.BOOTSTRAP, first)
 
 
 def test_spec_may_change_its_mind_before_any_worker_has_come() -> None:
@@ -908,7 +926,10 @@ def test_with_nothing_to_do_nothing_is_written() -> None:
         (federation(annotations={ANNOTATION_LAST_ACTIVE: f"c1/{TERM - 1}"}), f"c1/{TERM}"),
         (federation(annotations={ANNOTATION_LAST_ACTIVE: "nonsense"}), f"c1/{TERM}"),
         (federation("passive passive"), None),
-        (federation("passive passive", annotations={ANNOTATION_LAST_ACTIVE: "c2/7"}), f"c2/{TERM}"),
+        (
+            federation("passive passive", history=FORGOTTEN, annotations={ANNOTATION_LAST_ACTIVE: "c2/7"}),
+            f"c2/{TERM}",
+        ),
         (federation("passive passive", switchover=bootstrap("c2")), None),
         (federation("passive passive", history=TO_C2_AND_DEMOTED, annotations=C1_BEFORE), f"c2/{TERM}"),
     ],

@@ -21,6 +21,7 @@ from datetime import UTC
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     ANNOTATION_LONGEST_LEASE,
+    HISTORY_LENGTH,
     LONGEST_LEASE,
     PROTOCOL,
     Doubt,
@@ -107,16 +108,19 @@ def _lost(
 
 
 def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
-    """The bootstrap begun again after what had superseded it failed; None where that is not so.
+    """The bootstrap, begun again where nobody is active for no good reason; None where there is one.
 
-    That nobody is active is to be trusted only when somebody asked for it, and was granted it.
+    That nobody is active is trusted only if somebody asked for it and was granted it. It may also be that
+    what superseded the bootstrap failed, or that somebody has edited the status. (A full history may have
+    forgotten who asked.)
     """
-    for past in status.history:
-        if past.succeeded:
-            return None
-        if past.trigger is Trigger.BOOTSTRAP:
-            return _with_request(federation, status, now, known=_active_last(federation, status))
-    return None
+    newest = next((past for past in status.history if past.succeeded), None)
+    begun = any(past.trigger is Trigger.BOOTSTRAP for past in status.history)
+    if newest and not newest.to:
+        return None
+    if newest is None and not begun and len(status.history) >= HISTORY_LENGTH:
+        return None
+    return _with_request(federation, status, now, known=_active_last(federation, status))
 
 
 def mirror(federation: Federation, status: Status) -> Mapping[str, str]:

@@ -263,8 +263,8 @@ class Status:
     """The role table and what is known about it.
 
     `unfenceable`: of whatever member, also of one that is none any more.
-    `longest_lease_seconds`: the longest `leaseDuration` that the spec has ever had. A worker grants itself
-        no more than that, so no answer by this table or an earlier one lasts longer; None if unknown.
+    `longest_lease_seconds`: the longest `leaseDuration` that the spec has ever had, and so the longest that
+        an answer by this table or an earlier one can last; None if unknown.
     """
 
     protocol: int

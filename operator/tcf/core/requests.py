@@ -186,12 +186,12 @@ def ended(
     )
 
 
-def table_after(entry: HistoryEntry, before: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:
-    """The rows of `before`, when the request was made, as they are once it has succeeded.
+def table_after(entry: HistoryEntry, rows: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:
+    """The rows of another table of the same members, as they were when the request had just succeeded.
 
     Whoever was asked for is active then, and everybody else passive.
     """
-    return tuple(replace(row, role=Role.ACTIVE if row.id == entry.to else Role.PASSIVE) for row in before)
+    return tuple(replace(row, role=Role.ACTIVE if row.id == entry.to else Role.PASSIVE) for row in rows)
 
 
 def withdrawn(status: Status, request: str, now: Now) -> Status | None:

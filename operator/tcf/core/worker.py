@@ -75,16 +75,6 @@ class Renewal:
     duration: int
 
 
-def _granted(federation: Federation) -> int:
-    """Seconds for which a reading of this federation is good.
-
-    A longer `leaseDuration` counts once the status has noted it: should the hub lose the status, what is
-    left of it then tells how long anybody may still answer.
-    """
-    noted = federation.status.longest_lease_seconds if federation.status else None
-    return min(federation.spec.lease_duration, noted or federation.spec.lease_duration)
-
-
 @dataclass(frozen=True, slots=True)
 class Cycle:
     """One renewal cycle: when it began, and how many lowerings and which table were known then."""
@@ -181,24 +171,23 @@ class Machine:
         status, spec = federation.status, federation.spec
         if status and status.protocol != PROTOCOL:
             return None
-        duration = _granted(federation)
         # Before the Lease says anything shorter or stricter, the present answer has to be so: the
         # coordinator counts with what the Lease says from the moment it sees it.
         if self._reading:
-            limit = cycle.t0 + duration
+            limit = cycle.t0 + spec.lease_duration
             self._reading = replace(
                 self._reading,
                 valid_until=min(self._reading.valid_until, limit),
                 keep=self._reading.keep and spec.isolation is Isolation.KEEP_ROLE,
             )
-        self._grant = Renewal(self._seen, self._isolation(own, spec.isolation), duration)
+        self._grant = Renewal(self._seen, self._isolation(own, spec.isolation), spec.lease_duration)
         if own and status and self._seen == Acknowledgement(federation.uid, status.term):
             self._candidate = Reading(
                 uid=federation.uid,
                 term=status.term,
                 role=own.role,
                 clusters=status.clusters,
-                valid_until=cycle.t0 + duration,
+                valid_until=cycle.t0 + spec.lease_duration,
                 keep=spec.isolation is Isolation.KEEP_ROLE,
             )
         return self._grant

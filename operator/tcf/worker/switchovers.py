@@ -130,7 +130,9 @@ class Switchovers:
         request = verdict.request
         self._log.info("%s requested", command.kind, extra={"request": request, "trigger": command.trigger})
         entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))
-        reached = await self._reached(federation, entry.term, table_after(entry, _clusters(federation)))
+        latest = self._worker.latest
+        known = latest if latest and latest.uid == federation.uid and latest.status else federation
+        reached = await self._reached(federation, entry.term, table_after(entry, _clusters(known)))
         return reached if entry.succeeded else Refusal(entry.outcome, entry.message)
 
     # --- placing it ---------------------------------------------------------------------------------
