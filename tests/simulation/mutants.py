@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+import tcf.core.bootstrap
 import tcf.core.coordinator
 import tcf.core.failover
 import tcf.core.fencing
@@ -26,11 +27,11 @@ from tcf.coordinator.view import View
 from tcf.core.coordinator import Observation, _Case
 from tcf.core.fencing import Fence
 from tcf.core.memory import Memory
-from tcf.core.model import Acknowledgement, Federation, Role, Status, WorkerLease
+from tcf.core.model import Acknowledgement, Federation, Now, Role, Status, WorkerLease
 from tcf.core.policies import paused
 from tcf.core.requests import Command
 from tcf.core.worker import Cycle, Machine, Reading, Renewal
-from tcf.hub import errors
+from tcf.hub import client, errors
 from tcf.worker.switchovers import Switchovers
 from tcf.worker.worker import Worker
 
@@ -160,7 +161,35 @@ def _low_terms() -> Iterable[Patch]:
 
 
 def _no_doubt() -> Iterable[Patch]:
-    yield _changed(tcf.core.coordinator, "in_doubt", lambda *_: False)
+    yield _changed(_Case, "doubtful_until", lambda *_: -math.inf)
+
+
+def _doubt_by_the_spec() -> Iterable[Patch]:
+    yield _changed(
+        tcf.core.bootstrap, "longest_lease", lambda _, federation, __: federation.spec.lease_duration
+    )
+
+
+def _doubt_of_a_lost_table() -> Iterable[Patch]:
+    def until(original: Any, case: _Case) -> float:
+        stage, doubt = case.workers.memory.stage, case.status.in_doubt
+        if doubt and stage and Acknowledgement(stage.uid, stage.term) == case.table:
+            return stage.at + doubt.seconds
+        result: float = original(case)
+        return result
+
+    yield _changed(_Case, "doubtful_until", until)
+
+
+def _terms_in_seconds() -> Iterable[Patch]:
+    def first(_: Any, known: Iterable[int], now: Now) -> int:
+        return max(now.term // 1000, max(known, default=0) + 1)
+
+    yield _changed(tcf.core.bootstrap, "_first_term", first)
+
+
+def _absurd_terms() -> Iterable[Patch]:
+    yield _changed(Now, "plausible", lambda *_: True)
 
 
 # --- the worker -----------------------------------------------------------------------------------------
@@ -251,6 +280,14 @@ def _put() -> Iterable[Patch]:
     yield _changed(SimHub, "renew_lease", renew)
 
 
+def _lost_and_going_on() -> Iterable[Patch]:
+    yield _changed(Machine, "lost", lambda *_: None)
+
+
+def _whosever_lease() -> Iterable[Patch]:
+    yield _changed(Worker, "_counts", lambda *_: True)
+
+
 def _stopped_clock() -> Iterable[Patch]:
     def stop(original: Any, process: Process, seconds: float) -> None:
         original(process, seconds)
@@ -269,6 +306,24 @@ def _always_200() -> Iterable[Patch]:
         return answer if isinstance(answer, Reading) else result
 
     yield _changed(Switchovers, "_carry_out", carry_out)
+
+
+def _lies_believed() -> Iterable[Patch]:
+    def refusal(original: Any, *args: Any) -> errors.HubError:
+        error: errors.HubError = original(*args)
+        error.ambiguous = False
+        return error
+
+    yield _changed(client, "refusal", refusal)
+
+
+def _present_answer() -> Iterable[Patch]:
+    async def reached(original: Any, asking: Switchovers, *args: Any) -> Any:
+        result = await original(asking, *args)
+        answer = asking._worker.answer()
+        return answer if isinstance(result, Reading) and isinstance(answer, Reading) else result
+
+    yield _changed(Switchovers, "_reached", reached)
 
 
 # --- failover -------------------------------------------------------------------------------------------
@@ -297,6 +352,13 @@ def _timeout_ignored() -> Iterable[Patch]:
         return original(replace(federation, spec=hasty), *args)
 
     yield _changed(tcf.core.coordinator, "failover", judged)
+
+
+def _hasty_first() -> Iterable[Patch]:
+    def instead(_: Any, *args: Any) -> Any:
+        return tcf.core.failover._candidate(*args)
+
+    yield _changed(tcf.core.coordinator, "first_instead", instead)
 
 
 MUTANTS: Mapping[str, Mutant] = {
@@ -329,6 +391,20 @@ MUTANTS: Mapping[str, Mutant] = {
         ("blind delete", "Leases are deleted whatever their version", _blind_delete, profiles.STALLS_SLOWLY),
         ("no CAS", "a status is written over any version", _no_cas, profiles.RACES),
         ("no doubt", "a table that begins anew after a loss is not in doubt", _no_doubt, profiles.SET_BACK),
+        (
+            "doubt by the spec",
+            "the doubt lasts for the present leaseDuration",
+            _doubt_by_the_spec,
+            profiles.SET_BACK_WITHOUT_LEASE,
+        ),
+        (
+            "doubt of a lost table",
+            "the doubt counts from when a table of that number was seen",
+            _doubt_of_a_lost_table,
+            profiles.SET_BACK_AND_SEEN,
+        ),
+        ("terms in seconds", "terms begin at Unix seconds", _terms_in_seconds, profiles.OUTRUN),
+        ("absurd terms", "any acknowledged term is believed", _absurd_terms, profiles.FORGED),
         ("low terms", "a bootstrap begins at term 1", _low_terms, profiles.ANEW),
         ("late expiry", "a reading is good from the renewal's response on", _late_expiry, profiles.FADED),
         ("late lowering", "an answer is lowered after the renewal", _late_lowering, profiles.UNANSWERED),
@@ -342,12 +418,32 @@ MUTANTS: Mapping[str, Mutant] = {
         ),
         ("PUT", "a renewal creates the Lease anew if it is gone", _put, profiles.STALLS),
         (
+            "lost and going on",
+            "a worker goes on answering although its Lease is lost",
+            _lost_and_going_on,
+            profiles.ROBBED,
+        ),
+        ("whosever Lease", "a Lease without the labels is renewed", _whosever_lease, profiles.ROBBED),
+        (
             "stopped clock",
             "the clock stands still while a process is stopped",
             _stopped_clock,
             profiles.FROZEN,
         ),
         ("always 200", "a POST is answered 200 though it is refused", _always_200, profiles.RACES),
+        ("lies believed", "a refusal by a proxy counts as certain", _lies_believed, profiles.LIES),
+        (
+            "present answer",
+            "a 200 carries the roles of the moment, not of its outcome",
+            _present_answer,
+            profiles.RACES,
+        ),
+        (
+            "hasty first",
+            "another member begins although the chosen one is not silent for long enough",
+            _hasty_first,
+            profiles.BEGINNINGS,
+        ),
         ("no proof", "a member is taken for dead without a witness", _no_proof, profiles.OUTAGES),
         ("paused ignored", "a failover begins while paused", _paused_ignored, profiles.FAILOVERS),
         ("cooldown ignored", "one begins during the cooldown", _cooldown_ignored, profiles.FAILOVERS),

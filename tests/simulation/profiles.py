@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from simulation.network import Rates
@@ -52,6 +53,9 @@ GENERAL = Profile(
         "anew once active": 0.1,
         "expelled": 0.1,
         "set back": 0.15,
+        "set back without lease": 0.1,
+        "outrun": 0.03,
+        "late first": 0.1,
     },
     rates=Rates(
         refused=0.05,
@@ -117,6 +121,22 @@ SET_BACK = Profile(
     operators=(1,),
     wall_runs=False,
     **_BARE,
+)
+SET_BACK_WITHOUT_LEASE = replace(
+    SET_BACK, name="set back without lease", faults={"set back without lease": 1.0}
+)
+SET_BACK_AND_SEEN = replace(
+    SET_BACK, name="set back and seen", faults={"set back and seen": 1.0}, durations=(2,), operators=(2,)
+)
+OUTRUN = Profile("outrun", faults={"outrun": 2.0}, members=(2,), periods=20.0, **_BARE)
+ROBBED = Profile("robbed", faults={"robbed": 4.0}, periods=24.0, **_BARE)
+FORGED = Profile("forged", faults={"absurd": 2.0}, **_BARE)
+LIES = Profile("lies", faults={"ask": 10.0}, rates=Rates(lied=0.3), **_BARE)
+BEGINNINGS = Profile(
+    "beginnings",  # the member that is to become active first is away
+    faults={"late first": 3.0},
+    periods=30.0,
+    **_BARE | {"automatic": 1.0},
 )
 UNHEARD = Profile("unheard", faults={"unheard": 5.0}, periods=24.0, **_BARE)
 UNANSWERED = Profile("unanswered", faults={"unanswered": 5.0}, periods=24.0, **_BARE)
@@ -184,6 +204,13 @@ PROFILES = {
         ANEW_ONCE_ACTIVE,
         EXPELLED,
         SET_BACK,
+        SET_BACK_WITHOUT_LEASE,
+        SET_BACK_AND_SEEN,
+        OUTRUN,
+        ROBBED,
+        FORGED,
+        LIES,
+        BEGINNINGS,
         UNHEARD,
         UNANSWERED,
         ANSWERED_LATE,

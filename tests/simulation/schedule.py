@@ -472,6 +472,77 @@ def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     return Fault(t, "edit", value=("active_cluster", MEMBERS[1])), Fault(t, "once active", then=history)
 
 
+def _set_back_without_lease(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The same, back to when the active worker was just restarting, so that its Lease is lost as well.
+
+    Then it is cut off, and before the operator is back, somebody makes the lease duration shorter.
+    """
+    d, lost = schedule.duration, 0.6
+    away = d / 3 + 0.1
+    history = (
+        Fault(0.05, "restart", ACTIVE, 0.1),
+        Fault(0.3, "edit", value=("clusters", MEMBERS)),
+        Fault(0.4, "deafen", PASSIVE, lost - 0.4),
+        Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
+        Fault(lost, "crash", "op1", away),
+        Fault(lost, "cut", ACTIVE, 2.0 * d),
+        Fault(lost, "restore", seconds=lost - 0.12, value=True),
+        Fault(lost + 0.01, "edit", value=("lease_duration", min(DURATIONS))),
+        Fault(lost + away * chance.random(), "edit", value=("active_cluster", MEMBERS[0])),
+    )
+    t = _moment(schedule, chance)
+    return Fault(t, "edit", value=("active_cluster", MEMBERS[1])), Fault(t, "once active", then=history)
+
+
+def _set_back_and_seen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """As "set back", but a second operator has long seen the lost table, whose number the new one gets."""
+    d, lost = schedule.duration, 0.45 + 1.7 * schedule.duration
+    away = d / 3 + 0.1
+    stop = d * (0.1 + 0.4 * chance.random())
+    told_late = Fault(
+        0.0, "stop after read", ACTIVE, stop, then=(Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d),)
+    )
+    history = (
+        Fault(0.3, "edit", value=("clusters", MEMBERS)),
+        Fault(0.42, "cut", PASSIVE, lost - 0.42),
+        Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
+        Fault(lost, "crash", "op1", away),
+        Fault(lost, "stop", "op2", away + 0.1),
+        Fault(lost, "deafen", ACTIVE, 2.0 * d),
+        Fault(lost, "restore", seconds=lost - 0.0005, value=True),
+        Fault(lost, "once read", ACTIVE, then=(told_late,)),
+        Fault(lost + away / 2, "edit", value=("active_cluster", MEMBERS[0])),
+    )
+    t = _moment(schedule, chance)
+    return Fault(t, "edit", value=("active_cluster", MEMBERS[1])), Fault(t, "once active", then=history)
+
+
+def _outrun(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """So many switchovers that terms rise faster than seconds pass; then nothing of them is left."""
+    t = _moment(schedule, chance)
+    worker = _worker(schedule, chance)
+    quick = (Fault(t + 0.15 * n, "ask", worker, value="toggle") for n in range(12))
+    return (
+        *quick,
+        *(Fault(t + 2.0, "restart", name, 0.5) for name in programs(schedule)),
+        Fault(t + 2.1, "recreate", seconds=0.05, value=("", False, PASSIVE)),
+    )
+
+
+def _late_first(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """A federation begins while the member that is chosen first is away, for longer or shorter."""
+    t, member = _moment(schedule, chance), _member(schedule, chance)
+    seconds = (schedule.duration + schedule.failover_timeout) * 1.5 * chance.random()
+    return (
+        Fault(t, "kill member", member, seconds),
+        Fault(t + 0.01, "recreate", seconds=0.02, value=("", False, member)),
+    )
+
+
+def _absurd(schedule: Schedule, chance: random.Random) -> Fault:
+    return replace(_foreign_lease(schedule, chance), value=(_member(schedule, chance), "absurd"))
+
+
 _DRAWN: Mapping[str, Drawn] = {
     "stop": _some("stop", _anybody),  # SIGSTOP, SIGCONT
     "crash": _some("crash", _anybody),  # SIGKILL and a new start
@@ -515,4 +586,9 @@ _DRAWN: Mapping[str, Drawn] = {
     "anew once active": _anew_once_active,
     "expelled": _expelled,
     "set back": _set_back,
+    "set back without lease": _set_back_without_lease,
+    "set back and seen": _set_back_and_seen,
+    "outrun": _outrun,
+    "late first": _late_first,
+    "absurd": _absurd,
 }
