@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport KUBECONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak chaos figures bench image kind-up kind-down e2e lint fmt lock clean
+.PHONY: help demo test soak mutate chaos figures bench image kind-up kind-down e2e lint fmt lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,11 @@ chaos: $(READY) ## Faults against real processes (ARGS="--schedules 200 --lanes 
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@$(BIN)/python hack/controlplane etcdutl > /dev/null
 	@PYTHONPATH=tests:hack $(BIN)/python -m chaos $(ARGS)
+
+mutate: $(READY) ## Change the code a little, again and again: does a test notice? (hours; ARGS=--unit, ARGS=core/fencing.py)
+	@$(BIN)/python hack/controlplane build > /dev/null
+	@$(BIN)/python hack/controlplane etcdutl > /dev/null
+	@PYTHONPATH=tests:hack $(BIN)/python -m mutation $(ARGS)
 
 figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover for one part)
 	@$(BIN)/python hack/controlplane build > /dev/null

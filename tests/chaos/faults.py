@@ -68,8 +68,16 @@ def schedule(where: Scene, seed: int) -> list[Fault]:
         "stop member": lambda: Fault(0, "stop member", "active", lasting(1, 3)),
         "apiserver restart": lambda: Fault(0, "apiserver restart", seconds=lasting(0.1, 2)),
         "etcd pause": lambda: Fault(0, "etcd pause", seconds=lasting(0.1, 2)),
+        "lies": lambda: Fault(0, "lies", seconds=lasting(0.5, 4)),
+        "distorted watches": lambda: Fault(0, "distorted watches", seconds=lasting(0.5, 4)),
+        "touched Lease": lambda: Fault(0, "touched Lease", chance.choice(where.workers)),
+        "deleted Lease": lambda: Fault(0, "deleted Lease", chance.choice(where.workers)),
+        "foreign Lease": lambda: Fault(0, "foreign Lease", chance.choice(members)),
+        "edited status": lambda: Fault(0, "edited status", chance.choice(members)),
+        "removed CRD": lambda: Fault(0, "removed CRD", seconds=lasting(0.05, 2)),
+        "restored etcd": lambda: Fault(0, "restored etcd", chance.choice(("bumped", "not bumped"))),
     }
-    weights = (4, 2, 5, 4, 3, 3, 2, 2, 2, 2, 0.5, 1)
+    weights = (4, 2, 5, 4, 3, 3, 2, 2, 2, 2, 0.5, 1, 2, 2, 2, 0.5, 0.7, 0.5, 0.5, 0.4)
     drawn = chance.choices(list(kinds), weights, k=chance.randint(3, 7))
     faults = [_at(kinds[kind](), SECONDS * chance.random()) for kind in drawn]
     moment = chance.random()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from controlplane.client import ControlPlane
 from support.api import install_crd
+from support.backups import etcdutl
 from support.probes import Probe, broken_promises
 
 from chaos.faults import scene, schedule
@@ -69,7 +70,7 @@ def play(first: int, schedules: int, *, progress: Callable[[Tally], object]) -> 
             count = min(SCHEDULES_PER_SCENE, schedules - total.schedules)
             with tempfile.TemporaryDirectory(prefix="tcf-chaos-") as folder:
                 where = scene(seed)
-                with Stage(where, plane, Path(folder)) as stage:
+                with Stage(where, plane, Path(folder), etcdutl()) as stage:
                     before = Before()
                     for number in range(count):
                         one = _one(stage, number, before)
@@ -95,9 +96,10 @@ def _one(stage: Stage, number: int, before: Before) -> Tally:
         for past in stage.history()
         if past["outcome"] == "Succeeded" and past["id"] not in before.requests
     ]
-    yes = [probe for probe in prober.probes if probe.status == 200]
+    yes = [probe for probe in prober.probes if probe.status == 200 and stage.holds(probe)]
     broken = broken_promises([*before.yes.values(), *yes])
     before.yes |= {probe.member: probe for probe in sorted(yes, key=lambda probe: probe.term)}
+    before.yes = {} if stage.lost_term else before.yes
     return Tally(
         schedules=1,
         counts=Counter(stage.counts),

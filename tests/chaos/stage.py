@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -10,19 +11,23 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from controlplane.client import ControlPlane
-from support.api import Hub, eventually, kubectl_of
+from support.api import ROOT, Hub, eventually, install_crd, kubectl_of
+from support.backups import Backups
 from support.gate import Gate
-from support.probes import Prober
+from support.liar import LIES, Liar
+from support.probes import Probe, Prober
 from support.programs import Program, Programs
 
 from chaos.faults import SECONDS, Fault, Scene
 
+_CRDS = str(ROOT / "crds")
 _REST_SECONDS = 60.0
 """Within this, everything has to be at rest after the last fault: far more than it takes, on any machine."""
 
@@ -30,9 +35,13 @@ _REST_SECONDS = 60.0
 class Stage:
     """Use as a context; `play` a schedule at a time."""
 
-    def __init__(self, where: Scene, plane: ControlPlane, folder: Path) -> None:
+    def __init__(self, where: Scene, plane: ControlPlane, folder: Path, etcdutl: Path) -> None:
         self.scene = where
         self.counts: Counter[str] = Counter()
+        self.lost_term = 0
+        """The highest term there was when the hub was set back in this schedule; 0 if it was not."""
+        self._excused: list[tuple[float, float]] = []
+        self._backups = Backups(plane, folder, etcdutl)
         self._plane = plane
         self._folder = folder
         self._hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
@@ -47,17 +56,12 @@ class Stage:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.callback(self._programs.close)
+            self._liar = stack.enter_context(Liar(self._hub))
             for name in self._names:
-                self._gates[name] = stack.enter_context(Gate(self._hub.server))
+                self._gates[name] = stack.enter_context(Gate(self._liar.server))
             self._mend()
             self._hub.kubectl("delete", "cfed,leases", "--all", "--wait=false", check=False)
-            duration = self.scene.duration
-            self._hub.apply(
-                clusters=[{"id": f"cluster_{m}", "name": f"c{m}"} for m in range(1, self.scene.members + 1)],
-                leaseDuration=f"{duration}s",
-                switchoverTimeout=f"{2 * duration + 2}s",
-                failover={"mode": "Automatic", "timeout": "1s", "cooldown": "0s"},
-            )
+            self._apply()
             with ThreadPoolExecutor(len(self._names)) as pool:
                 list(pool.map(self._start, self._names))
             self._await_rest()
@@ -74,6 +78,11 @@ class Stage:
         """Do the faults at their moments, mend everything, wait for rest; what the probes saw meanwhile."""
         members = {self._ports[name]: name.split(".")[0] for name in self.scene.workers}
         self._calm.clear()
+        self.lost_term = 0
+        self._excused.clear()
+        if any(fault.kind == "restored etcd" for fault in faults):
+            self._backups.take()
+            self._await_rest()
         with Prober(members, per_second=100) as prober, ThreadPoolExecutor(24) as pool:
             began = time.monotonic()
             doing: list[Future[None]] = []
@@ -88,6 +97,11 @@ class Stage:
             self._mend()
             self._await_rest()
         return prober
+
+    def holds(self, probe: Probe) -> bool:
+        """Does the promise hold for this answer, or has a third party taken away what it rests on?"""
+        excused = any(start <= probe.answered and probe.sent <= end for start, end in self._excused)
+        return not excused and probe.term > self.lost_term
 
     def history(self) -> list[dict[str, str]]:
         past: list[dict[str, str]] = self._hub.status().get("history", [])
@@ -105,12 +119,12 @@ class Stage:
         return [name for name in self.scene.workers if name.startswith(f"{member}.")]
 
     def _do(self, fault: Fault, target: str) -> None:
-        kind = fault.kind.removesuffix(" member").replace("-", "_").replace(" ", "_")
+        kind = fault.kind.removesuffix(" member").replace("-", "_").replace(" ", "_").lower()
         if kind == "switch":
             self._switch(target)
             return
         # One fault at a time for each program, or nobody knew what is to be undone.
-        with self._locks[target or "hub"]:
+        with self._locks[target if target in self._locks else "hub"]:
             if not self._calm.is_set():
                 getattr(self, f"_{kind}")(fault, target)
 
@@ -161,6 +175,100 @@ class Stage:
         self._for(fault)
         os.kill(self._plane.pids["etcd"], signal.SIGCONT)
 
+    def _lies(self, fault: Fault, _: str) -> None:
+        """Some of the writes that are carried out are answered as if they had not been."""
+        chance = random.Random(fault.at)
+        self._liar.lie = lambda _, __: chance.choice([*LIES.values()]) if chance.random() < 0.2 else None
+        self._for(fault)
+        self._liar.lie = lambda _, __: None
+
+    def _distorted_watches(self, fault: Fault, _: str) -> None:
+        """Some events are lost, late, or come twice."""
+        chance = random.Random(fault.at)
+        ways: list[tuple[float, ...]] = [(0.0,), (0.0,), (), (0.5 * self.scene.duration,), (0.0, 0.1)]
+        self._liar.distort = lambda: chance.choice(ways)
+        self._for(fault)
+        self._liar.distort = lambda: (0.0,)
+
+    def _lease_of(self, worker: str) -> str | None:
+        """The name of the newest Lease of a member of whose workers this is one."""
+        member = worker.split(".", maxsplit=1)[0]
+        held = [x["metadata"] for x in self._leases() if x["metadata"]["labels"]["tcf.dev/cluster"] == member]
+        newest = max(held, key=lambda each: int(each["resourceVersion"]), default=None)
+        return newest and str(newest["name"])
+
+    def _leases(self) -> list[dict[str, Any]]:
+        found = self._hub.kubectl(
+            "get", "leases", "-l", "tcf.dev/federation", "-o", "json", check=False
+        ).stdout
+        items: list[dict[str, Any]] = json.loads(found)["items"] if found else []
+        return items
+
+    def _touched_lease(self, _: Fault, target: str) -> None:
+        if name := self._lease_of(target):
+            self._hub.kubectl(
+                "annotate", "lease", name, f"touched={time.monotonic()}", "--overwrite", check=False
+            )
+
+    def _deleted_lease(self, _: Fault, target: str) -> None:
+        """No promise until the worker's present answer has run out: that is why nobody must do this."""
+        if name := self._lease_of(target):
+            with self._no_promise():
+                self._hub.kubectl("delete", "lease", name, check=False)
+
+    def _foreign_lease(self, _: Fault, target: str) -> None:
+        """Somebody has made a Lease with the labels of a worker's, for as long as any may last."""
+        made = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "generateName": "foreign-",
+                "labels": {"tcf.dev/federation": "shop", "tcf.dev/cluster": target},
+                "annotations": {"tcf.dev/isolation": "Fence"},
+            },
+            "spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 1},
+        }
+        self._hub.kubectl("create", "-f", "-", stdin=json.dumps(made), check=False)
+
+    def _edited_status(self, _: Fault, target: str) -> None:
+        """Somebody moves the role by hand."""
+        with contextlib.suppress(Exception):
+            status = self._hub.status()
+            rows = [
+                {**row, "status": "active" if row["id"] == target else "passive"}
+                for row in status["clusters"]
+            ]
+            with self._no_promise():
+                edited = {**status, "clusters": rows, "activeCluster": target, "term": status["term"] + 1}
+                self._hub.set_status(edited)
+
+    @contextlib.contextmanager
+    def _no_promise(self) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self._excused.append((start, time.monotonic() + 1.1 * self.scene.duration + 0.1))
+
+    def _removed_crd(self, fault: Fault, _: str) -> None:
+        self._hub.kubectl("delete", "-f", _CRDS, check=False)
+        self._for(fault)
+        self._return_crd()
+
+    def _return_crd(self) -> None:
+        install_crd(self._plane)
+        eventually(
+            lambda: not self._hub.kubectl("get", "cfed", check=False).returncode, what="the kind is served"
+        )
+        self._apply()
+
+    def _restored_etcd(self, _: Fault, target: str) -> None:
+        self.lost_term = max(self._term(), self.lost_term)
+        self._backups.restore(bump=target == "bumped")
+
+    def _term(self) -> int:
+        with contextlib.suppress(Exception):
+            return int(self._hub.status().get("term", 0))
+        return 0
+
     def _switch(self, target: str) -> None:
         with contextlib.suppress(OSError):
             answer = self._running[target].post("/tcf/promote")
@@ -176,6 +284,15 @@ class Stage:
             self._running[name] = self._programs.operator(*listen, kubeconfig=kubeconfig)
         else:
             self._running[name] = self._programs.worker(kind, *listen, kubeconfig=kubeconfig)
+
+    def _apply(self) -> None:
+        duration = self.scene.duration
+        self._hub.apply(
+            clusters=[{"id": f"cluster_{m}", "name": f"c{m}"} for m in range(1, self.scene.members + 1)],
+            leaseDuration=f"{duration}s",
+            switchoverTimeout=f"{2 * duration + 2}s",
+            failover={"mode": "Automatic", "timeout": "1s", "cooldown": "0s"},
+        )
 
     def _mend(self) -> None:
         for gate in self._gates.values():

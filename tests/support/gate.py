@@ -24,15 +24,16 @@ class Gate:
     """
 
     def __init__(self, target: str) -> None:
-        """`target`: the hub's URL, `https://HOST:PORT`."""
-        host, port = target.removeprefix("https://").split(":")
+        """`target`: the URL of the hub, or of what stands before it: `https://HOST:PORT` or `http://HOST:PORT`."""
+        scheme, _, address = target.partition("://")
+        host, port = address.split(":")
         self._target = (host, int(port))
         # Bound without listening: it keeps the port while the gate is closed.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._reserved.bind(("127.0.0.1", 0))
         self._address: tuple[str, int] = self._reserved.getsockname()
-        self.server = f"https://127.0.0.1:{self._address[1]}"
+        self.server = f"{scheme}://127.0.0.1:{self._address[1]}"
         self._delay = 0.0
         self._flowing = asyncio.Event()
         self._listening: asyncio.Server | None = None

@@ -1,0 +1,89 @@
+"""`make mutate`: which small changes of core, worker and coordinator does no test notice?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import aiohttp  # noqa: F401 - what every trial needs is imported once
+import cattrs  # noqa: F401
+import pytest  # noqa: F401
+import yaml  # noqa: F401
+
+from mutation.changes import Change, changes
+from mutation.trial import INTEGRATION, ROOT, SIMULATION, UNIT, start
+
+PACKAGES = ("core", "worker", "coordinator")
+EXPLAINED = Path(__file__).with_name("explained.toml")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m mutation", description=__doc__)
+    parser.add_argument("only", nargs="*", help="modules, such as core/fencing.py (default: all)")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count(), help="trials (default: %(default)s)")
+    parser.add_argument("--unit", action="store_true", help="only what unit tests notice, in minutes")
+    options = parser.parse_args()
+    began = time.monotonic()
+    left = list(_all(options.only))
+    found, outcome = len(left), Counter[str]()
+    for kind in (UNIT,) if options.unit else (UNIT, SIMULATION, INTEGRATION):
+        before = len(left)
+        left = list(_unnoticed(left, kind, options.at_once))
+        outcome[kind] = before - len(left)
+    explained = {_key(entry) for entry in tomllib.loads(EXPLAINED.read_text()).get("survivor", ())}
+    unexplained = [change for change in left if change.key not in explained]
+    print(
+        f"{found} mutants: "
+        + ", ".join(f"{count} noticed by {kind}" for kind, count in outcome.items())
+        + f"; {len(left)} survived, {len(left) - len(unexplained)} of them explained;"
+        f" {time.monotonic() - began:.0f} s"
+    )
+    for change in unexplained:
+        print(f"UNEXPLAINED {change}")
+    stale = explained - {change.key for change in left} if not options.only else set()
+    for key in sorted(stale):
+        print(f"EXPLAINED BUT NOTICED, OR NOT THERE: {key}")
+    return bool(unexplained or stale)
+
+
+def _key(entry: dict[str, str | int]) -> tuple[str, str, str, int]:
+    return str(entry["function"]), str(entry["was"]), str(entry["becomes"]), int(entry.get("number", 1))
+
+
+def _all(only: list[str]) -> Iterator[Change]:
+    package = ROOT / "operator" / "tcf"
+    for name in PACKAGES:
+        for path in sorted((package / name).rglob("*.py")):
+            called = str(path.relative_to(package))
+            if not only or called in only:
+                module = "tcf." + called.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                yield from changes(path.read_text(), module, called)
+
+
+def _unnoticed(tried: Iterable[Change], kind: str, at_once: int) -> Iterator[Change]:
+    """Those that this kind of test does not notice."""
+    waiting, running = list(tried), dict[int, Change]()
+    total, done = len(waiting), 0
+    waiting.reverse()
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            change = waiting.pop()
+            running[start(change, kind)] = change
+        child, status = os.wait()
+        change = running.pop(child)
+        done += 1
+        if status == 0:
+            yield change
+        if done % 10 == 0 or not (waiting or running):
+            print(f"\r{kind}: {done} of {total}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""One change, tried in a process of its own: which kind of test notices it?"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import os
+import signal
+import sys
+import types
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from mutation.changes import Change
+
+ROOT = Path(__file__).resolve().parents[2]
+UNIT, SIMULATION, INTEGRATION = "unit tests", "simulation", "integration tests"
+_SECONDS = {UNIT: 60, SIMULATION: 900, INTEGRATION: 900}
+GENERAL_SCHEDULES, DIRECTED_SCHEDULES = 250, 10
+_INTEGRATION = {
+    "coordinator/reach.py": ("test_operator.py", "test_watching.py", "test_worker_hub_trouble.py"),
+    "coordinator/watching.py": ("test_operator.py", "test_watching.py", "test_worker_hub_trouble.py"),
+    "coordinator/coordinator.py": ("test_operator.py", "test_roles.py", "test_watching.py"),
+    "worker/worker.py": ("test_worker_lease.py", "test_worker_hub_trouble.py", "test_pod_marks.py"),
+    "worker/switchovers.py": ("test_roles.py", "test_lying_hub.py", "test_http_contract.py"),
+    "worker/marking.py": ("test_pod_marks.py",),
+    "core/marks.py": ("test_pod_marks.py",),
+}
+
+
+class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from the changed source."""
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+
+    def find_spec(self, name: str, _path: object, _target: object = None) -> ModuleSpec | None:
+        if name != self._change.module:
+            return None
+        package = self._change.function.split(":")[0].endswith("__init__.py")
+        return importlib.util.spec_from_loader(name, self, is_package=package)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        exec(compile(self._change.source, self._change.function, "exec"), module.__dict__)  # noqa: S102
+
+
+def start(change: Change, kind: str) -> int:
+    """Fork; the child's exit status is 0 if nothing was noticed. It ends by SIGALRM when it takes too long.
+
+    Returns:
+        the child's process id.
+    """
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        os.setsid()
+        signal.alarm(_SECONDS[kind])
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        sys.meta_path.insert(0, _Changed(change))
+        status = int(_noticed(change, kind))
+    finally:
+        os._exit(status)
+
+
+def _noticed(change: Change, kind: str) -> bool:
+    if kind == UNIT:
+        return _pytest(_likeliest_first(change.module))
+    if kind == INTEGRATION:
+        files = _INTEGRATION.get(change.function.split(":")[0], ())
+        return bool(files) and _run_integration(change, files)
+    from simulation.profiles import GENERAL, PROFILES  # noqa: PLC0415 - they import the changed module
+    from simulation.run import play  # noqa: PLC0415
+    from simulation.schedule import draw  # noqa: PLC0415
+
+    for profile in sorted(PROFILES.values(), key=lambda each: each is GENERAL):
+        count = GENERAL_SCHEDULES if profile is GENERAL else DIRECTED_SCHEDULES
+        if any(play(draw(profile, seed)).broken for seed in range(count)):
+            return True
+    return False
+
+
+_SELDOM = ("test_cli.py", "test_hub_kubeconfig.py", "test_probes.py", "test_replays.py", "test_marking.py")
+
+
+def _likeliest_first(module: str) -> list[str]:
+    """The unit tests: first those that import the changed module, last those that take long."""
+    files = sorted((ROOT / "tests" / "unit").glob("test_*.py"))
+    return [
+        str(path)
+        for path in sorted(files, key=lambda path: (module not in path.read_text(), path.name in _SELDOM))
+    ]
+
+
+def _pytest(what: Sequence[str]) -> bool:
+    import pytest  # noqa: PLC0415
+
+    os.chdir(ROOT)
+    return pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", *what]) != 0
+
+
+def _run_integration(change: Change, files: Sequence[str]) -> bool:
+    """The programs are processes: they have to find the change as well."""
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="tcf-mutant-") as folder:
+        package = Path(folder) / "tcf"
+        os.system(f"cp -r {ROOT / 'operator' / 'tcf'} {package}")  # noqa: S605
+        (package / change.function.split(":")[0]).write_text(change.source)
+        os.environ["PYTHONPATH"] = folder
+        return _pytest([f"tests/integration/{name}" for name in files])
