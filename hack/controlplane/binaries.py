@@ -1,4 +1,4 @@
-"""Locate etcd, kube-apiserver and kubectl, or build them from the Go module here; helm and etcdutl likewise."""
+"""Locate etcd, kube-apiserver and kubectl, or build them from the Go module here; also helm and etcdutl."""
 
 import contextlib
 import fcntl

@@ -1,0 +1,215 @@
+"""What an operator says of itself, and when it begins its watches again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from tcf.coordinator.deliveries import Deliveries
+from tcf.coordinator.reach import Reach
+from tcf.hub import errors, federations, leases
+from tcf.hub.access import Access
+from tcf.hub.federations import Federations
+from tcf.hub.leases import Leases
+from tcf.hub.records import Identity
+from unit.build import BOOT, ClockAt
+
+SHOP = Identity("ns", "shop", "uid-1", "50")
+
+
+class QuietHub:
+    """What small reads find, and what may be watched."""
+
+    def __init__(self) -> None:
+        self.first: Identity | None = None
+        self.version = 100
+        self.leases_version = 100
+        self.forbidden: Collection[str] = ()
+        self.error: errors.HubError | None = None
+        self.asked: list[str | None] = []
+
+    async def reach(self, namespace: str | None, *, deadline: float) -> tuple[Identity | None, int]:
+        assert deadline == 5
+        self.asked.append(namespace)
+        if self.error:
+            raise self.error
+        return self.first, self.version
+
+    async def may(self, verb: str, group: str, plural: str, _: str | None, *, deadline: float) -> bool:
+        assert (verb, deadline) == ("watch", 5)
+        return f"{plural}.{group}" not in self.forbidden
+
+
+class QuietLeases:
+    def __init__(self, hub: QuietHub) -> None:
+        self._hub = hub
+
+    async def reach(self, _: str | None, **__: object) -> int:
+        return self._hub.leases_version
+
+
+class Stage:
+    """A Reach with a hub, deliveries and a clock to play with."""
+
+    def __init__(self, *namespaces: str) -> None:
+        self.hub, self.watched = QuietHub(), Deliveries()
+        self.now = BOOT
+        self.restarts: list[str] = []
+        self.reach = Reach(
+            cast("Federations", self.hub),
+            cast("Leases", QuietLeases(self.hub)),
+            cast("Access", self.hub),
+            namespaces,
+            watched=self.watched,
+            restart_watches=self.restarts.append,
+            clock=ClockAt(lambda: self.now),
+        )
+
+    async def look(self) -> str | None:
+        """What is wrong now, by its reason."""
+        trouble = await self.reach._look()
+        return trouble.reason if trouble else None
+
+    def deliver(self, which: Identity, *, deleted: bool = False) -> None:
+        self.watched.note_object(federations.PLURAL, which.uid, which.resource_version, deleted=deleted)
+
+
+@pytest.mark.parametrize(("namespaces", "asked"), [((), [None]), (("a", "b"), ["a", "b"])])
+async def test_it_looks_everywhere_it_looks_after(namespaces: tuple[str, ...], asked: list[str]) -> None:
+    stage = Stage(*namespaces)
+    assert await stage.look() is None
+    assert stage.hub.asked == asked
+    await stage.reach.readable()
+
+
+@pytest.mark.parametrize("kind", ["clusterfederations.tcf.dev", "leases.coordination.k8s.io"])
+@pytest.mark.parametrize(("namespaces", "where"), [((), "in all namespaces"), (("a",), "in namespace a")])
+async def test_a_right_that_lacks_is_named(kind: str, namespaces: tuple[str, ...], where: str) -> None:
+    stage = Stage(*namespaces)
+    stage.hub.forbidden = {kind}
+    trouble = await stage.reach._look()
+    assert trouble
+    assert trouble.reason == "HubForbidden"
+    assert trouble.message == f"this operator may not watch {kind} {where}; grant it by RBAC"
+    assert not stage.reach._readable.is_set()
+
+
+async def test_trouble_with_the_hub_is_told() -> None:
+    stage = Stage()
+    stage.hub.error = errors.UnreachableError("cannot reach the hub")
+    assert await stage.look() == "HubUnreachable"
+    assert not stage.reach._readable.is_set()
+
+
+async def test_the_watches_wait_for_a_kind_that_is_gone_and_not_for_a_hub_that_is_away() -> None:
+    stage = Stage()
+    assert await stage.look() is None
+    stage.hub.error = errors.UnreachableError("cannot reach the hub")
+    await stage.look()
+    assert stage.reach._readable.is_set()
+    stage.hub.error = errors.KindNotFoundError("no such kind")
+    assert await stage.look() == "CRDNotInstalled"
+    assert not stage.reach._readable.is_set()
+    stage.hub.error = None
+    await stage.look()
+    assert stage.reach._readable.is_set()
+
+
+async def test_what_was_delivered_is_watched() -> None:
+    stage = Stage()
+    stage.hub.first = SHOP
+    stage.deliver(SHOP)
+    for _ in range(3):
+        assert await stage.look() is None
+    stage.deliver(replace(SHOP, resource_version="60"))
+    assert await stage.look() is None
+    assert stage.restarts == []
+
+
+@pytest.mark.parametrize(
+    "delivered",
+    [None, replace(SHOP, uid="uid-0"), replace(SHOP, resource_version="49")],
+    ids=["nothing", "one before it", "an older version"],
+)
+async def test_what_is_missed_twice_is_not_watched(delivered: Identity | None) -> None:
+    """By watches that have delivered before, which begin again at once."""
+    stage = Stage()
+    if delivered:
+        stage.hub.first = delivered
+        stage.deliver(delivered)
+    assert await stage.look() is None
+    stage.hub.first = SHOP
+    assert await stage.look() is None
+    assert await stage.look() == "NotWatching"
+    assert stage.restarts == ["ns/shop can be read, but no watch has delivered it yet"]
+    assert await stage.look() == "NotWatching"
+    assert len(stage.restarts) == 1, "they were given no time to begin"
+    stage.now += 20
+    assert await stage.look() == "NotWatching"
+    assert len(stage.restarts) == 2
+    stage.now += 20
+    await stage.look()
+    assert len(stage.restarts) == 2, "each time they get twice as long"
+    stage.now += 20
+    await stage.look()
+    assert len(stage.restarts) == 3
+    stage.deliver(SHOP)
+    assert await stage.look() is None
+
+
+async def test_watches_that_have_only_just_begun_are_given_time() -> None:
+    stage = Stage()
+    stage.hub.first = SHOP
+    assert [await stage.look() for _ in range(3)] == [None, "NotWatching", "NotWatching"]
+    assert stage.restarts == []
+    stage.now += 20
+    await stage.look()
+    assert len(stage.restarts) == 1
+
+
+async def test_each_namespace_is_missed_for_itself() -> None:
+    stage = Stage("a", "b")
+    await stage.look()
+    stage.hub.first = SHOP
+    await stage.look()
+    stage.hub.first = replace(SHOP, uid="uid-2", name="other")
+    assert await stage.look() is None, "another one is missed for the first time"
+
+
+async def test_one_that_was_deleted_and_comes_back_has_to_be_delivered_again() -> None:
+    stage = Stage()
+    stage.hub.first = SHOP
+    stage.deliver(SHOP)
+    await stage.look()
+    stage.deliver(replace(SHOP, resource_version="51"), deleted=True)
+    await stage.look()
+    assert await stage.look() == "NotWatching"
+
+
+@pytest.mark.parametrize("plural", [federations.PLURAL, leases.PLURAL])
+async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
+    stage = Stage()
+    stage.watched.note(plural, "100")
+    assert await stage.look() is None
+    assert stage.restarts == []
+    stage.watched.note(plural, "101")
+    stage.watched.note(plural, "99")
+    await stage.look()
+    (why,) = stage.restarts
+    assert why == (
+        f"the hub was set back: version 101 of {plural} has been watched, and a list is of version 100"
+    )
+    stage.watched.forget()
+    await stage.look()
+    assert len(stage.restarts) == 1
+
+
+@pytest.mark.parametrize("version", ["", "abc", "-5", "²"])
+def test_what_is_no_version_was_not_delivered(version: str) -> None:
+    watched = Deliveries()
+    watched.note_object("things", "uid-1", version, deleted=False)
+    assert watched.newest("things") == 0
+    assert not watched.include("uid-1", 0)
