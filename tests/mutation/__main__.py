@@ -79,6 +79,7 @@ def _unnoticed(tried: Iterable[Change], kind: str, at_once: int) -> Iterator[Cha
         change = running.pop(child)
         done += 1
         if status == 0:
+            print(f"\r{kind}: not noticed: {change}", file=sys.stderr)
             yield change
         if done % 10 == 0 or not (waiting or running):
             print(f"\r{kind}: {done} of {total}", end="", file=sys.stderr, flush=True)
