@@ -61,16 +61,14 @@ def bootstrapped(federation: Federation, leases: Sequence[WorkerLease], now: Now
 def longest_lease(federation: Federation, status: Status) -> int:
     """Seconds: the longest `leaseDuration` that is known to have been in the spec of this federation."""
     noted = federation.annotations.get(ANNOTATION_LONGEST_LEASE, "")
-    mirrored = (
-        int(noted) if noted.isascii() and noted.isdigit() and len(noted) <= len(str(LONGEST_LEASE)) else 0
-    )
-    known = (federation.spec.lease_duration, status.longest_lease_seconds or 0, mirrored)
-    return min(max(known), LONGEST_LEASE)
+    readable = noted.isascii() and noted.isdigit() and len(noted) <= len(str(LONGEST_LEASE))
+    known = (federation.spec.lease_duration, status.longest_lease_seconds, int(noted) if readable else None)
+    return min(max(filter(None, known)), LONGEST_LEASE)
 
 
 def _first_term(known: Iterable[int], now: Now) -> int:
     """A term above all that an earlier life can have had, of which these are `known`."""
-    return max(now.term, max(filter(now.plausible, known), default=0) + 1)
+    return max((now.term, *(term + 1 for term in known if now.plausible(term))))
 
 
 def restored(
@@ -82,12 +80,8 @@ def restored(
     relied on, and whoever they are, the fence is about their Leases, not about their rows.
     """
     passive = all_passive(status, _first_term([known_term, status.term], now))
-    passive = with_members(
-        passive,
-        tuple(
-            passive.member(m.id) or MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters
-        ),
-    )
+    members = (MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters)
+    passive = with_members(passive, tuple(members))
     message = f"the hub had lost the table of term {known_term}"
     passive = _lost(federation, passive, leases, message, now)
     return _with_request(federation, passive, now, known=_active_last(federation, status))

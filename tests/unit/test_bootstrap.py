@@ -1,0 +1,113 @@
+"""How a federation begins, with what is left of an earlier life."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tcf.core.bootstrap import longest_lease, mirror, resumed
+from tcf.core.model import (
+    ANNOTATION_LAST_ACTIVE,
+    ANNOTATION_LONGEST_LEASE,
+    HISTORY_LENGTH,
+    LONGEST_LEASE,
+    Federation,
+    HistoryEntry,
+    Outcome,
+    Trigger,
+)
+from unit.build import TERM, D, at, entry, federation, request
+
+DEMOTED = entry("demoted", from_="c1", to="")
+BEGUN = entry("begun", from_="", to="c1", trigger=Trigger.BOOTSTRAP)
+REFUSALS = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_LENGTH))
+
+
+def resumed_for(*past: HistoryEntry) -> str | None:
+    """Whom the bootstrap is for that begins again; None if it does not."""
+    about = federation("passive passive", history=past, wants="c2")
+    assert about.status
+    status = resumed(about, about.status, at())
+    return status.switchover.to if status and status.switchover else None
+
+
+@pytest.mark.parametrize(
+    ("past", "first"),
+    [
+        ((DEMOTED,), None),
+        ((DEMOTED, BEGUN), None),
+        ((REFUSALS[0], DEMOTED, BEGUN), None),
+        ((entry("r2", from_="c1", to="c2"), DEMOTED), "c2"),
+        ((), "c2"),
+        (REFUSALS[1:], "c2"),
+        (REFUSALS, None),
+        ((*REFUSALS[2:], replace(BEGUN, outcome=Outcome.SUPERSEDED)), "c2"),
+        ((*REFUSALS[1:], replace(BEGUN, outcome=Outcome.SUPERSEDED)), "c2"),
+        ((*REFUSALS[1:], entry("r", from_="c2", to="c1")), "c1"),
+        ((*REFUSALS[1:], DEMOTED), None),
+    ],
+    ids=[
+        "on purpose",
+        "on purpose, after the first",
+        "on purpose, and refused since",
+        "promoted since",
+        "no request ever",
+        "only refusals",
+        "perhaps on purpose, and forgotten",
+        "the bootstrap gave way",
+        "and the history is full",
+        "a promotion that is still remembered",
+        "a demotion that is still remembered",
+    ],
+)
+def test_nobody_active_is_trusted_only_if_it_was_asked_for(
+    past: tuple[HistoryEntry, ...], first: str | None
+) -> None:
+    assert resumed_for(*past) == first
+
+
+@pytest.mark.parametrize(
+    ("about", "longest"),
+    [
+        (federation(), D),
+        (federation(longest_lease_seconds=3 * D), 3 * D),
+        (federation(annotations={ANNOTATION_LONGEST_LEASE: str(3 * D)}), 3 * D),
+        (federation(annotations={ANNOTATION_LONGEST_LEASE: "300"}), 300),
+        (federation(annotations={ANNOTATION_LONGEST_LEASE: "301"}), LONGEST_LEASE),
+        (federation(longest_lease_seconds=3 * D, annotations={ANNOTATION_LONGEST_LEASE: "20"}), 3 * D),
+        *((federation(annotations={ANNOTATION_LONGEST_LEASE: odd}), D) for odd in ("", "9" * 30, "-99", "²")),
+    ],
+)
+def test_the_longest_lease_that_is_known(about: Federation, longest: int) -> None:
+    assert about.status
+    assert longest_lease(about, about.status) == longest
+
+
+NOTED = {ANNOTATION_LAST_ACTIVE: f"c1/{TERM}", ANNOTATION_LONGEST_LEASE: str(D)}
+
+
+@pytest.mark.parametrize(
+    ("about", "written"),
+    [
+        (federation(), NOTED),
+        (federation(annotations=NOTED), {}),
+        (federation(annotations={**NOTED, "other": "thing"}), {}),
+        (federation(annotations={**NOTED, ANNOTATION_LONGEST_LEASE: "9"}), NOTED),
+        (federation(annotations={**NOTED, ANNOTATION_LAST_ACTIVE: "c1/7"}), NOTED),
+        (federation(switchover=request()), {}),
+        (federation("passive passive"), {}),
+    ],
+    ids=[
+        "nothing yet",
+        "as it is",
+        "beside others",
+        "too short",
+        "older",
+        "while something is under way",
+        "nobody",
+    ],
+)
+def test_what_outlives_the_status(about: Federation, written: dict[str, str]) -> None:
+    assert about.status
+    assert dict(mirror(about, about.status)) == written
