@@ -270,7 +270,8 @@ def _operator(
     """
     from tcf.processes import run_operator  # noqa: PLC0415 - --help needs none of it
 
-    settings = OperatorSettings(_hub(common), namespaces, listen, common["identity"], serve)
+    once = tuple(dict.fromkeys(namespaces))
+    settings = OperatorSettings(_hub(common), once, listen, common["identity"], serve)
     return _run(common, run_operator(settings))
 
 

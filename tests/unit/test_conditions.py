@@ -120,7 +120,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Ready",
             federation("passive passive", switchover=bootstrap(), in_doubt=DOUBT),
             "False HubRestored",
-            ["c1", "every answer has run out", "12 s after 2026-11-23T11:59:00"],
+            ["c1", "no worker can still be answering", "12 s after", "2026-11-23T11:59:00"],
         ),
         (
             "Ready",

@@ -78,6 +78,8 @@ class Coordinator:
         attendant = self._attendant((federation.namespace, federation.name))
         if attendant.view.watched_federation(federation, self._clock.boot(), deleted=deleted):
             attendant.wake.set()
+        elif not deleted and attendant.view.is_ahead_of(federation):
+            attendant.look_again()  # old news, or a hub that was set back: only a read can tell
 
     def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
         """A watch event about a worker's Lease of the federation `key`, whether that exists or not."""
@@ -274,6 +276,11 @@ class _Attendant:
             written = await self._hub.federations.write_status(
                 federation, decision.status, deadline=_REQUEST_SECONDS
             )
+            if written.status != decision.status:
+                raise errors.OutdatedKindError(
+                    "the CRD on the hub is older than this operator and drops parts of what it writes; apply"
+                    " the present one (kubectl apply --server-side -f crds/, or helm upgrade)"
+                )
             self.view.wrote_federation(written, self._clock.boot())
             self._tell(written, decision)
             self._log_refusals(federation, decision)

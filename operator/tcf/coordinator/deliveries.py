@@ -7,8 +7,14 @@ class Deliveries:
     """Versions of objects, as numbers, by the plural of their kind and by uid."""
 
     def __init__(self) -> None:
+        self.begun = False
+        """Are all watches there that should be?"""
         self._newest: dict[str, int] = {}
         self._objects: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """All watches are there."""
+        self.begun = True
 
     def note(self, plural: str, version: str) -> None:
         """Remember the newest version of all objects of a kind."""
@@ -27,11 +33,12 @@ class Deliveries:
         """The newest version of any object of this kind, deleted ones included; 0 if there was none."""
         return self._newest.get(plural, 0)
 
-    def include(self, uid: str, version: int) -> bool:
-        """Has this version of the object been delivered, or a newer one?"""
-        return self._objects.get(uid, -1) >= version
+    def version(self, uid: str) -> int:
+        """The version of the object that was delivered last; 0 if none was."""
+        return self._objects.get(uid, 0)
 
     def forget(self) -> None:
         """The watches begin again."""
+        self.begun = False
         self._newest.clear()
         self._objects.clear()

@@ -13,8 +13,10 @@ from tcf.hub import errors, federations, leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
+from tcf.hub.records import Identity
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
+from tcf.runtime.waiting import within
 
 _NOT_WATCHING = "NotWatching"
 _PERIOD_SECONDS = 5.0
@@ -51,8 +53,12 @@ class Reach:
         self._watched = watched
         self._restart_watches = restart_watches
         self._readable = asyncio.Event()
+        self._wake = asyncio.Event()
         self._clock = clock
-        self._missed: set[str] = set()
+        self._missed: dict[str, int] = {}
+        """What the last look has found and no watch had delivered: uid and version."""
+        self._delivered: dict[str, int] = {}
+        """Which version of what the last looks have found had been delivered by then, by uid."""
         self._patience = Backoff(first=_PATIENCE_SECONDS, longest=_LONGEST_PATIENCE_SECONDS)
         self._restart_after = math.inf
         self._trouble: Refusal | None = Refusal("Starting", "the hub has not been reached yet")
@@ -62,49 +68,54 @@ class Reach:
         return self._trouble.message if self._trouble else None
 
     async def readable(self) -> None:
-        """Wait until federations and Leases can be read, to begin watching them."""
+        """Look again, and wait until federations and Leases can be read, to begin watching them."""
+        self._readable.clear()
+        self._wake.set()
         await self._readable.wait()
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
+            self._wake.clear()
             before, self._trouble = self._trouble, await self._look()
             if self._trouble and (before is None or before.reason != self._trouble.reason):
                 log.warning("not ready: %s", self._trouble.message, extra={"reason": self._trouble.reason})
             elif before and not self._trouble:
                 log.info("ready: federations and Leases can be read and are watched")
-            await asyncio.sleep(_TROUBLED_SECONDS if self._trouble or self._missed else _PERIOD_SECONDS)
+            seconds = _TROUBLED_SECONDS if self._trouble or self._missed else _PERIOD_SECONDS
+            await within(seconds, self._wake.wait())
 
     async def _look(self) -> Refusal | None:
-        missed: dict[str, str] = {}
+        missed: dict[str, Identity] = {}
         try:
             for namespace in self._namespaces:
                 if forbidden := await self._may_watch(namespace):
                     return forbidden
                 if set_back := await self._compare(namespace, missed):
+                    self._delivered.clear()
                     self._restart_watches(set_back)
         except errors.HubError as error:
-            if isinstance(error, errors.KindNotFoundError):
-                self._readable.clear()
             return Refusal(error.reason, str(error))
-        if not self._readable.is_set():
-            self._readable.set()
+        self._readable.set()
+        before, self._missed = self._missed, {uid: int(one.resource_version) for uid, one in missed.items()}
+        if not self._watched.begun:
+            self._restart_after = math.inf
+            return Refusal(_NOT_WATCHING, "federations and Leases can be read, but are not watched yet")
+        if self._restart_after == math.inf:
             self._restart_after = self._clock.boot() + self._patience.next()
-        # One that has just been created may be on its way; one that is missed twice is not.
-        lost = [name for uid, name in missed.items() if uid in self._missed]
-        self._missed = set(missed)
+        # A version that has just been written may be on its way; one that was missed before is not.
+        lost = [one for uid, one in missed.items() if self._watched.version(uid) < before.get(uid, 0)]
         if not missed:
             self._patience.reset()
             self._restart_after = 0.0
         if not lost:
             return None
-        message = f"{lost[0]} can be read, but no watch has delivered it yet"
+        message = f"{lost[0].namespace}/{lost[0].name} can be read, but no watch has delivered it yet"
         if self._clock.boot() >= self._restart_after:
-            self._restart_after = self._clock.boot() + self._patience.next()
             self._restart_watches(message)
         return Refusal(_NOT_WATCHING, message)
 
-    async def _compare(self, namespace: str | None, missed: dict[str, str]) -> str:
+    async def _compare(self, namespace: str | None, missed: dict[str, Identity]) -> str:
         """Add to `missed` what is there and was not watched; why the hub must have been set back, or ""."""
         newest = {kind.PLURAL: self._watched.newest(kind.PLURAL) for kind in (federations, leases)}
         found, version = await self._federations.reach(namespace, deadline=_PERIOD_SECONDS)
@@ -112,14 +123,16 @@ class Reach:
             federations.PLURAL: version,
             leases.PLURAL: await self._leases.reach(namespace, deadline=_PERIOD_SECONDS),
         }
-        if found and not self._watched.include(found.uid, int(found.resource_version)):
-            missed[found.uid] = f"{found.namespace}/{found.name}"
+        if found:
+            shown, delivered = int(found.resource_version), self._watched.version(found.uid)
+            before, self._delivered[found.uid] = self._delivered.get(found.uid, 0), delivered
+            if shown < before:
+                return _set_back(f"{found.namespace}/{found.name}", before, shown)
+            if delivered < shown:
+                missed[found.uid] = found
         for plural, version in versions.items():
             if version < newest[plural]:
-                return (
-                    f"the hub was set back: version {newest[plural]} of {plural} has been watched, and a list"
-                    f" is of version {version}"
-                )
+                return _set_back(plural, newest[plural], version)
         return ""
 
     async def _may_watch(self, namespace: str | None) -> Refusal | None:
@@ -131,3 +144,7 @@ class Reach:
                 what = f"this operator may not watch {kind.PLURAL}.{kind.GROUP} {where}; grant it by RBAC"
                 return Refusal(errors.ForbiddenError.reason, what)
         return None
+
+
+def _set_back(what: str, watched: int, shown: int) -> str:
+    return f"the hub was set back: version {watched} of {what} has been watched, and it shows version {shown}"

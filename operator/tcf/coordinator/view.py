@@ -59,6 +59,15 @@ class View:
         self.read_federation(None if deleted else federation, now)
         return True
 
+    def is_ahead_of(self, federation: Federation) -> bool:
+        """Is a later version known of the same object?"""
+        known = self.federation
+        return (
+            known is not None
+            and known.uid == federation.uid
+            and newer(known.resource_version, federation.resource_version)
+        )
+
     def read_leases(self, leases: tuple[WorkerLease, ...], *, asked: float, now: float) -> None:
         """Take in a complete list, sent for at boot time `asked`; `now` is read after it was received.
 

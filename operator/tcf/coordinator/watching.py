@@ -8,13 +8,11 @@ nothing and writes nothing: no finalizers, no annotations, no status.
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import kopf
@@ -37,31 +35,49 @@ _MOST_LIVES = 5
 _LASTING_SECONDS = 30.0
 """After so long a life the next one begins without much delay."""
 _MIND_SECONDS = 1.0
-_BEGIN_SECONDS = 15.0
-"""Within this, all watches have to have begun."""
+_BEGIN_SECONDS = 30.0
+"""Within this, once it has credentials, all watches have to have begun."""
 _WATCH_TASK = "watcher for "
 """How kopf names the task of each watch; tests/integration/test_watching.py fails if that changes."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class _Life:
-    """One life of kopf. Set `stop` to end it; what it delivers after that does not count."""
+    """One life of kopf, in its thread. What it delivers after it was told to stop does not count."""
 
-    stop: threading.Event
-    ended: asyncio.Future[Any]
-    ending: asyncio.Future[Any]
+    def __init__(self, main: asyncio.AbstractEventLoop, ending: asyncio.Future[Any]) -> None:
+        self.stop = threading.Event()
+        self.logged_in_at: float | None = None
+        self.ended: asyncio.Future[Any] = main.create_future()
+        self._main = main
+        self._ending = ending
+
+    def seconds_logged_in(self) -> float:
+        """Since it has had credentials for the last time; 0 if it waits for them."""
+        return 0.0 if self.logged_in_at is None else time.monotonic() - self.logged_in_at
+
+    def deliver(self, act: Callable[..., None], *args: Any, **more: Any) -> None:
+        """From its thread: have something done in the main one."""
+
+        def unless_over() -> None:
+            if not self.stop.is_set():
+                act(*args, **more)
+
+        self._main.call_soon_threadsafe(unless_over)
 
     def restart(self, why: str) -> None:
-        if not self.ending.done():
-            self.ending.set_result(why)
+        """Let the next life begin."""
+        if not self._ending.done():
+            self._ending.set_result(why)
 
     async def over(self) -> str:
         """Wait until it is to end, or has ended; why."""
-        await asyncio.wait([self.ended, self.ending], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([self.ended, self._ending], return_when=asyncio.FIRST_COMPLETED)
         self.stop.set()
-        return str(self.ending.result()) if self.ending.done() else f"kopf ended: {self.ended.exception()!r}"
+        return (
+            str(self._ending.result()) if self._ending.done() else f"kopf ended: {self.ended.exception()!r}"
+        )
 
 
 class Watching:
@@ -83,7 +99,6 @@ class Watching:
         self._namespaces = namespaces
         self._identity = identity
         self._user_agent = user_agent
-        self._logged_in = False
         self._life: _Life | None = None
 
     async def run(self, readable: Callable[[], Awaitable[None]]) -> None:
@@ -118,59 +133,55 @@ class Watching:
 
     def _begin(self) -> _Life:
         loop = asyncio.get_running_loop()
-        stop = threading.Event()
-        ended = in_thread(lambda: asyncio.run(self._operate(loop, stop)), name="kopf")
-        self._life = _Life(stop, ended, loop.create_future())
-        return self._life
+        life = self._life = _Life(loop, loop.create_future())
+        life.ended = in_thread(lambda: asyncio.run(self._operate(life)), name="kopf")
+        return life
 
-    async def _operate(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
+    async def _operate(self, life: _Life) -> None:
         # When an error ends kopf, its tasks complain of each other; what matters is reported elsewhere.
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: log.debug("kopf: %s", context.get("message"))
         )
-        minding = asyncio.create_task(self._mind_watches(main, stop), name="mind the watches")
+        minding = asyncio.create_task(self._mind_watches(life), name="mind the watches")
         try:
             await kopf.operator(
-                registry=self._registry(main, stop),
+                registry=self._registry(life),
                 settings=_settings(),
                 # Else kopf asks for the user's name, and containers run as users that have none.
                 identity=cast("Any", self._identity),  # kopf does not export its type
                 standalone=True,  # replicas work side by side; the resourceVersion decides who was first
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
-                stop_flag=stop,
+                stop_flag=life.stop,
             )
         finally:
             minding.cancel()
-            stop.set()  # kopf waits for it in a thread, which would keep this loop from closing
+            life.stop.set()  # kopf waits for it in a thread, which would keep this loop from closing
             await asyncio.sleep(TLS_CLOSE_SECONDS)
 
-    async def _mind_watches(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
+    async def _mind_watches(self, life: _Life) -> None:
         """kopf has a task for each watch. One that an error has ended is not begun again, and not missed."""
-        wanted, began, most = 2 * max(1, len(self._namespaces)), time.monotonic(), 0
-        while not stop.is_set():
+        wanted, begun = 2 * max(1, len(self._namespaces)), False
+        while not life.stop.is_set():
             await asyncio.sleep(_MIND_SECONDS)
             there = sum(task.get_name().startswith(_WATCH_TASK) for task in asyncio.all_tasks())
-            most = max(most, there)
-            if there < most or (there < wanted and time.monotonic() - began > _BEGIN_SECONDS):
-                message = f"{wanted - there} of {wanted} watches have ended, or could not begin"
-                main.call_soon_threadsafe(self.restart, message)
+            if there == wanted and not begun:
+                begun = True
+                life.deliver(self._deliveries.begin)
+            elif there < wanted and (begun or life.seconds_logged_in() > _BEGIN_SECONDS):
+                life.deliver(
+                    life.restart, f"{wanted - there} of {wanted} watches have ended, or could not begin"
+                )
                 return
 
-    def _registry(self, main: asyncio.AbstractEventLoop, stop: threading.Event) -> kopf.OperatorRegistry:
+    def _registry(self, life: _Life) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-
-        def deliver(act: Callable[..., None], *args: Any, **more: Any) -> None:
-            """Have it done in the main thread, unless this life is over: its news may be old."""
-            if not stop.is_set():
-                main.call_soon_threadsafe(functools.partial(act, *args, **more))
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:
             """Called at the start and after every 401; there is no state in which to give up."""
-            if self._logged_in:
+            if life.logged_in_at is not None:
                 await asyncio.sleep(_LOGIN_SECONDS)
-            self._logged_in = True
             while True:
                 try:
                     connection = await self._connect()
@@ -178,6 +189,7 @@ class Watching:
                     await asyncio.sleep(_LOGIN_SECONDS)
                 else:
                     session = open_session(connection, self._user_agent)
+                    life.logged_in_at = time.monotonic()
                     return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 
         @kopf.on.event(federations.GROUP, federations.VERSION, federations.PLURAL, registry=registry)
@@ -187,12 +199,14 @@ class Watching:
             try:
                 which = records.identity(value)
                 version = which.resource_version
-                deliver(self._deliveries.note_object, federations.PLURAL, which.uid, version, deleted=deleted)
+                life.deliver(
+                    self._deliveries.note_object, federations.PLURAL, which.uid, version, deleted=deleted
+                )
                 found = records.federation(value)
             except errors.MalformedError as error:
                 log.warning("%s; it is left alone until it is mended", error)
                 return
-            deliver(self._coordinator.federation_event, found, deleted=deleted)
+            life.deliver(self._coordinator.federation_event, found, deleted=deleted)
 
         @kopf.on.event(
             leases.GROUP,
@@ -206,8 +220,8 @@ class Watching:
             key = (metadata["namespace"], metadata["labels"][LABEL_FEDERATION])
             deleted = event["type"] == "DELETED"
             found = records.lease(dict(event["object"]))
-            deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
-            deliver(self._coordinator.lease_event, key, found, deleted=deleted)
+            life.deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
+            life.deliver(self._coordinator.lease_event, key, found, deleted=deleted)
 
         return registry
 

@@ -5,12 +5,11 @@ Nothing private to one coordinator goes into them, so that replicas never disagr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tcf.core.failover import rests_until
 from tcf.core.model import (
-    LONGEST_LEASE,
     Condition,
     FailoverMode,
     Federation,
@@ -23,7 +22,6 @@ from tcf.core.model import (
     Unfenceable,
     stamp,
 )
-from tcf.core.silence import silence_needed
 
 _ASK_AGAIN = (
     "To ask again, POST /tcf/promote to a worker of that member,"
@@ -118,9 +116,9 @@ def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> 
         return _Verdict(
             False,
             "HubRestored",
-            f"the hub has lost an earlier status; {running.to} becomes active when every answer has run out"
-            f" that a worker may still give by that one: {status.in_doubt.seconds} s after"
-            f" {status.in_doubt.since}",
+            f"the hub has lost an earlier status; {running.to} becomes active when no worker can still be"
+            f" answering by that one, {status.in_doubt.seconds} s after an operator has"
+            f" noticed (first at {status.in_doubt.since})",
         )
     if running.trigger is Trigger.BOOTSTRAP:
         return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
@@ -184,32 +182,44 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
 
 
 def _degraded(federation: Federation, status: Status) -> _Verdict:
-    if status.strangers:
-        return _Verdict(True, "StrangeLease", _strangers(federation, status.strangers))
-    if status.unfenceable:
-        return _Verdict(True, "CannotFence", _cannot_fence(status.unfenceable, "another member"))
-    if silent := [m for m in status.clusters if not m.live_workers]:
-        names = ", ".join(m.id + _since(m) for m in silent)
-        hints = "; ".join(_start_hint(federation, m.id) for m in silent)
-        return _Verdict(True, "NoLiveWorker", f"no worker is alive for {names}; start one: {hints}")
+    if problems := list(_problems(federation, status)):
+        return _Verdict(True, problems[0][0], ". Besides, ".join(message for _, message in problems))
     if behind := [m for m in status.clusters if m.live_workers < m.workers]:
-        counts = ", ".join(f"{m.workers - m.live_workers} of {m.workers} of {m.id}" for m in behind)
-        selector = f"tcf.dev/federation={federation.name}"
-        which = f"kubectl -n {federation.namespace} get leases -l {selector} shows which"
-        if any(m.workers > 2 * m.live_workers for m in behind):
-            return _Verdict(
-                True,
-                "WorkersSilent",
-                f"every member has a live worker, but most of them are silent: {counts} ({which}); they"
-                " crash again and again, or cannot reach the hub: their logs tell",
-            )
         return _Verdict(
             False,
             "SomeWorkersSilent",
-            f"every member has a live worker, but these are silent: {counts} ({which});"
+            f"every member has a live worker, but these are silent: {_silent_ones(federation, behind)};"
             " the Lease of one that is gone for good is removed by itself",
         )
     return _Verdict(False, "AllWorkersAlive", "every member has a live worker, and none is silent")
+
+
+def _problems(federation: Federation, status: Status) -> Iterator[tuple[str, str]]:
+    """Everything that needs a person, the worst first: reason and message."""
+    if status.unfenceable:
+        yield "CannotFence", _cannot_fence(status.unfenceable, "another member")
+    if silent := [m for m in status.clusters if not m.live_workers]:
+        names = ", ".join(m.id + _since(m) for m in silent)
+        hints = "; ".join(_start_hint(federation, m.id) for m in silent)
+        yield "NoLiveWorker", f"no worker is alive for {names}; start one: {hints}"
+    elif crashing := [m for m in status.clusters if m.workers > 2 * m.live_workers]:
+        behind = [m for m in status.clusters if m.live_workers < m.workers]
+        yield (
+            "WorkersSilent",
+            (
+                f"every member has a live worker, but most of those of {', '.join(m.id for m in crashing)}"
+                f" are silent: {_silent_ones(federation, behind)}; they crash again and again, or cannot"
+                " reach the hub: their logs tell"
+            ),
+        )
+    if status.strangers:
+        yield "StrangeLease", _strangers(federation, status.strangers)
+
+
+def _silent_ones(federation: Federation, behind: Iterable[MemberStatus]) -> str:
+    counts = ", ".join(f"{m.workers - m.live_workers} of {m.workers} of {m.id}" for m in behind)
+    selector = f"tcf.dev/federation={federation.name}"
+    return f"{counts} (kubectl -n {federation.namespace} get leases -l {selector} shows which)"
 
 
 def _cannot_fence(holders: Iterable[Unfenceable], target: str) -> str:
@@ -224,10 +234,8 @@ def _cannot_fence(holders: Iterable[Unfenceable], target: str) -> str:
 def _strangers(federation: Federation, strangers: Iterable[Stranger]) -> str:
     return (
         f"these Leases bear the label tcf.dev/federation={federation.name}, but no worker can have written"
-        " them:"
-        f" {', '.join(map(str, strangers))}; until each is gone or has"
-        f" been silent for {silence_needed(LONGEST_LEASE):.0f} s, nobody of another member is promoted."
-        " If no worker is behind a Lease, take the label off:"
+        f" them: {', '.join(map(str, strangers))}; they hold up promotions as a silent worker's would."
+        " If no worker is behind such a Lease, take the label off:"
         f" kubectl -n {federation.namespace} label lease NAME tcf.dev/federation-"
     )
 

@@ -175,11 +175,8 @@ class _Case:
 
     def doubtful_until(self) -> float:
         """Boot time at which all answers have run out that were given by a status that is lost."""
-        doubt = self.status.in_doubt
-        if doubt is None:
-            return -math.inf
         known = self.workers.memory.doubt
-        return (known.at if known and known.doubt == doubt else self.now.boot) + doubt.seconds
+        return known.until if known else -math.inf
 
     def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
         memory, now = self.workers.memory, self.now.boot
@@ -459,7 +456,7 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
 
 def _refusal(case: _Case, request: Switchover) -> Refusal | None:
     """Why a request that nobody has acted on must not, or no longer, be acted on."""
-    if _expired(case.federation.spec, request, case.now):
+    if _expired(case, request):
         return Refusal(
             Outcome.EXPIRED,
             f"requested at {request.requested_at}, too long ago to be acted on now: ask again"
@@ -480,13 +477,14 @@ def _refusal(case: _Case, request: Switchover) -> Refusal | None:
     return first_refusal(checks, proposal)
 
 
-def _expired(spec: Spec, request: Switchover, now: Now) -> bool:
+def _expired(case: _Case, request: Switchover) -> bool:
     """Made so long ago (wall clock) that its author can no longer be waiting for it."""
+    spec, doubt, now = case.federation.spec, case.status.in_doubt, case.now
     try:
         made = datetime.fromisoformat(request.requested_at)
     except ValueError:
         return False
-    limit = timedelta(seconds=2 * spec.switchover_timeout + 60)
+    limit = timedelta(seconds=2 * spec.switchover_timeout + 60 + (doubt.seconds if doubt else 0))
     return made.tzinfo is not None and now.wall - made > limit
 
 

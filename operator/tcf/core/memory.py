@@ -70,6 +70,11 @@ class Doubtful:
     doubt: Doubt
     at: float
 
+    @property
+    def until(self) -> float:
+        """Boot seconds before which nobody is promoted."""
+        return self.at + self.doubt.seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -146,12 +151,16 @@ class Memory:
         )
 
     def _doubt(self, federation: Federation | None, now: float) -> Doubtful | None:
-        doubt = federation.status.in_doubt if federation and federation.status else None
-        if federation is None or doubt is None:
+        """Kept until somebody is active: neither an edit nor a program that does not know it ends it."""
+        status = federation.status if federation else None
+        if federation is None or status is None or status.active_cluster:
             return None
-        known = self.doubt
-        same = known is not None and (known.uid, known.doubt) == (federation.uid, doubt)
-        return known if same else Doubtful(federation.uid, doubt, now)
+        known = self.doubt if self.doubt and self.doubt.uid == federation.uid else None
+        doubt = status.in_doubt
+        if doubt is None or (known and known.doubt == doubt):
+            return known
+        fresh = Doubtful(federation.uid, doubt, now)
+        return max((fresh, known), key=lambda each: each.until) if known else fresh
 
     def _stage(self, federation: Federation | None, now: float) -> Stage | None:
         status = federation.status if federation else None

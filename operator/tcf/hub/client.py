@@ -160,15 +160,19 @@ class HubClient:
                 timeout=aiohttp.ClientTimeout(total=None, sock_read=sock_read),
                 allow_redirects=False,
             ) as response:
-                if response.status == 401 and attempt == 1:  # noqa: PLR2004
-                    if self._connection is connection:
-                        self._connection = None
-                    continue
-                if response.status >= 300:  # noqa: PLR2004
-                    data = await response.read()
-                    raise refusal(response.status, data, method, path, self._called, connection.server)
-                yield response
-                return
+                if response.status < 300:  # noqa: PLR2004
+                    yield response
+                    return
+                answer = await response.read()
+                error = refusal(response.status, answer, method, path, self._called, connection.server)
+                if isinstance(error, errors.UnauthorizedError) and self._connection is connection:
+                    self._connection = None
+                # A write is sent again only if it certainly was not carried out.
+                again = isinstance(error, errors.UnauthorizedError) and (
+                    method == "GET" or not error.ambiguous
+                )
+                if not again or attempt == 2:  # noqa: PLR2004
+                    raise error
 
     async def _connected(self) -> Connection:
         """The connection to use now; requests under way go on with the one they began with.
@@ -296,7 +300,8 @@ def _unproven(status: int, data: bytes, request: str, called: str, server: str) 
             )
         case _:
             return errors.UnreachableError(
-                f"something between here and {called} answered {status} in its place: {text}", ambiguous=True
+                f"{called}, or something on the way to it, answered {status} and does not say why: {text}",
+                ambiguous=True,
             )
 
 

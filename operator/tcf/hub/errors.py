@@ -44,6 +44,12 @@ class NotFoundError(HubError):
     reason = "NotFound"
 
 
+class OutdatedKindError(HubError):
+    """The CRD on the hub is older than this program, and drops what it does not know."""
+
+    reason = "CRDOutdated"
+
+
 class NamespaceUnusableError(HubError):
     """The namespace does not exist, or is being deleted."""
 

@@ -35,7 +35,7 @@ class Leases:
         """All Leases of a federation, whatever member they name, as of now (a consistent list)."""
         params = {"labelSelector": f"{LABEL_FEDERATION}={federation}"}
         answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
-        return tuple(records.lease(item) for item in answer.get("items") or ())
+        return records.leases(answer)
 
     async def reach(self, namespace: str | None, *, deadline: float) -> int:
         """Read next to nothing, to know whether they can be read (None: in all namespaces).
@@ -116,13 +116,15 @@ class Leases:
 
         Raises:
             ConflictError: it is not. NotFoundError: it is gone.
+            MalformedError: the answer does not say that it is gone now.
         """
         preconditions = {"uid": lease.uid}
         if not any_version:
             preconditions["resourceVersion"] = lease.resource_version
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
         path = f"{_folder(namespace)}/{lease.name}"
-        await self._client.request("DELETE", path, body=body, deadline=deadline)
+        answer = await self._client.request("DELETE", path, body=body, deadline=deadline)
+        records.check_deleted(answer, lease.name)
 
 
 def _folder(namespace: str | None) -> str:

@@ -129,6 +129,29 @@ def lease(value: Json) -> model.WorkerLease:
         raise MalformedError(f"this is not a Lease: {error!r}") from error
 
 
+def leases(value: Json) -> tuple[model.WorkerLease, ...]:
+    """A list of Leases.
+
+    Raises:
+        MalformedError: it is none. (That there is no Lease is what a fence closes on, so it has to be said.)
+    """
+    items = value.get("items")
+    if value.get("kind") != "LeaseList" or not isinstance(items, list):
+        raise MalformedError("the answer is no list of Leases")
+    return tuple(lease(item) for item in items)
+
+
+def check_deleted(value: Json, name: str) -> None:
+    """Raises MalformedError unless the answer to a DELETE says that this version of the object is gone.
+
+    One with a finalizer is only marked. That gives it another version, which is what a fence needs.
+    """
+    metadata = value.get("metadata")
+    marked = isinstance(metadata, dict) and bool(metadata.get("deletionTimestamp"))
+    if not marked and (value.get("kind"), value.get("status")) != ("Status", "Success"):
+        raise MalformedError(f"the answer does not say that the Lease {name} is deleted")
+
+
 def _problem(isolation: object, duration: object, *, believed: bool) -> str:
     """Why no worker can have written a Lease that says this; "" if one can."""
     if not believed:

@@ -200,7 +200,8 @@ class Switchovers:
     async def _outcome(self, federation: Federation, request: str, *, own: bool) -> HistoryEntry:
         """How the request ended. If nobody touches it before its timeout, and it is ours, take it back."""
         timeout = federation.spec.switchover_timeout
-        start = self._worker.clock.boot()
+        doubt = federation.status.in_doubt if federation.status else None
+        start = self._worker.clock.boot() + (1.1 * doubt.seconds if doubt else 0)
         # An operator has as long as that, counted from when it saw the request, by its own clock.
         entry = await self._ended_by(federation, request, start + 1.1 * timeout + 1)
         if entry is None and own:
@@ -209,8 +210,8 @@ class Switchovers:
         entry = entry or await self._ended_by(federation, request, start + 3 * timeout + PATIENCE_SECONDS)
         if entry is None:
             raise OutcomeUnknownError(
-                f"the request is still under way after {3 * timeout} s; look at /tcf/clusters and"
-                " at the status of the federation"
+                "the request is still under way, for longer than its steps may take; look at /tcf/clusters"
+                " and at the status of the federation"
             )
         return entry
 
