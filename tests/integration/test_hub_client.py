@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -14,11 +15,14 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 from support.api import PATIENCE, Hub, place
+from unit.build import lease
 
 from tcf.hub import credentials, errors
 from tcf.hub.client import HubClient
 from tcf.hub.federations import Federations
+from tcf.hub.leases import Leases
 
 
 @pytest.fixture
@@ -168,3 +172,91 @@ async def test_a_write_whose_connection_breaks_is_sent_once_and_of_unknown_fate(
         await client.request(method, "/", deadline=PATIENCE)
     assert not caught.value.ambiguous  # nobody took it
     await client.close()
+
+
+def status_of(code: int) -> bytes:
+    """What the API server says when it refuses something."""
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "no"}
+    return json.dumps(said).encode()
+
+
+@contextlib.asynccontextmanager
+async def answering(*answers: tuple[int, bytes]) -> AsyncIterator[tuple[HubClient, list[str]]]:
+    """A client of a server that gives these answers, one after the other, and what it was asked."""
+    asked: list[str] = []
+    left = iter(answers)
+
+    async def serve(request: web.BaseRequest) -> web.Response:
+        asked.append(request.method)
+        status, body = next(left)
+        return web.Response(status=status, body=body, content_type="application/json")
+
+    runner = web.ServerRunner(web.Server(serve))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+
+    async def connect() -> credentials.Connection:
+        return credentials.Connection(f"http://127.0.0.1:{runner.addresses[0][1]}", None, None)
+
+    client = HubClient(connect, user_agent="test")
+    try:
+        yield client, asked
+    finally:
+        await client.close()
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_a_401_of_the_api_server_is_met_with_fresh_credentials(method: str) -> None:
+    async with answering((401, status_of(401)), (200, b"{}")) as (client, asked):
+        assert await client.request(method, "/", deadline=PATIENCE) == {}
+        assert asked == [method, method]
+
+
+async def test_a_write_is_not_sent_again_after_a_401_that_proves_nothing() -> None:
+    """A proxy may have passed it on. The second attempt's answer would hide that."""
+    async with answering((401, b"Unauthorized"), (403, status_of(403))) as (client, asked):
+        with pytest.raises(errors.UnauthorizedError) as caught:
+            await client.request("PUT", "/", deadline=PATIENCE)
+        assert caught.value.ambiguous
+        assert asked == ["PUT"]
+        with pytest.raises(errors.ForbiddenError) as forbidden:
+            await client.request("PUT", "/", deadline=PATIENCE)
+        assert not forbidden.value.ambiguous
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 405, 408, 409, 410, 422, 429])
+async def test_only_a_status_proves_that_a_write_was_refused(code: int) -> None:
+    honest = [(code, status_of(code))] * (2 if code == 401 else 1)
+    async with answering(*honest, (code, b"<html>"), (code, status_of(500))) as (client, _):
+        with pytest.raises(errors.HubError) as caught:
+            await client.request("PUT", "/", deadline=PATIENCE)
+        assert not caught.value.ambiguous
+        for _ in range(2):
+            with pytest.raises(errors.HubError) as caught:
+                await client.request("PUT", "/", deadline=PATIENCE)
+            assert caught.value.ambiguous
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"kind": "Maintenance"}', b'{"kind": "LeaseList"}', b'{"kind": "LeaseList", "items": {}}'],
+)
+async def test_what_is_no_list_of_leases_does_not_say_that_there_are_none(body: bytes) -> None:
+    """A fence closes on a list that lacks somebody."""
+    async with answering((200, body), (200, b'{"kind": "LeaseList", "items": []}')) as (client, _):
+        with pytest.raises(errors.MalformedError):
+            await Leases(client).list("ns", "shop", deadline=PATIENCE)
+        assert await Leases(client).list("ns", "shop", deadline=PATIENCE) == ()
+
+
+async def test_what_does_not_say_that_a_lease_is_deleted_does_not_count() -> None:
+    gone = b'{"kind": "Status", "status": "Success"}'
+    marked = b'{"kind": "Lease", "metadata": {"deletionTimestamp": "2026-11-26T14:16:20Z"}}'
+    there = b'{"kind": "Lease", "metadata": {"name": "mine"}}'
+    async with answering((200, gone), (200, marked), (200, there), (200, b"{}")) as (client, _):
+        for _ in range(2):
+            await Leases(client).delete("ns", lease(), deadline=PATIENCE)
+        for _ in range(2):
+            with pytest.raises(errors.MalformedError):
+                await Leases(client).delete("ns", lease(), deadline=PATIENCE)

@@ -145,7 +145,7 @@ def test_every_option_can_come_from_the_environment(
     for name, value in values.items():
         monkeypatch.setenv(f"TCF_{name}", value)
     assert call(monkeypatch, "worker") == 0
-    monkeypatch.setenv("TCF_NAMESPACE", "prod test")
+    monkeypatch.setenv("TCF_NAMESPACE", "prod test prod")
     monkeypatch.setenv("TCF_SERVE", "prod/shop/cluster_1=127.0.0.1:81 prod/shop/cluster_2=127.0.0.1:82")
     assert call(monkeypatch, "operator") == 0
     worker, operator = started
@@ -153,7 +153,7 @@ def test_every_option_can_come_from_the_environment(
     assert isinstance(operator, OperatorSettings)
     assert worker.place == Place("prod", "shop", "cluster_1")
     assert worker.hub == operator.hub
-    assert operator.namespaces == ("prod", "test")
+    assert operator.namespaces == ("prod", "test"), "each of them once"
     assert operator.serve[1] == (Place("prod", "shop", "cluster_2"), Address("127.0.0.1", 82))
 
 

@@ -12,6 +12,7 @@ import pytest
 from tcf.coordinator.coordinator import Coordinator, Hub, _Attendant
 from tcf.coordinator.view import View
 from tcf.core.model import Federation, Status, WorkerLease
+from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
@@ -71,6 +72,42 @@ async def test_that_the_hub_was_restored_is_not_concluded_from_memory() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await attendant._turn()
+
+
+async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
+    """Else the operator would write the same again and again, and promote in spite of a doubt."""
+
+    class OlderCrd:
+        async def list(self, *_: object, **__: object) -> tuple[WorkerLease, ...]:
+            return lease("c1"), lease("c2")
+
+        async def write_status(self, to: Federation, status: Status, **__: object) -> Federation:
+            return replace(to, status=replace(status, longest_lease_seconds=None), resource_version="11")
+
+    older = OlderCrd()
+    hub = Hub(cast("Federations", older), cast("Leases", older), cast("Events", object()))
+    attendant = _Attendant(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
+    attendant.view.read_federation(federation("active passive"), BOOT)
+    with pytest.raises(errors.OutdatedKindError, match="older than this operator"):
+        await attendant._turn()
+
+
+async def test_an_older_version_than_is_known_is_looked_into() -> None:
+    """It is old news, or the hub was set back, which only a read can tell."""
+    quiet = QuietHub(federation("active passive", resource_version="10"))
+    coordinator = Coordinator(quiet.hub(), clock=ClockAt(lambda: quiet.now))
+    coordinator.federation_event(quiet.about, deleted=False)
+    running = asyncio.create_task(coordinator.run())
+    await asyncio.sleep(0.01)
+    assert quiet.reads == []
+    coordinator.federation_event(quiet.about, deleted=False)
+    await asyncio.sleep(0.01)
+    assert quiet.reads == [], "the same version is no reason"
+    coordinator.federation_event(federation("active passive", resource_version="5"), deleted=False)
+    await asyncio.sleep(0.01)
+    assert len(quiet.reads) == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def test_a_list_knows_better_than_what_was_seen_before_it_was_asked_for() -> None:
