@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from tcf.core.conditions import conditions
-from tcf.core.model import Condition, Failover, FailoverMode, Federation, Trigger, Unfenceable
+from tcf.core.model import (
+    Condition,
+    Failover,
+    FailoverMode,
+    Federation,
+    Stranger,
+    Trigger,
+    Unfenceable,
+)
 from unit.build import BOOT, DOUBT, STAMP, at, bootstrap, described, entry, federation, request
 
 AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
@@ -33,6 +41,19 @@ def with_unfenceable(cluster: str, about: Federation) -> Federation:
     assert more.status
     who = (Unfenceable(cluster, f"host-{cluster}"),)
     return replace(more, status=replace(more.status, unfenceable=who))
+
+
+def silent_since(moment: str | None, about: Federation) -> Federation:
+    """All its members have been silent since then."""
+    assert about.status
+    clusters = tuple(replace(m, silent_since=moment) for m in about.status.clusters)
+    return replace(about, status=replace(about.status, clusters=clusters))
+
+
+def with_stranger(about: Federation) -> Federation:
+    """A Lease more that no worker can have written."""
+    assert about.status
+    return replace(about, status=replace(about.status, strangers=(Stranger("mine", "c1", "it is odd"),)))
 
 
 def spec_entry(to: str, outcome: str, message: str = "") -> Any:
@@ -238,6 +259,79 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             ["2 of 3 of c2", "crash again and again", "get leases -l tcf.dev/federation=shop"],
         ),
         ("Degraded", federation(failover=AUTOMATIC), "False AllWorkersAlive", []),
+        (
+            "Ready",
+            with_unfenceable("c1", federation("passive passive", switchover=bootstrap())),
+            "False Bootstrapping",
+            ["c1 is about to become active"],
+        ),
+        (
+            "Ready",
+            federation("passive passive", switchover=request("c1", ""), in_doubt=DOUBT),
+            "False Switching",
+            ["c1 is about to become passive"],
+        ),
+        (
+            "SpecAligned",
+            federation(wants="c2", observed_active_cluster="c1"),
+            "False Diverged",
+            ["c2", "c1 is active"],
+        ),
+        (
+            "SpecAligned",
+            federation(wants="c2", history=(entry(to="c2", outcome="RolledBack"),)),
+            "False Diverged",
+            ["c1 is active"],
+        ),
+        (
+            "SpecAligned",
+            federation(
+                wants="c2",
+                history=(entry(to="c2", outcome="TimedOut"), spec_entry("c2", "RolledBack", "too slow")),
+            ),
+            "False RolledBack",
+            ["too slow"],
+        ),
+        (
+            "Degraded",
+            with_silent("c1", with_silent("c2", with_silent("c2", federation("active passive")))),
+            "True WorkersSilent",
+            ["most of those of c2 are silent", "1 of 2 of c1, 2 of 3 of c2"],
+        ),
+        (
+            "Degraded",
+            with_stranger(federation("active passive")),
+            "True StrangeLease",
+            ["mine (it is odd)", "label lease NAME tcf.dev/federation-"],
+        ),
+        (
+            "Degraded",
+            with_stranger(with_unfenceable("c2", federation("active passive", live=0))),
+            "True CannotFence",
+            ["host-c2 (c2)", "Besides, no worker is alive for c1", "Besides, these Leases bear the label"],
+        ),
+        *(
+            (
+                "Ready",
+                silent_since(
+                    since,
+                    federation(
+                        "active passive",
+                        live=0,
+                        failover=AUTOMATIC,
+                        history=(entry(finished_at="2026-11-23T11:55:00Z"),),
+                    ),
+                ),
+                "False NoLiveWorker",
+                [hint],
+            )
+            for since, hint in (
+                ("2026-11-23T11:59:59Z", "no failover follows before 2026-11-23T12:00:00Z"),
+                ("2026-11-23T12:00:00Z", "takes over by itself"),
+                ("2026-11-23T12:00:01Z", "takes over by itself"),
+                (None, "no failover follows before 2026-11-23T12:00:00Z"),
+            )
+        ),
     ],
 )
 def test_verdict(type_: str, about: Federation, verdict: str, says: list[str]) -> None:
