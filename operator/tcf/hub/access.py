@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tcf.hub.client import HubClient
+from tcf.hub.errors import MalformedError
 
 
 class Access:
@@ -23,4 +24,7 @@ class Access:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         answer = await self._client.request("POST", path, body=body, deadline=deadline)
-        return bool((answer.get("status") or {}).get("allowed"))
+        status = answer.get("status")
+        if not isinstance(status, dict):
+            raise MalformedError("the answer is no review of what this process may do")
+        return status.get("allowed") is True

@@ -34,8 +34,7 @@ class Federations:
         answer = await self._client.request(
             "GET", _folder(namespace), params={"limit": "1"}, deadline=deadline
         )
-        items = answer.get("items") or [None]
-        return records.identity(items[0]) if items[0] else None, records.list_version(answer)
+        return records.first(answer), records.list_version(answer)
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         """Replace the status of the version that was read; ConflictError if it has changed since."""

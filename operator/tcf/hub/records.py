@@ -91,6 +91,14 @@ def list_version(value: Json) -> int:
     return version(metadata.get("resourceVersion") if isinstance(metadata, dict) else None)
 
 
+def first(value: Json) -> Identity | None:
+    """The first object of a list, None if it is empty. Raises MalformedError if it is no list."""
+    items = value.get("items")
+    if not isinstance(items, list):
+        raise MalformedError("the answer is no list")
+    return identity(items[0]) if items else None
+
+
 def status_json(status: model.Status) -> Json:
     """The status as the API takes it."""
     result: Json = _converter.unstructure(status)
