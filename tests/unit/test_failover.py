@@ -485,6 +485,102 @@ def test_it_wakes_when_the_chosen_member_has_been_silent_for_long_enough() -> No
     assert BOOT + SILENCE < wake_at < BOOT + SILENCE + STEP
 
 
+def verdict_of(watcher: Watcher, *, listed: float | None = None) -> Any:
+    workers = replace(watcher.workers, listed=watcher.now if listed is None else listed)
+    return failover(watcher.about, watcher.status, "c1", workers, at(watcher.now))
+
+
+def test_it_is_silent_for_longer_than_that_not_just_as_long() -> None:
+    watcher = Watcher(about(failover=automatic(timeout=64)), ONE, TWO)
+    watcher.renew(TWO.uid, every=2.0, during=80)
+    assert isinstance(verdict_of(watcher, listed=BOOT + 64), Standby)
+    assert not isinstance(verdict_of(watcher, listed=BOOT + 64.001), Standby)
+
+
+def test_so_has_the_witness_been_there() -> None:
+    watcher = Watcher(about(failover=automatic(timeout=64)), ONE)
+    watcher.now += 1
+    watcher.leases[TWO.uid] = TWO
+    watcher.memory = watcher.memory.see_lease(TWO, watcher.now)
+    watcher.renew(TWO.uid, every=2.0, during=80)
+    assert isinstance(verdict_of(watcher, listed=BOOT + 65), Standby)
+    assert not isinstance(verdict_of(watcher, listed=BOOT + 65.001), Standby)
+
+
+def test_a_newcomer_beside_the_witness_takes_nothing_away() -> None:
+    newcomer = lease("c2", name="newcomer")
+    watcher = Watcher(about(), ONE, TWO)
+    watcher.renew(TWO.uid, during=SILENCE - 1)
+    watcher.leases[newcomer.uid] = newcomer
+    watcher.memory = watcher.memory.see_lease(newcomer, watcher.now)
+    watcher.renew(TWO.uid, newcomer.uid, every=0.5, during=2)
+    assert watcher.replaced_by == "c2"
+
+
+def test_it_wakes_when_the_first_of_the_candidates_will_have_been_there_for_long_enough() -> None:
+    """By the longest known of its workers; and just after that moment, not just before it."""
+    watcher = Watcher(about(3), ONE)
+    watcher.renew(during=60)
+    joined: dict[str, float] = {}
+    for n, one in enumerate((lease("c2", name="later"), TWO, THREE)):
+        watcher.renew(*joined, every=1.0, during=1.0)
+        joined[one.uid] = watcher.now
+        watcher.leases[one.uid] = one
+        watcher.memory = watcher.memory.see_lease(one, watcher.now)
+        assert n < 3
+    watcher.renew(*joined, every=1.0, during=2.0)
+    verdict = verdict_of(watcher)
+    assert isinstance(verdict, Standby)
+    assert verdict.until
+    first = min(joined.values()) + SILENCE
+    assert first < verdict.until < first + 0.01
+    assert "no other member has a worker that has been renewing for 11.1 s" in verdict.obstacle
+
+
+def test_with_somebody_who_cannot_be_fenced_it_wakes_for_the_next_candidate() -> None:
+    """The best candidate's obstacle is told; another may be free of it in a moment."""
+    keepers = (kept("c1"), kept("c2", name="keeper"))
+    watcher = Watcher(about(3), *keepers, TWO)
+    watcher.renew(TWO.uid, during=60)
+    watcher.leases[THREE.uid] = THREE
+    watcher.memory = watcher.memory.see_lease(THREE, watcher.now)
+    joined = watcher.now
+    watcher.renew(TWO.uid, THREE.uid, every=1.0, during=2.0)
+    verdict = verdict_of(watcher)
+    assert isinstance(verdict, Standby)
+    assert "host-c1 (c1);" in verdict.obstacle
+    assert verdict.until
+    assert joined + SILENCE < verdict.until < joined + SILENCE + 0.01
+    watcher.renew(TWO.uid, THREE.uid, every=1.0, during=20.0)
+    verdict = verdict_of(watcher)
+    assert isinstance(verdict, Standby)
+    assert "host-c1 (c1);" in verdict.obstacle, "of the best candidate, although the other is refused as well"
+
+
+def test_it_wakes_just_after_the_rest_not_just_before_its_end() -> None:
+    watcher = Watcher(about(history=(entry(),)), ONE, TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    assert verdict_of(watcher).until > BOOT + 300
+
+
+@pytest.mark.parametrize(("seconds", "rests"), [(59, True), (61, False)])
+def test_clocks_are_a_minute_apart_at_most(seconds: int, rests: bool) -> None:  # noqa: FBT001
+    """A change that is recorded as later than that says nothing of when it was."""
+    changed = at(BOOT + 12 + seconds).stamp()
+    watcher = Watcher(about(history=(entry(finished_at=changed),)), ONE, TWO)
+    watcher.renew(TWO.uid, during=12)
+    assert isinstance(verdict_of(watcher), Standby) is rests
+
+
+def test_the_silence_is_told_from_the_latest_renewal() -> None:
+    early, late = "2026-11-23T11:59:00Z", "2026-11-23T11:59:30Z"
+    older = lease("c1", name="older", renewed_at=early)
+    watcher = Watcher(about(), replace(ONE, renewed_at=late), older, TWO)
+    watcher.renew(TWO.uid, during=SILENCE + 1)
+    asked = verdict_of(watcher)
+    assert asked.silent_since == late
+
+
 # --- by whom ------------------------------------------------------------------------------------------
 
 
@@ -547,6 +643,11 @@ def test_who_cannot_be_fenced_may_be_of_the_candidate_itself() -> None:
 
 
 # --- how it ends --------------------------------------------------------------------------------------
+
+
+def test_what_is_recorded_as_of_the_future_counts_for_nothing() -> None:
+    asked = request(trigger=Trigger.FAILOVER, silent_since="2026-11-23T12:00:09Z")
+    assert without_active(asked, at()) == 0
 
 
 def test_the_record_says_how_long_nobody_was_active() -> None:

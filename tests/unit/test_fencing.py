@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tcf.core.fencing import COLLECT_FACTOR, collect_after, collectable, fence
+from tcf.core.liveness import Workers
 from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, WorkerLease
 from tcf.core.silence import silence_needed
@@ -111,3 +112,19 @@ def test_leftovers_are_collected_late_and_never_under_keep_role() -> None:
     assert collectable(*after(late + MOMENT, lease(ack=None)))
     assert not collectable(*after(late + MOMENT, kept()))
     assert not collectable(lease(), Memory(), 1e9)
+
+
+def test_a_lease_is_silent_when_it_has_been_for_longer_than_that_not_just_as_long() -> None:
+    """Of 9 seconds: 1.1 x 9 + 0.1 is 10 exactly in floating point."""
+    old = lease("c1", ack=None, duration=9)
+    memory = Memory().see_lease(old, 0)
+    table = Acknowledgement(UID, TERM)
+    assert silence_needed(9) == 10
+    waits = fence([old], memory, table, 10)
+    assert (waits.closed, waits.silent) == (False, ())
+    assert waits.retry_at
+    assert 10 < waits.retry_at < 10.01
+    assert fence([old], memory, table, waits.retry_at).silent == (old,)
+    assert Workers((old,), memory, 10).alive([old]) == 1
+    assert not collectable(old, memory, 100)
+    assert collectable(old, memory, 100.01)

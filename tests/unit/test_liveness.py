@@ -154,3 +154,21 @@ def test_names_fit_the_schema() -> None:
     who = Workers(leases, memory, 200).noted(())
     assert len(who) == 16
     assert {len(one.holder) for one in who} == {253}
+
+
+def test_since_when_a_member_is_silent_counts_from_its_last_sign_of_life() -> None:
+    memory = Memory().see_lease(ONE, BOOT - 60)
+    silent = Workers((ONE,), memory, BOOT)
+    gone = silent.counted(replace(NONE_LIVE, live_workers=1, silent_since=None), at())
+    assert gone.silent_since == "2026-11-23T11:59:00Z"
+    assert silent.counted(replace(NONE_LIVE, silent_since=STAMP), at()).silent_since == STAMP
+
+
+def test_only_silent_workers_under_keep_role_are_noted() -> None:
+    """One that was noted and can't be judged by this replica stays noted, if it still is under KeepRole."""
+    keeper, fenced = kept("c1"), lease("c2")
+    fresh = Memory().see_lease(keeper, BOOT).see_lease(fenced, BOOT)
+    noted = (Unfenceable("c1", "host-c1"), Unfenceable("c2", "host-c2"))
+    assert Workers((keeper, fenced), fresh, BOOT).noted(noted) == noted[:1]
+    assert Workers((keeper, fenced), fresh, BOOT).noted(()) == ()
+    assert Workers((keeper, fenced), fresh, BOOT + 60).noted(()) == noted[:1]

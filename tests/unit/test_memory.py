@@ -8,7 +8,7 @@ import pytest
 
 from tcf.core.memory import Memory, Stage
 from tcf.core.model import Federation
-from unit.build import SILENCE, TERM, UID, D, federation, later, lease, request
+from unit.build import DOUBT, SILENCE, TERM, UID, D, federation, later, lease, request
 
 ONE, TWO = lease("c1"), lease("c2")
 
@@ -195,3 +195,99 @@ def test_a_slow_worker_is_heard_of() -> None:
         memory = memory.see_lease(one, moment)
     assert memory.heard == {"c1": 35}
     assert memory.renewing_since(one, 35) is None
+
+
+# --- the record of a loss -----------------------------------------------------------------------------
+
+DOUBTFUL = federation("passive passive", in_doubt=DOUBT)
+
+
+def doubted(*federations: Federation | None) -> float | None:
+    """Until when nobody is promoted, when these have been seen, one every ten seconds from 10 on."""
+    memory = Memory()
+    for n, about in enumerate(federations, 1):
+        memory = memory.see_federation(about, 10 * n)
+    return memory.doubt.until if memory.doubt else None
+
+
+@pytest.mark.parametrize(
+    ("federations", "until"),
+    [
+        ((DOUBTFUL,), 22),
+        ((DOUBTFUL, DOUBTFUL), 22),
+        ((federation("passive passive"), DOUBTFUL), 32),
+        ((DOUBTFUL, federation("passive passive")), 22),
+        ((DOUBTFUL, federation("passive promoting")), 22),
+        ((DOUBTFUL, federation("passive passive", in_doubt=replace(DOUBT, seconds=1))), 22),
+        ((DOUBTFUL, federation("passive passive", in_doubt=replace(DOUBT, since="later"))), 32),
+        ((DOUBTFUL, federation("passive active")), None),
+        ((DOUBTFUL, federation("passive passive", uid="uid-2")), None),
+        ((DOUBTFUL, federation("passive passive", uid="uid-2", in_doubt=DOUBT)), 32),
+        ((DOUBTFUL, federation(None)), None),
+        ((DOUBTFUL, None), None),
+        ((None,), None),
+        ((federation(None),), None),
+    ],
+    ids=[
+        "seen",
+        "seen again",
+        "seen later",
+        "removed by hand",
+        "somebody is being promoted",
+        "made shorter by hand",
+        "another loss",
+        "somebody is active",
+        "another object",
+        "another object that is in doubt as well",
+        "no status",
+        "no federation",
+        "never one",
+        "never a status",
+    ],
+)
+def test_a_doubt_is_kept_until_somebody_is_active(
+    federations: tuple[Federation | None, ...], until: float | None
+) -> None:
+    assert doubted(*federations) == until
+
+
+# --- signs of life ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("after", "sign"), [(D / 4 - 0.01, False), (D / 4, True), (D / 4 + 0.01, True)])
+def test_a_lease_has_to_last_for_a_quarter_of_its_duration(after: float, sign: bool) -> None:  # noqa: FBT001
+    new = lease("c1", ack=None)
+    memory = Memory().see_lease(new, 10).see_lease(later(new), 10 + after)
+    assert ("c1" in memory.heard) is sign
+
+
+@pytest.mark.parametrize(("age", "sign"), [(SILENCE - 0.1, True), (SILENCE, True), (SILENCE + 0.1, False)])
+def test_a_lease_that_goes_is_a_sign_unless_it_was_silent(age: float, sign: bool) -> None:  # noqa: FBT001
+    memory = Memory().see_lease(ONE, 0)
+    gone = memory.see_gone(ONE.uid, age)
+    assert (gone.heard.get("c1") == age) is sign
+    assert memory.see_gone("another", age) == memory
+
+
+def test_becoming_active_is_a_sign_once() -> None:
+    passive, active = federation("passive passive"), federation("active passive")
+    memory = Memory().see_federation(passive, 10).see_federation(active, 20)
+    assert memory.heard["c1"] == 20
+    assert memory.see_federation(active, 30).heard["c1"] == 20
+    nobody = memory.see_federation(passive, 30)
+    assert nobody.heard == memory.heard
+    assert nobody.see_federation(active, 40).heard["c1"] == 40
+
+
+def test_no_federation_and_one_without_a_status_have_no_stage() -> None:
+    assert Memory().see_federation(None, 10).stage is None
+    assert Memory().see_federation(federation(None), 10).stage is None
+
+
+def test_what_is_not_known_is_not_being_renewed() -> None:
+    assert Memory().renewing_since(ONE, 10) is None
+    memory = Memory().see_lease(ONE, 10)
+    assert memory.renewing_since(ONE, 10) is None
+    memory = memory.see_lease(later(ONE), 12)
+    assert memory.renewing_since(later(ONE), 12 + D / 2) == 10
+    assert memory.renewing_since(later(ONE), 12.01 + D / 2) is None
