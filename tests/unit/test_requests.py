@@ -28,6 +28,7 @@ from tcf.core.requests import (
     admit,
     ended,
     foreseen,
+    table_after,
     untouched,
     withdrawn,
 )
@@ -360,3 +361,16 @@ def test_the_command_may_name_a_member_that_only_the_spec_lacks() -> None:
     about = replace(federation("active passive passive"), spec=spec(2))
     assert ask(about, PROMOTE, "c2") == "to c2"
     assert ask(about, PROMOTE, "c3") == "UnknownCluster"
+
+
+@pytest.mark.parametrize(("to", "roles"), [("c2", "passive active passive"), ("", "passive passive passive")])
+@pytest.mark.parametrize("before", ["active passive passive", "demoting passive passive"])
+def test_the_table_with_which_a_request_has_succeeded(before: str, to: str, roles: str) -> None:
+    table = status(before)
+    after = table_after(entry(to=to), table.clusters)
+    assert " ".join(row.role for row in after) == roles
+    assert [row.id for row in after] == [row.id for row in table.clusters]
+
+
+def test_a_promotion_without_its_request_is_not_untouched() -> None:
+    assert not untouched(status("passive promoting"))

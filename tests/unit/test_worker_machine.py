@@ -468,3 +468,14 @@ def test_nothing_rises_after_a_cycle_that_failed_or_was_voided(spoil: Callable[[
     half_way(machine, ACTIVE, T0 + 3)
     spoil(machine)
     assert not machine.rising
+
+
+def test_the_highest_term_it_knows_is_of_the_present_object() -> None:
+    machine = machine_of("c1")
+    assert machine.known_term(UID) == 0
+    cycle(machine, ACTIVE)
+    assert (machine.known_term(UID), machine.known_term("uid-2")) == (TERM, 0)
+    machine.watched(DEMOTING)
+    assert machine.known_term(UID) == TERM + 1
+    machine.watched(REBORN)
+    assert (machine.known_term(UID), machine.known_term("uid-2")) == (0, TERM + 50)

@@ -94,7 +94,7 @@ def with_members(status: Status, clusters: tuple[MemberStatus, ...]) -> Status:
         if before is not after:
             raise IllegalTransitionError(f"{member} cannot go {before} -> {after} with membership")
     term = status.term + (old.keys() != new.keys())
-    return replace(status, clusters=clusters, term=term, active_cluster=_active(clusters))
+    return replace(status, clusters=clusters, term=term)
 
 
 def _active(clusters: tuple[MemberStatus, ...]) -> str:
