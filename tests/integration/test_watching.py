@@ -32,17 +32,9 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def own(plane: ControlPlane) -> Hub:
+def hub(plane: ControlPlane) -> Hub:
+    """On which `programs` run as well."""
     return Hub(kubectl_of(plane), "default", plane.kubeconfig)
-
-
-@pytest.fixture
-def on_it(own: Hub, tmp_path: Path) -> Iterator[Programs]:
-    started = Programs(own, tmp_path)
-    try:
-        yield started
-    finally:
-        started.close()
 
 
 def apply(hub: Hub, **more: Any) -> None:
@@ -53,21 +45,21 @@ def ready(operator: Program) -> bool:
     return operator.get("/readyz").status == 200
 
 
-def test_a_crd_that_is_removed_and_comes_back_is_watched_again(own: Hub, on_it: Programs) -> None:
+def test_a_crd_that_is_removed_and_comes_back_is_watched_again(hub: Hub, programs: Programs) -> None:
     """However short it is away. The process goes on: it may serve members as well."""
-    apply(own)
-    operators = [on_it.operator(), on_it.operator()]
-    one, two = on_it.pair()
+    apply(hub)
+    operators = [programs.operator(), programs.operator()]
+    one, two = programs.pair()
     one.await_active()
     for operator in operators:
         eventually(partial(ready, operator), what="the operator is ready")
     for seconds in (1.0, 0.0, 1.5):
-        own.kubectl("delete", "-f", CRDS)
+        hub.kubectl("delete", "-f", CRDS)
         time.sleep(seconds)
-        own.kubectl("apply", "--server-side", "-f", CRDS)
-        own.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
-        eventually(lambda: not own.kubectl("get", "cfed", check=False).returncode, what="the kind is served")
-        apply(own)
+        hub.kubectl("apply", "--server-side", "-f", CRDS)
+        hub.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
+        eventually(lambda: not hub.kubectl("get", "cfed", check=False).returncode, what="the kind is served")
+        apply(hub)
         one.await_active()
         two.await_status(418)
         for operator in operators:
@@ -104,29 +96,29 @@ def write_much(hub: Hub) -> None:
 @pytest.mark.parametrize("bump", [True, False], ids=["bumped", "not bumped"])
 def test_after_a_restore_everything_goes_on(
     plane: ControlPlane,
-    own: Hub,
-    on_it: Programs,
+    hub: Hub,
+    programs: Programs,
     tmp_path: Path,
     bump: bool,  # noqa: FBT001
 ) -> None:
     """Without a bump, the versions that were watched last are of a future that is lost."""
-    apply(own, failover={"mode": "Automatic", "timeout": "1s", "cooldown": "0s"})
-    operators = [on_it.operator(), on_it.operator()]
-    one, two = on_it.pair()
+    apply(hub, failover={"mode": "Automatic", "timeout": "1s", "cooldown": "0s"})
+    operators = [programs.operator(), programs.operator()]
+    one, two = programs.pair()
     one.await_active()
     two.await_status(418)
     backups = Backups(plane, tmp_path, etcdutl())
     backups.take()
     one.await_active()
-    write_much(own)
+    write_much(hub)
     assert two.post("/tcf/promote").status == 200
     one.await_status(418)
-    term = own.status()["term"]
+    term = hub.status()["term"]
     with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=50) as prober:
         backups.restore(bump=bump)
 
         def answered() -> dict[str, Any] | None:
-            status = own.status()
+            status = hub.status()
             return status if status["term"] > term and status["activeCluster"] else None
 
         status = eventually(answered, what="a member is active, above all lost terms")
@@ -140,4 +132,4 @@ def test_after_a_restore_everything_goes_on(
     assert broken_promises(p for p in prober.probes if p.term > term) == []
     other.kill()
     active.await_active()
-    assert own.status()["history"][0]["trigger"] == "failover"
+    assert hub.status()["history"][0]["trigger"] == "failover"

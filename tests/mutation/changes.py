@@ -47,6 +47,11 @@ class Change:
     source: str
 
     @property
+    def path(self) -> str:
+        """Of the module's file, such as `core/fencing.py`."""
+        return self.function.split(":")[0]
+
+    @property
     def key(self) -> tuple[str, str, str, int]:
         return self.function, self.was, self.becomes, self.number
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import types
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -38,7 +40,7 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name: str, _path: object, _target: object = None) -> ModuleSpec | None:
         if name != self._change.module:
             return None
-        package = self._change.function.split(":")[0].endswith("__init__.py")
+        package = self._change.path.endswith("__init__.py")
         return importlib.util.spec_from_loader(name, self, is_package=package)
 
     def exec_module(self, module: types.ModuleType) -> None:
@@ -72,7 +74,7 @@ def _noticed(change: Change, kind: str) -> bool:
     if kind == UNIT:
         return any(_pytest(files) for files in _likeliest_first(change.module) if files)
     if kind == INTEGRATION:
-        files = _INTEGRATION.get(change.function.split(":")[0], ())
+        files = _INTEGRATION.get(change.path, ())
         return bool(files) and _run_integration(change, files)
     from simulation.profiles import GENERAL, PROFILES  # noqa: PLC0415 - they import the changed module
     from simulation.run import play  # noqa: PLC0415
@@ -106,11 +108,9 @@ def _pytest(what: Sequence[str]) -> bool:
 
 def _run_integration(change: Change, files: Sequence[str]) -> bool:
     """The programs are processes: they have to find the change as well."""
-    import tempfile  # noqa: PLC0415
-
     with tempfile.TemporaryDirectory(prefix="tcf-mutant-") as folder:
         package = Path(folder) / "tcf"
-        os.system(f"cp -r {ROOT / 'operator' / 'tcf'} {package}")  # noqa: S605
-        (package / change.function.split(":")[0]).write_text(change.source)
+        shutil.copytree(ROOT / "operator" / "tcf", package)
+        (package / change.path).write_text(change.source)
         os.environ["PYTHONPATH"] = folder
         return _pytest([f"tests/integration/{name}" for name in files])

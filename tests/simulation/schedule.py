@@ -445,6 +445,18 @@ def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     )
 
 
+def _told_late(stop: float, d: float) -> Fault:
+    """The active worker is stopped when it is about to tell what it has read, tells it, and is cut off."""
+    cut = Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d)
+    return Fault(0.0, "stop after read", ACTIVE, stop, then=(cut,))
+
+
+def _once_moved(t: float, history: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """What follows when the second member has become active by an edit of the spec."""
+    moved = Fault(t, "edit", value=("active_cluster", MEMBERS[1]))
+    return moved, Fault(t, "once active", then=history)
+
+
 def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """The hub is set back to where a member has just become active; whoever knows most is the last to tell.
 
@@ -455,9 +467,7 @@ def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     d, lost = schedule.duration, 0.6
     away = d / 3 + 0.1
     stop = d * (0.1 + 0.15 * chance.random())
-    told_late = Fault(
-        0.0, "stop after read", ACTIVE, stop, then=(Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d),)
-    )
+    told_late = _told_late(stop, d)
     history = (
         Fault(0.3, "edit", value=("clusters", MEMBERS)),
         Fault(0.4, "deafen", PASSIVE, lost - 0.4),
@@ -468,8 +478,7 @@ def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
         Fault(lost, "once read", ACTIVE, then=(told_late,)),
         Fault(lost + away / 2, "edit", value=("active_cluster", MEMBERS[0])),
     )
-    t = _moment(schedule, chance)
-    return Fault(t, "edit", value=("active_cluster", MEMBERS[1])), Fault(t, "once active", then=history)
+    return _once_moved(_moment(schedule, chance), history)
 
 
 def _set_back_without_lease(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -490,8 +499,7 @@ def _set_back_without_lease(schedule: Schedule, chance: random.Random) -> tuple[
         Fault(lost + 0.01, "edit", value=("lease_duration", min(DURATIONS))),
         Fault(lost + away * chance.random(), "edit", value=("active_cluster", MEMBERS[0])),
     )
-    t = _moment(schedule, chance)
-    return Fault(t, "edit", value=("active_cluster", MEMBERS[1])), Fault(t, "once active", then=history)
+    return _once_moved(_moment(schedule, chance), history)
 
 
 def _set_back_and_seen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -499,9 +507,7 @@ def _set_back_and_seen(schedule: Schedule, chance: random.Random) -> tuple[Fault
     d, lost = schedule.duration, 0.45 + 1.7 * schedule.duration
     away = d / 3 + 0.1
     stop = d * (0.1 + 0.4 * chance.random())
-    told_late = Fault(
-        0.0, "stop after read", ACTIVE, stop, then=(Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d),)
-    )
+    told_late = _told_late(stop, d)
     history = (
         Fault(0.3, "edit", value=("clusters", MEMBERS)),
         Fault(0.42, "cut", PASSIVE, lost - 0.42),
@@ -513,8 +519,7 @@ def _set_back_and_seen(schedule: Schedule, chance: random.Random) -> tuple[Fault
         Fault(lost, "once read", ACTIVE, then=(told_late,)),
         Fault(lost + away / 2, "edit", value=("active_cluster", MEMBERS[0])),
     )
-    t = _moment(schedule, chance)
-    return Fault(t, "edit", value=("active_cluster", MEMBERS[1])), Fault(t, "once active", then=history)
+    return _once_moved(_moment(schedule, chance), history)
 
 
 def _outrun(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:

@@ -184,11 +184,11 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
 def _degraded(federation: Federation, status: Status) -> _Verdict:
     if problems := list(_problems(federation, status)):
         return _Verdict(True, problems[0][0], ". Besides, ".join(message for _, message in problems))
-    if behind := [m for m in status.clusters if m.live_workers < m.workers]:
+    if any(m.live_workers < m.workers for m in status.clusters):
         return _Verdict(
             False,
             "SomeWorkersSilent",
-            f"every member has a live worker, but these are silent: {_silent_ones(federation, behind)};"
+            f"every member has a live worker, but these are silent: {_silent_ones(federation, status)};"
             " the Lease of one that is gone for good is removed by itself",
         )
     return _Verdict(False, "AllWorkersAlive", "every member has a live worker, and none is silent")
@@ -203,12 +203,11 @@ def _problems(federation: Federation, status: Status) -> Iterator[tuple[str, str
         hints = "; ".join(_start_hint(federation, m.id) for m in silent)
         yield "NoLiveWorker", f"no worker is alive for {names}; start one: {hints}"
     elif crashing := [m for m in status.clusters if m.workers > 2 * m.live_workers]:
-        behind = [m for m in status.clusters if m.live_workers < m.workers]
         yield (
             "WorkersSilent",
             (
                 f"every member has a live worker, but most of those of {', '.join(m.id for m in crashing)}"
-                f" are silent: {_silent_ones(federation, behind)}; they crash again and again, or cannot"
+                f" are silent: {_silent_ones(federation, status)}; they crash again and again, or cannot"
                 " reach the hub: their logs tell"
             ),
         )
@@ -216,7 +215,8 @@ def _problems(federation: Federation, status: Status) -> Iterator[tuple[str, str
         yield "StrangeLease", _strangers(federation, status.strangers)
 
 
-def _silent_ones(federation: Federation, behind: Iterable[MemberStatus]) -> str:
+def _silent_ones(federation: Federation, status: Status) -> str:
+    behind = (m for m in status.clusters if m.live_workers < m.workers)
     counts = ", ".join(f"{m.workers - m.live_workers} of {m.workers} of {m.id}" for m in behind)
     selector = f"tcf.dev/federation={federation.name}"
     return f"{counts} (kubectl -n {federation.namespace} get leases -l {selector} shows which)"
