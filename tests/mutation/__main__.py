@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 import tomllib
@@ -34,7 +35,7 @@ def main() -> int:
     found, outcome = len(left), Counter[str]()
     for kind in (UNIT,) if options.unit else (UNIT, SIMULATION, INTEGRATION):
         before = len(left)
-        left = list(_unnoticed(left, kind, options.at_once))
+        left = list(_unnoticed(left, kind, options.at_once, _limit(kind, options.at_once)))
         outcome[kind] = before - len(left)
     explained = {_key(entry) for entry in tomllib.loads(EXPLAINED.read_text()).get("survivor", ())}
     unexplained = [change for change in left if change.key not in explained]
@@ -66,7 +67,25 @@ def _all(only: list[str]) -> Iterator[Change]:
                 yield from changes(path.read_text(), module, called)
 
 
-def _unnoticed(tried: Iterable[Change], kind: str, at_once: int) -> Iterator[Change]:
+def _limit(kind: str, at_once: int) -> int:
+    """For how many seconds a trial may run: three times as long as the unchanged code needs.
+
+    Raises:
+        SystemExit: the unchanged code fails too, so that a failure would say nothing.
+    """
+    print(f"{kind}: the unchanged code ...", end="", file=sys.stderr, flush=True)
+    source = (ROOT / "operator" / "tcf" / "coordinator" / "reach.py").read_text()
+    unchanged = Change("tcf.coordinator.reach", "coordinator/reach.py:(module)", "", "", 1, source)
+    began = time.monotonic()
+    trials = [start(unchanged, kind, 1800) for _ in range(at_once)]
+    if any(os.waitpid(trial, 0)[1] for trial in trials):
+        sys.exit(f"{kind}: the unchanged code fails; run these tests to see why")
+    seconds = time.monotonic() - began
+    print(f" passes, in {seconds:.0f} s", file=sys.stderr)
+    return 30 + int(3 * seconds)
+
+
+def _unnoticed(tried: Iterable[Change], kind: str, at_once: int, seconds: int) -> Iterator[Change]:
     """Those that this kind of test does not notice."""
     waiting, running = list(tried), dict[int, Change]()
     total, done = len(waiting), 0
@@ -74,13 +93,18 @@ def _unnoticed(tried: Iterable[Change], kind: str, at_once: int) -> Iterator[Cha
     while waiting or running:
         while waiting and len(running) < at_once:
             change = waiting.pop()
-            running[start(change, kind)] = change
+            running[start(change, kind, seconds)] = change
         child, status = os.wait()
         change = running.pop(child)
         done += 1
         if status == 0:
             print(f"\r{kind}: not noticed: {change}", file=sys.stderr)
             yield change
+        elif os.WIFSIGNALED(status):
+            how = (
+                "ran on" if os.WTERMSIG(status) == signal.SIGALRM else f"died of signal {os.WTERMSIG(status)}"
+            )
+            print(f"\r{kind}: noticed, because it {how}: {change}", file=sys.stderr)
         if done % 10 == 0 or not (waiting or running):
             print(f"\r{kind}: {done} of {total}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

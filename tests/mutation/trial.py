@@ -18,7 +18,6 @@ from mutation.changes import Change
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT, SIMULATION, INTEGRATION = "unit tests", "simulation", "integration tests"
-_SECONDS = {UNIT: 40, SIMULATION: 900, INTEGRATION: 900}
 GENERAL_SCHEDULES, DIRECTED_SCHEDULES = 250, 10
 _INTEGRATION = {
     "coordinator/reach.py": ("test_operator.py", "test_watching.py", "test_worker_hub_trouble.py"),
@@ -47,8 +46,8 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._change.source, self._change.function, "exec"), module.__dict__)  # noqa: S102
 
 
-def start(change: Change, kind: str) -> int:
-    """Fork; the child's exit status is 0 if nothing was noticed. It ends by SIGALRM when it takes too long.
+def start(change: Change, kind: str, seconds: int) -> int:
+    """Fork; the child's exit status is 0 if nothing was noticed. SIGALRM ends it after so many seconds.
 
     Returns:
         the child's process id.
@@ -60,7 +59,7 @@ def start(change: Change, kind: str) -> int:
     status = 1
     try:
         os.setsid()
-        signal.alarm(_SECONDS[kind])
+        signal.alarm(seconds)
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
