@@ -136,6 +136,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             [START_C1, "failover is paused"],
         ),
         ("Ready", federation("passive passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
+        ("Ready", federation("passive passive", switchover=bootstrap("c9")), "False Bootstrapping", ["c9"]),
         ("Ready", federation("promoting passive", switchover=bootstrap()), "False Bootstrapping", ["c1"]),
         (
             "Ready",
@@ -250,7 +251,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Degraded",
             with_silent("c2", federation("active passive")),
             "False SomeWorkersSilent",
-            ["1 of 2 of c2", "get leases -l tcf.dev/federation=shop"],
+            ["silent: 1 of 2 of c2 (kubectl", "get leases -l tcf.dev/federation=shop"],
         ),
         (
             "Degraded",

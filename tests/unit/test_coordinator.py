@@ -28,6 +28,7 @@ from tcf.core.model import (
     Stranger,
     Switchover,
     Trigger,
+    Unfenceable,
     WorkerLease,
 )
 from unit.build import (
@@ -189,7 +190,11 @@ A Lease is its member (? none) and: `-` behind, `o` of another object, `k` KeepR
 is to be deleted; without a mark it is alive and has acknowledged the table.
 """
 WAITED = {"": 0.0, "near": TIMEOUT - 0.1, "late": float(TIMEOUT)}
-RESTS_ON_FENCE = {"Promoting", "Demoted"}
+RESTS_ON_LEASES = (
+    {"Promoting", "Demoted", "RolledBack"},
+    {"NoLiveWorker", "CannotFence", "UnknownCluster", "TimedOut"},
+)
+"""Events, and how requests end."""
 
 
 def parsed(line: str) -> Case:
@@ -254,13 +259,17 @@ def test_the_table(case: Case) -> None:
 
 
 @each_case
-def test_what_rests_on_the_fence_is_confirmed_first(case: Case) -> None:
+def test_what_rests_on_leases_is_confirmed_first_and_nothing_else_is(case: Case) -> None:
     """Without a list that was issued after this table was seen nobody is promoted, nothing is deleted."""
-    about = federation(case.roles, switchover=case.asked)
+    on_purpose = () if case.asked or "passive" not in case.roles.split()[0] else (DEMOTED,)
+    about = federation(case.roles, switchover=case.asked, history=on_purpose)
     decision = decided(about, case.alive, case.silent, waited=case.waited, confirmed=False)
-    assert not decision.delete
-    if case.event in RESTS_ON_FENCE:
+    events, ends = RESTS_ON_LEASES
+    if case.event in events or case.ends in ends:
         assert decision == Decision(confirm=True)
+    elif case.then or case.ends:
+        assert roles_of(written(decision)) == (case.then or case.roles)
+    assert not decision.delete
 
 
 @each_case
@@ -297,7 +306,8 @@ def test_it_wakes_at_the_deadline() -> None:
 @pytest.mark.parametrize(
     ("blocking", "told"),
     [
-        (lease("c1", ack=1, duration=100), "host-c1 (c1); see that they reach the hub"),
+        (lease("c1", ack=1, duration=100), "host-c1 (c1)"),
+        (lease("c1", ack=1, duration=100), "; see that they reach the hub"),
         (lease("c1", ack=1, duration=100), "those that are dead have run out in 111 s"),
         (lease("", ack=1), "host- (of no member)"),
         (kept("c1", ack=1), "with force=true"),
@@ -305,8 +315,9 @@ def test_it_wakes_at_the_deadline() -> None:
 )
 def test_what_was_waited_for_in_vain_is_told(blocking: WorkerLease, told: str) -> None:
     about = federation("demoting passive", switchover=TO_C2)
-    result = after(about, decided(about, (blocking, TWO), waited=TIMEOUT))
-    assert told in result.history[0].message
+    for more in ((), (lease("c1", name="another", ack=1, duration=50),)):
+        result = after(about, decided(about, (blocking, *more, TWO), waited=TIMEOUT))
+        assert told.removesuffix("; see that they reach the hub") in result.history[0].message
 
 
 @pytest.mark.parametrize(
@@ -327,6 +338,14 @@ def test_a_new_coordinator_counts_the_deadline_from_its_own_first_sight() -> Non
     about = federation("demoting passive", switchover=TO_C2)
     seen = replace(observed(about, (BEHIND, TWO), waited=0), memory=Memory())
     assert roles_of(after(about, decide(seen, at(BOOT + 1e6)))) == "demoting passive"
+
+
+def test_a_request_by_the_spec_has_all_of_its_time() -> None:
+    """However long this coordinator has known the table that the request meets."""
+    about = federation("passive passive", wants="c2", observed_active_cluster="", history=(DEMOTED,))
+    result = written(decided(about, (BEHIND, TWO), waited=2 * TIMEOUT))
+    assert (result.switchover and result.switchover.to) == "c2"
+    assert result.history == (DEMOTED,)
 
 
 def test_the_deadline_is_the_specs() -> None:
@@ -351,6 +370,15 @@ def test_a_request_expires_by_the_wall_clock(requested_at: str, ends: bool) -> N
     about = federation(switchover=replace(TO_C2, requested_at=requested_at))
     result = written(decided(about, (ONE, TWO)))
     assert [past.outcome for past in result.history] == (["Expired"] if ends else [])
+
+
+def test_a_request_may_wait_for_a_doubt_besides() -> None:
+    asked = replace(FROM_NOBODY, requested_at="2026-11-23T11:57:50Z")  # 130 s ago
+    about = federation("passive passive", switchover=asked, in_doubt=DOUBT)
+    assert roles_of(written(decided(about, (ONE, TWO), waited=DOUBT.seconds))) == "passive promoting"
+    sooner = replace(asked, requested_at="2026-11-23T11:57:47Z")
+    about = federation("passive passive", switchover=sooner, in_doubt=DOUBT)
+    assert written(decided(about, (ONE, TWO), waited=DOUBT.seconds)).history[0].outcome == "Expired"
 
 
 def test_a_request_for_a_federation_without_active_member_expires_too() -> None:
@@ -470,6 +498,13 @@ def test_bootstrap() -> None:
 
 def test_bootstrap_looks_at_the_leases_first() -> None:
     assert decided(federation(None), confirmed=False) == Decision(confirm=True)
+
+
+def test_only_a_bootstrap_after_a_loss_is_an_event() -> None:
+    assert decided(federation(None)).events == ()
+    (event,) = decided(federation(None, annotations={ANNOTATION_LAST_ACTIVE: "c1/7"})).events
+    assert (event.reason, event.warning) == ("HubRestored", True)
+    assert "the hub has lost the status" in event.message
 
 
 HIGH = UNIX + 5000
@@ -611,6 +646,7 @@ def test_a_hub_that_was_restored(roles: str) -> None:
     assert decided(about, (ONE, ahead), confirmed=False) == Decision(confirm=True, reread=True)
     listed = replace(observed(about, (ONE, ahead)), reread=False)
     assert decide(listed, at()) == Decision(confirm=True, reread=True)
+    assert decide(replace(listed, listed=None, reread=True), at()) == Decision(confirm=True)
     result = written(decided(about, (ONE, ahead, lease("c1", name="old", uid="uid-0", ack=9999))))
     assert (roles_of(result), result.term) == ("passive passive", UNIX)
     assert result.switchover
@@ -629,6 +665,17 @@ def test_after_a_restore_the_last_active_member_is_chosen() -> None:
         result = written(decided(before, (ahead,)))
         assert result.switchover
         assert result.switchover.to == "c2"
+
+
+def test_what_workers_know_of_another_object_is_no_loss() -> None:
+    about = federation("active passive", annotations=MIRRORED)
+    result = after(about, decided(about, (ONE, TWO, lease("c1", name="old", uid="uid-0", ack=HIGH))))
+    assert (roles_of(result), result.in_doubt) == ("active passive", None)
+
+
+def test_without_any_acknowledgement_nothing_is_lost() -> None:
+    about = federation("active passive", term=0)
+    assert roles_of(after(about, decided(about))) == "active passive"
 
 
 @pytest.mark.parametrize("absurd", [10**17, CENTURY + 1])
@@ -932,6 +979,7 @@ def test_with_nothing_to_do_nothing_is_written() -> None:
         ),
         (federation("passive passive", switchover=bootstrap("c2")), None),
         (federation("passive passive", history=TO_C2_AND_DEMOTED, annotations=C1_BEFORE), f"c2/{TERM}"),
+        (federation("passive passive", history=(entry(from_="c2", to=""),)), f"c2/{TERM}"),
     ],
 )
 def test_the_last_active_member_is_mirrored(about: Federation, expected: str | None) -> None:
@@ -939,17 +987,24 @@ def test_the_last_active_member_is_mirrored(about: Federation, expected: str | N
     decision = decide(replace(now, memory=Memory().see_federation(about, BOOT - 1)), at())
     wanted = {ANNOTATION_LAST_ACTIVE: expected, ANNOTATION_LONGEST_LEASE: str(D)} if expected else {}
     assert decision.annotations == wanted
+    assert decision.wake_at is None or decision.wake_at > BOOT
 
 
 def test_it_is_mirrored_when_the_switchover_is_over_for_the_workers_too() -> None:
     decision = decide(settled(observed(federation(), (ONE,))), at())
     assert decision == Decision(wake_at=BOOT + AFTERWARDS)
+    assert decide(settled(observed(federation(), (ONE,))), at(BOOT + AFTERWARDS)).annotations
+
+
+def test_who_cannot_be_fenced_is_written_down() -> None:
+    result = written(decided(federation(), (ONE, TWO), (kept("c2", name="old"),)))
+    assert result.unfenceable == (Unfenceable("c2", "host-c2"),)
 
 
 def test_another_protocol_is_left_alone() -> None:
     ours = federation(switchover=TO_C2)
     theirs = replace(ours, status=replace(status("active passive"), protocol=PROTOCOL + 1, switchover=TO_C2))
-    old = Observation(theirs, (ONE,), Memory().see_lease(ONE, BOOT - 1e6), listed=BOOT)
+    old = Observation(theirs, (ONE,), Memory().see_lease(ONE, BOOT - 1e6), listed=BOOT, reread=False)
     decision = decide(old, at())
     assert "protocol 2" in decision.obstacle
     assert decision == Decision(obstacle=decision.obstacle)
@@ -986,7 +1041,9 @@ COLLECTED_AT = COLLECT_FACTOR * SILENCE
 @pytest.mark.parametrize("about", [None, federation("passive passive")])
 def test_leftovers_are_collected(about: Federation | None) -> None:
     keeper = lease("c2", isolation=Isolation.KEEP_ROLE)
-    old = Observation(about, (ONE, keeper), Memory().see_leases((ONE, keeper), BOOT), listed=BOOT)
+    old = Observation(
+        about, (ONE, keeper), Memory().see_leases((ONE, keeper), BOOT), listed=BOOT, reread=False
+    )
     due = at(BOOT + COLLECTED_AT + 0.01)
     if about:
         described = decide(old, due).status
@@ -997,6 +1054,12 @@ def test_leftovers_are_collected(about: Federation | None) -> None:
         assert early.wake_at == pytest.approx(BOOT + COLLECTED_AT, abs=0.01)
     assert decide(old, due).delete == (ONE,)
     assert decide(old, due).wake_at is None
+
+
+def test_it_wakes_for_the_first_of_several_leftovers() -> None:
+    memory = Memory().see_lease(ONE, BOOT - 5).see_lease(TWO, BOOT)
+    decision = decide(Observation(None, (ONE, TWO), memory, listed=BOOT, reread=False), at())
+    assert decision.wake_at == pytest.approx(BOOT - 5 + COLLECTED_AT, abs=0.01)
 
 
 def test_without_anything_there_is_nothing_to_do() -> None:

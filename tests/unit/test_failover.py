@@ -90,7 +90,9 @@ class Watcher:
 
     def decide(self) -> Decision:
         leases = tuple(self.leases.values())
-        return decide(Observation(self.about, leases, self.memory, listed=self.now), at(self.now))
+        return decide(
+            Observation(self.about, leases, self.memory, listed=self.now, reread=False), at(self.now)
+        )
 
     @property
     def replaced_by(self) -> str | None:
@@ -127,13 +129,17 @@ def test_it_rests_on_leases_that_were_listed() -> None:
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
     leases = tuple(watcher.leases.values())
-    assert decide(Observation(watcher.about, leases, watcher.memory), at(watcher.now)).confirm
+    assert decide(
+        Observation(watcher.about, leases, watcher.memory, listed=None, reread=False), at(watcher.now)
+    ).confirm
 
 
 def test_they_were_sent_for_when_the_silence_had_lasted() -> None:
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
-    observation = Observation(watcher.about, tuple(watcher.leases.values()), watcher.memory)
+    observation = Observation(
+        watcher.about, tuple(watcher.leases.values()), watcher.memory, listed=None, reread=False
+    )
     early = written(decide(replace(observation, listed=BOOT + SILENCE - 0.05), at(watcher.now)))
     assert (early.active_cluster, early.switchover) == ("c1", None)
     assert watcher.replaced_by == "c2"
@@ -143,7 +149,9 @@ def test_so_were_those_of_the_witness() -> None:
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(during=6)  # nobody
     watcher.renew(TWO.uid, during=SILENCE + STEP + 1)
-    observation = Observation(watcher.about, tuple(watcher.leases.values()), watcher.memory)
+    observation = Observation(
+        watcher.about, tuple(watcher.leases.values()), watcher.memory, listed=None, reread=False
+    )
     early = written(decide(replace(observation, listed=watcher.now - 2), at(watcher.now)))
     assert (early.active_cluster, early.switchover) == ("c1", None)
     assert watcher.replaced_by == "c2"
@@ -450,7 +458,8 @@ def test_it_rests_on_leases_that_were_listed_there_as_well() -> None:
     watcher = Watcher(begins(), TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
     leases = tuple(watcher.leases.values())
-    assert decide(Observation(watcher.about, leases, watcher.memory), at(watcher.now)).confirm
+    unlisted = Observation(watcher.about, leases, watcher.memory, listed=None, reread=False)
+    assert decide(unlisted, at(watcher.now)).confirm
 
 
 @pytest.mark.parametrize(
@@ -474,6 +483,8 @@ def test_nobody_else_becomes_first_without_a_witness() -> None:
     watcher.renew(during=SILENCE + 1)
     watcher.renew(TWO.uid, during=SILENCE - 1)
     assert wanted(watcher) == bootstrap()
+    watcher.about = replace(watcher.about, status=written(watcher.decide()))
+    assert "no other member has a worker that has been renewing" in watcher.decide().obstacle
 
 
 def test_it_wakes_when_the_chosen_member_has_been_silent_for_long_enough() -> None:
@@ -491,10 +502,13 @@ def verdict_of(watcher: Watcher, *, listed: float | None = None) -> Any:
 
 
 def test_it_is_silent_for_longer_than_that_not_just_as_long() -> None:
-    watcher = Watcher(about(failover=automatic(timeout=64)), ONE, TWO)
+    watcher = Watcher(about(failover=automatic(timeout=64)), TWO)
+    watcher.now += 1
+    watcher.leases[ONE.uid] = ONE
+    watcher.memory = watcher.memory.see_lease(ONE, watcher.now)
     watcher.renew(TWO.uid, every=2.0, during=80)
-    assert isinstance(verdict_of(watcher, listed=BOOT + 64), Standby)
-    assert not isinstance(verdict_of(watcher, listed=BOOT + 64.001), Standby)
+    assert isinstance(verdict_of(watcher, listed=BOOT + 65), Standby)
+    assert not isinstance(verdict_of(watcher, listed=BOOT + 65.001), Standby)
 
 
 def test_so_has_the_witness_been_there() -> None:
@@ -540,12 +554,13 @@ def test_it_wakes_when_the_first_of_the_candidates_will_have_been_there_for_long
 def test_with_somebody_who_cannot_be_fenced_it_wakes_for_the_next_candidate() -> None:
     """The best candidate's obstacle is told; another may be free of it in a moment."""
     keepers = (kept("c1"), kept("c2", name="keeper"))
-    watcher = Watcher(about(3), *keepers, TWO)
+    watcher = Watcher(about(4), *keepers, TWO)
     watcher.renew(TWO.uid, during=60)
-    watcher.leases[THREE.uid] = THREE
-    watcher.memory = watcher.memory.see_lease(THREE, watcher.now)
     joined = watcher.now
-    watcher.renew(TWO.uid, THREE.uid, every=1.0, during=2.0)
+    for one in (THREE, lease("c4")):
+        watcher.leases[one.uid] = one
+        watcher.memory = watcher.memory.see_lease(one, watcher.now)
+        watcher.renew(TWO.uid, THREE.uid, every=1.0, during=2.0)
     verdict = verdict_of(watcher)
     assert isinstance(verdict, Standby)
     assert "host-c1 (c1);" in verdict.obstacle

@@ -146,7 +146,7 @@ def _with_request(federation: Federation, status: Status, now: Now, *, known: It
     """Who is to be active first: who was it last, else the spec's choice, else the first by priority."""
     spec = federation.spec
     by_priority = max(spec.clusters, key=lambda member: member.priority).id
-    wishes = (*known, spec.active_cluster or "", by_priority)
+    wishes = filter(None, (*known, spec.active_cluster, by_priority))
     return chosen_first(federation, status, next(wish for wish in wishes if status.member(wish)), now)
 
 

@@ -84,8 +84,8 @@ class Observation:
     federation: Federation | None
     leases: tuple[WorkerLease, ...]
     memory: Memory
-    listed: float | None = None
-    reread: bool = False
+    listed: float | None
+    reread: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Event:
     trigger: Trigger | None
     reason: str
     message: str
-    warning: bool = False
+    warning: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def decide(observation: Observation, now: Now) -> Decision:
         return Decision(status=described) if confirmed else Decision(confirm=True)
     mirrored = mirror(federation, federation.status)
     stage = observation.memory.stage
-    mirror_at = (stage.at if stage else 0.0) + AFTERWARDS
+    mirror_at = (stage.at if stage else -math.inf) + AFTERWARDS
     early = now.boot < mirror_at
     times = (step.until, collect_at, workers.next_silence(), mirror_at if mirrored and early else None)
     return Decision(
@@ -274,10 +274,10 @@ def _with_spec_request(federation: Federation, status: Status, now: Now) -> Stat
     """Act on `spec.activeCluster` when it has changed: a request, or the record of its refusal."""
     wanted = federation.spec.active_cluster
     running = status.switchover
-    if (wanted or "") == status.observed_active_cluster:
-        return status
     if not wanted:
         return replace(status, observed_active_cluster="")
+    if wanted == status.observed_active_cluster:
+        return status
     if running and running.trigger is not Trigger.BOOTSTRAP:
         return status
     command = Command(
@@ -442,7 +442,7 @@ def _when_promoting(case: _Case, new: str) -> _Step | _Wait:
         return _Wait(deadline, obstacle)
     why = f"no worker of {new} took over in time; see that one is running and reaches the hub, then ask again"
     former = request.from_
-    if status.member(former) and case.federation.spec.member(former):
+    if case.federation.spec.member(former):
         after = move(status, Row.GIVE_BACK, {new: Role.PASSIVE, former: Role.ACTIVE})
         message = f"{former} is active again: {why}"
     else:

@@ -98,15 +98,15 @@ class Memory:
         known = self.sightings.get(lease.uid)
         if known is not None and known.resource_version == lease.resource_version:
             return self
-        unbroken = (
-            known is not None and known.duration <= lease.duration and now - known.at <= known.duration / 2
-        )
+        since = now
+        if known and known.duration <= lease.duration and now - known.at <= known.duration / 2:
+            since = known.since
         sighting = Sighting(
             cluster=lease.cluster,
             resource_version=lease.resource_version,
             duration=lease.duration,
             found=known.found if known else now if lease.acknowledged is None else -math.inf,
-            since=known.since if known and unbroken else now,
+            since=since,
             at=now,
         )
         heard = {**self.heard, lease.cluster: now} if sighting.settled else self.heard
@@ -152,20 +152,19 @@ class Memory:
 
     def _doubt(self, federation: Federation | None, now: float) -> Doubtful | None:
         """Kept until somebody is active: neither an edit nor a program that does not know it ends it."""
-        status = federation.status if federation else None
-        if federation is None or status is None or status.active_cluster:
+        if federation is None or federation.status is None or federation.status.active_cluster:
             return None
         known = self.doubt if self.doubt and self.doubt.uid == federation.uid else None
-        doubt = status.in_doubt
+        doubt = federation.status.in_doubt
         if doubt is None or (known and known.doubt == doubt):
             return known
         fresh = Doubtful(federation.uid, doubt, now)
         return max((fresh, known), key=lambda each: each.until) if known else fresh
 
     def _stage(self, federation: Federation | None, now: float) -> Stage | None:
-        status = federation.status if federation else None
-        if federation is None or status is None:
+        if federation is None or federation.status is None:
             return None
+        status = federation.status
         request = status.switchover.id if status.switchover else ""
         old = self.stage
         if old is None or (old.uid, old.term) != (federation.uid, status.term):
