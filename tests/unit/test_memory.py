@@ -30,29 +30,29 @@ def test_the_same_name_again_is_another_lease() -> None:
     again = replace(ONE, uid="another")
     memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 11).see_lease(again, 12)
     assert memory.age(again, 20) == 8
-    assert not memory.renewed(again)
+    assert memory.renewing_since(again, 12) is None
 
 
 def test_renewed_only_when_the_change_was_seen() -> None:
     memory = Memory().see_lease(ONE, 10)
-    assert not Memory().renewed(ONE)
-    assert not memory.renewed(ONE)
-    assert not memory.see_lease(ONE, 11).renewed(ONE)
-    assert memory.see_lease(later(ONE), 11).renewed(later(ONE))
-    assert memory.see_lease(later(ONE), 10 + D / 2).renewed(later(ONE))
+    assert Memory().renewing_since(ONE, 10) is None
+    assert memory.renewing_since(ONE, 10) is None
+    assert memory.see_lease(ONE, 11).renewing_since(ONE, 11) is None
+    assert memory.see_lease(later(ONE), 11).renewing_since(later(ONE), 11) == 10
+    assert memory.see_lease(later(ONE), 10 + D / 2).renewing_since(later(ONE), 10 + D / 2) == 10
 
 
 def test_a_change_seen_late_may_be_an_old_one() -> None:
     """A process that was stopped can't tell how long ago it was renewed."""
     memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 10 + D / 2 + 0.1)
-    assert not memory.renewed(later(ONE))
+    assert memory.renewing_since(later(ONE), 10 + D / 2 + 0.1) is None
 
 
 def test_what_a_list_lacks_is_forgotten() -> None:
     memory = Memory().see_leases([ONE, TWO], 10).see_leases([TWO], 20)
     assert memory.age(TWO, 30) == 20
     assert memory.see_lease(ONE, 25).age(ONE, 30) == 5
-    assert not memory.see_lease(ONE, 25).renewed(ONE)
+    assert memory.see_lease(ONE, 25).renewing_since(ONE, 25) is None
     assert Memory().see_leases([ONE], 1).see_leases([], 2).sightings == {}
 
 

@@ -17,6 +17,8 @@ from unit.build import entry, spec, status
         ("uid-1/0", Acknowledgement("uid-1", 0)),
         ("a/b/7", Acknowledgement("a/b", 7)),
         ("uid-1/007", Acknowledgement("uid-1", 7)),
+        ("uid-1/" + "9" * 18, Acknowledgement("uid-1", 10**18 - 1)),
+        ("uid-1/" + "9" * 19, None),
         (None, None),
         ("", None),
         ("uid-1", None),

@@ -161,6 +161,7 @@ def test_force_is_said_to_have_come_too_late() -> None:
 def test_a_busy_federation_says_what_is_under_way() -> None:
     refusal = admit(federation("demoting passive", switchover=STOP), command(PROMOTE, "c2"), at())
     assert "from c1 to nobody" in getattr(refusal, "message", "")
+    assert "force" not in getattr(refusal, "message", "")
 
 
 @pytest.mark.parametrize(

@@ -178,13 +178,12 @@ class Memory:
             return 0.0
         return now - sighting.at
 
-    def renewed(self, lease: WorkerLease) -> bool:
-        """Has this coordinator seen the Lease change when it did, rather than only found it there?"""
-        sighting = self.sightings.get(lease.uid)
-        return sighting is not None and sighting.since < sighting.at
-
     def renewing_since(self, lease: WorkerLease, now: float) -> float | None:
-        """Since when the Lease has been renewed without a break (boot seconds); None if it is not, now."""
+        """Since when the Lease has been renewed without a break (boot seconds); None if it is not, now.
+
+        It has to have been seen to change when it did; that it is there says nothing.
+        """
         sighting = self.sightings.get(lease.uid)
-        fresh = sighting is not None and self.renewed(lease) and now - sighting.at <= lease.duration / 2
-        return sighting.since if sighting and fresh else None
+        if sighting is None or sighting.since == sighting.at or now - sighting.at > lease.duration / 2:
+            return None
+        return sighting.since

@@ -244,15 +244,14 @@ def _meet(running: Switchover, command: Command, target: str) -> Joined | Refusa
 
 
 def _already(status: Status, command: Command) -> bool:
-    own = status.member(command.cluster)
-    if own is None or command.kind is Kind.TOGGLE:
+    if command.kind is Kind.TOGGLE:
         return False
     if command.kind is Kind.PROMOTE:
-        return own.role is Role.ACTIVE
+        return status.active_cluster == command.cluster
     # Whoever is about to get the role, or may be given it back, is passive, but will not stay so.
     running = status.switchover
     bound = running is not None and command.cluster in {running.from_, running.to}
-    return own.role is Role.PASSIVE and not bound
+    return not bound and not any(m.id == command.cluster and m.role.engaged for m in status.clusters)
 
 
 def _with_request(status: Status, command: Command, target: str, now: Now) -> Status:

@@ -97,7 +97,7 @@ class Machine:
         self._reading: Reading | None = None
         self._candidate: Reading | None = None
         self._seen: Acknowledgement | None = None  # the newest table of the present object
-        self._generation = 0
+        self._generation: int | None = None
         self._pending = False
         self._grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # what the Lease was last told
         self._lowerings = 0
