@@ -18,6 +18,8 @@ from mutation.changes import Change
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT, SIMULATION, INTEGRATION = "unit tests", "simulation", "integration tests"
+_LONGEST_UNIT_TEST = 20
+"""Seconds: many times as long as the longest one needs. Most of those that hang wait for something."""
 GENERAL_SCHEDULES, DIRECTED_SCHEDULES = 250, 10
 _INTEGRATION = {
     "coordinator/reach.py": ("test_operator.py", "test_watching.py", "test_worker_hub_trouble.py"),
@@ -71,7 +73,8 @@ def start(change: Change, kind: str, seconds: int) -> int:
 
 def _noticed(change: Change, kind: str) -> bool:
     if kind == UNIT:
-        return any(_pytest(files) for files in _likeliest_first(change.module) if files)
+        groups = _likeliest_first(change.module)
+        return any(_pytest(files, seconds=_LONGEST_UNIT_TEST) for files in groups if files)
     if kind == INTEGRATION:
         files = _INTEGRATION.get(change.path, ())
         return bool(files) and _run_integration(change, files)
@@ -98,11 +101,18 @@ def _likeliest_first(module: str) -> tuple[list[str], list[str], list[str]]:
     return groups
 
 
-def _pytest(what: Sequence[str]) -> bool:
+def _pytest(what: Sequence[str], *, seconds: int | None = None) -> bool:
+    """Did a test fail? SIGALRM ends this process when one takes longer than so many seconds."""
     import pytest  # noqa: PLC0415
 
+    class Impatience:
+        def pytest_runtest_logstart(self) -> None:
+            if seconds:
+                signal.alarm(seconds)
+
     os.chdir(ROOT)
-    return pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", *what]) != 0
+    arguments = ["-x", "-q", "-n0", "-p", "no:cacheprovider", *what]
+    return pytest.main(arguments, plugins=[Impatience()]) != 0
 
 
 def _run_integration(change: Change, files: Sequence[str]) -> bool:

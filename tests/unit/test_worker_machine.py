@@ -370,6 +370,11 @@ def test_keep_role_begins_after_the_write() -> None:
     assert says(machine, T0 + 1e9) == "active"
 
 
+def test_the_very_first_keep_role_is_in_the_lease_before_it_is_answered() -> None:
+    _, renewal = half_way(machine_of("c1"), KEEPING)
+    assert renewal.isolation is Isolation.KEEP_ROLE
+
+
 @pytest.mark.parametrize("about", [None, federation("demoting passive", term=TERM + 1)])
 def test_keep_role_is_lowered_like_any_other(about: Federation | None) -> None:
     machine = machine_at(KEEPING)
@@ -468,6 +473,24 @@ def test_nothing_rises_after_a_cycle_that_failed_or_was_voided(spoil: Callable[[
     half_way(machine, ACTIVE, T0 + 3)
     spoil(machine)
     assert not machine.rising
+
+
+@pytest.mark.parametrize(("about", "rises"), [(ACTIVE, True), (PASSIVE, False)])
+def test_only_the_active_role_is_a_rise(about: Federation, rises: bool) -> None:  # noqa: FBT001
+    machine = machine_of("c1")
+    assert not machine.rising
+    half_way(machine, about)
+    assert machine.rising is rises
+
+
+def test_what_a_cycle_before_has_read_is_no_reading_of_this_one() -> None:
+    """Its Lease write failed; this one's succeeds, but it has read of a table that is older than known."""
+    machine = machine_at(ACTIVE)
+    half_way(machine, ACTIVE, T0 + 3)
+    begun, renewal = half_way(machine, LOWER, T0 + 4)
+    machine.renewed(begun, renewal)
+    assert says(machine, T0 + D - 0.1) == "active"
+    assert says(machine, T0 + D) == "HubRestored"
 
 
 def test_the_highest_term_it_knows_is_of_the_present_object() -> None:
