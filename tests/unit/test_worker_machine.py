@@ -466,13 +466,62 @@ def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda m: m.failed(DOWN), lambda m: m.watched(DEMOTING)], ids=["failed", "voided"]
+    "spoil",
+    [
+        lambda m: m.failed(DOWN),
+        lambda m: m.watched(DEMOTING),
+        lambda m: m.watched(None),
+        lambda m: m.lost(GONE),
+        lambda m: cycle(m, ACTIVE, T0 + 4),
+    ],
+    ids=["failed", "voided", "deleted", "lost", "over"],
 )
-def test_nothing_rises_after_a_cycle_that_failed_or_was_voided(spoil: Callable[[Machine], object]) -> None:
+def test_nothing_rises_after_a_cycle(spoil: Callable[[Machine], object]) -> None:
     machine = machine_at(ACTIVE)
     half_way(machine, ACTIVE, T0 + 3)
     spoil(machine)
     assert not machine.rising
+
+
+def test_an_older_event_lowers_nothing() -> None:
+    machine = machine_at(ACTIVE)
+    assert not machine.watched(federation("passive active", term=TERM - 5))
+    assert says(machine) == "active"
+
+
+@pytest.mark.parametrize("term", [TERM - 5, TERM, TERM + 50])
+def test_an_event_of_another_object_counts_whatever_its_term(term: int) -> None:
+    machine = machine_at(ACTIVE)
+    other = federation("passive active", uid="uid-2", term=term)
+    assert machine.watched(other)
+    answer = machine.answer(SOON)
+    assert isinstance(answer, Reading)
+    assert other.status
+    assert (answer.uid, answer.term, answer.clusters) == ("uid-2", term, other.status.clusters)
+
+
+@pytest.mark.parametrize("known", [None, ACTIVE, federation("passive active", term=TERM - 1)])
+@pytest.mark.parametrize("uid", [UID, "uid-2"])
+def test_a_read_that_the_watch_has_overtaken_changes_nothing(known: Federation | None, uid: str) -> None:
+    """It shows what was there when it was sent for, which is no sign of a restored hub."""
+    machine = machine_of("c1")
+    if known:
+        cycle(machine, known)
+    begun = machine.begin(T0 + 3)
+    machine.watched(federation("passive active", uid=uid, term=TERM + 3))
+    before = machine.answer(T0 + 3)
+    renewal = machine.observe(begun, federation("passive active", uid=uid, term=TERM))
+    assert renewal
+    assert renewal.acknowledged == Acknowledgement(uid, TERM + 3)
+    assert machine.answer(T0 + 3) == before
+
+
+def test_a_read_of_another_object_is_no_sign_of_a_restored_hub() -> None:
+    machine = machine_at(ACTIVE)
+    begun = machine.begin(T0 + 3)
+    machine.watched(federation("passive active", uid="uid-2", term=TERM - 20))
+    machine.observe(begun, federation("passive active", uid="uid-2", term=TERM - 30))
+    assert says(machine) == "passive"
 
 
 @pytest.mark.parametrize(("about", "rises"), [(ACTIVE, True), (PASSIVE, False)])

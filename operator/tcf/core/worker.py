@@ -244,11 +244,11 @@ class Machine:
         `asked_at`: the newest table known when this one was asked for.
         """
         self._generation = federation.generation
-        status = federation.status
-        refusal = unusable(federation)
-        if refusal or not status:
-            self._drop(refusal or self._not_found)
+        if refusal := unusable(federation):
+            self._drop(refusal)
             return None
+        status = federation.status
+        assert status is not None  # noqa: S101 - `unusable` has refused it
         table = Acknowledgement(federation.uid, status.term)
         if self._seen is None or self._seen.uid != table.uid or self._seen.term < table.term:
             self._seen = table
