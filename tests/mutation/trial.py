@@ -82,6 +82,8 @@ def _noticed(change: Change, kind: str) -> bool:
     from simulation.run import play  # noqa: PLC0415
     from simulation.schedule import draw  # noqa: PLC0415
 
+    if change.module not in sys.modules:
+        return False  # the simulation runs without it
     for profile in sorted(PROFILES.values(), key=lambda each: each is GENERAL):
         count = GENERAL_SCHEDULES if profile is GENERAL else DIRECTED_SCHEDULES
         if any(play(draw(profile, seed)).broken for seed in range(count)):
