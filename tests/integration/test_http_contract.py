@@ -186,11 +186,23 @@ def test_head_answers_like_get_without_the_body(shop: Shop, role: str) -> None:
 
 
 def test_options_lists_the_methods(shop: Shop) -> None:
-    for path in (*GETS, *POSTS, "/healthz", "/readyz"):
+    for path in POSTS:
         answer = ask(shop.worker.port, "OPTIONS", path)
         assert (answer.status, answer.body) == (204, b"")
-        assert answer.headers["Allow"] == ("POST, OPTIONS" if path in POSTS else "GET, HEAD, OPTIONS")
+        assert answer.headers["Allow"] == "POST, OPTIONS"
         check_form(answer)
+
+
+@pytest.mark.parametrize("roles", [("active", "passive"), ("passive", "active")])
+def test_options_has_the_status_of_get_where_a_health_check_may_ask(
+    shop: Shop, roles: tuple[str, ...]
+) -> None:
+    """HAProxy checks by OPTIONS unless it is told otherwise, and takes every 2xx for healthy."""
+    shop.put(*roles)
+    for path in (*GETS, "/healthz", "/readyz"):
+        get, options = ask(shop.worker.port, "GET", path), ask(shop.worker.port, "OPTIONS", path)
+        assert (options.status, options.body) == (get.status, get.body)
+        assert options.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 # --- what a reading can't be had for ------------------------------------------------------------------
@@ -606,6 +618,19 @@ def parsed(data: bytes) -> list[Answer]:
     return answers
 
 
+def refused_at_once(shop: Shop, data: bytes) -> Answer:
+    """The answer, although more of the request, or others, might come."""
+    with connected(shop.worker.port) as client:
+        client.sendall(data)
+        received = b""
+        while b"}" not in received:
+            chunk = client.recv(65536)
+            assert chunk, f"closed without an answer: {received!r}"
+            received += chunk
+    (answer,) = parsed(received)
+    return answer
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -631,28 +656,73 @@ def parsed(data: bytes) -> list[Answer]:
         b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
         b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n%s\r\n\r\n0\r\n\r\n" % CHUNKED,
         b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\n%s\r\n\r\nzz\r\n\r\n" % CHUNKED,
+        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
+    ],
+    ids=range(23),
+)
+def test_what_is_not_a_request_is_told_so(shop: Shop, data: bytes) -> None:
+    answer = refused_at_once(shop, data)
+    check_refused(answer, 400, "MalformedRequest")
+    assert "not a valid HTTP request" in answer.error
+    assert len(answer.body) < 1000
+    assert shop.worker.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         b"GET /tcf/status?" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /tcf/toggle?reason=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /tcf/status HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
         b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + b"X" * 9000 + b": x\r\n\r\n",
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
+        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + (b"X: " + b"y" * 5000 + b"\r\n") * 4,
+        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + (b"X: " + b"y" * 5000 + b"\r\n") * 4 + b"\r\n",
     ],
-    ids=range(28),
+    ids=range(7),
 )
-def test_what_is_not_a_request_is_told_so(shop: Shop, data: bytes) -> None:
-    with connected(shop.worker.port) as client:
-        client.sendall(data)
-        received = b""
-        while b"}" not in received:
-            chunk = client.recv(65536)
-            assert chunk, f"closed without an answer: {received!r}"
-            received += chunk
-    (answer,) = parsed(received)
-    check_refused(answer, 400, "MalformedRequest")
-    assert "not a valid HTTP request" in answer.error
+def test_a_head_that_is_too_large_is_told_so(shop: Shop, data: bytes) -> None:
+    answer = refused_at_once(shop, data)
+    check_refused(answer, 431, "HeadTooLarge")
+    assert "8192 bytes" in answer.error
     assert len(answer.body) < 1000
-    assert shop.worker.get("/healthz").status == 200
+
+
+def test_a_large_token_fits(shop: Shop) -> None:
+    shop.put("active", "passive")
+    answer = ask(shop.worker.port, "GET", "/tcf/status", None, {"Authorization": "Bearer " + "x" * 8000})
+    assert answer.status == 200
+
+
+def test_what_changes_something_is_asked_for_by_its_very_name(shop: Shop) -> None:
+    """Else a proxy's rules for the path would not apply."""
+    shop.put("passive", "active")
+    for path in ("/tcf%2fpromote", "/tcf/p%72omote", "/%74cf/promote?dry_run=true"):
+        check_refused(ask(shop.worker.port, "POST", path), 404, "NotFound")
+
+
+def test_another_version_of_http_is_refused(shop: Shop) -> None:
+    for line in (b"GET /tcf/status", b"GET /tcf/status HTTP/2.0", b"POST /tcf/demote HTTP/0.9"):
+        answers = converse(shop.worker.port, line + b"\r\nHost: x\r\n\r\n")
+        assert [answer.status for answer in answers] in ([400], [505])
+        assert answers[0].reason in {"MalformedRequest", "UnsupportedVersion"}
+
+
+def test_who_has_sent_all_there_is_may_wait_for_the_answer(shop: Shop) -> None:
+    shop.put("active", "passive")
+    for data, count in (
+        (request("GET", "/tcf/is_active"), 1),
+        (request("GET", "/tcf/is_active") * 3, 3),
+        (request("POST", "/tcf/promote"), 1),
+    ):
+        for _ in range(5):
+            with connected(shop.worker.port) as client:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                received = b""
+                while chunk := client.recv(65536):
+                    received += chunk
+            assert [answer.status for answer in parsed(received)] == [200] * count
 
 
 def test_old_and_unusual_but_valid_requests_are_answered(shop: Shop) -> None:

@@ -6,17 +6,16 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from tcf.web.server import TEXT, Handler, Routes, answer, error
+from tcf.web.responses import TEXT, answer, error
+from tcf.web.server import Handler, Routes, for_health_checks
 
 Check = Callable[[], str | None]
 """What is wrong, in words for a person; None when nothing is."""
 
 
 def routes(*, alive: Check, ready: Check) -> Routes:
-    return {
-        path: {"GET": handler, "HEAD": handler}
-        for path, handler in {"/healthz": _probe(alive), "/readyz": _probe(ready)}.items()
-    }
+    checks = {"/healthz": alive, "/readyz": ready}
+    return {path: for_health_checks(_probe(check)) for path, check in checks.items()}
 
 
 def _probe(check: Check) -> Handler:

@@ -8,17 +8,17 @@ not HTTP at all, lines too long) get the same body as all others, and no traceba
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
 import logging
 import resource
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
-from multidict import CIMultiDict
+
+from tcf.web.connections import LARGEST_BUFFER, Connections
+from tcf.web.responses import answer, error
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
@@ -29,12 +29,28 @@ MOST_CONNECTIONS = 5000
 """Connections at a time, each of some 30 KiB; a load balancer has a few. At most half of the file
 descriptors there are, so that clients can't take those with which the hub is reached."""
 AT_ONCE = 1000
-"""Clients that may arrive together, before one has been accepted. asyncio accepts as many in one go, and
-answers nobody meanwhile, so they are not as many as may be connected."""
-_IDLE_SECONDS = 75.0
+"""Clients that may arrive together, before one has been accepted."""
+_ACCEPTED_AT_ONCE = 16
+"""So many are accepted in one go, while nobody is answered; and so many descriptors go beyond the limit."""
 _SHUTDOWN_SECONDS = 5.0
+_NO_DESCRIPTORS = "socket.accept() out of system resource"
+"""How asyncio calls it; it accepts nothing for a second then."""
 
 log = logging.getLogger(__name__)
+
+
+def for_health_checks(handler: Handler) -> Mapping[str, Handler]:
+    """The methods of a path that is asked for its status: whichever one is used, the status is the same.
+
+    HAProxy sends OPTIONS unless it is told otherwise.
+    """
+
+    async def options(request: web.BaseRequest) -> web.StreamResponse:
+        response = await handler(request)
+        response.headers["Allow"] = "GET, HEAD, OPTIONS"
+        return response
+
+    return {"GET": handler, "HEAD": handler, "OPTIONS": options}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,94 +65,14 @@ class Address:
         return f"{host}:{self.port}"
 
 
-TEXT = "text/plain; charset=utf-8"
-JSON = "application/json; charset=utf-8"
-
-
-def answers(
-    status: int, body: bytes = b"", content_type: str | None = None, headers: Mapping[str, str] | None = None
-) -> Callable[[], web.Response]:
-    """Gives an answer as often as it is called, each time a new one to which headers may be added.
-
-    It has what every answer has: nobody may keep it, and no version is told.
-    """
-    told = CIMultiDict(headers or {})  # which aiohttp copies at half the price of a dict
-    if content_type:
-        told["Content-Type"] = content_type
-    told["Cache-Control"] = "no-store"
-    told["Server"] = "tcf"
-    return functools.partial(web.Response, status=status, body=body, headers=told)
-
-
-def answer(
-    status: int, body: bytes = b"", content_type: str | None = None, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    """One such answer."""
-    return answers(status, body, content_type, headers)()
-
-
-def error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """The answer to everything that is not as asked; `reason` is CamelCase, for programs."""
-    body = json.dumps({"error": message}, ensure_ascii=False).encode()
-    return answer(status, body, JSON, {"X-TCF-Reason": reason, **(headers or {})})
-
-
-class _Connection(RequestHandler):
-    """aiohttp's connection, which answers in our form what it can't even hand to a handler."""
-
-    __slots__ = ()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if cast("_Server", self._manager).admits():
-            super().connection_made(transport)
-        else:
-            self._manager = None  # which is how aiohttp marks a connection that is over
-            transport.close()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if status >= 500:  # noqa: PLR2004
-            log.error("%s %s failed", request.method, request.path, exc_info=exc)
-            response = error(status, "InternalError", "this is a bug in the worker; its log tells more")
-        else:
-            detail = " ".join((message or "").split())[:200]
-            response = error(status, "MalformedRequest", f"this is not a valid HTTP request: {detail}")
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    """Hands out connections, not more than `most` at a time."""
-
-    def __init__(self, handler: Handler, *, most: int) -> None:
-        super().__init__(handler, keepalive_timeout=_IDLE_SECONDS, access_log=None, auto_decompress=False)
-        self._most = most
-        self._full = False
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-    def admits(self) -> bool:
-        """Is there room for one more connection? Tells when there is none any more, not each time."""
-        count = len(self.connections)
-        if count >= self._most and not self._full:
-            log.warning("%s connections are open: no more are taken; who opens so many?", count)
-        self._full = count >= (self._most // 2 if self._full else self._most)
-        return count < self._most
-
-
 class HttpServer:
     """Serves `routes` on one address from `start` to `stop`."""
 
     def __init__(self, routes: Routes, address: Address) -> None:
         self._routes = routes
         self._address = address
-        self._runner: web.ServerRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._connections: Connections | None = None
 
     async def start(self) -> Address:
         """Listen; returns the address with the port that was really taken (for port 0).
@@ -145,36 +81,44 @@ class HttpServer:
             OSError: the address can't be had.
         """
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        server = _Server(self._dispatch, most=min(MOST_CONNECTIONS, descriptors // 2))
-        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            host = self._address.host or None
-            site = web.TCPSite(runner, host, self._address.port, backlog=AT_ONCE)
-            await site.start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        taken = runner.addresses[0]
-        return Address(self._address.host, taken[1])
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_report)
+        connections = Connections(self._dispatch, most=min(MOST_CONNECTIONS, descriptors // 2))
+        host, port = self._address.host or None, self._address.port
+        listener = await loop.create_server(
+            connections, host, port, backlog=_ACCEPTED_AT_ONCE, start_serving=False
+        )
+        for each in listener.sockets:
+            for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # connections inherit them
+                each.setsockopt(socket.SOL_SOCKET, buffer, LARGEST_BUFFER)
+        await listener.start_serving()
+        for each in listener.sockets:
+            with each.dup() as same:
+                same.listen(AT_ONCE)
+        self._listener, self._connections = listener, connections
+        return Address(self._address.host, listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Accept nothing more, let the answers under way go out (5 s at most), close."""
-        runner, self._runner = self._runner, None
-        if runner:
-            await runner.cleanup()
+        if self._listener and self._connections:
+            self._listener.close()
+            await asyncio.sleep(0)  # for those that have just been accepted
+            self._connections.pre_shutdown()
+            await self._connections.shutdown(_SHUTDOWN_SECONDS)
+            self._listener = None
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.version.major != 1:
+            return _closing(error(505, "UnsupportedVersion", "this is not HTTP/1.1, or 1.0"))
         # Almost every request is for a path as it is; only of others a URL has to be made.
-        methods = self._routes.get(request.raw_path) or self._routes.get(request.path)
+        methods = self._routes.get(request.raw_path) or self._routes.get(_path(request))
         if methods is None:
             known = ", ".join(self._routes)
             return error(404, "NotFound", f"there is no {request.path[:200]} here; there are {known}")
         handler = methods.get(request.method)
         if handler is not None:
             return await handler(request)
-        allow = {"Allow": ", ".join([*methods, "OPTIONS"])}
+        allow = {"Allow": ", ".join({**methods, "OPTIONS": None})}
         if request.method == "OPTIONS":
             return answer(204, headers=allow)
         return error(
@@ -183,3 +127,27 @@ class HttpServer:
             f"{request.path} does not take {request.method}; use {' or '.join(methods)}",
             allow,
         )
+
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _path(request: web.BaseRequest) -> str:
+    """The path without the query. What changes something has to be asked for by its name as it is.
+
+    A proxy's rules for `/tcf/demote` would else not apply to `/tcf%2fdemote`.
+    """
+    return request.path if request.method in _SAFE else request.rel_url.raw_path
+
+
+def _closing(response: web.Response) -> web.Response:
+    response.force_close()
+    return response
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong where nobody waits for it. Too few descriptors are worth a line, not a traceback."""
+    if context.get("message") == _NO_DESCRIPTORS:
+        log.warning("no client can be accepted for a second: %s", context.get("exception"))
+    else:
+        loop.default_exception_handler(context)

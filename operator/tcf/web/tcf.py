@@ -17,7 +17,8 @@ from aiohttp import web
 from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.requests import Kind
 from tcf.core.worker import Reading
-from tcf.web.server import JSON, LARGEST_BODY, TEXT, Handler, Routes, answer, answers, error
+from tcf.web.responses import JSON, TEXT, answer, answers, error
+from tcf.web.server import LARGEST_BODY, Handler, Routes, for_health_checks
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
 
@@ -39,9 +40,8 @@ def routes(worker: Worker) -> Routes:
         "/tcf/is_active": _is_active,
         "/tcf/clusters": _clusters,
     }
-    handlers = {path: _Get(worker, render) for path, render in gets.items()}
     return {
-        **{path: {"GET": handler, "HEAD": handler} for path, handler in handlers.items()},
+        **{path: for_health_checks(_Get(worker, render)) for path, render in gets.items()},
         **{f"/tcf/{kind}": {"POST": _post(worker, switchovers, kind)} for kind in Kind},
     }
 

@@ -1,0 +1,238 @@
+"""Connections of clients, whoever these are: how many there may be, and how long each may take.
+
+Whoever reaches the port can open connections. None of that may keep a load balancer's probe from its answer,
+or take the process's memory. So each connection has bounds, and at the limit the one that has been idle the
+longest makes room. (A limit for each peer would hit those who share an address, behind NAT or a balancer.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from tcf.web.responses import error
+
+LARGEST_FIELD = 8 * 1024
+"""Bytes of the request line, or of one header field: a token has to fit."""
+LARGEST_HEAD = 16 * 1024
+"""Bytes of the request line and of all header fields."""
+LARGEST_BUFFER = 16 * 1024
+"""Bytes that wait to be sent before the answers to further requests do; the kernel keeps as many again."""
+_HEAD_SECONDS = 5.0
+"""Within these a head has to arrive, from its first byte on; the first one from the connection on."""
+_IDLE_SECONDS = 75.0
+"""For these a connection may wait for its next request."""
+_SEND_SECONDS = 5.0
+"""For these a client may read nothing of what is being sent to it."""
+_LINGER_SECONDS = 2.0
+"""For these the rest of an unwanted body is read: whoever is still sending could else miss the answer."""
+_FOUND_AT_ONCE = 64
+"""Idle connections that one search through all of them finds."""
+
+log = logging.getLogger(__name__)
+
+Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Connection(RequestHandler):
+    """aiohttp's connection, with bounds, and with our form for what it can't even hand to a handler.
+
+    Attributes:
+        busy: a whole head has arrived, and its answer has not been sent yet. Else the connection is idle.
+    """
+
+    __slots__ = ("_allowed", "_half_closed", "_head", "_impatience", "busy")
+
+    def __init__(self, manager: Connections, **more: Any) -> None:
+        super().__init__(manager, **more)
+        self.busy = False
+        self._allowed = _HEAD_SECONDS
+        self._head = 0
+        self._half_closed = False
+        self._impatience: asyncio.TimerHandle | None = None
+
+    @property
+    def idle_since(self) -> float:
+        """By the event loop's time."""
+        return self._next_keepalive_close_time - self._allowed
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if cast("Connections", self._manager).admits():
+            super().connection_made(transport)
+            cast("asyncio.Transport", transport).set_write_buffer_limits(LARGEST_BUFFER)
+            self._allow(_HEAD_SECONDS)
+        else:
+            self._manager = None  # which is how aiohttp marks a connection that is over
+            transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_impatience()
+        super().connection_lost(exc)
+
+    # --- receiving ----------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count != before:
+            if self._head + len(data) > LARGEST_HEAD:
+                self._measure()
+            self.busy, self._allowed, self._head = True, _IDLE_SECONDS, 0
+        elif not self._body_arrives():
+            if not self.busy and self._allowed != _HEAD_SECONDS:
+                self._allow(_HEAD_SECONDS)
+            self._head += len(data)
+            if self._head > LARGEST_HEAD and not self._close:
+                self._refuse()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for it; aiohttp always says no
+        """Somebody who has sent all there is may still wait for the answer."""
+        self._half_closed = True
+        return self.busy and not self._body_arrives()
+
+    def _body_arrives(self) -> bool:
+        """Is the body of the latest request incomplete?"""
+        request = self._current_request
+        latest = self._messages[-1][1] if self._messages else request.content if request else EMPTY_PAYLOAD
+        return not latest.is_eof()
+
+    def _measure(self) -> None:
+        """What arrived at once has been parsed before it could be counted."""
+        for n, (message, _) in enumerate(self._messages):
+            if (
+                sum(len(name) + len(value) for name, value in getattr(message, "raw_headers", ()))
+                > LARGEST_HEAD
+            ):
+                self._messages[n] = (_too_large(), EMPTY_PAYLOAD)
+
+    def _refuse(self) -> None:
+        """Answer, after those who came before, that the head is too large, and take nothing more."""
+        self._messages.append((_too_large(), EMPTY_PAYLOAD))
+        self.busy = True
+        self._pause_reading_for_buffer()
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _allow(self, seconds: float) -> None:
+        """Close the connection if it is still idle after so many seconds."""
+        self._allowed = seconds
+        self._next_keepalive_close_time = self._loop.time() + seconds
+        if self._keepalive_handle:
+            self._keepalive_handle.cancel()
+        self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
+
+    # --- answering ----------------------------------------------------------------------------------
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: Answering
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            if not self._messages:
+                self.busy = False
+                if self._half_closed:
+                    self.close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:  # noqa: PLR2004
+            log.error("%s %s failed", request.method, request.path, exc_info=exc)
+            response = error(status, "InternalError", "this is a bug in the worker; its log tells more")
+        elif isinstance(exc, LineTooLong):
+            response = error(
+                431,
+                "HeadTooLarge",
+                f"the request line or a header field has more than {LARGEST_FIELD} bytes,"
+                f" or all of them together more than {LARGEST_HEAD}",
+            )
+        else:
+            detail = " ".join((message or "").split())[:200]
+            response = error(status, "MalformedRequest", f"this is not a valid HTTP request: {detail}")
+        response.force_close()
+        return response
+
+    # --- sending ------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._impatience = self._loop.call_later(_SEND_SECONDS, self._abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_impatience()
+
+    def _stop_impatience(self) -> None:
+        if self._impatience:
+            self._impatience.cancel()
+            self._impatience = None
+
+    def _abort(self) -> None:
+        if self.transport:
+            self.transport.abort()  # to close it would be to wait until everything is sent
+
+
+def _too_large() -> _ErrInfo:
+    return _ErrInfo(431, LineTooLong(b"", LARGEST_HEAD), "")
+
+
+class Connections(web.Server):
+    """All connections of one listener, not more than `most` at a time."""
+
+    def __init__(self, handler: Answering, *, most: int) -> None:
+        super().__init__(
+            handler,
+            keepalive_timeout=_IDLE_SECONDS,
+            lingering_time=_LINGER_SECONDS,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=LARGEST_FIELD,
+            max_field_size=LARGEST_FIELD,
+        )
+        self._most = most
+        self._full = False
+        self._idlest: list[tuple[float, int, Connection]] = []
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    def admits(self) -> bool:
+        """Is there room for one more, or can room be made? Logs when it gets tight, not each time."""
+        count = len(self._connections)
+        if count >= self._most and not self._full:
+            log.warning(
+                "%s connections are open; whichever is idle the longest makes room for a new one", count
+            )
+        self._full = count >= (self._most // 2 if self._full else self._most)
+        return count < self._most or self._make_room()
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle for the longest time; False if none is idle."""
+        while self._idlest or self._find_idlest():
+            since, _, one = self._idlest.pop()
+            if not one.busy and one.idle_since == since:
+                one.force_close()
+                return True
+        return False
+
+    def _find_idlest(self) -> bool:
+        idle = (
+            (one.idle_since, id(one), one)
+            for one in cast("dict[Connection, Any]", self._connections)
+            if not one.busy and one.transport
+        )
+        self._idlest = heapq.nsmallest(_FOUND_AT_ONCE, idle)[::-1]
+        return bool(self._idlest)
