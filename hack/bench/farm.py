@@ -20,7 +20,7 @@ from tcf.core.worker import Reading
 from tcf.hub import errors
 from tcf.hub import federations as kind
 from tcf.hub.client import HubClient, folder
-from tcf.hub.credentials import kubeconfig
+from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.hub.records import federation
@@ -73,7 +73,7 @@ class SharedWatch(Federations):
 
 
 async def main(path: str, namespace: str, count: int) -> None:
-    client = HubClient(kubeconfig(Path(path)), user_agent="tcf-farm")
+    client = HubClient(Credentials(kubeconfig(Path(path))), user_agent="tcf-farm")
     shared, leases = SharedWatch(client, namespace), Leases(client)
     workers = {
         (f"f{n}", member): Worker(

@@ -24,7 +24,7 @@ from bench.servers import computed, resident
 from bench.switches import PAUSE
 from tcf.hub import federations
 from tcf.hub.client import JSON, MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import kubeconfig
+from tcf.hub.credentials import Credentials, kubeconfig
 
 Json = dict[str, Any]
 _PATIENCE = 300.0
@@ -184,7 +184,7 @@ def _started(hub: Hub, programs: Programs, count: int, *, generation: int) -> tu
 
 async def _send(hub: Hub, method: str, requests: list[tuple[str, Json]]) -> None:
     """Many requests for federations at once, which kubectl would make one by one, and not too fast."""
-    client = HubClient(kubeconfig(hub.kubeconfig), user_agent="tcf-bench")
+    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
     path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
     gate = asyncio.Semaphore(16)
     kind = MERGE_PATCH if method == "PATCH" else JSON

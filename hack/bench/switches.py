@@ -26,7 +26,7 @@ from support.programs import Program
 
 from tcf.hub import federations, leases
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import kubeconfig
+from tcf.hub.credentials import Credentials, kubeconfig
 
 Json = dict[str, Any]
 SWITCHES = 20
@@ -108,7 +108,7 @@ def floor(hub: Hub, like: Json) -> list[Chained]:
 
 
 async def _floor(hub: Hub, like: Json) -> list[Chained]:
-    client = HubClient(kubeconfig(hub.kubeconfig), user_agent="tcf-bench")
+    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
     took = []
     try:
         async with _Chain.opened(client, hub, like) as chain:

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from tcf.core.model import Place
 from tcf.core.worker import NOTHING_TO_ANSWER, Reading
 from tcf.hub.client import HubClient
-from tcf.hub.credentials import Connect, in_cluster, kubeconfig
+from tcf.hub.credentials import Credentials, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.hub.pods import Pods
@@ -52,8 +52,8 @@ async def run_operator(settings: OperatorSettings) -> int:
     from tcf.hub.events import Events  # noqa: PLC0415
 
     _raise_descriptors()
-    connect = _connect(settings.hub)
-    client = HubClient(connect, user_agent="tcf-operator")
+    credentials = _credentials(settings.hub)
+    client = HubClient(credentials, user_agent="tcf-operator")
     federations, leases = Federations(client), Leases(client)
     events = Events(client, component="tcf-operator", instance=settings.identity)
     clock, deliveries = Clock(), Deliveries()
@@ -61,7 +61,7 @@ async def run_operator(settings: OperatorSettings) -> int:
     watching = Watching(
         coordinator,
         deliveries,
-        connect,
+        credentials,
         namespaces=settings.namespaces,
         identity=settings.identity,
         user_agent="tcf-operator",
@@ -99,13 +99,13 @@ def _raise_descriptors() -> None:
 def _client(
     stack: AsyncExitStack, hub: HubSettings, user_agent: str, *, called: str = "the hub"
 ) -> HubClient:
-    client = HubClient(_connect(hub), user_agent=user_agent, called=called)
+    client = HubClient(_credentials(hub), user_agent=user_agent, called=called)
     stack.push_async_callback(client.close)
     return client
 
 
-def _connect(hub: HubSettings) -> Connect:
-    return kubeconfig(hub.kubeconfig, hub.context) if hub.kubeconfig else in_cluster()
+def _credentials(hub: HubSettings) -> Credentials:
+    return Credentials(kubeconfig(hub.kubeconfig, hub.context) if hub.kubeconfig else in_cluster())
 
 
 Work = Callable[[], Coroutine[None, None, None]]

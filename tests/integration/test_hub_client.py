@@ -38,7 +38,7 @@ def pod(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 async def client(pod: Path) -> AsyncIterator[HubClient]:
-    client = HubClient(credentials.in_cluster(pod), user_agent="test")
+    client = HubClient(credentials.Credentials(credentials.in_cluster(pod)), user_agent="test")
     yield client
     await client.close()
 
@@ -114,7 +114,7 @@ async def test_credentials_that_take_longer_than_a_request_may_are_had_once(hub:
         await go_on.wait()
         return await credentials.in_cluster(pod)()
 
-    client = HubClient(connect, user_agent="test")
+    client = HubClient(credentials.Credentials(connect), user_agent="test")
     for _ in range(2):
         with pytest.raises(errors.UnreachableError, match="credentials"):
             await read(client, hub, deadline=0.01)
@@ -132,7 +132,7 @@ async def test_credentials_that_come_too_late_for_anybody_are_no_trouble() -> No
         await asyncio.Event().wait()
         raise AssertionError
 
-    client = HubClient(connect, user_agent="test")
+    client = HubClient(credentials.Credentials(connect), user_agent="test")
     with pytest.raises(errors.UnreachableError):
         await client.request("GET", "/version", deadline=0.01)
     assert begun.is_set()
@@ -162,7 +162,7 @@ async def test_a_write_whose_connection_breaks_is_sent_once_and_of_unknown_fate(
     async def connect() -> credentials.Connection:
         return credentials.Connection(f"http://{host}:{port}", None, None)
 
-    client = HubClient(connect, user_agent="test")
+    client = HubClient(credentials.Credentials(connect), user_agent="test")
     await client.request("GET", "/", deadline=PATIENCE)
     with pytest.raises(errors.UnreachableError) as caught:
         await client.request(method, "/", deadline=PATIENCE)
@@ -198,7 +198,7 @@ async def answering(*answers: tuple[int, bytes]) -> AsyncIterator[tuple[HubClien
     async def connect() -> credentials.Connection:
         return credentials.Connection(f"http://127.0.0.1:{runner.addresses[0][1]}", None, None)
 
-    client = HubClient(connect, user_agent="test")
+    client = HubClient(credentials.Credentials(connect), user_agent="test")
     try:
         yield client, asked
     finally:

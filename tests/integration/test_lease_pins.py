@@ -18,7 +18,7 @@ from tcf.core.model import Acknowledgement, Federation, Isolation, Role, WorkerL
 from tcf.core.worker import Renewal
 from tcf.hub import errors
 from tcf.hub.client import HubClient
-from tcf.hub.credentials import kubeconfig
+from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 
@@ -122,7 +122,7 @@ class Registry:
 
 @pytest_asyncio.fixture
 async def registry(control_plane: dict[str, str], namespace: str) -> AsyncIterator[Registry]:
-    client = HubClient(kubeconfig(Path(control_plane["kubeconfig"])), user_agent="test")
+    client = HubClient(Credentials(kubeconfig(Path(control_plane["kubeconfig"]))), user_agent="test")
     try:
         yield Registry(client, namespace)
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -17,9 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from controlplane.client import ControlPlane
-from support.api import PATIENCE, ROOT, Answer, Hub, ask, eventually, free_port, kubectl_of, place
+from support.api import PATIENCE, ROOT, Hub, ask, eventually, free_port, kubectl_of, place
 from support.gate import Gate
 from support.programs import Program, Programs
+from support.trouble import attempts, check_no_answer, complaints, table, variant, with_plugin
 
 Json = dict[str, Any]
 
@@ -27,52 +27,6 @@ ONE_ACTIVE = (
     b'[{"status":"active","name":"cluster1","id":"cluster_1"},'
     b'{"status":"passive","name":"cluster2","id":"cluster_2"}]'
 )
-
-
-def table(term: int, *roles: str, **more: Any) -> Json:
-    """A status by hand: the roles of cluster_1, cluster_2 and so on."""
-    rows = [{"id": f"cluster_{n}", "name": f"cluster{n}", "status": r} for n, r in enumerate(roles, 1)]
-    active = next((row["id"] for row in rows if row["status"] == "active"), "")
-    return {"protocol": 1, "term": term, "activeCluster": active, "clusters": rows, **more}
-
-
-def variant(hub: Hub, path: Path, change: Callable[[Json, Json], object]) -> Path:
-    """A kubeconfig at `path` with its cluster and its user changed; replaced as editors do it."""
-    config = yaml.safe_load(hub.kubeconfig.read_text())
-    change(config["clusters"][0]["cluster"], config["users"][0]["user"])
-    return place(path, yaml.safe_dump(config))
-
-
-def with_plugin(command: str) -> Callable[[Json, Json], None]:
-    """A user that is known by an exec plugin only."""
-
-    def change(_: Json, user: Json) -> None:
-        user.clear()
-        version = "client.authentication.k8s.io/v1"
-        user["exec"] = {"apiVersion": version, "command": command, "interactiveMode": "Never"}
-
-    return change
-
-
-def complaints(worker: Program, start: int = 0) -> list[str]:
-    """What it has complained of (from this position in its log on), without refused POSTs."""
-    found = re.findall(r"^\S+ (?:WARNING|ERROR) +(.*?)  federation=", worker.log[start:], re.MULTILINE)
-    lines = [str(line) for line in found]
-    return [line for line in lines if " refused: " not in line]
-
-
-def attempts(worker: Program) -> int:
-    """How many watches have failed, which only the debug log tells."""
-    return len(re.findall(r"^\S+ DEBUG +watch: ", worker.log, re.MULTILINE))
-
-
-def check_no_answer(answer: Answer, reason: str | None = None) -> None:
-    assert answer.status == 500
-    assert answer.reason
-    assert reason in {None, answer.reason}
-    assert answer.error
-    assert answer.headers["X-TCF-Cluster"] == "cluster_1"
-    assert "X-TCF-Term" not in answer.headers
 
 
 # --- a hub that can't be reached or refuses --------------------------------------------------------------
@@ -105,7 +59,7 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
         "half a kubeconfig": ("HubNotConfigured", str(path)),
         "no URL": ("HubNotConfigured", str(path)),
         "no proxy": ("HubNotConfigured", "foo://bar"),
-        "failing plugin": ("HubNotConfigured", "the plugin false has given no credentials"),
+        "failing plugin": ("HubNotConfigured", "the exec plugin false failed with status 1"),
     }[trouble]
     if trouble == "down":
         variant(hub, path, lambda cluster, _: cluster.update(server=f"https://127.0.0.1:{free_port()}"))
@@ -172,28 +126,6 @@ def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path:
     assert len(hub.leases()) == 1
     assert hub.token not in worker.log
     assert wrong not in worker.log
-
-
-def test_a_plugin_that_hangs_is_started_once_and_does_not_hold_up_the_end(
-    hub: Hub, programs: Programs, tmp_path: Path
-) -> None:
-    started = tmp_path / "started"
-    script = tmp_path / "plugin"
-    script.write_text(f"#!/bin/sh\necho $$ >> {started}\nexec sleep 300\n")
-    script.chmod(0o755)
-    path = variant(hub, tmp_path / "kubeconfig", with_plugin(str(script)))
-    worker = programs.worker("cluster_1", kubeconfig=path)
-    try:
-        assert "credentials" in worker.await_reason("HubUnreachable").error
-        asked = worker.post("/tcf/toggle")
-        check_no_answer(asked, "HubUnreachable")
-        assert "credentials" in asked.error
-        assert worker.stop() == 0
-        (pid,) = started.read_text().split()
-    finally:
-        for each in started.read_text().split():
-            os.kill(int(each), signal.SIGKILL)
-    assert pid
 
 
 def test_a_service_account_needs_these_rights_and_no_more(

@@ -22,7 +22,7 @@ from tcf.coordinator.deliveries import Deliveries
 from tcf.core.model import LABEL_FEDERATION
 from tcf.hub import errors, federations, leases, records
 from tcf.hub.client import TLS_CLOSE_SECONDS, open_session
-from tcf.hub.credentials import Connect
+from tcf.hub.credentials import Connection, Credentials
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.threads import in_thread
 
@@ -50,6 +50,7 @@ class _Life:
         self.stop = threading.Event()
         self.logged_in_at: float | None = None
         self.ended: asyncio.Future[Any] = main.create_future()
+        self.connection: Connection | None = None
         self._main = main
         self._ending = ending
 
@@ -65,6 +66,17 @@ class _Life:
                 act(*args, **more)
 
         self._main.call_soon_threadsafe(unless_over)
+
+    async def connect(self, credentials: Credentials) -> Connection:
+        """From its thread: have a connection in the main one, not that which has been refused."""
+
+        async def have() -> Connection:
+            if self.connection:
+                credentials.refused(self.connection)
+            return await credentials.current()
+
+        self.connection = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(have(), self._main))
+        return self.connection
 
     def restart(self, why: str) -> None:
         """Let the next life begin."""
@@ -87,7 +99,7 @@ class Watching:
         self,
         coordinator: Coordinator,
         deliveries: Deliveries,
-        connect: Connect,
+        credentials: Credentials,
         *,
         namespaces: Collection[str],
         identity: str,
@@ -95,7 +107,7 @@ class Watching:
     ) -> None:
         self._coordinator = coordinator
         self._deliveries = deliveries
-        self._connect = connect
+        self._credentials = credentials
         self._namespaces = namespaces
         self._identity = identity
         self._user_agent = user_agent
@@ -184,7 +196,7 @@ class Watching:
                 await asyncio.sleep(_LOGIN_SECONDS)
             while True:
                 try:
-                    connection = await self._connect()
+                    connection = await life.connect(self._credentials)
                 except errors.NotConfiguredError:  # `Reach` has met it too, and reports it
                     await asyncio.sleep(_LOGIN_SECONDS)
                 else:
@@ -216,10 +228,14 @@ class Watching:
             registry=registry,
         )
         async def lease(event: Mapping[str, Any], **_: Any) -> None:
-            metadata = event["object"]["metadata"]
-            key = (metadata["namespace"], metadata["labels"][LABEL_FEDERATION])
             deleted = event["type"] == "DELETED"
-            found = records.lease(dict(event["object"]))
+            value = dict(event["object"])
+            try:
+                which, found = records.identity(value), records.lease(value)
+            except errors.MalformedError as error:
+                log.warning("%s; it counts when it is listed, if that says more", error)
+                return
+            key = (which.namespace, found.federation)
             life.deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
             life.deliver(self._coordinator.lease_event, key, found, deleted=deleted)
 

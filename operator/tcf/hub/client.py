@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +17,8 @@ from typing import Any, Final
 import aiohttp
 
 from tcf.hub import errors
-from tcf.hub.credentials import Connect, Connection
+from tcf.hub.credentials import Connection, Credentials
+from tcf.runtime.text import printable
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -28,30 +29,35 @@ WATCH_GRACE: Final = 5
 TLS_CLOSE_SECONDS: Final = 0.25
 """For connections to be closed before their loop is: aiohttp does not wait for TLS that was broken off."""
 _LONGEST_LINE: Final = 2**22
-
-log = logging.getLogger(__name__)
+_MOST_SHOWN: Final = 200
+"""Bytes of an answer that a message quotes."""
 
 Json = dict[str, Any]
 
 
 class HubClient:
-    """Requests to one hub. Credentials are had on first use, and anew when they change or are refused.
+    """Requests to one API server with shared credentials, on connections of its own.
 
-    `called`: what messages call it; the cluster of a worker's pod is reached in the same way.
+    `called`: what messages call the server; the cluster of a worker's pod is reached in the same way.
+    `connections`: how many it may have at a time, lest one use crowd out others; 0 for any number.
     """
 
-    def __init__(self, connect: Connect, *, user_agent: str, called: str = "the hub") -> None:
-        self._connect = connect
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        user_agent: str,
+        called: str = "the hub",
+        connections: int = 0,
+    ) -> None:
+        self._credentials = credentials
         self._called = called
         self._user_agent = user_agent
-        self._connection: Connection | None = None
-        self._connecting: asyncio.Task[Connection] | None = None
+        self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
-        if self._connecting:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+        await self._credentials.close()
         if self._session:
             await self._session.close()
             await asyncio.sleep(TLS_CLOSE_SECONDS)
@@ -79,7 +85,7 @@ class HubClient:
         sent = False
         try:
             async with asyncio.timeout(deadline):
-                await self._connected()
+                await self._credentials.current()
                 sent = True
                 async with self._open(method, path, headers=headers, data=data, params=params) as response:
                     return _decoded(await response.read())
@@ -89,17 +95,11 @@ class HubClient:
                 raise errors.UnreachableError(message) from error
             message = f"no answer from {self._called} within {deadline:.1f} s to {method} {path}"
             raise errors.UnreachableError(message, ambiguous=True) from error
-        except aiohttp.InvalidURL as error:
-            raise errors.NotConfiguredError(
-                f"the address of {self._called} is no valid URL: {error}"
-            ) from error
-        except aiohttp.ClientConnectorError as error:
-            raise errors.UnreachableError(f"cannot reach {self._called}: {error}") from error
         except aiohttp.ClientError as error:
             message = f"the connection to {self._called} failed during {method} {path}: {_told(error)}"
             raise errors.UnreachableError(message, ambiguous=True) from error
-        except ValueError as error:
-            message = f"the answer to {method} {path} is not readable: {error}"
+        except _UNREADABLE as error:
+            message = f"the answer of {self._called} to {method} {path} is {error}"
             raise errors.MalformedError(message, ambiguous=True) from error
 
     async def watch(
@@ -123,14 +123,14 @@ class HubClient:
                         event = _decoded(line)
                         kind, value = event.get("type"), event.get("object")
                         if kind == "ERROR" or not isinstance(kind, str) or not isinstance(value, dict):
-                            raise errors.UnreachableError(f"the watch of {path} ended: {value}")
+                            raise errors.UnreachableError(f"the watch of {path} ended: {_shown(line)}")
                         yield kind, value
         except TimeoutError as error:
             raise errors.UnreachableError(f"the watch of {path} got no answer in time") from error
         except aiohttp.ClientError as error:
             raise errors.UnreachableError(f"the watch of {path} broke: {_told(error)}") from error
-        except ValueError as error:
-            raise errors.MalformedError(f"the watch of {path} is not readable: {error}") from error
+        except _UNREADABLE as error:
+            raise errors.MalformedError(f"the watch of {path} is {error}") from error
 
     @asynccontextmanager
     async def _open(
@@ -143,12 +143,15 @@ class HubClient:
         data: bytes | None = None,
         sock_read: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response with a 2xx status; a 401 is met once with fresh credentials."""
+        """The response with a 2xx status.
+
+        Once, fresh credentials are had: after a 401, and where the server can't prove who it is.
+        """
+        if self._session is None:
+            self._session = _session({}, limit=self._connections)
         for attempt in (1, 2):
-            connection = await self._connected()
-            if self._session is None:
-                self._session = _session({})
-            async with self._session.request(
+            connection = await self._credentials.current()
+            request = self._session.request(
                 method,
                 connection.server + path,
                 params=params,
@@ -159,36 +162,33 @@ class HubClient:
                 server_hostname=connection.tls_server_name,
                 timeout=aiohttp.ClientTimeout(total=None, sock_read=sock_read),
                 allow_redirects=False,
-            ) as response:
+            )
+            try:
+                response = await request
+            except _NEVER_SENT as error:
+                if isinstance(error, ssl.SSLError | ssl.CertificateError):
+                    self._credentials.refused(connection)
+                    if attempt == 1:
+                        continue
+                raise errors.UnreachableError(
+                    f"cannot reach {self._called} at {connection.where}: {_cause(error)}"
+                ) from error
+            async with response:
                 if response.status < 300:  # noqa: PLR2004
                     yield response
                     return
                 answer = await response.read()
-                error = refusal(response.status, answer, method, path, self._called, connection.server)
-                if isinstance(error, errors.UnauthorizedError) and self._connection is connection:
-                    self._connection = None
+                refused = refusal(response.status, answer, method, path, self._called, connection.where)
+            if isinstance(refused, errors.UnauthorizedError):
+                self._credentials.refused(connection)
                 # A write is sent again only if it certainly was not carried out.
-                again = isinstance(error, errors.UnauthorizedError) and (
-                    method == "GET" or not error.ambiguous
-                )
-                if not again or attempt == 2:  # noqa: PLR2004
-                    raise error
+                if attempt == 1 and (method == "GET" or not refused.ambiguous):
+                    continue
+            raise refused
 
-    async def _connected(self) -> Connection:
-        """The connection to use now; requests under way go on with the one they began with.
 
-        Getting one may take longer than any request waits, so it goes on without them, once for all.
-        """
-        if self._connection and not self._connection.stale:
-            return self._connection
-        connecting = self._connecting or asyncio.create_task(self._connect(), name="credentials")
-        self._connecting = connecting
-        try:
-            self._connection = await asyncio.shield(connecting)
-        finally:
-            if connecting.done() and self._connecting is connecting:
-                self._connecting = None
-        return self._connection
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
+"""What aiohttp raises before it has sent anything to the server."""
 
 
 def folder(group: str, version: str, plural: str, namespace: str | None) -> str:
@@ -198,15 +198,38 @@ def folder(group: str, version: str, plural: str, namespace: str | None) -> str:
 
 
 def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSession:
-    """A session with the connection's credentials on every request; the caller closes it."""
-    return _session(_identity(connection, user_agent), connection.tls)
+    """A session in which every request goes where, and by which credentials, the connection says.
+
+    The caller closes it.
+    """
+
+    async def ask_for_name(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.server_hostname = connection.tls_server_name
+        return await handler(request)
+
+    return _session(
+        _identity(connection, user_agent),
+        connection.tls,
+        proxy=connection.proxy,
+        more=(ask_for_name,) if connection.tls_server_name else (),
+    )
 
 
-def _session(headers: Mapping[str, str], tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+def _session(
+    headers: Mapping[str, str],
+    tls: ssl.SSLContext | None = None,
+    *,
+    limit: int = 0,
+    proxy: str | None = None,
+    more: tuple[aiohttp.ClientMiddlewareType, ...] = (),
+) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls or False, limit=0),
-        middlewares=(_no_second_write,),
+        connector=aiohttp.TCPConnector(ssl=tls or False, limit=limit),
+        middlewares=(_no_second_write, *more),
         headers=headers,
+        proxy=proxy,
         read_bufsize=_LONGEST_LINE,
     )
 
@@ -240,15 +263,51 @@ def _identity(connection: Connection, user_agent: str) -> dict[str, str]:
     return headers
 
 
+class _NotJsonError(ValueError):
+    """What an answer is instead of a JSON object; the message is read after "is"."""
+
+
+_UNREADABLE = (_NotJsonError, aiohttp.http_exceptions.HttpProcessingError)
+
+
 def _decoded(data: bytes) -> Json:
-    value = json.loads(data)
+    """Raises _NotJsonError."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _NotJsonError(f"no JSON: {_shown(data)}") from error
     if not isinstance(value, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - it is the text that is wrong
+        raise _NotJsonError(f"no JSON object: {_shown(data)}")
     return value
 
 
+def _shown(data: bytes) -> str:
+    """The beginning of a text that anybody may have written."""
+    return printable(data[:_MOST_SHOWN].decode(errors="replace"))
+
+
+def _dict(value: object) -> Json:
+    """An object of JSON, which is empty if there is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _cause(error: Exception) -> str:
+    """Why nothing could be sent, without what aiohttp tells of its own objects."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted ({printable(str(error.certificate_error))})"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers {error.status} {printable(error.message)}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return printable(error.os_error.strerror or str(error.os_error) or type(error.os_error).__name__)
+    return _told(error)
+
+
 def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return printable(str(error)) or type(error).__name__
 
 
 def refusal(status: int, data: bytes, method: str, path: str, called: str, server: str) -> errors.HubError:
@@ -260,7 +319,7 @@ def refusal(status: int, data: bytes, method: str, path: str, called: str, serve
     answer = _failure(data, status)
     if answer is None:
         return _unproven(status, data, f"{method} {path}", called, server)
-    details, message = answer.get("details") or {}, str(answer.get("message"))
+    details, message = _dict(answer.get("details")), printable(str(answer.get("message")))
     text = f"{method} {path}: {message}"
     match status:
         case 401:
@@ -283,14 +342,14 @@ def _failure(data: bytes, status: int) -> Json | None:
     """The `Status` object with which the API server refuses a request; None for anything else."""
     try:
         answer = _decoded(data)
-    except ValueError:
+    except _NotJsonError:
         return None
     said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
     return answer if said.items() <= answer.items() else None
 
 
 def _unproven(status: int, data: bytes, request: str, called: str, server: str) -> errors.HubError:
-    text = f"{request}: {data[:200].decode(errors='replace').strip()}"
+    text = f"{request}: {_shown(data)}"
     match status:
         case 401:
             return _unauthorized(called, server, ambiguous=True)
@@ -313,9 +372,16 @@ def _unauthorized(called: str, server: str, *, ambiguous: bool = False) -> error
 
 
 def _forbidden(details: Json, message: str, called: str) -> errors.HubError:
-    if any(cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or ()):
+    causes = details.get("causes")
+    if any(_dict(cause).get("reason") == "NamespaceTerminating" for cause in _list(causes)):
         return errors.NamespaceUnusableError(f"the namespace on {called} is being deleted: {message}")
-    return errors.ForbiddenError(f"{called} refuses (403): {message}; grant it by RBAC")
+    hint = ""
+    if "system:anonymous" in message:
+        # To grant anything to that user would be to grant it to everybody.
+        hint = "; it takes this program for a stranger: see that the kubeconfig has credentials for it"
+    elif re.search(r"\bcannot \S+ resource\b", message):
+        hint = "; grant it by RBAC"
+    return errors.ForbiddenError(f"{called} refuses (403): {message}{hint}")
 
 
 def _not_found(details: Json, text: str, called: str) -> errors.HubError:

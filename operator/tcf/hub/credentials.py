@@ -6,42 +6,61 @@ A kubeconfig may hold anything (exec plugins, client certificates, proxies), so 
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import os
 import ssl
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+import urllib.request
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from yarl import URL
 
 from tcf.hub.errors import NotConfiguredError
+from tcf.runtime.clock import CLOCK, Clock
 from tcf.runtime.threads import in_thread
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_BEFORE_EXPIRY = timedelta(seconds=30)
+
+Files = tuple[tuple[Path, int], ...]
+"""What was read, and in which version (see `_version`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One way to reach the hub, good until the hub answers 401.
+    """One way to reach the hub, good until the hub answers 401 or its certificate is not trusted.
 
     Attributes:
         server: base URL, without a trailing slash.
         tls: None for plain HTTP.
         authorization: the header's value, None when TLS client certificates say it all.
-        files: what was read to make it; a change of their modification time makes it stale.
+        proxy: URL of an HTTP proxy to go through.
+        files: what was read to make it; a change of one makes it stale.
+        good_until: boot seconds after which it is stale in any case; None for never.
     """
 
     server: str
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext | None = field(repr=False)
     authorization: str | None = field(repr=False)
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     tls_server_name: str | None = None
-    files: tuple[tuple[Path, int], ...] = ()
+    files: Files = ()
+    good_until: float | None = None
+
+    def stale(self, now: float) -> bool:
+        """Has its time ended, or one of its files been replaced (a rotated token or CA, the kubeconfig)?"""
+        ended = self.good_until is not None and now > self.good_until
+        return ended or any(_version(path) != version for path, version in self.files)
 
     @property
-    def stale(self) -> bool:
-        """Has one of its files been replaced (a rotated token, an edited kubeconfig)?"""
-        return any(_version(path) != version for path, version in self.files)
+    def where(self) -> str:
+        """The server, and the proxy on the way to it, for messages: without a proxy's password."""
+        via = f" through the proxy {_without_password(self.proxy)}" if self.proxy else ""
+        return f"{self.server}{via}"
 
 
 Connect = Callable[[], Coroutine[None, None, Connection]]
@@ -51,87 +70,228 @@ Raises NotConfiguredError when that can't be done; it may succeed later.
 """
 
 
+class Credentials:
+    """The connection of a process to one API server, had on first use, and again when it does not serve."""
+
+    def __init__(self, connect: Connect, *, clock: Clock = CLOCK) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+
+    async def current(self) -> Connection:
+        """The connection to use now; requests under way go on with the one they began with.
+
+        Getting one may take longer than any request waits, so it goes on without them, once for all.
+
+        Raises:
+            NotConfiguredError: there is none yet.
+        """
+        if self._connection and not self._connection.stale(self._clock.boot()):
+            return self._connection
+        connecting = self._connecting or asyncio.create_task(self._connect(), name="credentials")
+        self._connecting = connecting
+        try:
+            self._connection = await asyncio.shield(connecting)
+        finally:
+            if connecting.done() and self._connecting is connecting:
+                self._connecting = None
+        return self._connection
+
+    def refused(self, connection: Connection) -> bool:
+        """The hub does not accept it, or can't prove who it is; False if another has been had since."""
+        if self._connection is not connection:
+            return False
+        self._connection = None
+        return True
+
+    async def close(self) -> None:
+        """Stop whatever is being waited for."""
+        if self._connecting:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+
+
 def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
     """Connect with the ServiceAccount that Kubernetes mounts into a pod."""
 
     async def connect() -> Connection:
         host = os.environ.get("KUBERNETES_SERVICE_HOST")
         port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-        token = folder / "token"
+        token, authorities = folder / "token", folder / "ca.crt"
         if not host or not token.exists():
             raise NotConfiguredError(
                 "not running in a Kubernetes pod with a ServiceAccount, and no kubeconfig is given:"
                 " use --kubeconfig"
             )
-        version = _version(token)
+        files = _versions(token, authorities)
         try:
             bearer = token.read_text(encoding="utf-8").strip()
-            tls = _trust(str(folder / "ca.crt"))
+            tls = _trust(str(authorities))
         except (OSError, ssl.SSLError) as error:
             raise NotConfiguredError(f"cannot read the ServiceAccount in {folder}: {error}") from error
-        name = f"[{host}]" if ":" in host else host
-        return Connection(f"https://{name}:{port}", tls, f"Bearer {bearer}", files=((token, version),))
+        server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        return Connection(server, tls, f"Bearer {bearer}", proxy=_proxy(URL(server), None), files=files)
 
     return connect
 
 
-def kubeconfig(path: Path, context: str | None = None) -> Connect:
-    """Connect as a kubeconfig file says. It is loaded in a thread: exec plugins may take seconds, or hang."""
+def kubeconfig(path: Path, context: str | None = None, *, clock: Clock = CLOCK) -> Connect:
+    """Connect as a kubeconfig file says."""
+    from tcf.hub.exec_plugin import Plugin, PluginError  # noqa: PLC0415 - for kubeconfigs only
+
+    plugin = Plugin(clock)
 
     async def connect() -> Connection:
-        return await in_thread(lambda: _load_kubeconfig(path, context), name="kubeconfig")
+        try:
+            config = await in_thread(lambda: _read(path, context), name="kubeconfig")
+            good_until = None
+            if "exec" in config.user:
+                credential = await plugin.run(config.user["exec"], config.cluster, path.parent)
+                config = replace(config, user=credential.as_user())
+                if credential.expires:
+                    left = credential.expires - _BEFORE_EXPIRY - clock.now().wall
+                    good_until = clock.boot() + left.total_seconds()
+            return await in_thread(lambda: _load(config, good_until), name="kubeconfig")
+        except (_UnusableError, PluginError) as error:
+            raise NotConfiguredError(f"cannot use the kubeconfig {path}: {error}") from error
 
     return connect
 
 
-def _load_kubeconfig(path: Path, context: str | None) -> Connection:
-    from kubernetes import client, config  # noqa: PLC0415 - 20 MiB that most workers never need
+class _UnusableError(Exception):
+    """What is wrong with a kubeconfig."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kubeconfig:
+    """One context: its sections, with absolute paths, and what they were read from."""
+
+    cluster: Mapping[str, Any]
+    user: Mapping[str, Any]
+    files: Files
+
+
+_REFERENCES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def _read(path: Path, context: str | None) -> _Kubeconfig:
+    import yaml  # noqa: PLC0415 - like kubernetes, for kubeconfigs only
 
     version = _version(path)
-    loaded = client.Configuration()
     try:
-        config.load_kube_config(str(path), context=context, client_configuration=loaded, persist_config=False)
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise _UnusableError("there is no such file") from error
+    except OSError as error:
+        raise _UnusableError(f"it cannot be read: {error.strerror}") from error
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise _UnusableError("it is not YAML") from error
+    if not isinstance(value, dict):
+        raise _UnusableError("it is empty, or no kubeconfig")
+    name = context or value.get("current-context")
+    if not name:
+        raise _UnusableError("it has no current-context: give --context")
+    chosen = _named(value, "context", name)
+    cluster = _named(value, "cluster", chosen.get("cluster"))
+    user = _named(value, "user", chosen["user"]) if chosen.get("user") else {}
+    files = [(path, version)]
+    for section in (cluster, user):
+        for key in _REFERENCES:
+            if isinstance(section.get(key), str) and section[key] and not section.get(f"{key}-data"):
+                section[key] = str(path.parent / section[key])
+                files += _versions(Path(section[key]))
+    return _Kubeconfig(cluster, user, tuple(files))
+
+
+def _named(value: Mapping[str, Any], kind: str, name: object) -> dict[str, Any]:
+    """The section of that name in the list of its kind."""
+    entries = [each for each in value.get(f"{kind}s") or () if isinstance(each, dict)]
+    for each in entries:
+        if each.get("name") == name and isinstance(each.get(kind), dict):
+            return dict(each[kind])
+    known = ", ".join(str(each.get("name")) for each in entries) or "none"
+    raise _UnusableError(f"it has no {kind} named {name} (there is {known})")
+
+
+def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
+    from kubernetes import client  # noqa: PLC0415 - 20 MiB that most workers never need
+    from kubernetes.config import load_kube_config_from_dict  # noqa: PLC0415
+
+    loaded = client.Configuration()
+    document = {
+        "current-context": "this",
+        "contexts": [{"name": "this", "context": {"cluster": "this", "user": "this"}}],
+        "clusters": [{"name": "this", "cluster": dict(config.cluster)}],
+        "users": [{"name": "this", "user": dict(config.user)}],
+    }
+    try:
+        server = _url(str(config.cluster.get("server")))
+        proxy = _proxy(server, config.cluster.get("proxy-url"))
+        load_kube_config_from_dict(document, client_configuration=loaded, persist_config=False)
         authorization = loaded.auth_settings().get("BearerToken", {}).get("value")
         if not authorization and loaded.username:
             authorization = loaded.get_basic_auth_token()
-        if not authorization and not loaded.cert_file:
-            _check_plugin(path, context)
-        server = _url(loaded.host)
-        if loaded.proxy:
-            _url(loaded.proxy)
         tls = _tls(loaded) if server.scheme == "https" else None
     except Exception as error:
-        told = " ".join(str(error).split()) or repr(error)
-        raise NotConfiguredError(f"cannot use the kubeconfig {path}: {told}") from error
+        raise _UnusableError(" ".join(str(error).split()) or type(error).__name__) from error
     return Connection(
         server=str(server).rstrip("/"),
         tls=tls,
         authorization=authorization,
-        proxy=loaded.proxy,
+        proxy=proxy,
         tls_server_name=loaded.tls_server_name,
-        files=((path, version),),
+        files=config.files,
+        good_until=good_until,
     )
-
-
-def _check_plugin(path: Path, context: str | None) -> None:
-    """Raise ValueError if there should have been an exec plugin: its failure is only logged by the loader."""
-    import yaml  # noqa: PLC0415 - where kubernetes is loaded, so is this
-    from kubernetes import config  # noqa: PLC0415
-
-    contexts, current = config.list_kube_config_contexts(str(path))
-    chosen = next((c for c in contexts if c["name"] == context), current)
-    users = yaml.safe_load(path.read_text(encoding="utf-8")).get("users") or ()
-    user = next((u.get("user") or {} for u in users if u["name"] == chosen["context"].get("user")), {})
-    if "exec" in user:
-        command = user["exec"].get("command")
-        raise ValueError(f"the plugin {command} has given no credentials; its own words are in the log above")
 
 
 def _url(text: str) -> URL:
     url = URL(text)
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{text} is not an http or https URL")
+        raise ValueError(f"{_without_password(text)} is not an http or https URL")
     return url
+
+
+def _proxy(server: URL, configured: str | None) -> str | None:
+    """The proxy to use: that of the kubeconfig, else that of the environment, as kubectl takes it.
+
+    Raises:
+        ValueError: it is none that can be used.
+    """
+    if configured:
+        return str(_url(configured))
+    environment = urllib.request.getproxies_environment()
+    proxy = environment.get(server.scheme)
+    if not proxy or _bypasses(server.host or "", environment):
+        return None
+    return str(_url(proxy if "://" in proxy else f"http://{proxy}"))
+
+
+def _bypasses(host: str, environment: dict[str, str]) -> bool:
+    """Is the host reached without a proxy: for NO_PROXY has it (also as a network), or it is this machine?"""
+    if host == "localhost" or urllib.request.proxy_bypass(host, environment):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    networks = (part.strip() for part in environment.get("no", "").split(","))
+    return address.is_loopback or any(_contains(network, address) for network in networks if "/" in network)
+
+
+def _contains(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    try:
+        return address in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+def _without_password(url: str | None) -> str:
+    try:
+        return str(URL(url or "").with_user(None))
+    except ValueError:
+        return "(no URL)"
 
 
 def _tls(loaded: object) -> ssl.SSLContext:
@@ -153,6 +313,10 @@ def _trust(authorities: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=authorities)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
+
+
+def _versions(*paths: Path) -> Files:
+    return tuple((path, _version(path)) for path in paths)
 
 
 def _version(path: Path) -> int:

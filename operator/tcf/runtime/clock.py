@@ -22,3 +22,6 @@ class Clock:
     def now(self) -> Now:
         """Both clocks, read now."""
         return Now(self.boot(), datetime.now(UTC))
+
+
+CLOCK = Clock()

@@ -1,0 +1,194 @@
+"""Exec plugins of a kubeconfig: programs that print credentials, as `client.authentication.k8s.io` says.
+
+The plugin is somebody else's program. It may fail, hang, or print without end, and behind it is an identity
+provider that must not be flooded. So it has a deadline and a bound, it ends with this process, and after a
+failure it is not run again before a pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ctypes
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tcf.runtime.backoff import Backoff
+from tcf.runtime.clock import Clock
+
+_SECONDS = 60.0
+"""Deadline of a run: it may ask an identity provider, but nobody is there to be asked for a password."""
+_LARGEST_OUTPUT = 1024 * 1024
+_LONGEST_COMPLAINT = 500
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
+_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a plugin has given, and until when it is good: a token, or a certificate and its key (PEM)."""
+
+    token: str | None
+    certificate: str | None
+    key: str | None
+    expires: datetime | None
+
+    def as_user(self) -> dict[str, str]:
+        """As a kubeconfig would have it."""
+        if self.token:
+            return {"token": self.token}
+        pairs = {"client-certificate-data": self.certificate, "client-key-data": self.key}
+        return {name: base64.b64encode((text or "").encode()).decode() for name, text in pairs.items()}
+
+
+class PluginError(Exception):
+    """The plugin has given no credentials; the message says why."""
+
+
+class Plugin:
+    """Runs the plugin of one kubeconfig, but not again right after it has failed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+        self._failed: Mapping[str, Any] | None = None
+        self._failure = ""
+        self._not_before = 0.0
+
+    async def run(self, section: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -> Credential:
+        """Have the credentials printed that the section `exec` of a user describes.
+
+        Args:
+            cluster: the section of the cluster, for plugins that want to know it.
+            folder: what relative paths are relative to.
+
+        Raises:
+            PluginError: there are none, or there were none a moment ago by the same section.
+        """
+        if section == self._failed and self._clock.boot() < self._not_before:
+            raise PluginError(self._failure)
+        try:
+            credential = await _run(section, cluster, folder)
+        except PluginError as error:
+            self._failed, self._failure = section, str(error)
+            self._not_before = self._clock.boot() + self._backoff.next()
+            raise
+        self._failed = None
+        self._backoff.reset()
+        return credential
+
+
+async def _run(section: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -> Credential:
+    version, command = section.get("apiVersion"), section.get("command")
+    if version not in _VERSIONS or not isinstance(command, str) or not command:
+        raise PluginError(f"its exec plugin needs a command, and apiVersion {' or '.join(_VERSIONS)}")
+    if section.get("interactiveMode") == "Always":
+        raise PluginError(f"the exec plugin {command} wants to talk to a person (interactiveMode is Always)")
+    program = str(folder / command) if "/" in command else shutil.which(command)
+    if program is None or not os.access(program, os.X_OK):
+        hint = section.get("installHint") or "install it, or correct the kubeconfig"
+        raise PluginError(f"there is no exec plugin {command}: {hint}")
+    printed = await _output(program, section, _environment(section, cluster))
+    return _credential(printed, command)
+
+
+def _environment(section: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, str]:
+    info: dict[str, Any] = {
+        "apiVersion": section["apiVersion"],
+        "kind": "ExecCredential",
+        "spec": {"interactive": False},
+    }
+    if section.get("provideClusterInfo"):
+        info["spec"]["cluster"] = dict(cluster)
+    more = {str(each["name"]): str(each["value"]) for each in section.get("env") or ()}
+    return {**os.environ, **more, "KUBERNETES_EXEC_INFO": json.dumps(info)}
+
+
+async def _output(program: str, section: Mapping[str, Any], environment: Mapping[str, str]) -> bytes:
+    command = section["command"]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *(str(argument) for argument in section.get("args") or ()),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_end_with_parent(),
+        )
+    except OSError as error:
+        raise PluginError(f"the exec plugin {command} cannot be run: {error.strerror}") from error
+    assert process.stdout is not None  # noqa: S101 - both are pipes
+    assert process.stderr is not None  # noqa: S101
+    try:
+        async with asyncio.timeout(_SECONDS):
+            printed, complaint = await asyncio.gather(
+                _read(process.stdout, _LARGEST_OUTPUT), _read(process.stderr, _LARGEST_OUTPUT)
+            )
+            status = await process.wait()
+    except TimeoutError as error:
+        raise PluginError(f"the exec plugin {command} did not end within {_SECONDS:.0f} s") from error
+    except _TooMuchError as error:
+        raise PluginError(f"the exec plugin {command} prints more than {_LARGEST_OUTPUT} bytes") from error
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    if status:
+        said = " ".join(complaint.decode(errors="replace").split())[-_LONGEST_COMPLAINT:]
+        raise PluginError(f"the exec plugin {command} failed with status {status}" + (said and f": {said}"))
+    return printed
+
+
+class _TooMuchError(Exception):
+    pass
+
+
+async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
+    data = bytearray()
+    while chunk := await stream.read(65536):
+        data += chunk
+        if len(data) > most:
+            raise _TooMuchError
+    return bytes(data)
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What the new process does first, to be killed when this one ends, however it ends; Linux only."""
+    if sys.platform != "linux":
+        return None
+    control: Callable[[int, int], int] = ctypes.CDLL(None).prctl
+
+    def ask() -> None:
+        control(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return ask
+
+
+def _credential(printed: bytes, command: str) -> Credential:
+    try:
+        status = json.loads(printed)["status"]
+        expires = status.get("expirationTimestamp")
+        found = Credential(
+            token=status.get("token"),
+            certificate=status.get("clientCertificateData"),
+            key=status.get("clientKeyData"),
+            expires=datetime.fromisoformat(expires).astimezone(UTC) if expires else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise PluginError(f"what the exec plugin {command} prints is no ExecCredential") from error
+    texts = (found.token, found.certificate, found.key)
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise PluginError(f"what the exec plugin {command} prints is no ExecCredential")
+    if not found.token and not (found.certificate and found.key):
+        raise PluginError(f"the exec plugin {command} prints neither a token nor a certificate with its key")
+    return found
