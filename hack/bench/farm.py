@@ -98,13 +98,13 @@ async def main(path: str, namespace: str, count: int) -> None:
         )
         while line := (await lines.readline()).decode().split():
             _, number, member = line
-            tasks.create_task(_promote(number, workers[f"f{number}", member]))
+            tasks.create_task(_promote(number, workers[f"f{number}", member], shared))
         raise SystemExit
 
 
-async def _promote(number: str, worker: Worker) -> None:
+async def _promote(number: str, worker: Worker, federations: Federations) -> None:
     began = time.monotonic()
-    result = await Switchovers(worker).ask(Wish(Kind.PROMOTE, reason="bench"))
+    result = await Switchovers(worker, federations).ask(Wish(Kind.PROMOTE, reason="bench"))
     reason = result.reason if isinstance(result, Refusal) else "-"
     print(number, time.monotonic() - began, reason, flush=True)
 

@@ -9,6 +9,7 @@ import resource
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 from tcf.core.model import Place
 from tcf.core.worker import NOTHING_TO_ANSWER, Reading
@@ -22,7 +23,11 @@ from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf
 from tcf.web.server import Address, HttpServer
 from tcf.worker.marking import Marks
+from tcf.worker.switchovers import Switchovers
 from tcf.worker.worker import Worker
+
+_REQUESTS_OF_CLIENTS = 8
+"""Requests to the hub that a worker makes at a time for those who ask it to change roles."""
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +36,14 @@ async def run_worker(settings: WorkerSettings) -> int:
     """Serve one member until SIGTERM or SIGINT; the exit status."""
     _raise_descriptors()
     async with AsyncExitStack() as stack:
-        client = _client(stack, settings.hub, "tcf-worker")
+        credentials = _credentials(settings.hub)
         pod = None
         if marked := settings.pod:
             # A client of its own, also where both are one cluster: credentials and connections may differ.
-            own = _client(stack, marked.api, "tcf-worker", called="the pod's cluster")
+            own = _client(stack, _credentials(marked.api), "tcf-worker", called="the pod's cluster")
             pods = Pods(own, marked.namespace, marked.name, marked.uid)
             pod = (pods, marked.marks)
-        work = await _serve(stack, client, settings.place, settings.listen, settings.identity, pod)
+        work = await _serve(stack, credentials, settings.place, settings.listen, settings.identity, pod)
         return 1 if work is None else await _until_stopped([work])
 
 
@@ -82,7 +87,7 @@ async def run_operator(settings: OperatorSettings) -> int:
             return 1
         works = [coordinator.run, lambda: watching.run(reach.readable), reach.run]
         for place, address in settings.serve:
-            work = await _serve(stack, client, place, address, settings.identity)
+            work = await _serve(stack, credentials, place, address, settings.identity)
             if work is None:
                 return 1
             works.append(work)
@@ -96,10 +101,8 @@ def _raise_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _client(
-    stack: AsyncExitStack, hub: HubSettings, user_agent: str, *, called: str = "the hub"
-) -> HubClient:
-    client = HubClient(_credentials(hub), user_agent=user_agent, called=called)
+def _client(stack: AsyncExitStack, credentials: Credentials, user_agent: str, **more: Any) -> HubClient:
+    client = HubClient(credentials, user_agent=user_agent, **more)
     stack.push_async_callback(client.close)
     return client
 
@@ -113,14 +116,17 @@ Work = Callable[[], Coroutine[None, None, None]]
 
 async def _serve(
     stack: AsyncExitStack,
-    client: HubClient,
+    credentials: Credentials,
     place: Place,
     address: Address,
     identity: str,
     pod: tuple[Pods, Marks] | None = None,
 ) -> Work | None:
     """Listen for one member at once; what to run to make its answers good. None: can't listen."""
-    worker = Worker(place, Federations(client), Leases(client), holder=identity, clock=Clock(), pod=pod)
+    # Renewals and what clients ask for don't share connections, nor turns, so neither waits for the other.
+    own = _client(stack, credentials, "tcf-worker")
+    clients = Federations(_client(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
+    worker = Worker(place, Federations(own), Leases(own), holder=identity, clock=Clock(), pod=pod)
 
     def ready() -> str | None:
         # Without a federation it is ready, too: a rollout, or an installation of everything at once, that
@@ -130,7 +136,10 @@ async def _serve(
             return worker.pod_trouble
         return answer.message
 
-    routes = {**tcf.routes(worker), **health.routes(alive=lambda: None, ready=ready)}
+    routes = {
+        **tcf.routes(worker, Switchovers(worker, clients)),
+        **health.routes(alive=lambda: None, ready=ready),
+    }
     listening = await _listen(stack, HttpServer(routes, address), str(place))
     return worker.run if listening else None
 

@@ -140,7 +140,7 @@ class WorkerProgram(Program):
         """A client's POST; False if nobody is listening."""
         if self.process is None or self.worker is None:
             return False
-        switchovers = Switchovers(self.worker)
+        switchovers = Switchovers(self.worker, self.worker._federations)
 
         async def wait() -> None:
             self.network.asking = ask.request

@@ -66,7 +66,7 @@ async def ask(hub: FakeFederations) -> Reading | Refusal:
     give_reading(worker, federation("active passive", term=TERM))
     if hub.present:
         worker.latest = replace(hub.present, status=None)
-    switchovers = Switchovers(worker)
+    switchovers = Switchovers(worker, worker._federations)
     original = hub.get
 
     async def seen(*args: object, **more: object) -> Federation:
@@ -124,7 +124,7 @@ async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it(
     hub.present = federation("passive active", uid="uid-2", resource_version="9")
     worker = worker_of(hub)
     worker.latest = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(Switchovers(worker).ask(Wish(Kind.PROMOTE)))
+    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE)))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not asked.done()
@@ -142,7 +142,7 @@ async def test_what_a_restored_hub_has_lost_is_not_called_undone() -> None:
     hub = FakeFederations(None, then=None)
     worker = worker_of(hub, lambda: now)
     placed = hub.present = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(Switchovers(worker).ask(Wish(Kind.PROMOTE)))
+    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE)))
     for _ in range(5):
         await asyncio.sleep(0)
     give_reading(worker, federation("demoting passive", term=TERM + 1, resource_version="5"))
@@ -165,7 +165,7 @@ async def test_a_success_carries_the_table_of_its_own_outcome(kind: Kind) -> Non
     hub.present = federation(already, resource_version="9")
     worker = worker_of(hub)
     later = federation(since, term=TERM + 3, resource_version="12")
-    asked = asyncio.create_task(Switchovers(worker).ask(Wish(kind)))
+    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(kind)))
     for _ in range(5):
         await asyncio.sleep(0)
     worker.latest = later
@@ -197,7 +197,7 @@ async def test_nothing_is_asked_of_a_hub_that_shows_less_than_was_seen_before() 
     worker.latest = replace(running, status=over, resource_version="9")
     give_reading(worker, worker.latest)
     hub.present = running
-    result = await Switchovers(worker).ask(Wish(Kind.PROMOTE))
+    result = await Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE))
     assert isinstance(result, Refusal)
     assert result.reason == "HubRestored"
     assert hub.writes == []

@@ -39,7 +39,7 @@ class HubClient:
     """Requests to one API server with shared credentials, on connections of its own.
 
     `called`: what messages call the server; the cluster of a worker's pod is reached in the same way.
-    `connections`: how many it may have at a time, lest one use crowd out others; 0 for any number.
+    `requests`: how many may be under way at a time, lest one use crowd out others; others wait.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class HubClient:
         *,
         user_agent: str,
         called: str = "the hub",
-        connections: int = 0,
+        requests: int = 100,
     ) -> None:
         self._credentials = credentials
         self._called = called
         self._user_agent = user_agent
-        self._connections = connections
+        self._turns = asyncio.Semaphore(requests)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -84,14 +84,15 @@ class HubClient:
         headers = {"Content-Type": content_type} if data is not None else {}
         sent = False
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(deadline), self._turns:
                 await self._credentials.current()
                 sent = True
                 async with self._open(method, path, headers=headers, data=data, params=params) as response:
                     return _decoded(await response.read())
         except TimeoutError as error:
             if not sent:
-                message = f"the credentials for {self._called} were not there within {deadline:.1f} s"
+                what = "a turn among other requests" if self._turns.locked() else "the credentials"
+                message = f"{what} for {self._called} did not come within {deadline:.1f} s"
                 raise errors.UnreachableError(message) from error
             message = f"no answer from {self._called} within {deadline:.1f} s to {method} {path}"
             raise errors.UnreachableError(message, ambiguous=True) from error
@@ -148,7 +149,7 @@ class HubClient:
         Once, fresh credentials are had: after a 401, and where the server can't prove who it is.
         """
         if self._session is None:
-            self._session = _session({}, limit=self._connections)
+            self._session = _session({})
         for attempt in (1, 2):
             connection = await self._credentials.current()
             request = self._session.request(
@@ -221,12 +222,11 @@ def _session(
     headers: Mapping[str, str],
     tls: ssl.SSLContext | None = None,
     *,
-    limit: int = 0,
     proxy: str | None = None,
     more: tuple[aiohttp.ClientMiddlewareType, ...] = (),
 ) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls or False, limit=limit),
+        connector=aiohttp.TCPConnector(ssl=tls or False, limit=0),
         middlewares=(_no_second_write, *more),
         headers=headers,
         proxy=proxy,

@@ -1,4 +1,8 @@
-"""What can go wrong between here and the hub, told so that a person knows what to do about it."""
+"""What can go wrong between here and the hub, told so that a person knows what to do about it.
+
+The message of an error is for the log and may name servers, files and users. What is answered to anybody who
+asks is `public`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,12 @@ class HubError(Exception):
 
     Attributes:
         reason: CamelCase, for programs (`X-TCF-Reason`).
+        public: what a stranger may know of it.
         ambiguous: the request was sent and may have been carried out, or may yet be.
     """
 
     reason = "HubError"
+    public = "a request to the hub has failed"
 
     def __init__(self, message: str, *, ambiguous: bool = False) -> None:
         super().__init__(message)
@@ -22,59 +28,70 @@ class NotConfiguredError(HubError):
     """There are no usable credentials yet."""
 
     reason = "HubNotConfigured"
+    public = "this worker has no usable configuration or credentials for the hub"
 
 
 class UnreachableError(HubError):
     """No answer, or none that says anything: connection refused, timeout, 5xx, 429."""
 
     reason = "HubUnreachable"
+    public = "the hub cannot be reached, or does not answer in time"
 
 
 class UnauthorizedError(HubError):
     reason = "HubUnauthorized"
+    public = "the hub does not accept the credentials of this worker"
 
 
 class ForbiddenError(HubError):
     reason = "HubForbidden"
+    public = "the hub does not allow this worker to do that"
 
 
 class NotFoundError(HubError):
     """The object does not exist."""
 
     reason = "NotFound"
+    public = "there is no such object on the hub"
 
 
 class OutdatedKindError(HubError):
     """The CRD on the hub is older than this program, and drops what it does not know."""
 
     reason = "CRDOutdated"
+    public = "the CRD on the hub is older than this program"
 
 
 class NamespaceUnusableError(HubError):
     """The namespace does not exist, or is being deleted."""
 
     reason = "NamespaceUnusable"
+    public = "the namespace does not exist on the hub, or is being deleted"
 
 
 class KindNotFoundError(HubError):
     """The hub does not know the kind at all: its CRD is not installed."""
 
     reason = "CRDNotInstalled"
+    public = "the CRD of this project is not installed on the hub"
 
 
 class ConflictError(HubError):
     """The object has changed since it was read, exists already, or is another one by now."""
 
     reason = "Conflict"
+    public = "the object has changed meanwhile"
 
 
 class InvalidError(HubError):
     """The hub refuses the content."""
 
     reason = "HubRefused"
+    public = "the hub refuses what was to be written"
 
 
 class MalformedError(HubError):
     """The hub's answer is not what the resource's schema promises."""
 
     reason = "MalformedObject"
+    public = "what the hub answers is not what it should be"

@@ -39,3 +39,9 @@ def error(status: int, reason: str, message: str, headers: Mapping[str, str] | N
     """The answer to everything that is not as asked; `reason` is CamelCase, for programs."""
     body = json.dumps({"error": message}, ensure_ascii=False).encode()
     return answer(status, body, JSON, {"X-TCF-Reason": reason, **(headers or {})})
+
+
+def closing(response: web.Response) -> web.Response:
+    """The same, with the end of the connection after it."""
+    response.force_close()
+    return response

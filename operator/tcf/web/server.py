@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from tcf.web.connections import LARGEST_BUFFER, Connections
-from tcf.web.responses import answer, error
+from tcf.web.responses import answer, closing, error
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
@@ -109,7 +109,7 @@ class HttpServer:
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.version.major != 1:
-            return _closing(error(505, "UnsupportedVersion", "this is not HTTP/1.1, or 1.0"))
+            return closing(error(505, "UnsupportedVersion", "this is not HTTP/1.1, or 1.0"))
         # Almost every request is for a path as it is; only of others a URL has to be made.
         methods = self._routes.get(request.raw_path) or self._routes.get(_path(request))
         if methods is None:
@@ -138,11 +138,6 @@ def _path(request: web.BaseRequest) -> str:
     A proxy's rules for `/tcf/demote` would else not apply to `/tcf%2fdemote`.
     """
     return request.path if request.method in _SAFE else request.rel_url.raw_path
-
-
-def _closing(response: web.Response) -> web.Response:
-    response.force_close()
-    return response
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -17,13 +17,15 @@ from aiohttp import web
 from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.requests import Kind
 from tcf.core.worker import Reading
-from tcf.web.responses import JSON, TEXT, answer, answers, error
+from tcf.web.responses import JSON, TEXT, answer, answers, closing, error
 from tcf.web.server import LARGEST_BODY, Handler, Routes, for_health_checks
 from tcf.worker.switchovers import Switchovers, Wish
 from tcf.worker.worker import Worker
 
 VALID_FOR = "X-TCF-Valid-For"
 LONGEST_REASON = 256
+MOST_POSTS = 64
+"""Requests to change roles that one worker carries out at a time. Each waits, and asks the hub meanwhile."""
 _NOT_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories that would break a line of a log, or are no characters at all."""
 _BODY_SECONDS = 5.0
@@ -32,9 +34,9 @@ _PARAMETERS = ("dry_run", "expected_term", "force", "reason")
 Render = Callable[[Reading], tuple[int, bytes, str]]
 
 
-def routes(worker: Worker) -> Routes:
+def routes(worker: Worker, switchovers: Switchovers) -> Routes:
     """The handlers of every `/tcf/*` path, by path and method."""
-    switchovers = Switchovers(worker)
+    posts = asyncio.Semaphore(MOST_POSTS)
     gets = {
         "/tcf/status": _status,
         "/tcf/is_active": _is_active,
@@ -42,7 +44,7 @@ def routes(worker: Worker) -> Routes:
     }
     return {
         **{path: for_health_checks(_Get(worker, render)) for path, render in gets.items()},
-        **{f"/tcf/{kind}": {"POST": _post(worker, switchovers, kind)} for kind in Kind},
+        **{f"/tcf/{kind}": {"POST": _post(worker, switchovers, kind, posts)} for kind in Kind},
     }
 
 
@@ -133,10 +135,18 @@ class _BadRequestError(Exception):
         self.status = status
 
 
-def _post(worker: Worker, switchovers: Switchovers, kind: Kind) -> Handler:
+def _post(worker: Worker, switchovers: Switchovers, kind: Kind, posts: asyncio.Semaphore) -> Handler:
     cluster = worker.place.cluster
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if posts.locked():
+            message = f"{MOST_POSTS} requests to change roles are under way here already; try again later"
+            more = {"X-TCF-Cluster": cluster, "Retry-After": "1"}
+            return closing(error(503, "TooManyRequests", message, more))
+        async with posts:
+            return await carry_out(request)
+
+    async def carry_out(request: web.BaseRequest) -> web.StreamResponse:
         try:
             requested_by = f"{request.remote or 'a local client'} via {cluster}"
             wish = _wish(kind, await _parameters(request), requested_by)
@@ -145,7 +155,7 @@ def _post(worker: Worker, switchovers: Switchovers, kind: Kind) -> Handler:
             if request.content.exception():
                 # Where the next request begins is not known; and nobody must wait for the rest of this one.
                 request.content.feed_eof()
-                refused.force_close()
+                closing(refused)
             return refused
         result = await switchovers.ask(wish)
         now = worker.clock.boot()

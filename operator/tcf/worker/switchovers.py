@@ -41,6 +41,7 @@ from tcf.core.requests import (
 )
 from tcf.core.worker import Reading
 from tcf.hub import errors
+from tcf.hub.federations import Federations
 from tcf.hub.records import newer
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.logs import Fields
@@ -78,8 +79,10 @@ class OutcomeUnknownError(Exception):
 class Switchovers:
     """Makes requests on behalf of one worker's member."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, federations: Federations) -> None:
+        """`federations`: on connections of its own, so that clients can't get in the way of renewals."""
         self._worker = worker
+        self._federations = federations
         place = worker.place
         self._log = Fields(
             logging.getLogger(__name__),
@@ -103,16 +106,17 @@ class Switchovers:
             force=wish.force,
         )
         extra = {"trigger": command.trigger, "kind": wish.kind, "request": command.id}
+        trouble = ""
         try:
             result = await self._carry_out(command, dry_run=wish.dry_run)
         except OutcomeUnknownError as error:
             result = Refusal("OutcomeUnknown", str(error))
         except errors.NotFoundError as error:
-            result = Refusal("FederationNotFound", f"nothing was changed: {error}")
+            result, trouble = _unchanged("FederationNotFound", error), str(error)
         except errors.HubError as error:
-            result = Refusal(error.reason, f"nothing was changed: {error}")
+            result, trouble = _unchanged(error.reason, error), str(error)
         if isinstance(result, Refusal):
-            extra |= {"reason": result.reason}
+            extra |= {"reason": result.reason, "trouble": trouble}
             self._log.warning("%s refused: %s", wish.kind, result.message, extra=extra)
         elif not wish.dry_run:
             self._log.info("%s done", wish.kind, extra=extra | {"term": result.term})
@@ -176,7 +180,7 @@ class Switchovers:
         ambiguous = False
         while True:
             try:
-                await self._worker.federations.write_status(federation, status, deadline=READ_SECONDS)
+                await self._federations.write_status(federation, status, deadline=READ_SECONDS)
             except errors.ConflictError:
                 return False
             except errors.NotFoundError as error:
@@ -188,8 +192,8 @@ class Switchovers:
                     raise
                 if self._worker.clock.boot() >= give_up:
                     raise OutcomeUnknownError(
-                        f"the hub went away while the request was being written ({error}); it may or may"
-                        " not be carried out: look at /tcf/clusters when the hub is back"
+                        f"the hub went away while the request was being written ({error.public});"
+                        " it may or may not be carried out: look at /tcf/clusters when the hub is back"
                     ) from error
                 await asyncio.sleep(backoff.next())
             else:
@@ -301,7 +305,7 @@ class Switchovers:
 
     async def _get(self) -> Federation:
         place = self._worker.place
-        return await self._worker.federations.get(place.namespace, place.federation, deadline=READ_SECONDS)
+        return await self._federations.get(place.namespace, place.federation, deadline=READ_SECONDS)
 
     async def _certainly(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the hub until it answers: there is a request of ours out there, and its fate is asked for."""
@@ -315,10 +319,14 @@ class Switchovers:
             except errors.HubError as error:
                 if self._worker.clock.boot() >= give_up:
                     raise OutcomeUnknownError(
-                        f"the hub went away after the request had been sent ({error}); it may or may not"
-                        " be carried out: look at /tcf/clusters when the hub is back"
+                        f"the hub went away after the request had been sent ({error.public});"
+                        " it may or may not be carried out: look at /tcf/clusters when the hub is back"
                     ) from error
             await asyncio.sleep(backoff.next())
+
+
+def _unchanged(reason: str, error: errors.HubError) -> Refusal:
+    return Refusal(reason, f"nothing was changed: {error.public}; the log of this worker tells more")
 
 
 def _knows(status: Status, request: str) -> bool:

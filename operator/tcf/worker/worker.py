@@ -59,7 +59,7 @@ class Worker:
         pod: tuple[Pods, Marks] | None = None,
     ) -> None:
         self.place = place
-        self.federations = federations
+        self._federations = federations
         self.clock = clock
         self.latest: Federation | None = None
         self.stopped = False
@@ -73,6 +73,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._failing: str | None = None
+        self._trouble = ""
         self._reported: str | None = None
         self._log = Fields(
             logging.getLogger(__name__),
@@ -129,8 +130,10 @@ class Worker:
             except _LeaseChangedError:
                 due = now
             except errors.HubError as error:
-                self._machine.failed(Refusal(error.reason, str(error)))
-                self._failing = error.reason
+                self._machine.failed(
+                    Refusal(error.reason, f"{error.public}; the log of this worker tells more")
+                )
+                self._failing, self._trouble = error.reason, str(error)
                 due = self.clock.boot() + backoff.next(min(self._machine.period / _RETRIES, _LONGEST_RETRY))
             else:
                 self._failing = None
@@ -176,7 +179,7 @@ class Worker:
     async def _read(self) -> Federation | None:
         place, before = self.place, self.latest
         try:
-            federation = await self.federations.get(
+            federation = await self._federations.get(
                 place.namespace, place.federation, deadline=self._machine.period
             )
         except errors.NotFoundError:
@@ -284,7 +287,7 @@ class Worker:
         place, backoff = self.place, Backoff()
         while True:
             try:
-                events = self.federations.watch(
+                events = self._federations.watch(
                     place.namespace, place.federation, deadline=self._machine.period
                 )
                 async with aclosing(events):
@@ -330,9 +333,10 @@ class Worker:
             state, message = f"{answer.role} {self._failing}", f"{answer.role}"
             extra = {"term": answer.term}
             if self._failing:
-                message += f", and cannot renew: {self._machine.why.message}"
+                message += f", and cannot renew: {self._trouble}"
         else:
-            state, message, extra = answer.reason, f"no answer: {answer.message}", {}
+            why = self._trouble if answer.reason == self._failing else answer.message
+            state, message, extra = answer.reason, f"no answer: {why}", {}
         if state == self._reported:
             return
         self._reported = state
