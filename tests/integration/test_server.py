@@ -9,20 +9,44 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
-from tcf.web import health, server
-from tcf.web.server import Address, HttpServer
+from tcf.web import connections, health, server
+from tcf.web.responses import TEXT, answer
+from tcf.web.server import Address, HttpServer, Routes
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Listening:
+    """A server that listens, and the clients that are connected to it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self) -> Pair:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self._writers.append(writer)
+        return reader, writer
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
 @asynccontextmanager
-async def listening() -> AsyncIterator[int]:
-    http = HttpServer(health.routes(alive=lambda: None, ready=lambda: None), Address("127.0.0.1", 0))
-    address = await http.start()
+async def listening(more: Routes | None = None) -> AsyncIterator[Listening]:
+    probes = health.routes(alive=lambda: None, ready=lambda: None)
+    http = HttpServer({**probes, **(more or {})}, Address("127.0.0.1", 0))
+    listens = Listening((await http.start()).port)
     try:
-        yield address.port
+        yield listens
     finally:
+        listens.close()
         await http.stop()
 
 
@@ -46,61 +70,97 @@ async def all_of(reader: asyncio.StreamReader) -> bytes:
 async def test_idle_and_half_done_connections_are_closed(
     monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
 ) -> None:
-    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.2)
-    async with listening() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    monkeypatch.setattr(connections, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "_HEAD_SECONDS", 0.2)
+    async with listening() as server_:
+        reader, writer = await server_.connect()
         writer.write(sent)
         assert (await all_of(reader)).startswith(status)
-        writer.close()
+
+
+async def test_the_head_of_a_request_may_not_come_bit_by_bit_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However soon after each other the bits come, and also that of a later request."""
+    monkeypatch.setattr(connections, "_HEAD_SECONDS", 0.3)
+    async with listening() as server_:
+        for before in (b"", REQUEST):
+            reader, writer = await server_.connect()
+            writer.write(before + b"GET /healthz HTTP/1.1\r\n")
+            received = asyncio.create_task(all_of(reader))
+            while not received.done():
+                writer.write(b"X: y\r\n")
+                await asyncio.sleep(0.02)
+            assert (await received).count(b"200 OK") == before.count(b"GET")
+
+
+async def test_a_client_that_reads_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_SEND_SECONDS", 0.3)
+
+    async def ask_for_ever(client: socket.socket) -> None:
+        while True:
+            await asyncio.get_running_loop().sock_sendall(client, REQUEST * 100)
+
+    async with listening() as server_:
+        with socket.create_connection(("127.0.0.1", server_.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(ask_for_ever(client), 20)
 
 
 async def test_many_may_connect_at_once() -> None:
     """What doesn't fit into the kernel's queue is tried again after a second: too late for a probe."""
-    async with listening() as port:
+    async with listening() as server_:
         with contextlib.ExitStack() as clients:
             # No await: they all arrive before the server can accept one.
             for _ in range(min(500, socket.SOMAXCONN)):
-                clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=0.5))
+                clients.enter_context(socket.create_connection(("127.0.0.1", server_.port), timeout=0.5))
 
 
-Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def answered(pair: Pair) -> bool:
+async def answered(pair: Pair, request: bytes = REQUEST) -> bool:
     """False if the connection is closed instead."""
     reader, writer = pair
-    writer.write(REQUEST)
+    writer.write(request)
     try:
         return (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
     except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
         return False
 
 
-async def admitted(port: int) -> Pair:
-    """A connection, as soon as there is room for one."""
-    while True:
-        pair = await asyncio.open_connection("127.0.0.1", port)
-        if await answered(pair):
-            return pair
-
-
-async def test_connections_above_the_limit_are_closed_and_the_others_go_on(
+async def test_at_the_limit_the_one_that_has_been_idle_the_longest_makes_room(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 4)
-    async with listening() as port:
-        inside = [await admitted(port) for _ in range(4)]
-        for _ in range(20):
-            assert not await answered(await asyncio.open_connection("127.0.0.1", port))
-        for pair in inside:
+    async with listening() as server_:
+        first = [await server_.connect() for _ in range(4)]
+        for pair in (*first, first[0]):  # so the second is the idlest by now
             assert await answered(pair)
+        assert await answered(await server_.connect())
+        assert [await answered(pair) for pair in first] == [True, False, True, True]
+        for _ in range(20):
+            assert await answered(await server_.connect())
         assert [record.message for record in caplog.records] == [
-            "4 connections are open: no more are taken; who opens so many?"
+            "4 connections are open; whichever is idle the longest makes room for a new one"
         ]
-        for _, writer in inside:
-            writer.close()
-        again = [await admitted(port) for _ in range(4)]
-        assert not await answered(await asyncio.open_connection("127.0.0.1", port))
-        for _, writer in again:
-            writer.close()
+
+
+async def test_nobody_whose_request_is_under_way_has_to_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 4)
+    go_on, under_way = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def wait(_: web.BaseRequest) -> web.StreamResponse:
+        under_way.release()
+        await go_on.wait()
+        return answer(200, b"ok", TEXT)
+
+    slow = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with listening({"/slow": {"GET": wait}}) as server_:
+        clients = [await server_.connect() for _ in range(4)]
+        waiting = [asyncio.create_task(answered(client, slow)) for client in clients]
+        for _ in clients:
+            await under_way.acquire()
+        assert not await answered(await server_.connect())
+        go_on.set()
+        assert all(await asyncio.gather(*waiting))
+        assert await answered(await server_.connect())

@@ -53,12 +53,12 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
     path = tmp_path / "kubeconfig"
     reason, told = {
         "down": ("HubUnreachable", "cannot reach the hub"),
-        "no kubeconfig": ("HubNotConfigured", str(path)),
+        "no kubeconfig": ("HubNotConfigured", f"cannot use the kubeconfig {path}: there is no such file"),
         "unusable kubeconfig": ("HubNotConfigured", str(path)),
-        "no context": ("HubNotConfigured", "elsewhere"),
-        "half a kubeconfig": ("HubNotConfigured", str(path)),
-        "no URL": ("HubNotConfigured", str(path)),
-        "no proxy": ("HubNotConfigured", "foo://bar"),
+        "no context": ("HubNotConfigured", "it has no context named elsewhere"),
+        "half a kubeconfig": ("HubNotConfigured", f"{path}: it is not YAML"),
+        "no URL": ("HubNotConfigured", "12345 is not an http or https URL"),
+        "no proxy": ("HubNotConfigured", "foo://bar is not an http or https URL"),
         "failing plugin": ("HubNotConfigured", "the exec plugin false failed with status 1"),
     }[trouble]
     if trouble == "down":
@@ -81,17 +81,17 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
     worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
     check_no_answer(worker.is_active())  # at once, whatever it is
     answer = worker.await_reason(reason)
-    assert told in answer.error
+    assert str(path) not in answer.error
     for endpoint in ("/tcf/status", "/tcf/clusters"):
         check_no_answer(worker.get(endpoint), reason)
     for endpoint in ("/tcf/toggle", "/tcf/promote", "/tcf/demote"):
         posted = worker.post(endpoint)
         check_no_answer(posted, reason)
         assert "nothing was changed" in posted.error
-        assert told in posted.error
+        assert str(path) not in posted.error
     ready = worker.get("/readyz")
     assert (ready.status, worker.get("/healthz").status) == (503, 200)
-    assert told in ready.error
+    assert str(path) not in ready.error
     eventually(lambda: attempts(worker) >= 4, what="a few more attempts")
     (line,) = complaints(worker)
     assert told in line
@@ -111,7 +111,8 @@ def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path:
     path = variant(hub, tmp_path / "kubeconfig", lambda _, user: user.update(token=wrong))
     worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
     check_no_answer(worker.is_active())
-    assert "renew the token" in worker.await_reason("HubUnauthorized").error
+    assert "does not accept the credentials" in worker.await_reason("HubUnauthorized").error
+    eventually(lambda: "renew the token" in worker.log, what="advice")
     refused = eventually(
         lambda: a if (a := worker.post("/tcf/toggle")).reason == "HubUnauthorized" else None,
         what="a POST is told the reason as well",
@@ -138,21 +139,23 @@ def test_a_service_account_needs_these_rights_and_no_more(
 
     worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
     answer = worker.await_reason("HubForbidden")
-    assert account.user in answer.error
-    assert 'cannot create resource "leases"' in answer.error
-    assert "RBAC" in answer.error
+    assert account.user not in answer.error
+    (line,) = complaints(worker)
+    assert account.user in line
+    assert 'cannot create resource "leases"' in line
+    assert "grant it by RBAC" in line
 
     account.grant("leases", "create,get,patch,delete", "leases.coordination.k8s.io")
-    eventually(lambda: "clusterfederations" in worker.is_active().error, what="the next right that lacks")
+    eventually(lambda: 'cannot get resource "clusterfederations"' in worker.log, what="the next right")
     check_no_answer(worker.is_active(), "HubForbidden")
-    assert len(complaints(worker)) == 1
+    assert len(complaints(worker)) == 2
 
     account.grant("federations", "get,list,watch", "clusterfederations.tcf.dev")
     worker.await_active()
     refused = worker.post("/tcf/toggle")
     check_no_answer(refused, "HubForbidden")
     assert "nothing was changed" in refused.error
-    assert "clusterfederations/status" in refused.error
+    assert 'cannot update resource "clusterfederations/status"' in worker.log
     account.grant("requests", "update", "clusterfederations.tcf.dev/status")
     eventually(
         lambda: account.may("update", "clusterfederations.tcf.dev", "--subresource=status"),
@@ -189,9 +192,9 @@ def test_a_hub_that_is_silent_or_gone(hub: Hub, programs: Programs, tmp_path: Pa
         path = gate.kubeconfig(hub, tmp_path / "kubeconfig")
         worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
         check_no_answer(worker.is_active(), "Starting")
-        silent = worker.await_reason("HubUnreachable").error
+        worker.await_reason("HubUnreachable")
+        (silent,) = complaints(worker)
         assert "no answer from the hub within 5.0 s" in silent
-        assert len(complaints(worker)) == 1
         gate.open()
         worker.await_active()
 
@@ -205,7 +208,7 @@ def test_a_hub_that_is_silent_or_gone(hub: Hub, programs: Programs, tmp_path: Pa
             check_no_answer(answer, "HubUnreachable")
             assert "term 1" in answer.error
             assert "expired" in answer.error
-            assert told in answer.error
+            assert told in expired
             assert worker.get("/readyz").status == 503
             eventually(partial(_expired_for_a_second, worker), what="a few more cycles have failed")
             lines = complaints(worker, mark)
@@ -357,8 +360,8 @@ def test_the_object_and_the_member_may_come_late_and_go(hub: Hub, programs: Prog
 def test_the_namespace_may_come_late_and_go(hub: Hub, programs: Programs) -> None:
     name = f"{hub.namespace}-late"
     worker = programs.worker("cluster_1", "--namespace", name)
-    answer = worker.await_reason("NamespaceUnusable")
-    assert f"there is no namespace {name} on the hub; create it" in answer.error
+    worker.await_reason("NamespaceUnusable")
+    assert f"there is no namespace {name} on the hub; create it" in worker.log
 
     hub.kubectl("create", "namespace", name)
     worker.await_reason("FederationNotFound")
@@ -366,7 +369,8 @@ def test_the_namespace_may_come_late_and_go(hub: Hub, programs: Programs) -> Non
     # Without a namespace controller it stays in this state.
     hub.kubectl("delete", "namespace", name, "--wait=false")
     too_late = programs.worker("cluster_1", "--namespace", name)
-    assert "the namespace on the hub is being deleted" in too_late.await_reason("NamespaceUnusable").error
+    too_late.await_reason("NamespaceUnusable")
+    assert "the namespace on the hub is being deleted" in too_late.log
 
 
 # --- the Lease -------------------------------------------------------------------------------------------
@@ -473,8 +477,8 @@ def test_a_hub_that_refuses_every_renewal_is_not_hammered(
 
     admission()
 
-    answer = worker.await_reason("HubRefused")
-    assert "no renewals today" in answer.error
+    worker.await_reason("HubRefused")
+    assert "no renewals today" in worker.log
     eventually(partial(_expired_for_a_second, worker), what="it has been refused for a while")
     assert _refused_renewals(hub) - before < 100  # some are other tests'; unbridled there are thousands
     assert len(complaints(worker)) == 2  # active, and cannot renew; then expired

@@ -326,7 +326,7 @@ class Switchovers:
 
 
 def _unchanged(reason: str, error: errors.HubError) -> Refusal:
-    return Refusal(reason, f"nothing was changed: {error.public}; the log of this worker tells more")
+    return Refusal(reason, f"nothing was changed: {error.public}")
 
 
 def _knows(status: Status, request: str) -> bool:

@@ -38,6 +38,8 @@ _FAREWELL = 3.0
 """Seconds that a clean stop may take to delete the Lease; without it, the Lease has to run out."""
 _POD_SECONDS = 2.0
 """Seconds at most, and a period at most, for which an acknowledgement waits for the Pod to be marked."""
+_SAME_TROUBLE_SECONDS = 10.0
+"""After these, trouble that is of the same kind but has other words is logged again."""
 _STOPPING = Refusal("Stopping", "the worker is being stopped")
 
 
@@ -75,6 +77,8 @@ class Worker:
         self._failing: str | None = None
         self._trouble = ""
         self._reported: str | None = None
+        self._reported_trouble = ""
+        self._reported_at = 0.0
         self._log = Fields(
             logging.getLogger(__name__),
             {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
@@ -130,9 +134,7 @@ class Worker:
             except _LeaseChangedError:
                 due = now
             except errors.HubError as error:
-                self._machine.failed(
-                    Refusal(error.reason, f"{error.public}; the log of this worker tells more")
-                )
+                self._machine.failed(Refusal(error.reason, error.public))
                 self._failing, self._trouble = error.reason, str(error)
                 due = self.clock.boot() + backoff.next(min(self._machine.period / _RETRIES, _LONGEST_RETRY))
             else:
@@ -335,11 +337,15 @@ class Worker:
             if self._failing:
                 message += f", and cannot renew: {self._trouble}"
         else:
-            why = self._trouble if answer.reason == self._failing else answer.message
-            state, message, extra = answer.reason, f"no answer: {why}", {}
-        if state == self._reported:
+            state, message, extra = answer.reason, f"no answer: {answer.message}", {}
+            if answer.reason == self._failing:
+                message += f": {self._trouble}"
+        now, trouble = self.clock.boot(), self._trouble if self._failing else ""
+        # Trouble of the same kind in other words (the next right that is missing) is news, but not at once.
+        news = trouble not in {"", self._reported_trouble} and now - self._reported_at > _SAME_TROUBLE_SECONDS
+        if state == self._reported and not news:
             return
-        self._reported = state
+        self._reported, self._reported_trouble, self._reported_at = state, trouble, now
         healthy = isinstance(answer, Reading) and not self._failing
         expected = answer in {STARTING, _STOPPING}
         level = logging.INFO if healthy or expected else logging.WARNING
