@@ -1,0 +1,188 @@
+"""Thousands of connections by somebody who means no good, and beside them a load balancer's probes.
+
+At most one probe in a thousand may fail, and none of the health probes. Both are counted, not timed: a probe
+may take long where the whole machine is busy, but it has to be answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import secrets
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support.api import PATIENCE, Hub
+from support.programs import Program, Programs
+
+ATTACKERS = 5000
+"""Who hold connections. Those who keep the machine busy besides are fewer, or it would be about that."""
+BUSY_ATTACKERS = 500
+PROBES = 1000
+_COMES_AGAIN = 10.0
+"""Seconds after which somebody who has been thrown out connects again."""
+_AT_ONCE = 200
+"""Connections that are being made at a time: the attacker's own limit, lest it wait for itself."""
+
+Attack = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def worker(
+    control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Program]:
+    """An active worker."""
+    namespace = f"test-{secrets.token_hex(4)}"
+    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"], "-n", namespace]
+
+    def kubectl(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
+
+    kubectl("create", "namespace", namespace)
+    hub = Hub(kubectl, namespace, Path(control_plane["kubeconfig"]))
+    hub.apply(leaseDuration="15s")
+    programs = Programs(hub, tmp_path_factory.mktemp("hostile"), development=False)
+    try:
+        operator, active = programs.operator(), programs.worker("cluster_1")
+        active.await_active()
+        assert operator.stop() == 0
+        yield active
+    finally:
+        programs.close()
+        kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\nX-Mo")
+    await reader.read()
+
+
+async def bit_by_bit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n")
+    while not (reader.at_eof() or writer.is_closing()):
+        writer.write(b"X: y\r\n")
+        await asyncio.sleep(1)
+
+
+async def endless_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n")
+    for n in range(125):
+        writer.write(b"X-%d: %s\r\n" % (n, b"x" * 8000))
+        await writer.drain()
+    await reader.read()
+
+
+async def idle_after_a_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.read()
+
+
+async def never_reads(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.pause_reading()  # type: ignore[attr-defined] # a transport that reads, which all sockets have
+    while not writer.is_closing():
+        writer.write(b"GET /tcf/clusters HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+        await writer.drain()
+        await asyncio.sleep(1)
+
+
+async def half_a_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"POST /tcf/promote?dry_run=true HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    await reader.read()
+
+
+async def body_for_nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
+    await reader.read()
+
+
+async def dry_runs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"POST /tcf/promote?dry_run=true HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(0.2)
+
+
+ATTACKS: list[tuple[Attack, int]] = [
+    (silent, ATTACKERS),
+    (half_a_head, ATTACKERS),
+    (bit_by_bit, ATTACKERS),
+    (endless_head, BUSY_ATTACKERS),
+    (idle_after_a_request, ATTACKERS),
+    (never_reads, BUSY_ATTACKERS),
+    (half_a_body, ATTACKERS),
+    (body_for_nobody, ATTACKERS),
+    (dry_runs, BUSY_ATTACKERS),
+]
+
+
+@asynccontextmanager
+async def attacked(port: int, attack: Attack, count: int) -> AsyncIterator[list[int]]:
+    """By so many, each of whom comes again when it is thrown out; yields who has connected, in order."""
+    turns, all_were_there = asyncio.Semaphore(_AT_ONCE), asyncio.Event()
+    made: list[int] = []
+
+    async def attacker(number: int) -> None:
+        while True:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                async with turns:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                made.append(number)
+                if len(made) >= count:
+                    all_were_there.set()
+                try:
+                    await attack(reader, writer)
+                finally:
+                    writer.transport.abort()
+            await asyncio.sleep(_COMES_AGAIN)
+
+    async with asyncio.TaskGroup() as tasks:
+        attackers = [tasks.create_task(attacker(n)) for n in range(count)]
+        await all_were_there.wait()
+        yield made
+        for each in attackers:
+            each.cancel()
+
+
+async def probe(port: int, path: str) -> bool:
+    """On a connection of its own, as most balancers do."""
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            answer = await reader.read()
+            writer.close()
+    except OSError:
+        return False
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+def resident(program: Program) -> int:
+    """Bytes of memory."""
+    pages = Path(f"/proc/{program.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(("attack", "count"), [pytest.param(*each, id=each[0].__name__) for each in ATTACKS])
+async def test_probes_are_answered_all_the_same(worker: Program, attack: Attack, count: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        async with attacked(worker.port, attack, count) as made:
+            failed = [path for path in ("/tcf/is_active",) * PROBES if not await probe(worker.port, path)]
+            unhealthy = [path for path in ("/healthz", "/readyz") * 50 if not await probe(worker.port, path)]
+            memory = resident(worker)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(failed) <= PROBES / 1000, f"{len(failed)} of {PROBES} probes failed; {len(made)} connections"
+    assert not unhealthy
+    assert memory < 192 * 2**20
+    assert await probe(worker.port, "/tcf/is_active")
