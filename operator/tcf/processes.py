@@ -82,7 +82,7 @@ async def run_operator(settings: OperatorSettings) -> int:
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
-        probes = health.routes(alive=lambda: None, ready=reach.trouble)
+        probes = health.routes(alive=lambda: None, ready=reach.trouble, remarks=deliveries.unreadable.values)
         if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
             return 1
         works = [coordinator.run, lambda: watching.run(reach.readable), reach.run]

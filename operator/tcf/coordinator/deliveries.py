@@ -9,6 +9,8 @@ class Deliveries:
     def __init__(self) -> None:
         self.begun = False
         """Are all watches there that should be?"""
+        self.unreadable: dict[str, str] = {}
+        """What is wrong with objects that cannot be read, by uid."""
         self._newest: dict[str, int] = {}
         self._objects: dict[str, int] = {}
 
@@ -18,16 +20,20 @@ class Deliveries:
 
     def note(self, plural: str, version: str) -> None:
         """Remember the newest version of all objects of a kind."""
-        if version.isascii() and version.isdigit():
-            self._newest[plural] = max(int(version), self._newest.get(plural, 0))
+        self._newest[plural] = max(int(version), self._newest.get(plural, 0))
 
-    def note_object(self, plural: str, uid: str, version: str, *, deleted: bool) -> None:
-        """Remember the newest version of one object as well."""
+    def note_object(
+        self, plural: str, uid: str, version: str, *, deleted: bool, unreadable: str | None = None
+    ) -> None:
+        """Remember the newest version of one object as well, and why it cannot be read."""
         self.note(plural, version)
+        self.unreadable.pop(uid, None)
         if deleted:
             self._objects.pop(uid, None)
-        elif version.isascii() and version.isdigit():
-            self._objects[uid] = int(version)
+            return
+        self._objects[uid] = int(version)
+        if unreadable:
+            self.unreadable[uid] = unreadable
 
     def newest(self, plural: str) -> int:
         """The newest version of any object of this kind, deleted ones included; 0 if there was none."""
@@ -40,5 +46,6 @@ class Deliveries:
     def forget(self) -> None:
         """The watches begin again."""
         self.begun = False
+        self.unreadable.clear()
         self._newest.clear()
         self._objects.clear()

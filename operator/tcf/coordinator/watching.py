@@ -208,17 +208,27 @@ class Watching:
         async def federation(event: Mapping[str, Any], **_: Any) -> None:
             deleted = event["type"] == "DELETED"
             value = dict(event["object"])
+            found, unreadable = None, None
             try:
                 which = records.identity(value)
-                version = which.resource_version
-                life.deliver(
-                    self._deliveries.note_object, federations.PLURAL, which.uid, version, deleted=deleted
-                )
+            except errors.MalformedError as error:
+                log.warning("%s", error)
+                return
+            try:
                 found = records.federation(value)
             except errors.MalformedError as error:
-                log.warning("%s; it is left alone until it is mended", error)
-                return
-            life.deliver(self._coordinator.federation_event, found, deleted=deleted)
+                unreadable = f"{error}; it is left alone until it is mended"
+                log.warning("%s", unreadable)
+            life.deliver(
+                self._deliveries.note_object,
+                federations.PLURAL,
+                which.uid,
+                which.resource_version,
+                deleted=deleted,
+                unreadable=unreadable,
+            )
+            if found:
+                life.deliver(self._coordinator.federation_event, found, deleted=deleted)
 
         @kopf.on.event(
             leases.GROUP,

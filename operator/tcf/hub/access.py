@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcf.hub.client import HubClient
-from tcf.hub.errors import MalformedError
+from tcf.hub.records import reading
 
 
 class Access:
@@ -24,7 +24,5 @@ class Access:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         answer = await self._client.request("POST", path, body=body, deadline=deadline)
-        status = answer.get("status")
-        if not isinstance(status, dict):
-            raise MalformedError("the answer is no review of what this process may do")
-        return status.get("allowed") is True
+        with reading("the review of what this process may do"):
+            return answer["status"].get("allowed") is True

@@ -34,7 +34,7 @@ class Federations:
         answer = await self._client.request(
             "GET", _folder(namespace), params={"limit": "1"}, deadline=deadline
         )
-        return records.first(answer), records.list_version(answer)
+        return records.first(answer, f"{KIND}List"), records.list_version(answer)
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         """Replace the status of the version that was read; ConflictError if it has changed since."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tcf.core.marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
+from tcf.hub import records
 from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, Json, folder
-from tcf.hub.errors import MalformedError, NotFoundError
+from tcf.hub.errors import NotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Pods:
         """Names of the EndpointSlices (`among` these, or of all) that still have requests sent to the Pod."""
         if among is None:
             answer = await self._client.request("GET", self._slices, deadline=deadline)
-            found = answer.get("items") or []
+            found = records.items(answer, "EndpointSliceList")
         else:
             found = []
             for name in among:
@@ -68,7 +69,8 @@ class Pods:
                     found.append(
                         await self._client.request("GET", f"{self._slices}/{name}", deadline=deadline)
                     )
-        return frozenset(each["metadata"]["name"] for each in found if _leads_to(each, pod))
+        with records.reading("an EndpointSlice"):
+            return frozenset(each["metadata"]["name"] for each in found if _leads_to(each, pod))
 
     async def label(self, pod: Pod, mark: Mark, *, deadline: float) -> Pod:
         """Set the label; ConflictError if the Pod has changed since, or is another one by now."""
@@ -118,19 +120,18 @@ def _version(pod: Pod) -> Json:
 
 
 def _pod(value: Json) -> Pod:
-    try:
+    which = records.identity(value)
+    with records.reading(f"the Pod {which.namespace}/{which.name}"):
         metadata = value["metadata"]
         conditions = {c["type"]: c for c in (value.get("status") or {}).get("conditions") or ()}
         gates = (value.get("spec") or {}).get("readinessGates") or ()
         own = conditions.get(CONDITION_ACTIVE)
         return Pod(
-            uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
-            role=(metadata.get("labels") or {}).get(LABEL_ROLE),
+            uid=which.uid,
+            resource_version=which.resource_version,
+            role=records.text((metadata.get("labels") or {}).get(LABEL_ROLE)),
             active=own["status"] == "True" if own else None,
-            reason=own.get("reason") if own else None,
+            reason=records.text(own.get("reason")) if own else None,
             gated=any(gate["conditionType"] == CONDITION_ACTIVE for gate in gates),
             ready=conditions.get("Ready", {}).get("status") == "True",
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise MalformedError(f"this is not a Pod: {error!r}") from error

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from tcf.core import model
+from tcf.hub import errors
 from tcf.hub.client import Json
-from tcf.hub.errors import MalformedError
+from tcf.runtime.text import printable
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_LONGEST_VERSION = 20
+"""Digits: it is an etcd revision, of 64 bits."""
 _SECONDS_FIELDS = {"lease_duration", "switchover_timeout", "timeout", "cooldown"}
 
 
@@ -31,28 +38,51 @@ def seconds(text: str) -> int:
     return hours * 3600 + minutes * 60 + rest
 
 
+_JUNK = (
+    *(KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError),
+    cattrs.BaseValidationError,
+)
+"""What reading JSON that has other types, or other bounds, than it should have may raise."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Whatever goes wrong within is a MalformedError: the answer was not what the API promises.
+
+    All that comes from an API server becomes a record within such a block. Behind it, everything has the type
+    that its record says.
+    """
+    try:
+        yield
+    except errors.MalformedError:
+        raise
+    except cattrs.BaseValidationError as error:
+        causes = printable("; ".join(cattrs.transform_error(error)))
+        raise errors.MalformedError(f"{what} does not fit the schema: {causes}") from error
+    except _JUNK as error:
+        raise errors.MalformedError(f"{what} is malformed: {printable(repr(error))}") from error
+
+
 def federation(value: Json) -> model.Federation:
     """A ClusterFederation as the API delivers it.
 
     Raises:
         MalformedError: it does not fit the schema (it got in under another CRD).
     """
-    metadata = value.get("metadata", {})
-    try:
+    which = identity(value)
+    with reading(f"ClusterFederation {which.namespace}/{which.name}"):
+        metadata = value["metadata"]
+        annotations = metadata.get("annotations") or {}
         return model.Federation(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
-            generation=metadata.get("generation", 0),
+            namespace=which.namespace,
+            name=which.name,
+            uid=which.uid,
+            resource_version=which.resource_version,
+            generation=_whole(metadata.get("generation", 0)),
             spec=_converter.structure(value["spec"], model.Spec),
             status=_converter.structure(value["status"], model.Status) if value.get("status") else None,
-            annotations=metadata.get("annotations") or {},
+            annotations={_text(name): _text(word) for name, word in annotations.items()},
         )
-    except (cattrs.BaseValidationError, KeyError, ValueError, TypeError) as error:
-        causes = "; ".join(cattrs.transform_error(error))
-        name = f"{metadata.get('namespace')}/{metadata.get('name')}"
-        raise MalformedError(f"ClusterFederation {name} does not fit the schema: {causes}") from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,37 +96,70 @@ class Identity:
 
 
 def identity(value: Json) -> Identity:
-    """Raises MalformedError if it is no object of the API."""
-    try:
+    """Raises MalformedError if it is no object of the API in a namespace."""
+    with reading("an object"):
         metadata = value["metadata"]
-        found = Identity(
-            metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
-        )
-    except (KeyError, TypeError) as error:
-        raise MalformedError(f"this is not an object of the Kubernetes API: {error!r}") from error
-    version(found.resource_version)
-    return found
+        found = Identity(*(_text(metadata[key]) for key in ("namespace", "name", "uid", "resourceVersion")))
+        version(found.resource_version)
+        return found
 
 
 def version(text: object) -> int:
     """A resourceVersion as a number. Raises MalformedError if it is none."""
-    if isinstance(text, str) and text.isascii() and text.isdigit():
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _LONGEST_VERSION:
         return int(text)
-    raise MalformedError(f"{text!r} is not a resourceVersion")
+    raise errors.MalformedError(f"{printable(repr(text), 64)} is not a resourceVersion")
+
+
+def items(value: Json, kind: str) -> list[Json]:
+    """What is in a list of this kind. Raises MalformedError if it is none.
+
+    That something is not in a list is what decisions rest on, so it has to be said.
+    """
+    with reading(f"the {kind}"):
+        found = value["items"]
+        if value["kind"] != kind or not isinstance(found, list):
+            raise TypeError(f"it is no {kind}")
+        return found
 
 
 def list_version(value: Json) -> int:
     """As of which version of the hub a list is. Raises MalformedError if it does not say."""
-    metadata = value.get("metadata")
-    return version(metadata.get("resourceVersion") if isinstance(metadata, dict) else None)
+    with reading("a list"):
+        return version(value["metadata"]["resourceVersion"])
 
 
-def first(value: Json) -> Identity | None:
-    """The first object of a list, None if it is empty. Raises MalformedError if it is no list."""
-    items = value.get("items")
-    if not isinstance(items, list):
-        raise MalformedError("the answer is no list")
-    return identity(items[0]) if items else None
+def first(value: Json, kind: str) -> Identity | None:
+    """The first object of a list, None if it is empty. Raises MalformedError if it is no such list."""
+    found = items(value, kind)
+    return identity(found[0]) if found else None
+
+
+def text(value: object) -> str | None:
+    """For use within `reading`: a text that may be missing."""
+    return None if value is None else _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"{printable(repr(value), 64)} is no text")
+
+
+def _ignoring_type(read: Callable[[object], object], value: object, _: object) -> object:
+    return read(value)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise TypeError(f"{printable(repr(value), 64)} is neither true nor false")
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise TypeError(f"{printable(repr(value), 64)} is no whole number")
 
 
 def status_json(status: model.Status) -> Json:
@@ -113,18 +176,19 @@ def lease(value: Json) -> model.WorkerLease:
     Raises:
         MalformedError: it is no Lease at all.
     """
-    try:
+    which = identity(value)
+    with reading(f"the Lease {which.namespace}/{which.name}"):
         metadata, spec = value["metadata"], value.get("spec") or {}
         annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
         isolation, duration = annotations.get(model.ANNOTATION_ISOLATION), spec.get("leaseDurationSeconds")
-        believed = duration if isinstance(duration, int) and 0 < duration <= model.LONGEST_LEASE else None
+        believed = _believed(duration)
         return model.WorkerLease(
-            name=metadata["name"],
-            uid=metadata["uid"],
-            resource_version=metadata["resourceVersion"],
-            federation=labels.get(model.LABEL_FEDERATION, ""),
-            cluster=labels.get(model.LABEL_CLUSTER, ""),
-            holder=spec.get("holderIdentity") or metadata["name"],
+            name=which.name,
+            uid=which.uid,
+            resource_version=which.resource_version,
+            federation=_text(labels.get(model.LABEL_FEDERATION, "")),
+            cluster=_text(labels.get(model.LABEL_CLUSTER, "")),
+            holder=_text(spec.get("holderIdentity") or which.name),
             acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
             isolation=(
                 model.Isolation.FENCE if isolation == model.Isolation.FENCE else model.Isolation.KEEP_ROLE
@@ -133,20 +197,18 @@ def lease(value: Json) -> model.WorkerLease:
             renewed_at=_moment(spec.get("renewTime")),
             problem=_problem(isolation, duration, believed=believed is not None),
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise MalformedError(f"this is not a Lease: {error!r}") from error
 
 
 def leases(value: Json) -> tuple[model.WorkerLease, ...]:
-    """A list of Leases.
+    """A list of Leases. Raises MalformedError if it is none: a fence closes on that there is no Lease."""
+    return tuple(lease(each) for each in items(value, "LeaseList"))
 
-    Raises:
-        MalformedError: it is none. (That there is no Lease is what a fence closes on, so it has to be said.)
-    """
-    items = value.get("items")
-    if value.get("kind") != "LeaseList" or not isinstance(items, list):
-        raise MalformedError("the answer is no list of Leases")
-    return tuple(lease(item) for item in items)
+
+def _believed(duration: object) -> int | None:
+    """The duration, if it is one that a worker may write."""
+    if isinstance(duration, bool) or not isinstance(duration, int):
+        return None
+    return duration if 0 < duration <= model.LONGEST_LEASE else None
 
 
 def check_deleted(value: Json, name: str) -> None:
@@ -157,7 +219,7 @@ def check_deleted(value: Json, name: str) -> None:
     metadata = value.get("metadata")
     marked = isinstance(metadata, dict) and bool(metadata.get("deletionTimestamp"))
     if not marked and (value.get("kind"), value.get("status")) != ("Status", "Success"):
-        raise MalformedError(f"the answer does not say that the Lease {name} is deleted")
+        raise errors.MalformedError(f"the answer does not say that the Lease {name} is deleted")
 
 
 def _problem(isolation: object, duration: object, *, believed: bool) -> str:
@@ -170,7 +232,7 @@ def _problem(isolation: object, duration: object, *, believed: bool) -> str:
 
 
 def _shown(value: object) -> str:
-    return "missing" if value is None else str(value)[:64]
+    return "missing" if value is None else printable(str(value), 64)
 
 
 def _moment(text: object) -> str:
@@ -216,6 +278,9 @@ def _new_converter() -> cattrs.Converter:
     def writer(owner: type) -> Any:
         return make_dict_unstructure_fn(owner, converter, **_overrides(owner))
 
+    # As they are, not as Python could make them into what is wanted: null is not the text "None".
+    for kind, read in ((str, _text), (int, _whole), (bool, _flag)):
+        converter.register_structure_hook_func(partial(operator.is_, kind), partial(_ignoring_type, read))
     converter.register_structure_hook_factory(dataclasses.is_dataclass, reader)
     converter.register_unstructure_hook_factory(dataclasses.is_dataclass, writer)
     return converter
