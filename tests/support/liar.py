@@ -50,11 +50,14 @@ _NOT_PASSED_ON = {"host", "content-length", "transfer-encoding", "connection"}
 
 
 class Liar:
-    """Honest until `lie` or `distort` is set; either may be changed at any time, from any thread.
+    """Honest until one of these is set; each may be changed at any time, from any thread.
 
     Attributes:
         lie: what to answer to a write (method and path) that the hub has carried out; None for the truth.
+        misread: what to answer to a read of this path; None for the truth.
         distort: for a line of a watch, the seconds by which each copy of it comes late: `()` loses it.
+        garble: what to send instead of a line of a watch; None to end the watch there.
+        asked: how many requests have come.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -64,7 +67,9 @@ class Liar:
         self._tls = ssl.create_default_context(cadata=authority)
         self.lie: Callable[[str, str], Lie | None] = lambda _, __: None
         self.distort: Callable[[], tuple[float, ...]] = lambda: (0.0,)
-        self.lies = 0
+        self.misread: Callable[[str], Lie | None] = lambda _: None
+        self.garble: Callable[[bytes], bytes | None] = lambda line: line
+        self.lies = self.asked = 0
         self._watches: set[asyncio.Task[object]] = set()
         self._loop = LoopThread("liar")
         self.server = self._loop.run(self._start())
@@ -104,6 +109,7 @@ class Liar:
         await asyncio.sleep(0.25)  # TLS connections take a moment to close
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.asked += 1
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _NOT_PASSED_ON}
         data = await request.read()
         try:
@@ -119,6 +125,8 @@ class Liar:
         if request.method != "GET" and status < 300 and (lie := self.lie(request.method, request.path)):
             self.lies += 1
             status, kind, body = lie
+        if request.method == "GET" and (misread := self.misread(request.path)):
+            status, kind, body = misread
         return web.Response(status=status, content_type=kind, body=body)
 
     async def _watch(self, request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
@@ -130,9 +138,12 @@ class Liar:
         try:
             with contextlib.suppress(aiohttp.ClientError, ConnectionError):
                 async for line in answer.content:
+                    garbled = self.garble(line)
+                    if garbled is None:
+                        break
                     for late in self.distort():
                         await asyncio.sleep(late)
-                        await response.write(line)
+                        await response.write(garbled)
         finally:
             self._watches.discard(task)
         return response

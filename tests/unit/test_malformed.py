@@ -109,7 +109,10 @@ READERS: dict[str, tuple[Json, Callable[[Json], object]]] = {
     "federation": (FEDERATION, records.federation),
     "lease": (LEASE, records.lease),
     "leases": ({"kind": "LeaseList", "items": [LEASE]}, records.leases),
-    "first": ({"kind": "XList", "items": [{"metadata": METADATA}]}, lambda value: records.first(value, "XList")),
+    "first": (
+        {"kind": "XList", "items": [{"metadata": METADATA}]},
+        lambda value: records.first(value, "XList"),
+    ),
     "list version": ({"metadata": {"resourceVersion": "7"}}, records.list_version),
     "deleted": ({"kind": "Status", "status": "Success"}, lambda value: records.check_deleted(value, "l")),
     "pod": (POD, pods._pod),

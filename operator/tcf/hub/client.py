@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -18,6 +20,7 @@ import aiohttp
 
 from tcf.hub import errors
 from tcf.hub.credentials import Connection, Credentials
+from tcf.runtime.backoff import Backoff
 from tcf.runtime.text import printable
 
 JSON: Final = "application/json"
@@ -28,6 +31,8 @@ WATCH_SECONDS: Final = 30
 WATCH_GRACE: Final = 5
 TLS_CLOSE_SECONDS: Final = 0.25
 """For connections to be closed before their loop is: aiohttp does not wait for TLS that was broken off."""
+LASTING_SECONDS: Final = 10.0
+"""A watch that ended sooner was not ended by the server as it regularly does."""
 _LONGEST_LINE: Final = 2**22
 _MOST_SHOWN: Final = 200
 """Bytes of an answer that a message quotes."""
@@ -201,7 +206,7 @@ def folder(group: str, version: str, plural: str, namespace: str | None) -> str:
 def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSession:
     """A session in which every request goes where, and by which credentials, the connection says.
 
-    The caller closes it.
+    Watches that end at once are not begun again at once. The caller closes it.
     """
 
     async def ask_for_name(
@@ -214,7 +219,7 @@ def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSessi
         _identity(connection, user_agent),
         connection.tls,
         proxy=connection.proxy,
-        more=(ask_for_name,) if connection.tls_server_name else (),
+        more=(ask_for_name, _Unhurried()) if connection.tls_server_name else (_Unhurried(),),
     )
 
 
@@ -232,6 +237,26 @@ def _session(
         proxy=proxy,
         read_bufsize=_LONGEST_LINE,
     )
+
+
+class _Unhurried:
+    """Lets a watch wait before it begins if the one before it, of the same objects, did not last."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, tuple[float, Backoff]] = {}
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if request.url.query.get("watch") == "true":
+            of = request.url.path + request.url.query.get("labelSelector", "")
+            began, backoff = self._before.get(of, (-math.inf, Backoff()))
+            if time.monotonic() - began > LASTING_SECONDS:
+                backoff.reset()
+            else:
+                await asyncio.sleep(backoff.next())
+            self._before[of] = time.monotonic(), backoff
+        return await handler(request)
 
 
 class _BrokenOffError(aiohttp.ClientError):

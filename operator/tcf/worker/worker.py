@@ -17,6 +17,7 @@ from contextlib import aclosing
 from tcf.core.model import Federation, Place, Refusal, Role, WorkerLease
 from tcf.core.worker import STARTING, Machine, Reading, Renewal
 from tcf.hub import errors
+from tcf.hub.client import LASTING_SECONDS
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.hub.pods import Pods
@@ -288,20 +289,22 @@ class Worker:
     async def _watch_forever(self) -> None:
         place, backoff = self.place, Backoff()
         while True:
+            began = self.clock.boot()
             try:
                 events = self._federations.watch(
                     place.namespace, place.federation, deadline=self._machine.period
                 )
                 async with aclosing(events):
                     async for federation in events:
-                        backoff.reset()
                         self._take(federation)
             except errors.HubError as error:
                 # The cycle meets the same trouble and reports it; the watch only makes things fast.
                 self._log.debug("watch: %s", error)
-                await asyncio.sleep(backoff.next())
-            else:
+            if self.clock.boot() - began > LASTING_SECONDS:
+                backoff.reset()
                 self._wake.set()  # what was deleted between two watches is found by a read
+            else:
+                await asyncio.sleep(backoff.next())
 
     def _take(self, federation: Federation | None) -> None:
         if self._machine.watched(federation):
