@@ -74,6 +74,49 @@ def test_a_crd_that_is_removed_and_comes_back_is_watched_again(hub: Hub, program
         assert "the watches begin again: 1 of 2 watches have ended" in operator.log
 
 
+def test_an_object_that_cannot_be_read_is_named_and_leaves_all_others_alone(
+    hub: Hub, programs: Programs
+) -> None:
+    """It got in under another CRD, and comes first in every list."""
+    soft = {
+        "op": "add",
+        "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/isolation/enum/-",
+        "value": "Soft",
+    }
+    hub.kubectl("patch", "crd", "clusterfederations.tcf.dev", "--type=json", "-p", json.dumps([soft]))
+    made = eventually(
+        lambda: not hub.kubectl("create", "-f", "-", stdin=FIRST_AND_SOFT, check=False).returncode,
+        what="the object is accepted",
+    )
+    assert made
+    operator = programs.operator()
+    apply(hub)
+    one, two = programs.pair()
+    one.await_active()
+    assert two.post("/tcf/promote").status == 200
+    eventually(partial(ready, operator), what="the operator is ready")
+    said = operator.get("/readyz").body.decode()
+    assert said.startswith("ok\n")
+    assert f"ClusterFederation {hub.namespace}/aaa does not fit the schema" in said
+    assert "isolation" in said
+    assert said.splitlines()[1] in operator.log
+    hub.kubectl("delete", "cfed", "aaa")
+    eventually(lambda: operator.get("/readyz").body == b"ok", what="it is forgotten")
+
+
+FIRST_AND_SOFT = json.dumps(
+    {
+        "apiVersion": "tcf.dev/v1alpha1",
+        "kind": "ClusterFederation",
+        "metadata": {"name": "aaa"},
+        "spec": {
+            "clusters": [{"id": "c1", "name": "one"}, {"id": "c2", "name": "two"}],
+            "isolation": "Soft",
+        },
+    }
+)
+
+
 def write_much(hub: Hub) -> None:
     """Write more than a control plane does by itself in a minute, so that what is lost is far ahead."""
     hub.kubectl("create", "configmap", "much")

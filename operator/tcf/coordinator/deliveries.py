@@ -11,6 +11,8 @@ class Deliveries:
         """Are all watches there that should be?"""
         self.unreadable: dict[str, str] = {}
         """What is wrong with objects that cannot be read, by uid."""
+        self.trouble = ""
+        """Why a watch could not be begun, when that was tried last; "" since one has delivered something."""
         self._newest: dict[str, int] = {}
         self._objects: dict[str, int] = {}
 
@@ -20,6 +22,7 @@ class Deliveries:
 
     def note(self, plural: str, version: str) -> None:
         """Remember the newest version of all objects of a kind."""
+        self.trouble = ""
         self._newest[plural] = max(int(version), self._newest.get(plural, 0))
 
     def note_object(
@@ -35,6 +38,10 @@ class Deliveries:
         if unreadable:
             self.unreadable[uid] = unreadable
 
+    def fail(self, trouble: str) -> None:
+        """Remember why a watch could not be begun."""
+        self.trouble = trouble
+
     def newest(self, plural: str) -> int:
         """The newest version of any object of this kind, deleted ones included; 0 if there was none."""
         return self._newest.get(plural, 0)
@@ -47,5 +54,6 @@ class Deliveries:
         """The watches begin again."""
         self.begun = False
         self.unreadable.clear()
+        self.trouble = ""
         self._newest.clear()
         self._objects.clear()

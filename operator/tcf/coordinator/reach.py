@@ -100,7 +100,7 @@ class Reach:
         before, self._missed = self._missed, {uid: int(one.resource_version) for uid, one in missed.items()}
         if not self._watched.begun:
             self._restart_after = math.inf
-            return Refusal(_NOT_WATCHING, "federations and Leases can be read, but are not watched yet")
+            return self._not_watching("federations and Leases can be read, but are not watched yet")
         if self._restart_after == math.inf:
             self._restart_after = self._clock.boot() + self._patience.next()
         # A version that has just been written may be on its way; one that was missed before is not.
@@ -113,7 +113,11 @@ class Reach:
         message = f"{lost[0].namespace}/{lost[0].name} can be read, but no watch has delivered it yet"
         if self._clock.boot() >= self._restart_after:
             self._restart_watches(message)
-        return Refusal(_NOT_WATCHING, message)
+        return self._not_watching(message)
+
+    def _not_watching(self, message: str) -> Refusal:
+        trouble = self._watched.trouble
+        return Refusal(_NOT_WATCHING, f"{message} (the last attempt: {trouble})" if trouble else message)
 
     async def _compare(self, namespace: str | None, missed: dict[str, Identity]) -> str:
         """Add to `missed` what is there and was not watched; why the hub must have been set back, or ""."""

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any, cast
 
 import kopf
@@ -200,7 +201,9 @@ class Watching:
                 except errors.NotConfiguredError:  # `Reach` has met it too, and reports it
                     await asyncio.sleep(_LOGIN_SECONDS)
                 else:
-                    session = open_session(connection, self._user_agent)
+                    session = open_session(
+                        connection, self._user_agent, partial(life.deliver, self._deliveries.fail)
+                    )
                     life.logged_in_at = time.monotonic()
                     return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 

@@ -12,7 +12,7 @@ import math
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -203,10 +203,15 @@ def folder(group: str, version: str, plural: str, namespace: str | None) -> str:
     return f"/apis/{group}/{version}{within}/{plural}"
 
 
-def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSession:
+def open_session(
+    connection: Connection, user_agent: str, failed: Callable[[str], None]
+) -> aiohttp.ClientSession:
     """A session in which every request goes where, and by which credentials, the connection says.
 
     Watches that end at once are not begun again at once. The caller closes it.
+
+    Args:
+        failed: is given, for each request that fails, the reason.
     """
 
     async def ask_for_name(
@@ -215,11 +220,23 @@ def open_session(connection: Connection, user_agent: str) -> aiohttp.ClientSessi
         request.server_hostname = connection.tls_server_name
         return await handler(request)
 
+    async def told(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        try:
+            response = await handler(request)
+        except aiohttp.ClientError as error:
+            failed(f"cannot reach {connection.where}: {_cause(error)}")
+            raise
+        if response.status >= 400:  # noqa: PLR2004
+            failed(f"{connection.where} answers {response.status} to {request.method} {request.url.path}")
+        return response
+
     return _session(
         _identity(connection, user_agent),
         connection.tls,
         proxy=connection.proxy,
-        more=(ask_for_name, _Unhurried()) if connection.tls_server_name else (_Unhurried(),),
+        more=(ask_for_name, told, _Unhurried()),
     )
 
 
