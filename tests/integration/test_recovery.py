@@ -59,6 +59,41 @@ def test_the_first_answer_of_a_worker_that_was_stopped_is_no_yes(
         one.await_active()  # nobody has asked for another
 
 
+# --- a term that was edited ------------------------------------------------------------------------------
+
+CENTURY = 100 * 365 * 86_400_000
+
+
+def test_a_term_that_nobody_can_have_written_is_told_and_can_be_removed(hub: Hub, programs: Programs) -> None:
+    """The schema refuses the leap at once, but not three of a century each. Nobody has to be restarted."""
+    apply(hub)
+    operator = programs.operator()
+    one, two = programs.pair()
+    one.await_active()
+    two.await_status(418)
+    before = hub.status()["term"]
+    patch = '{"status": {"term": 9223372036854775807}}'
+    refused = hub.kubectl(
+        "patch", "cfed", "shop", "--subresource=status", "--type=merge", "-p", patch, check=False
+    )
+    assert refused.returncode
+    assert "9007199254740991" in refused.stderr
+    for n in (1, 2, 3):
+        raised = f'{{"status": {{"term": {before + n * CENTURY}}}}}'
+        hub.kubectl("patch", "cfed", "shop", "--subresource=status", "--type=merge", "-p", raised)
+    eventually(lambda: condition(hub, "Degraded")["reason"] == "ImplausibleTerm", what="it is told")
+    for worker in (one, two):
+        worker.await_reason("ImplausibleTerm")
+        assert "--subresource=status" in worker.log
+    assert one.post("/tcf/promote").reason == "ImplausibleTerm"
+    hub.set_status(None)
+    one.await_active()
+    two.await_status(418)
+    assert two.post("/tcf/promote").status == 200
+    assert before < hub.status()["term"] < before + CENTURY
+    assert operator.process.poll() is None
+
+
 # --- isolation ------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ class Worker:
             return
         if self.half is None:
             self.lease = self.lease or hub.register(self.cluster)
-            cycle = self.machine.begin(now)
+            cycle = self.machine.begin(at(now))
             renewal = self.machine.observe(cycle, hub.federation)
             self.half = (cycle, renewal) if renewal else None
             return

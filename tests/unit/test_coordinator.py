@@ -18,6 +18,7 @@ from tcf.core.model import (
     ANNOTATION_LONGEST_LEASE,
     HISTORY_LENGTH,
     LONGEST_LEASE,
+    PLAUSIBLE_LEAD,
     PROTOCOL,
     Federation,
     HistoryEntry,
@@ -64,6 +65,7 @@ FROM_NOBODY = request("", "c2")
 FORCED = replace(TO_C2, force=True)
 EXPIRED = replace(TO_C2, requested_at="2026-11-23T11:57:59Z")  # 2 x 30 s + 60 s and one more ago
 ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
+TERM_OF_WALL = 1000 * int(WALL.timestamp())
 BEHIND = lease("c1", ack=TERM - 1)
 DEMOTED = entry("demoted", from_="c1", to="")
 FORGOTTEN = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_LENGTH))
@@ -472,7 +474,7 @@ def test_where_there_was_nothing_to_override_no_event_worries_anybody() -> None:
 
 # --- the beginning ------------------------------------------------------------------------------------
 
-UNIX = 1000 * int(WALL.timestamp())
+UNIX = TERM_OF_WALL
 
 
 def begun(*alive: WorkerLease, wants: str | None = None, last: str = "", **more: Any) -> Status:
@@ -1008,6 +1010,24 @@ def test_another_protocol_is_left_alone() -> None:
     decision = decide(old, at())
     assert "protocol 2" in decision.obstacle
     assert decision == Decision(obstacle=decision.obstacle)
+
+
+def test_a_table_that_nobody_can_have_written_is_left_alone_and_named() -> None:
+    """Not even requested changes are made: the term could not rise for long, or not at all."""
+    highest = TERM_OF_WALL + 2 * PLAUSIBLE_LEAD
+    absurd = highest + 5000
+    about = federation("active passive", term=absurd, switchover=TO_C2)
+    result = written(decided(about, (ONE, TWO)))
+    assert (roles_of(result), result.term, result.switchover) == ("active passive", absurd, TO_C2)
+    degraded = result.condition("Degraded")
+    assert degraded
+    assert (degraded.status, degraded.reason) == ("True", "ImplausibleTerm")
+    assert "patch cfed shop --subresource=status" in degraded.message
+    quiet = decide(observed(replace(about, status=result), (ONE, TWO)), at(BOOT + 1))
+    assert (quiet.status, dict(quiet.annotations)) == (None, {})
+    assert "clock" in quiet.obstacle
+    allowed = federation("active passive", term=highest, switchover=TO_C2)
+    assert roles_of(written(decided(allowed, (ONE, TWO)))) == "demoting passive"
 
 
 # --- what stands in the way ---------------------------------------------------------------------------

@@ -240,11 +240,3 @@ async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
     stage.watched.forget()
     await stage.look()
     assert len(stage.restarts) == 1
-
-
-@pytest.mark.parametrize("version", ["", "abc", "-5", "²"])
-def test_what_is_no_version_was_not_delivered(version: str) -> None:
-    watched = Deliveries()
-    watched.note_object("things", "uid-1", version, deleted=False)
-    assert watched.newest("things") == 0
-    assert watched.version("uid-1") == 0

@@ -55,7 +55,7 @@ def worker_of(hub: FakeFederations, boot: Callable[[], float] = lambda: BOOT) ->
 
 def give_reading(worker: Worker, about: Federation) -> None:
     """As if a cycle had just read this federation."""
-    cycle = worker._machine.begin(BOOT)
+    cycle = worker._machine.begin(at(BOOT))
     renewal = worker._machine.observe(cycle, about)
     assert renewal
     worker._machine.renewed(cycle, renewal)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tcf.core.model import PROTOCOL, Acknowledgement, Federation, Isolation, Refusal, Role
+from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Acknowledgement, Federation, Isolation, Refusal, Role
 from tcf.core.worker import IDLE_DURATION, Cycle, Machine, Reading, Renewal
-from unit.build import TERM, UID, D, federation, machine_of
+from unit.build import TERM, UID, D, at, federation, machine_of
 
 T0 = 1000.0
 ACTIVE, PASSIVE = federation("active passive"), federation("passive active")
@@ -25,7 +25,7 @@ SOON = T0 + 0.1
 
 def cycle(machine: Machine, about: Federation | None, t0: float = T0) -> Renewal | None:
     """A whole cycle; the Lease write, if there is one, succeeds."""
-    begun = machine.begin(t0)
+    begun = machine.begin(at(t0))
     renewal = machine.observe(begun, about)
     if renewal:
         machine.renewed(begun, renewal)
@@ -46,7 +46,7 @@ def says(machine: Machine, now: float = SOON) -> str:
 
 def half_way(machine: Machine, about: Federation | None, t0: float = T0) -> tuple[Cycle, Renewal]:
     """A cycle that has yet to write its Lease."""
-    begun = machine.begin(t0)
+    begun = machine.begin(at(t0))
     renewal = machine.observe(begun, about)
     assert renewal
     return begun, renewal
@@ -102,7 +102,7 @@ def test_a_write_that_fails_extends_nothing() -> None:
     machine.failed(DOWN)
     assert says(machine, T0 + D - 0.1) == "active"
     assert says(machine, T0 + D) == "Unreachable"
-    begun = machine.begin(T0 + D)  # the next cycle doesn't find the candidate of the last
+    begun = machine.begin(at(T0 + D))  # the next cycle doesn't find the candidate of the last
     machine.renewed(begun, Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D))
     assert says(machine, T0 + D) == "Unreachable"
 
@@ -136,7 +136,7 @@ def test_the_period_is_a_third_of_the_duration() -> None:
 )
 def test_lowering_waits_for_nothing(about: Federation | None, answer: str) -> None:
     read = machine_at(ACTIVE)
-    read.observe(read.begin(T0 + 1), about)
+    read.observe(read.begin(at(T0 + 1)), about)
     assert says(read, T0 + 1) == answer
     watched = machine_at(ACTIVE)
     watched.watched(about)
@@ -213,7 +213,7 @@ def test_only_news_is_worth_a_cycle() -> None:
 @pytest.mark.parametrize("began", ["before the read", "before the write"])
 def test_news_in_between_voids_the_cycle(news: Federation | None, began: str) -> None:
     machine = machine_at(ACTIVE)
-    begun = machine.begin(T0 + 3)
+    begun = machine.begin(at(T0 + 3))
     if began == "before the read":
         machine.watched(news)
     renewal = machine.observe(begun, ACTIVE)
@@ -237,7 +237,7 @@ def test_a_lost_lease_voids_the_cycle() -> None:
 
 def test_a_lease_lost_during_the_read_voids_the_cycle() -> None:
     machine = machine_at(ACTIVE)
-    begun = machine.begin(T0 + 3)
+    begun = machine.begin(at(T0 + 3))
     machine.lost(GONE)
     renewal = machine.observe(begun, ACTIVE)
     assert renewal
@@ -247,7 +247,7 @@ def test_a_lease_lost_during_the_read_voids_the_cycle() -> None:
 
 def test_an_answer_about_the_deleted_object_cannot_undo_a_lowering_for_its_successor() -> None:
     machine = machine_of("c1")
-    begun = machine.begin(T0)
+    begun = machine.begin(at(T0))
     machine.watched(None)
     machine.watched(REBORN)
     assert machine.pending
@@ -287,7 +287,7 @@ def test_a_cycle_settles_what_is_pending() -> None:
 
 def test_a_stale_read_acknowledges_the_newest_table_seen() -> None:
     machine = machine_at(ACTIVE)
-    begun = machine.begin(T0 + 3)
+    begun = machine.begin(at(T0 + 3))
     machine.watched(DEMOTING)
     renewal = machine.observe(begun, ACTIVE)
     assert renewal
@@ -321,7 +321,7 @@ def test_without_roles_only_the_lease_is_kept() -> None:
 
 def test_an_unknown_protocol_is_not_answered_with_a_write() -> None:
     machine = machine_of("c1")
-    assert machine.observe(machine.begin(T0), UNKNOWN) is None
+    assert machine.observe(machine.begin(at(T0)), UNKNOWN) is None
     assert says(machine) == "UnknownProtocol"
     cycle(machine, ACTIVE, T0 + 1)
     assert says(machine) == "active"
@@ -434,6 +434,17 @@ def test_a_lower_term_in_which_the_member_is_not_active_lowers_at_once() -> None
     assert says(machine, T0 + 3) == "HubRestored"
 
 
+def test_a_term_that_nobody_can_have_written_proves_no_loss() -> None:
+    """Somebody edited the status and removed it. No operator outdoes such a term."""
+    absurd = at(T0).term + PLAUSIBLE_LEAD + 10_000
+    machine = machine_at(federation("passive active", term=absurd))
+    cycle(machine, ACTIVE, T0 + 3)
+    assert says(machine, T0 + 3) == "active"
+    lowest = machine_at(federation("passive active", term=absurd - 10_000))
+    cycle(lowest, ACTIVE, T0 + 3)
+    assert says(lowest, T0 + 3) == "passive"
+
+
 def test_above_the_lost_term_it_goes_on() -> None:
     machine = machine_at(ACTIVE)
     cycle(machine, LOWER, T0 + 3)
@@ -451,12 +462,12 @@ def test_another_object_may_have_any_term() -> None:
 
 def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
     machine = machine_of("c1")
-    first = machine.begin(1000)
+    first = machine.begin(at(1000))
     renewal = machine.observe(first, federation("passive active"))
     assert renewal
     machine.renewed(first, renewal)
 
-    cycle = machine.begin(1003)
+    cycle = machine.begin(at(1003))
     machine.watched(federation("promoting passive", term=TERM + 2))
     machine.observe(cycle, federation("passive demoting", term=TERM + 1))
 
@@ -507,7 +518,7 @@ def test_a_read_that_the_watch_has_overtaken_changes_nothing(known: Federation |
     machine = machine_of("c1")
     if known:
         cycle(machine, known)
-    begun = machine.begin(T0 + 3)
+    begun = machine.begin(at(T0 + 3))
     machine.watched(federation("passive active", uid=uid, term=TERM + 3))
     before = machine.answer(T0 + 3)
     renewal = machine.observe(begun, federation("passive active", uid=uid, term=TERM))
@@ -518,7 +529,7 @@ def test_a_read_that_the_watch_has_overtaken_changes_nothing(known: Federation |
 
 def test_a_read_of_another_object_is_no_sign_of_a_restored_hub() -> None:
     machine = machine_at(ACTIVE)
-    begun = machine.begin(T0 + 3)
+    begun = machine.begin(at(T0 + 3))
     machine.watched(federation("passive active", uid="uid-2", term=TERM - 20))
     machine.observe(begun, federation("passive active", uid="uid-2", term=TERM - 30))
     assert says(machine) == "passive"

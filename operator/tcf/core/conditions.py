@@ -6,7 +6,7 @@ Nothing private to one coordinator goes into them, so that replicas never disagr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tcf.core.failover import rests_until
 from tcf.core.model import (
@@ -22,6 +22,7 @@ from tcf.core.model import (
     Unfenceable,
     stamp,
 )
+from tcf.core.requests import unbelievable
 
 _ASK_AGAIN = (
     "To ask again, POST /tcf/promote to a worker of that member,"
@@ -42,7 +43,7 @@ def conditions(federation: Federation, status: Status, now: Now) -> tuple[Condit
         "Ready": _ready(federation, status),
         "Switching": _switching(status),
         "SpecAligned": _spec_aligned(federation, status),
-        "Degraded": _degraded(federation, status),
+        "Degraded": _degraded(federation, status, now),
     }
     return tuple(_condition(type_, verdict, federation, status, now) for type_, verdict in verdicts.items())
 
@@ -181,8 +182,8 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
     )
 
 
-def _degraded(federation: Federation, status: Status) -> _Verdict:
-    if problems := list(_problems(federation, status)):
+def _degraded(federation: Federation, status: Status, now: Now) -> _Verdict:
+    if problems := list(_problems(federation, status, now)):
         return _Verdict(True, problems[0][0], ". Besides, ".join(message for _, message in problems))
     if any(m.live_workers < m.workers for m in status.clusters):
         return _Verdict(
@@ -194,8 +195,10 @@ def _degraded(federation: Federation, status: Status) -> _Verdict:
     return _Verdict(False, "AllWorkersAlive", "every member has a live worker, and none is silent")
 
 
-def _problems(federation: Federation, status: Status) -> Iterator[tuple[str, str]]:
+def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tuple[str, str]]:
     """Everything that needs a person, the worst first: reason and message."""
+    if refusal := unbelievable(replace(federation, status=status), now):
+        yield refusal.reason, refusal.message
     if status.unfenceable:
         yield "CannotFence", _cannot_fence(status.unfenceable, "another member")
     if silent := [m for m in status.clusters if not m.live_workers]:

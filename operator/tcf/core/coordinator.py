@@ -59,7 +59,7 @@ from tcf.core.policies import (
     no_live_worker,
     unknown_cluster,
 )
-from tcf.core.requests import Accepted, Command, Kind, admit, ended, unusable
+from tcf.core.requests import Accepted, Command, Kind, admit, ended, unbelievable, unusable
 from tcf.core.silence import silence_needed
 from tcf.core.transitions import Row, move, with_members
 
@@ -193,7 +193,8 @@ def decide(observation: Observation, now: Now) -> Decision:
     if federation.status and (refusal := unusable(federation)):
         return Decision(obstacle=refusal.message)
     confirmed = observation.listed is not None
-    step = _next_step(federation, workers, now)
+    refusal = unbelievable(federation, now)
+    step = _Wait(obstacle=refusal.message) if refusal else _next_step(federation, workers, now)
     if isinstance(step, _Step):
         if step.on_loss and not observation.reread:
             return Decision(confirm=True, reread=True)
@@ -210,7 +211,7 @@ def decide(observation: Observation, now: Now) -> Decision:
     if described != federation.status:
         # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
         return Decision(status=described) if confirmed else Decision(confirm=True)
-    mirrored = mirror(federation, federation.status)
+    mirrored = {} if refusal else mirror(federation, federation.status)
     stage = observation.memory.stage
     mirror_at = (stage.at if stage else -math.inf) + AFTERWARDS
     early = now.boot < mirror_at

@@ -83,7 +83,7 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-_PLAUSIBLE_LEAD = 100 * 365 * 86_400_000
+PLAUSIBLE_LEAD = 100 * 365 * 86_400_000
 """Milliseconds by which a term may lie ahead of the wall clock: a hundred years."""
 
 
@@ -111,7 +111,7 @@ class Now:
         The bound moves on with the clock, faster than terms rise, so the terms that follow one at the very
         bound are plausible, too.
         """
-        return term <= self.term + _PLAUSIBLE_LEAD
+        return term <= self.term + PLAUSIBLE_LEAD
 
 
 @dataclass(frozen=True, slots=True)

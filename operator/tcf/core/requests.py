@@ -13,6 +13,7 @@ from enum import StrEnum
 from tcf.core.model import (
     HISTORY_LENGTH,
     LONGEST_MESSAGE,
+    PLAUSIBLE_LEAD,
     PROTOCOL,
     Federation,
     HistoryEntry,
@@ -86,7 +87,7 @@ _TOGGLE: tuple[Policy, ...] = (not_two_clusters.check, no_active_cluster.check)
 def admit(federation: Federation, command: Command, now: Now) -> Admission:
     """Judge `command` against the federation as read. Pure; nothing is written here."""
     status = federation.status
-    if refusal := unusable(federation):
+    if refusal := unusable(federation) or unbelievable(federation, now):
         return refusal
     assert status is not None  # noqa: S101 - `unusable` has refused it
     target = _target(status, command)
@@ -156,6 +157,20 @@ def unusable(federation: Federation) -> Refusal | None:
             f" {PROTOCOL}; upgrade it",
         )
     return None
+
+
+def unbelievable(federation: Federation, now: Now) -> Refusal | None:
+    """Why the table of this federation can't have been written by an operator; None if it can."""
+    # Twice as far ahead as a Lease is believed: what an operator writes after such a Lease is believed, too.
+    if federation.status is None or now.plausible(federation.status.term - PLAUSIBLE_LEAD):
+        return None
+    return Refusal(
+        "ImplausibleTerm",
+        f"term {federation.status.term} is more than two hundred years ahead of the clock of this machine:"
+        " somebody has edited the status, or the clock is wrong. Set the clock; or remove the status"
+        f" (kubectl -n {federation.namespace} patch cfed {federation.name} --subresource=status --type=merge"
+        """ -p '{"status":null}'), and the operator begins again""",
+    )
 
 
 def ended(

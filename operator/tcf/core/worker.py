@@ -26,6 +26,7 @@ from tcf.core.model import (
     Federation,
     Isolation,
     MemberStatus,
+    Now,
     Place,
     Refusal,
     Role,
@@ -153,9 +154,12 @@ class Machine:
 
     # --- the cycle ----------------------------------------------------------------------------------
 
-    def begin(self, now: float) -> Cycle:
+    def begin(self, now: Now) -> Cycle:
+        """Begin a cycle. A term that no operator can have written proves no loss, and is forgotten."""
         self._candidate = None
-        return Cycle(now, self._lowerings, self._seen)
+        if self._seen and not now.plausible(self._seen.term):
+            self._seen = None
+        return Cycle(now.boot, self._lowerings, self._seen)
 
     def observe(self, cycle: Cycle, federation: Federation | None) -> Renewal | None:
         """Take in what the hub answered to a read sent after `cycle` began (None: no such object).

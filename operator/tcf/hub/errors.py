@@ -95,3 +95,10 @@ class MalformedError(HubError):
 
     reason = "MalformedObject"
     public = "what the hub answers is not what it should be"
+
+
+class ImplausibleTermError(HubError):
+    """The status has a term that no operator can have written."""
+
+    reason = "ImplausibleTerm"
+    public = "the status of the federation has a term that no operator can have written"

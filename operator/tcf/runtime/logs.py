@@ -13,9 +13,13 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from tcf.runtime.text import printable
+
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
+_LONGEST = 4000
+"""Characters of a message, or of a field."""
 _KOPF_NOISE = re.compile(r"Request attempt #|(Watcher for \S+|Multidimensional multitasker) has failed")
 
 
@@ -58,6 +62,15 @@ def _quoted(value: object) -> str:
     return f'"{text}"' if " " in text or not text else text
 
 
+def _tamed(record: logging.LogRecord) -> bool:
+    """One line of bounded length, in which nothing moves the cursor, whoever has written parts of it."""
+    record.msg, record.args = printable(record.getMessage(), _LONGEST), ()
+    for key, value in record.__dict__.items():
+        if key not in _STANDARD and isinstance(value, str):
+            record.__dict__[key] = printable(value, _LONGEST)
+    return True
+
+
 def configure(*, json: bool, level: str) -> None:
     """Send every log of this process to stderr. Called once, by the entry point."""
     handler = logging.StreamHandler(sys.stderr)
@@ -77,4 +90,5 @@ def configure(*, json: bool, level: str) -> None:
     # the hub is reported once, elsewhere.
     logging.getLogger("kopf").setLevel(logging.ERROR)
     handler.addFilter(lambda record: not _KOPF_NOISE.match(record.getMessage()))
+    handler.addFilter(_tamed)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

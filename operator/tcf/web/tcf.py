@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import parse_qsl
 
@@ -17,6 +16,7 @@ from aiohttp import web
 from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.requests import Kind
 from tcf.core.worker import Reading
+from tcf.runtime.text import hidden
 from tcf.web.responses import JSON, TEXT, answer, answers, closing, error
 from tcf.web.server import LARGEST_BODY, Handler, Routes, for_health_checks
 from tcf.worker.switchovers import Switchovers, Wish
@@ -26,8 +26,6 @@ VALID_FOR = "X-TCF-Valid-For"
 LONGEST_REASON = 256
 MOST_POSTS = 64
 """Requests to change roles that one worker carries out at a time. Each waits, and asks the hub meanwhile."""
-_NOT_TEXT = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories that would break a line of a log, or are no characters at all."""
 _BODY_SECONDS = 5.0
 _PARAMETERS = ("dry_run", "expected_term", "force", "reason")
 
@@ -250,8 +248,10 @@ def _wish(kind: Kind, parameters: Mapping[str, str], requested_by: str) -> Wish:
     reason = parameters.get("reason", "")
     if len(reason) > LONGEST_REASON:
         raise _BadRequestError("InvalidParameter", f"reason is longer than {LONGEST_REASON} characters")
-    if any(unicodedata.category(character) in _NOT_TEXT for character in reason):
-        raise _BadRequestError("InvalidParameter", "reason has control characters or line breaks in it")
+    if any(hidden(character) for character in reason):
+        raise _BadRequestError(
+            "InvalidParameter", "reason has control characters, line breaks or invisible characters in it"
+        )
     term = parameters.get("expected_term")
     if term is not None and not _is_number(term):
         raise _BadRequestError(

@@ -15,6 +15,7 @@ import secrets
 from contextlib import aclosing
 
 from tcf.core.model import Federation, Place, Refusal, Role, WorkerLease
+from tcf.core.requests import unbelievable
 from tcf.core.worker import STARTING, Machine, Reading, Renewal
 from tcf.hub import errors
 from tcf.hub.client import LASTING_SECONDS
@@ -145,7 +146,7 @@ class Worker:
             await within(due - self.clock.boot(), self._wake.wait())
 
     async def _cycle(self) -> None:
-        cycle = self._machine.begin(self.clock.boot())
+        cycle = self._machine.begin(self.clock.now())
         renewal = self._machine.observe(cycle, await self._read())
         if renewal is not None:
             await self._lower_pod()
@@ -188,6 +189,8 @@ class Worker:
         except errors.NotFoundError:
             self.latest = None
             return None
+        if refusal := unbelievable(federation, self.clock.now()):
+            raise errors.ImplausibleTermError(refusal.message)
         if self.latest is before:
             self.latest = federation  # even if it is older: then the hub has lost what was known
         else:
@@ -307,6 +310,8 @@ class Worker:
                 await asyncio.sleep(backoff.next())
 
     def _take(self, federation: Federation | None) -> None:
+        if federation and unbelievable(federation, self.clock.now()):
+            return  # the cycle meets it, too, and reports it
         if self._machine.watched(federation):
             self._wake.set()
         if federation is None:
