@@ -24,6 +24,8 @@ from e2e.cluster import MEMBERS, Namespace, dashed
 
 Measured = Callable[[str], None]
 SWITCHES, CLIENTS = 6, 4
+CHECK = "option httpchk GET /tcf/is_active"
+"""How the example has each worker asked."""
 _BETWEEN_REQUESTS = 0.01
 
 
@@ -96,11 +98,14 @@ def kubeconfig(namespace: Namespace, member: str, folder: Path) -> Path:
 class HAProxy:
     """HAProxy with the configuration of the example, but for addresses."""
 
-    def __init__(self, folder: Path, workers: list[Program], applications: list[Application]) -> None:
+    def __init__(
+        self, folder: Path, workers: list[Program], applications: list[Application], check: str = CHECK
+    ) -> None:
         self.port = free_port()
-        text = (
-            (ROOT / "examples/haproxy.cfg").read_text().replace("bind :8000", f"bind 127.0.0.1:{self.port}")
-        )
+        text = (ROOT / "examples/haproxy.cfg").read_text()
+        text = text.replace("bind :8000", f"bind 127.0.0.1:{self.port}")
+        assert CHECK in text
+        text = text.replace(CHECK, check)
         for n, (worker, application) in enumerate(zip(workers, applications, strict=True), 1):
             address = f"127.0.0.1:{application.server_address[1]} port {worker.port}"
             text, count = re.subn(rf"192\.0\.2\.{n}:80 port 8080", address, text)
@@ -183,3 +188,31 @@ def test_after_the_new_member_has_served_the_old_one_gets_no_request(
     assert set(statuses) <= {200, 502, 503}
     gap = f"{min(gaps):.2f} to {max(gaps):.2f} s"
     measured(f"HAProxy: {SWITCHES} switches, {len(statuses)} requests; nobody for {gap}")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "option httpchk /tcf/is_active",
+        "option httpchk OPTIONS /tcf/is_active",
+        "option httpchk HEAD /tcf/is_active",
+        "option httpchk\n    http-check send meth GET uri /tcf/is_active ver HTTP/1.1 hdr Host tcf",
+    ],
+    ids=["no method", "OPTIONS", "HEAD", "HTTP/1.1"],
+)
+def test_every_method_of_a_health_check_tells_the_active_member(
+    workers: list[Program], tmp_path: Path, check: str
+) -> None:
+    """The example refuses requests while it takes both members for active."""
+    with ExitStack() as stack:
+        applications = [stack.enter_context(Application()) for _ in MEMBERS]
+        proxy = stack.enter_context(HAProxy(tmp_path, workers, applications, check))
+        workers[0].await_active()
+        eventually(lambda: proxy.get() == 200, what="HAProxy lets requests through")
+        assert [proxy.get() for _ in range(20)] == [200] * 20
+        assert len(applications[0].asked) >= 20
+        assert workers[1].post("/tcf/promote").status == 200
+        posted = time.monotonic()
+        eventually(
+            lambda: proxy.get() == 200 and _asked_since(applications[1], posted), what="the new member serves"
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import resource
 import secrets
 import subprocess
@@ -16,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from support.api import PATIENCE, Hub
 from support.programs import Program, Programs
@@ -167,8 +167,8 @@ async def probe(port: int, path: str) -> bool:
 
 def resident(program: Program) -> int:
     """Bytes of memory."""
-    pages = Path(f"/proc/{program.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    used: int = psutil.Process(program.process.pid).memory_info().rss
+    return used
 
 
 @pytest.mark.parametrize(("attack", "count"), [pytest.param(*each, id=each[0].__name__) for each in ATTACKS])
@@ -186,3 +186,20 @@ async def test_probes_are_answered_all_the_same(worker: Program, attack: Attack,
     assert not unhealthy
     assert memory < 192 * 2**20
     assert await probe(worker.port, "/tcf/is_active")
+
+
+async def test_too_few_file_descriptors_are_told_in_one_line(worker: Program) -> None:
+    """Whatever has taken them. Clients wait in the kernel's queue, and are answered when there are some."""
+    process = worker.process.pid
+    before, mark = resource.prlimit(process, resource.RLIMIT_NOFILE), len(worker.log)
+    taken = psutil.Process(process).num_fds()
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (taken + 20, before[1]))
+    try:
+        async with attacked(worker.port, silent, 400):
+            await asyncio.sleep(3)
+    finally:
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+    assert await probe(worker.port, "/tcf/is_active")
+    told = [line for line in worker.log[mark:].splitlines() if "Too many open files" in line]
+    assert len(told) == 1
+    assert "clients cannot be accepted, and wait" in told[0]

@@ -21,6 +21,7 @@ from yarl import URL
 
 from tcf.hub.errors import NotConfiguredError
 from tcf.runtime.clock import CLOCK, Clock
+from tcf.runtime.text import printable
 from tcf.runtime.threads import in_thread
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -288,10 +289,12 @@ def _contains(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Addre
 
 
 def _without_password(url: str | None) -> str:
+    text = printable(url or "", 200)
     try:
-        return str(URL(url or "").with_user(None))
+        parsed = URL(text)
+        return str(parsed.with_user(None)) if parsed.absolute else text
     except ValueError:
-        return "(no URL)"
+        return "what is given"
 
 
 def _tls(loaded: object) -> ssl.SSLContext:

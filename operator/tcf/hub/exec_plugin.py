@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import ctypes
 import json
 import os
@@ -26,6 +27,7 @@ from tcf.runtime.clock import Clock
 
 _SECONDS = 60.0
 """Deadline of a run: it may ask an identity provider, but nobody is there to be asked for a password."""
+_END_SECONDS = 1.0
 _LARGEST_OUTPUT = 1024 * 1024
 _LONGEST_COMPLAINT = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
@@ -130,23 +132,35 @@ async def _output(program: str, section: Mapping[str, Any], environment: Mapping
         raise PluginError(f"the exec plugin {command} cannot be run: {error.strerror}") from error
     assert process.stdout is not None  # noqa: S101 - both are pipes
     assert process.stderr is not None  # noqa: S101
+    reads = [
+        asyncio.create_task(_read(stream, _LARGEST_OUTPUT)) for stream in (process.stdout, process.stderr)
+    ]
     try:
         async with asyncio.timeout(_SECONDS):
-            printed, complaint = await asyncio.gather(
-                _read(process.stdout, _LARGEST_OUTPUT), _read(process.stderr, _LARGEST_OUTPUT)
-            )
+            printed, complaint = await asyncio.gather(*reads)
             status = await process.wait()
     except TimeoutError as error:
         raise PluginError(f"the exec plugin {command} did not end within {_SECONDS:.0f} s") from error
     except _TooMuchError as error:
         raise PluginError(f"the exec plugin {command} prints more than {_LARGEST_OUTPUT} bytes") from error
     finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        for read in reads:
+            read.cancel()
+        await asyncio.gather(*reads, return_exceptions=True)
+        await _end(process)
     if status:
         said = " ".join(complaint.decode(errors="replace").split())[-_LONGEST_COMPLAINT:]
         raise PluginError(f"the exec plugin {command} failed with status {status}" + (said and f": {said}"))
     return printed
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it if it still runs, and close what it printed to."""
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):  # a process that has left its group may hold the pipes
+        async with asyncio.timeout(_END_SECONDS):
+            await process.communicate()
 
 
 class _TooMuchError(Exception):

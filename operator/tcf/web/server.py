@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import resource
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,6 +34,7 @@ AT_ONCE = 1000
 _ACCEPTED_AT_ONCE = 16
 """So many are accepted in one go, while nobody is answered; and so many descriptors go beyond the limit."""
 _SHUTDOWN_SECONDS = 5.0
+_REPORT_SECONDS = 60.0
 _NO_DESCRIPTORS = "socket.accept() out of system resource"
 """How asyncio calls it; it accepts nothing for a second then."""
 
@@ -73,6 +75,7 @@ class HttpServer:
         self._address = address
         self._listener: asyncio.Server | None = None
         self._connections: Connections | None = None
+        self._reported_at = -math.inf
 
     async def start(self) -> Address:
         """Listen; returns the address with the port that was really taken (for port 0).
@@ -82,7 +85,7 @@ class HttpServer:
         """
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_report)
+        loop.set_exception_handler(self._report)
         connections = Connections(self._dispatch, most=min(MOST_CONNECTIONS, descriptors // 2))
         host, port = self._address.host or None, self._address.port
         listener = await loop.create_server(
@@ -128,6 +131,14 @@ class HttpServer:
             allow,
         )
 
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What went wrong where nobody waits for it. Too few descriptors are worth a line now and then."""
+        if context.get("message") != _NO_DESCRIPTORS:
+            loop.default_exception_handler(context)
+        elif loop.time() - self._reported_at > _REPORT_SECONDS:
+            self._reported_at = loop.time()
+            log.warning("clients cannot be accepted, and wait: %s", context.get("exception"))
+
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -138,11 +149,3 @@ def _path(request: web.BaseRequest) -> str:
     A proxy's rules for `/tcf/demote` would else not apply to `/tcf%2fdemote`.
     """
     return request.path if request.method in _SAFE else request.rel_url.raw_path
-
-
-def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What went wrong where nobody waits for it. Too few descriptors are worth a line, not a traceback."""
-    if context.get("message") == _NO_DESCRIPTORS:
-        log.warning("no client can be accepted for a second: %s", context.get("exception"))
-    else:
-        loop.default_exception_handler(context)
