@@ -224,7 +224,10 @@ class Switchovers:
         while True:
             self._check_is_still(federation)
             if self._worker.stopped:
-                raise OutcomeUnknownError("this worker is being stopped; the request goes on without it")
+                raise OutcomeUnknownError(
+                    "this worker is being stopped. The request is on the hub and goes on without it:"
+                    " look at /tcf/clusters of another worker, or at the status of the federation"
+                )
             latest = self._worker.latest
             entry = latest.status.ended(request) if latest and latest.status else None
             left = deadline - self._worker.clock.boot()
