@@ -60,8 +60,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.fixture
-def workers(shared: Namespace, tmp_path: Path) -> Iterator[list[Program]]:
+@pytest.fixture(scope="module")
+def workers(shared: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Program]]:
     """A worker of each member on this machine, with what the chart gives to members elsewhere."""
     members = [
         f"remoteMembers.members[{n}].{key}={value}"
@@ -71,9 +71,10 @@ def workers(shared: Namespace, tmp_path: Path) -> Iterator[list[Program]]:
     shared.install("remoteMembers.tokenSecrets=true", *members)
     shared.kubectl("apply", "-f", str(ROOT / "examples/shop.yaml"))
     hub = Hub(lambda *_, **__: pytest.fail("not here"), shared.name, shared.cluster.kubeconfig)
-    programs = Programs(hub, tmp_path)
+    folder = tmp_path_factory.mktemp("workers")
+    programs = Programs(hub, folder)
     try:
-        yield [programs.worker(member, kubeconfig=kubeconfig(shared, member, tmp_path)) for member in MEMBERS]
+        yield [programs.worker(member, kubeconfig=kubeconfig(shared, member, folder)) for member in MEMBERS]
     finally:
         programs.close()
         shared.kubectl("delete", "cfed", "--all", "--wait=false")
@@ -207,7 +208,7 @@ def test_every_method_of_a_health_check_tells_the_active_member(
     with ExitStack() as stack:
         applications = [stack.enter_context(Application()) for _ in MEMBERS]
         proxy = stack.enter_context(HAProxy(tmp_path, workers, applications, check))
-        workers[0].await_active()
+        eventually(lambda: workers[0].post("/tcf/promote").status == 200, what="the first member is active")
         eventually(lambda: proxy.get() == 200, what="HAProxy lets requests through")
         assert [proxy.get() for _ in range(20)] == [200] * 20
         assert len(applications[0].asked) >= 20

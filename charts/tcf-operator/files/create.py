@@ -7,7 +7,7 @@ import yaml
 
 from tcf.hub import errors, federations
 from tcf.hub.client import HubClient, folder
-from tcf.hub.credentials import in_cluster
+from tcf.hub.credentials import Credentials, in_cluster
 
 REQUEST_SECONDS = 10.0
 RETRY_SECONDS = 0.5
@@ -15,7 +15,7 @@ RETRY_SECONDS = 0.5
 
 async def create(namespace: str, manifest: str) -> str:
     path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, namespace)
-    client = HubClient(in_cluster(), user_agent="tcf-example")
+    client = HubClient(Credentials(in_cluster()), user_agent="tcf-example")
     try:
         while True:
             try:
