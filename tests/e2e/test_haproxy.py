@@ -204,16 +204,22 @@ def test_after_the_new_member_has_served_the_old_one_gets_no_request(
 def test_every_method_of_a_health_check_tells_the_active_member(
     workers: list[Program], tmp_path: Path, check: str
 ) -> None:
-    """The example refuses requests while it takes both members for active."""
+    """Else both members would be taken for active, for which the example refuses every request."""
     with ExitStack() as stack:
         applications = [stack.enter_context(Application()) for _ in MEMBERS]
+        for worker in workers:
+            worker.post("/tcf/promote")
         proxy = stack.enter_context(HAProxy(tmp_path, workers, applications, check))
-        eventually(lambda: workers[0].post("/tcf/promote").status == 200, what="the first member is active")
-        eventually(lambda: proxy.get() == 200, what="HAProxy lets requests through")
-        assert [proxy.get() for _ in range(20)] == [200] * 20
-        assert len(applications[0].asked) >= 20
-        assert workers[1].post("/tcf/promote").status == 200
-        posted = time.monotonic()
-        eventually(
-            lambda: proxy.get() == 200 and _asked_since(applications[1], posted), what="the new member serves"
-        )
+        for new in (1, 0, 1):
+            assert workers[new].post("/tcf/promote").status == 200
+            posted = time.monotonic()
+            eventually(
+                partial(_served_since, proxy, applications[new], posted), what=f"member {new} is served"
+            )
+            before = len(applications[1 - new].asked)
+            assert [proxy.get() for _ in range(20)] == [200] * 20
+            assert len(applications[1 - new].asked) == before
+
+
+def _served_since(proxy: HAProxy, application: Application, moment: float) -> bool:
+    return proxy.get() == 200 and _asked_since(application, moment)
