@@ -65,6 +65,11 @@ class Watcher:
         self.now = BOOT
         self.memory = Memory().see_federation(about, BOOT).see_leases(leases, BOOT)
 
+    def join(self, one: WorkerLease) -> None:
+        """See a Lease for the first time, or another version of it."""
+        self.leases[one.uid] = one
+        self.memory = self.memory.see_lease(one, self.now)
+
     def renew(self, *uids: str, every: float = STEP, during: float) -> None:
         """Let these Leases be renewed again and again for so many seconds, others not."""
         end = self.now + during
@@ -305,8 +310,7 @@ def test_a_worker_that_comes_back_does_not_bring_the_failover_forward() -> None:
     watcher.gone(ONE.uid)
     watcher.renew(TWO.uid, during=SILENCE - 2)
     back = lease("c1", name="back", ack=None, duration=1)
-    watcher.leases[back.uid] = back
-    watcher.memory = watcher.memory.see_lease(back, watcher.now)
+    watcher.join(back)
     assert watcher.replaced_by is None
     watcher.renew(TWO.uid, during=1.9)
     assert watcher.replaced_by is None
@@ -345,8 +349,7 @@ def test_a_worker_that_crashes_again_and_again_does_not_hold_a_failover_up() -> 
         crashed = lease("c1", name=f"try-{n}", ack=None, duration=1)
         watcher.memory = watcher.memory.see_lease(crashed, watcher.now)
         crashed = later(crashed, duration=D)
-        watcher.leases[crashed.uid] = crashed
-        watcher.memory = watcher.memory.see_lease(crashed, watcher.now)
+        watcher.join(crashed)
         watcher.renew(TWO.uid, during=4)
     assert watcher.replaced_by == "c2"
 
@@ -504,8 +507,7 @@ def verdict_of(watcher: Watcher, *, listed: float | None = None) -> Any:
 def test_it_is_silent_for_longer_than_that_not_just_as_long() -> None:
     watcher = Watcher(about(failover=automatic(timeout=64)), TWO)
     watcher.now += 1
-    watcher.leases[ONE.uid] = ONE
-    watcher.memory = watcher.memory.see_lease(ONE, watcher.now)
+    watcher.join(ONE)
     watcher.renew(TWO.uid, every=2.0, during=80)
     assert isinstance(verdict_of(watcher, listed=BOOT + 65), Standby)
     assert not isinstance(verdict_of(watcher, listed=BOOT + 65.001), Standby)
@@ -514,8 +516,7 @@ def test_it_is_silent_for_longer_than_that_not_just_as_long() -> None:
 def test_so_has_the_witness_been_there() -> None:
     watcher = Watcher(about(failover=automatic(timeout=64)), ONE)
     watcher.now += 1
-    watcher.leases[TWO.uid] = TWO
-    watcher.memory = watcher.memory.see_lease(TWO, watcher.now)
+    watcher.join(TWO)
     watcher.renew(TWO.uid, every=2.0, during=80)
     assert isinstance(verdict_of(watcher, listed=BOOT + 65), Standby)
     assert not isinstance(verdict_of(watcher, listed=BOOT + 65.001), Standby)
@@ -525,8 +526,7 @@ def test_a_newcomer_beside_the_witness_takes_nothing_away() -> None:
     newcomer = lease("c2", name="newcomer")
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(TWO.uid, during=SILENCE - 1)
-    watcher.leases[newcomer.uid] = newcomer
-    watcher.memory = watcher.memory.see_lease(newcomer, watcher.now)
+    watcher.join(newcomer)
     watcher.renew(TWO.uid, newcomer.uid, every=0.5, during=2)
     assert watcher.replaced_by == "c2"
 
@@ -539,8 +539,7 @@ def test_it_wakes_when_the_first_of_the_candidates_will_have_been_there_for_long
     for n, one in enumerate((lease("c2", name="later"), TWO, THREE)):
         watcher.renew(*joined, every=1.0, during=1.0)
         joined[one.uid] = watcher.now
-        watcher.leases[one.uid] = one
-        watcher.memory = watcher.memory.see_lease(one, watcher.now)
+        watcher.join(one)
         assert n < 3
     watcher.renew(*joined, every=1.0, during=2.0)
     verdict = verdict_of(watcher)
@@ -558,8 +557,7 @@ def test_with_somebody_who_cannot_be_fenced_it_wakes_for_the_next_candidate() ->
     watcher.renew(TWO.uid, during=60)
     joined = watcher.now
     for one in (THREE, lease("c4")):
-        watcher.leases[one.uid] = one
-        watcher.memory = watcher.memory.see_lease(one, watcher.now)
+        watcher.join(one)
         watcher.renew(TWO.uid, THREE.uid, every=1.0, during=2.0)
     verdict = verdict_of(watcher)
     assert isinstance(verdict, Standby)
@@ -630,8 +628,7 @@ def test_a_candidate_has_acknowledged_the_present_table() -> None:
 def test_a_candidate_has_been_renewing_all_the_time() -> None:
     watcher = Watcher(about(), ONE)
     watcher.renew(during=60)
-    watcher.leases[TWO.uid] = TWO
-    watcher.memory = watcher.memory.see_lease(TWO, watcher.now)
+    watcher.join(TWO)
     watcher.renew(TWO.uid, during=SILENCE - 0.05)
     assert watcher.replaced_by is None
     watcher.renew(TWO.uid, during=0.1)

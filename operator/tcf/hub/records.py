@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
@@ -19,7 +17,10 @@ from tcf.hub import errors
 from tcf.hub.client import Json
 from tcf.runtime.text import printable
 
+T = TypeVar("T")
+
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_IDENTITY = ("namespace", "name", "uid", "resourceVersion")
 _LONGEST_VERSION = 20
 """Digits: it is an etcd revision, of 64 bits."""
 _SECONDS_FIELDS = {"lease_duration", "switchover_timeout", "timeout", "cooldown"}
@@ -38,10 +39,7 @@ def seconds(text: str) -> int:
     return hours * 3600 + minutes * 60 + rest
 
 
-_JUNK = (
-    *(KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError),
-    cattrs.BaseValidationError,
-)
+_JUNK = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
 """What reading JSON that has other types, or other bounds, than it should have may raise."""
 
 
@@ -78,10 +76,10 @@ def federation(value: Json) -> model.Federation:
             name=which.name,
             uid=which.uid,
             resource_version=which.resource_version,
-            generation=_whole(metadata.get("generation", 0)),
+            generation=_exactly(metadata.get("generation", 0), int),
             spec=_converter.structure(value["spec"], model.Spec),
             status=_converter.structure(value["status"], model.Status) if value.get("status") else None,
-            annotations={_text(name): _text(word) for name, word in annotations.items()},
+            annotations={_exactly(name, str): _exactly(word, str) for name, word in annotations.items()},
         )
 
 
@@ -99,7 +97,7 @@ def identity(value: Json) -> Identity:
     """Raises MalformedError if it is no object of the API in a namespace."""
     with reading("an object"):
         metadata = value["metadata"]
-        found = Identity(*(_text(metadata[key]) for key in ("namespace", "name", "uid", "resourceVersion")))
+        found = Identity(*(_exactly(metadata[key], str) for key in _IDENTITY))
         version(found.resource_version)
         return found
 
@@ -137,29 +135,14 @@ def first(value: Json, kind: str) -> Identity | None:
 
 def text(value: object) -> str | None:
     """For use within `reading`: a text that may be missing."""
-    return None if value is None else _text(value)
+    return None if value is None else _exactly(value, str)
 
 
-def _text(value: object) -> str:
-    if isinstance(value, str):
+def _exactly(value: object, kind: type[T]) -> T:
+    """The value, if it is of this kind as it is: null is not the text "None", and true is not 1."""
+    if type(value) is kind:
         return value
-    raise TypeError(f"{printable(repr(value), 64)} is no text")
-
-
-def _ignoring_type(read: Callable[[object], object], value: object, _: object) -> object:
-    return read(value)
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise TypeError(f"{printable(repr(value), 64)} is neither true nor false")
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise TypeError(f"{printable(repr(value), 64)} is no whole number")
+    raise TypeError(f"{printable(repr(value), 64)} is not of type {kind.__name__}")
 
 
 def status_json(status: model.Status) -> Json:
@@ -186,9 +169,9 @@ def lease(value: Json) -> model.WorkerLease:
             name=which.name,
             uid=which.uid,
             resource_version=which.resource_version,
-            federation=_text(labels.get(model.LABEL_FEDERATION, "")),
-            cluster=_text(labels.get(model.LABEL_CLUSTER, "")),
-            holder=_text(spec.get("holderIdentity") or which.name),
+            federation=_exactly(labels.get(model.LABEL_FEDERATION, ""), str),
+            cluster=_exactly(labels.get(model.LABEL_CLUSTER, ""), str),
+            holder=_exactly(spec.get("holderIdentity") or which.name, str),
             acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
             isolation=(
                 model.Isolation.FENCE if isolation == model.Isolation.FENCE else model.Isolation.KEEP_ROLE
@@ -206,9 +189,7 @@ def leases(value: Json) -> tuple[model.WorkerLease, ...]:
 
 def _believed(duration: object) -> int | None:
     """The duration, if it is one that a worker may write."""
-    if isinstance(duration, bool) or not isinstance(duration, int):
-        return None
-    return duration if 0 < duration <= model.LONGEST_LEASE else None
+    return duration if type(duration) is int and 0 < duration <= model.LONGEST_LEASE else None
 
 
 def check_deleted(value: Json, name: str) -> None:
@@ -278,9 +259,7 @@ def _new_converter() -> cattrs.Converter:
     def writer(owner: type) -> Any:
         return make_dict_unstructure_fn(owner, converter, **_overrides(owner))
 
-    # As they are, not as Python could make them into what is wanted: null is not the text "None".
-    for kind, read in ((str, _text), (int, _whole), (bool, _flag)):
-        converter.register_structure_hook_func(partial(operator.is_, kind), partial(_ignoring_type, read))
+    converter.register_structure_hook_func(lambda kind: kind in {str, int, bool}, _exactly)
     converter.register_structure_hook_factory(dataclasses.is_dataclass, reader)
     converter.register_unstructure_hook_factory(dataclasses.is_dataclass, writer)
     return converter
