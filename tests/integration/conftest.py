@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.api import ROOT, Hub, Kubectl, eventually
+from support.api import ROOT, Hub, Kubectl, eventually, own_namespace
 from support.chart import Helm
 from support.programs import Programs
 
@@ -33,35 +32,22 @@ def crd(control_plane: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def namespace(control_plane: dict[str, str], crd: None) -> Iterator[str]:
+def hub(control_plane: dict[str, str], crd: None) -> Iterator[Hub]:
     """A namespace of the test's own."""
-    name = f"test-{secrets.token_hex(4)}"
-    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"]]
-    subprocess.run([*run, "create", "namespace", name], check=True, capture_output=True)
-    yield name
-    # There is no namespace controller; deleting the objects is what keeps other tests' watches small.
-    subprocess.run(
-        [*run, "-n", name, "delete", "cfed,leases", "--all", "--wait=false"], check=False, capture_output=True
-    )
+    with own_namespace(control_plane) as hub:
+        yield hub
 
 
 @pytest.fixture
-def kubectl(control_plane: dict[str, str], namespace: str) -> Kubectl:
+def namespace(hub: Hub) -> str:
+    """Its name."""
+    return hub.namespace
+
+
+@pytest.fixture
+def kubectl(hub: Hub) -> Kubectl:
     """kubectl, bound to the control plane and the test's namespace."""
-    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"], "-n", namespace]
-
-    def call(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=False)
-        if check and done.returncode:
-            pytest.fail(f"kubectl {' '.join(args)}: {done.stderr}")
-        return done
-
-    return call
-
-
-@pytest.fixture
-def hub(kubectl: Kubectl, namespace: str, control_plane: dict[str, str]) -> Hub:
-    return Hub(kubectl, namespace, Path(control_plane["kubeconfig"]))
+    return hub.kubectl
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import secrets
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import EnumType
@@ -14,7 +13,7 @@ from typing import Any, get_type_hints
 
 import pytest
 import yaml
-from support.api import ROOT, Kubectl, eventually
+from support.api import ROOT, Hub, Kubectl, eventually, own_namespace
 
 from tcf.core import model
 from tcf.core.bootstrap import bootstrapped
@@ -30,12 +29,10 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def namespace(control_plane: dict[str, str], crd: None) -> str:
-    """One for all tests here: most of them store nothing, the others under names of their own."""
-    name = f"test-{secrets.token_hex(4)}"
-    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"]]
-    subprocess.run([*run, "create", "namespace", name], check=True, capture_output=True)
-    return name
+def hub(control_plane: dict[str, str], crd: None) -> Iterator[Hub]:
+    """One namespace for all tests here: most of them store nothing, the others under names of their own."""
+    with own_namespace(control_plane) as hub:
+        yield hub
 
 
 # --- objects ----------------------------------------------------------------------------------------

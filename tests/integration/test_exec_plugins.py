@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from support.api import Hub, eventually, place
@@ -20,19 +19,20 @@ def running(pid: int) -> bool:
     return state != "Z"
 
 
-def resident(pid: int) -> int:
-    """Bytes of memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def plugin(folder: Path, text: str) -> str:
+    """A shell script that is a plugin: its path."""
+    script = folder / "plugin"
+    script.write_text(f"#!/bin/sh\n{text}")
+    script.chmod(0o755)
+    return str(script)
 
 
 def test_a_plugin_that_hangs_is_started_once_and_does_not_hold_up_the_end(
     hub: Hub, programs: Programs, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
-    script = tmp_path / "plugin"
-    script.write_text(f"#!/bin/sh\necho $$ >> {started}\nexec sleep 300\n")
-    script.chmod(0o755)
-    path = variant(hub, tmp_path / "kubeconfig", with_plugin(str(script)))
+    script = plugin(tmp_path, f"echo $$ >> {started}\nexec sleep 300\n")
+    path = variant(hub, tmp_path / "kubeconfig", with_plugin(script))
     worker = programs.worker("cluster_1", kubeconfig=path)
     worker.await_reason("HubUnreachable")
     assert "the credentials for the hub did not come within" in worker.log
@@ -44,10 +44,8 @@ def test_a_plugin_that_hangs_is_started_once_and_does_not_hold_up_the_end(
 
 def test_a_plugin_ends_with_a_worker_that_is_killed(hub: Hub, programs: Programs, tmp_path: Path) -> None:
     started = tmp_path / "started"
-    script = tmp_path / "plugin"
-    script.write_text(f"#!/bin/sh\necho $$ >> {started}\nexec sleep 300\n")
-    script.chmod(0o755)
-    path = variant(hub, tmp_path / "kubeconfig", with_plugin(str(script)))
+    script = plugin(tmp_path, f"echo $$ >> {started}\nexec sleep 300\n")
+    path = variant(hub, tmp_path / "kubeconfig", with_plugin(script))
     worker = programs.worker("cluster_1", kubeconfig=path)
     pid = int(
         eventually(lambda: started.read_text() if started.exists() else "", what="the plugin is started")
@@ -59,10 +57,8 @@ def test_a_plugin_ends_with_a_worker_that_is_killed(hub: Hub, programs: Programs
 def test_a_plugin_that_fails_is_not_run_again_and_again(hub: Hub, programs: Programs, tmp_path: Path) -> None:
     """Behind it is an identity provider, which may have its own trouble."""
     started = tmp_path / "started"
-    script = tmp_path / "plugin"
-    script.write_text(f"#!/bin/sh\necho $$ >> {started}\necho 'who are you?' >&2\nexit 7\n")
-    script.chmod(0o755)
-    path = variant(hub, tmp_path / "kubeconfig", with_plugin(str(script)))
+    script = plugin(tmp_path, f"echo $$ >> {started}\necho 'who are you?' >&2\nexit 7\n")
+    path = variant(hub, tmp_path / "kubeconfig", with_plugin(script))
     worker = programs.worker("cluster_1", "--log-level", "debug", kubeconfig=path)
     worker.await_reason("HubNotConfigured")
     eventually(lambda: attempts(worker) >= 6, what="attempts to reach the hub")
@@ -74,14 +70,11 @@ def test_a_plugin_that_fails_is_not_run_again_and_again(hub: Hub, programs: Prog
 def test_a_plugin_that_prints_without_end_is_ended(hub: Hub, programs: Programs, tmp_path: Path) -> None:
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
-    script = tmp_path / "plugin"
-    script.write_text("#!/bin/sh\nexec yes\n")
-    script.chmod(0o755)
-    path = variant(hub, tmp_path / "kubeconfig", with_plugin(str(script)))
+    path = variant(hub, tmp_path / "kubeconfig", with_plugin(plugin(tmp_path, "exec yes\n")))
     worker = programs.worker("cluster_1", kubeconfig=path)
     worker.await_reason("HubNotConfigured")
-    eventually(lambda: "prints more than 1048576 bytes" in worker.log, what="that is told")
-    assert resident(worker.process.pid) < 200 * 2**20
+    eventually(lambda: "prints more than 1048576 bytes" in worker.log, what="a line about it")
+    assert worker.resident < 200 * 2**20
     place(path, hub.kubeconfig.read_text())
     worker.await_active()
 
@@ -92,19 +85,18 @@ def test_a_plugin_gives_a_token_that_is_had_again_before_it_expires(
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
     started = tmp_path / "started"
-    script = tmp_path / "plugin"
-    script.write_text(
-        f"""#!/bin/sh
+    script = plugin(
+        tmp_path,
+        f"""
 echo "$GIVEN $KUBERNETES_EXEC_INFO" >> {started}
 soon=$(date -u -d "+31 seconds" +%Y-%m-%dT%H:%M:%SZ)
 echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
   "status": {{"token": "{hub.token}", "expirationTimestamp": "'$soon'"}}}}'
-"""
+""",
     )
-    script.chmod(0o755)
 
     def change(cluster: Json, user: Json) -> None:
-        with_plugin(f"./{script.name}")(cluster, user)
+        with_plugin(f"./{Path(script).name}")(cluster, user)
         user["exec"] |= {"env": [{"name": "GIVEN", "value": "by-kubeconfig"}], "provideClusterInfo": True}
 
     worker = programs.worker("cluster_1", kubeconfig=variant(hub, tmp_path / "kubeconfig", change))

@@ -9,15 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
-import secrets
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import psutil
 import pytest
-from support.api import PATIENCE, Hub
+from support.api import PATIENCE, own_namespace
 from support.programs import Program, Programs
 
 ATTACKERS = 5000
@@ -37,52 +34,43 @@ def worker(
     control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Program]:
     """An active worker."""
-    namespace = f"test-{secrets.token_hex(4)}"
-    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"], "-n", namespace]
-
-    def kubectl(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
-
-    kubectl("create", "namespace", namespace)
-    hub = Hub(kubectl, namespace, Path(control_plane["kubeconfig"]))
-    hub.apply(leaseDuration="15s")
-    programs = Programs(hub, tmp_path_factory.mktemp("hostile"), development=False)
-    try:
-        operator, active = programs.operator(), programs.worker("cluster_1")
-        active.await_active()
-        assert operator.stop() == 0
-        yield active
-    finally:
-        programs.close()
-        kubectl("delete", "namespace", namespace, "--wait=false")
+    with own_namespace(control_plane) as hub:
+        hub.apply(leaseDuration="15s")
+        programs = Programs(hub, tmp_path_factory.mktemp("hostile"), development=False)
+        try:
+            operator, active = programs.operator(), programs.worker("cluster_1")
+            active.await_active()
+            assert operator.stop() == 0
+            yield active
+        finally:
+            programs.close()
 
 
-async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await reader.read()
+def sends(data: bytes) -> Attack:
+    """Sends this and then holds the connection."""
+
+    async def attack(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await reader.read()
+
+    return attack
 
 
-async def half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\nX-Mo")
-    await reader.read()
+GET = b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n"
 
 
 async def bit_by_bit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n")
+    writer.write(GET)
     while not (reader.at_eof() or writer.is_closing()):
         writer.write(b"X: y\r\n")
         await asyncio.sleep(1)
 
 
 async def endless_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n")
+    writer.write(GET)
     for n in range(125):
         writer.write(b"X-%d: %s\r\n" % (n, b"x" * 8000))
         await writer.drain()
-    await reader.read()
-
-
-async def idle_after_a_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.read()
 
 
@@ -94,33 +82,29 @@ async def never_reads(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await asyncio.sleep(1)
 
 
-async def half_a_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"POST /tcf/promote?dry_run=true HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    await reader.read()
-
-
-async def body_for_nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
-    await reader.read()
-
-
 async def dry_runs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"POST /tcf/promote?dry_run=true HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
     await asyncio.sleep(0.2)
 
 
-ATTACKS: list[tuple[Attack, int]] = [
-    (silent, ATTACKERS),
-    (half_a_head, ATTACKERS),
-    (bit_by_bit, ATTACKERS),
-    (endless_head, BUSY_ATTACKERS),
-    (idle_after_a_request, ATTACKERS),
-    (never_reads, BUSY_ATTACKERS),
-    (half_a_body, ATTACKERS),
-    (body_for_nobody, ATTACKERS),
-    (dry_runs, BUSY_ATTACKERS),
-]
+ATTACKS: dict[str, tuple[Attack, int]] = {
+    "silent": (sends(b""), ATTACKERS),
+    "half_a_head": (sends(GET + b"X-Mo"), ATTACKERS),
+    "bit_by_bit": (bit_by_bit, ATTACKERS),
+    "endless_head": (endless_head, BUSY_ATTACKERS),
+    "idle_after_a_request": (sends(GET + b"\r\n"), ATTACKERS),
+    "never_reads": (never_reads, BUSY_ATTACKERS),
+    "half_a_body": (
+        sends(b"POST /tcf/promote?dry_run=true HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"),
+        ATTACKERS,
+    ),
+    "body_for_nobody": (
+        sends(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{"),
+        ATTACKERS,
+    ),
+    "dry_runs": (dry_runs, BUSY_ATTACKERS),
+}
 
 
 @asynccontextmanager
@@ -165,13 +149,7 @@ async def probe(port: int, path: str) -> bool:
     return answer.startswith(b"HTTP/1.1 200")
 
 
-def resident(program: Program) -> int:
-    """Bytes of memory."""
-    used: int = psutil.Process(program.process.pid).memory_info().rss
-    return used
-
-
-@pytest.mark.parametrize(("attack", "count"), [pytest.param(*each, id=each[0].__name__) for each in ATTACKS])
+@pytest.mark.parametrize(("attack", "count"), ATTACKS.values(), ids=ATTACKS)
 async def test_probes_are_answered_all_the_same(worker: Program, attack: Attack, count: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -179,7 +157,7 @@ async def test_probes_are_answered_all_the_same(worker: Program, attack: Attack,
         async with attacked(worker.port, attack, count) as made:
             failed = [path for path in ("/tcf/is_active",) * PROBES if not await probe(worker.port, path)]
             unhealthy = [path for path in ("/healthz", "/readyz") * 50 if not await probe(worker.port, path)]
-            memory = resident(worker)
+            memory = worker.resident
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(failed) <= PROBES / 1000, f"{len(failed)} of {PROBES} probes failed; {len(made)} connections"
@@ -195,7 +173,7 @@ async def test_too_few_file_descriptors_are_told_in_one_line(worker: Program) ->
     taken = psutil.Process(process).num_fds()
     resource.prlimit(process, resource.RLIMIT_NOFILE, (taken + 20, before[1]))
     try:
-        async with attacked(worker.port, silent, 400):
+        async with attacked(worker.port, sends(b""), 400):
             await asyncio.sleep(3)
     finally:
         resource.prlimit(process, resource.RLIMIT_NOFILE, before)

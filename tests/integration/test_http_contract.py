@@ -9,19 +9,16 @@ import contextlib
 import gzip
 import json
 import re
-import secrets
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from support.api import PATIENCE, Answer, Hub, ask, eventually
+from support.api import PATIENCE, Answer, Hub, ask, eventually, own_namespace
 from support.programs import Program, Programs
 
 TEXT = "text/plain; charset=utf-8"
@@ -87,22 +84,13 @@ class Shop:
 def shop(
     control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    folder = tmp_path_factory.mktemp("http-contract")
-    namespace = f"test-{secrets.token_hex(4)}"
-    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"], "-n", namespace]
-
-    def kubectl(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
-
-    kubectl("create", "namespace", namespace)
-    hub = Hub(kubectl, namespace, Path(control_plane["kubeconfig"]))
-    hub.apply(leaseDuration="15s")
-    programs = Programs(hub, folder)
-    try:
-        yield Shop(hub, programs.worker("cluster_1"))
-    finally:
-        programs.close()
-        kubectl("delete", "cfed,leases", "--all", "--wait=false", check=False)
+    with own_namespace(control_plane) as hub:
+        hub.apply(leaseDuration="15s")
+        programs = Programs(hub, tmp_path_factory.mktemp("http-contract"))
+        try:
+            yield Shop(hub, programs.worker("cluster_1"))
+        finally:
+            programs.close()
 
 
 def clusters(*roles: str, names: tuple[str, ...] = ("cluster1", "cluster2")) -> bytes:
@@ -197,7 +185,7 @@ def test_options_lists_the_methods(shop: Shop) -> None:
 def test_options_has_the_status_of_get_where_a_health_check_may_ask(
     shop: Shop, roles: tuple[str, ...]
 ) -> None:
-    """HAProxy checks by OPTIONS unless it is told otherwise, and takes every 2xx for healthy."""
+    """OPTIONS is HAProxy's default, and it takes every 2xx for healthy."""
     shop.put(*roles)
     for path in (*GETS, "/healthz", "/readyz"):
         get, options = ask(shop.worker.port, "GET", path), ask(shop.worker.port, "OPTIONS", path)

@@ -81,7 +81,9 @@ def test_a_term_that_nobody_can_have_written_is_told_and_can_be_removed(hub: Hub
     for n in (1, 2, 3):
         raised = f'{{"status": {{"term": {before + n * CENTURY}}}}}'
         hub.kubectl("patch", "cfed", "shop", "--subresource=status", "--type=merge", "-p", raised)
-    eventually(lambda: condition(hub, "Degraded")["reason"] == "ImplausibleTerm", what="it is told")
+    eventually(
+        lambda: condition(hub, "Degraded")["reason"] == "ImplausibleTerm", what="the condition that names it"
+    )
     for worker in (one, two):
         worker.await_reason("ImplausibleTerm")
         assert "--subresource=status" in worker.log

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -30,14 +31,36 @@ class Kubectl(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
-def kubectl_of(plane: ControlPlane, namespace: str = "default") -> Kubectl:
-    """kubectl for a namespace of a control plane of the test's own."""
+def bound_kubectl(program: str, kubeconfig: str, namespace: str) -> Kubectl:
+    """kubectl for one namespace; with `check`, a failure is one of the test."""
 
     def call(*args: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        run = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig), "-n", namespace]
-        return subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=check)
+        run = [program, "--kubeconfig", kubeconfig, "-n", namespace]
+        done = subprocess.run([*run, *args], input=stdin, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            pytest.fail(f"kubectl {' '.join(args)}: {done.stderr}")
+        return done
 
     return call
+
+
+def kubectl_of(plane: ControlPlane, namespace: str = "default") -> Kubectl:
+    """kubectl for a namespace of a control plane of the test's own."""
+    return bound_kubectl(str(plane.kubectl), str(plane.kubeconfig), namespace)
+
+
+@contextlib.contextmanager
+def own_namespace(control_plane: Mapping[str, str]) -> Iterator[Hub]:
+    """A namespace on the control plane that tests share."""
+    program, kubeconfig = control_plane["kubectl"], control_plane["kubeconfig"]
+    name = f"test-{secrets.token_hex(4)}"
+    kubectl = bound_kubectl(program, kubeconfig, name)
+    kubectl("create", "namespace", name)
+    try:
+        yield Hub(kubectl, name, Path(kubeconfig))
+    finally:
+        # There is no namespace controller; deleting the objects is what keeps other tests' watches small.
+        kubectl("delete", "cfed,leases", "--all", "--wait=false", check=False)
 
 
 def install_crd(plane: ControlPlane) -> None:

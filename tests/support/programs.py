@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from support.api import PATIENCE, Answer, Hub, ask, eventually
 
 
@@ -52,6 +54,12 @@ class Program:
 
     def await_reason(self, reason: str) -> Answer:
         return self.await_status(500, reason)
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory."""
+        used: int = psutil.Process(self.process.pid).memory_info().rss
+        return used
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -551,7 +551,7 @@ def test_it_wakes_when_the_first_of_the_candidates_will_have_been_there_for_long
 
 
 def test_with_somebody_who_cannot_be_fenced_it_wakes_for_the_next_candidate() -> None:
-    """The best candidate's obstacle is told; another may be free of it in a moment."""
+    """The message names the best candidate's obstacle; another candidate may be free of it in a moment."""
     keepers = (kept("c1"), kept("c2", name="keeper"))
     watcher = Watcher(about(4), *keepers, TWO)
     watcher.renew(TWO.uid, during=60)

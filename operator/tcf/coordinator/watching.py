@@ -69,7 +69,7 @@ class _Life:
         self._main.call_soon_threadsafe(unless_over)
 
     async def connect(self, credentials: Credentials) -> Connection:
-        """From its thread: have a connection in the main one, not that which has been refused."""
+        """Get a connection from the main thread, but not the one before, which was refused."""
 
         async def have() -> Connection:
             if self.connection:

@@ -18,7 +18,7 @@ def answers(
 ) -> Callable[[], web.Response]:
     """Gives an answer as often as it is called, each time a new one to which headers may be added.
 
-    It has what every answer has: nobody may keep it, and no version is told.
+    Like every answer, it must not be cached, and it does not name the version of the program.
     """
     told = CIMultiDict(headers or {})  # which aiohttp copies at half the price of a dict
     if content_type:

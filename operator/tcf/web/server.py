@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 def for_health_checks(handler: Handler) -> Mapping[str, Handler]:
     """The methods of a path that is asked for its status: whichever one is used, the status is the same.
 
-    HAProxy sends OPTIONS unless it is told otherwise.
+    OPTIONS is HAProxy's default.
     """
 
     async def options(request: web.BaseRequest) -> web.StreamResponse:
