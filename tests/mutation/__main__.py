@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -17,25 +18,33 @@ import cattrs  # noqa: F401
 import pytest  # noqa: F401
 import yaml  # noqa: F401
 
-from mutation.changes import Change, changes
+from mutation.changes import Change, Key, changes
 from mutation.trial import INTEGRATION, ROOT, SIMULATION, UNIT, start
 
 PACKAGES = ("core", "worker", "coordinator")
 EXPLAINED = Path(__file__).with_name("explained.toml")
+OUTCOMES = ROOT / ".mutation-outcomes"
+"""A line for every trial that has ended, so that an interrupted run goes on. Without it, all begins again."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m mutation", description=__doc__)
     parser.add_argument("only", nargs="*", help="modules, such as core/fencing.py (default: all)")
     parser.add_argument("--at-once", type=int, default=os.cpu_count(), help="trials (default: %(default)s)")
+    parser.add_argument("--again", action="store_true", help="also try again what nothing noticed before")
     parser.add_argument("--unit", action="store_true", help="only what unit tests notice, in minutes")
     options = parser.parse_args()
     began = time.monotonic()
+    known = _known(noticed_only=options.again)
     left = list(_all(options.only))
     found, outcome = len(left), Counter[str]()
     for kind in (UNIT,) if options.unit else (UNIT, SIMULATION, INTEGRATION):
         before = len(left)
-        left = list(_unnoticed(left, kind, options.at_once, _limit(kind, options.at_once)))
+        untried = [change for change in left if (kind, change.key) not in known]
+        limit = _limit(kind, options.at_once) if untried else 0
+        noticed = {change.key for change in left if known.get((kind, change.key))}
+        noticed |= _noticed(untried, kind, options.at_once, limit)
+        left = [change for change in left if change.key not in noticed]
         outcome[kind] = before - len(left)
     explained = {_key(entry) for entry in tomllib.loads(EXPLAINED.read_text()).get("survivor", ())}
     unexplained = [change for change in left if change.key not in explained]
@@ -53,7 +62,7 @@ def main() -> int:
     return bool(unexplained or stale)
 
 
-def _key(entry: dict[str, str | int]) -> tuple[str, str, str, int]:
+def _key(entry: dict[str, str | int]) -> Key:
     return str(entry["function"]), str(entry["was"]), str(entry["becomes"]), int(entry.get("number", 1))
 
 
@@ -85,9 +94,9 @@ def _limit(kind: str, at_once: int) -> int:
     return 30 + int(3 * seconds)
 
 
-def _unnoticed(tried: Iterable[Change], kind: str, at_once: int, seconds: int) -> Iterator[Change]:
-    """Those that this kind of test does not notice."""
-    waiting, running = list(tried), dict[int, Change]()
+def _noticed(tried: Iterable[Change], kind: str, at_once: int, seconds: int) -> set[Key]:
+    """The keys of those that this kind of test notices."""
+    waiting, running, noticed = list(tried), dict[int, Change](), set[Key]()
     total, done = len(waiting), 0
     waiting.reverse()
     while waiting or running:
@@ -97,17 +106,31 @@ def _unnoticed(tried: Iterable[Change], kind: str, at_once: int, seconds: int) -
         child, status = os.wait()
         change = running.pop(child)
         done += 1
+        with OUTCOMES.open("a") as file:
+            print(json.dumps([status != 0, kind, *change.key]), file=file)
         if status == 0:
             print(f"\r{kind}: not noticed: {change}", file=sys.stderr)
-            yield change
-        elif os.WIFSIGNALED(status):
-            how = (
-                "ran on" if os.WTERMSIG(status) == signal.SIGALRM else f"died of signal {os.WTERMSIG(status)}"
-            )
+        else:
+            noticed.add(change.key)
+        if os.WIFSIGNALED(status):
+            by = os.WTERMSIG(status)
+            how = "ran on" if by == signal.SIGALRM else f"died of signal {by}"
             print(f"\r{kind}: noticed, because it {how}: {change}", file=sys.stderr)
         if done % 10 == 0 or not (waiting or running):
             print(f"\r{kind}: {done} of {total}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    return noticed
+
+
+def _known(*, noticed_only: bool) -> dict[tuple[str, Key], bool]:
+    """What earlier runs have found: was it noticed, by kind of test and key?"""
+    known: dict[tuple[str, Key], bool] = {}
+    if OUTCOMES.exists():
+        for line in OUTCOMES.read_text().splitlines():
+            noticed, kind, function, was, becomes, number = json.loads(line)
+            if noticed or not noticed_only:
+                known[kind, (function, was, becomes, number)] = noticed
+    return known
 
 
 if __name__ == "__main__":

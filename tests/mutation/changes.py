@@ -28,6 +28,10 @@ _OPPOSITES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _LOGS = {"log", "_log"}
 
 
+Key = tuple[str, str, str, int]
+"""Function, was, becomes, number: see `Change`."""
+
+
 @dataclass(frozen=True)
 class Change:
     """One small change of a module.
@@ -52,7 +56,7 @@ class Change:
         return self.function.split(":")[0]
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> Key:
         return self.function, self.was, self.becomes, self.number
 
     def __str__(self) -> str:
