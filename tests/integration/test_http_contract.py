@@ -201,7 +201,8 @@ def test_options_has_the_status_of_get_where_a_health_check_may_ask(
     [
         ("NotBootstrapped", "is tcf-operator running"),
         ("UnknownProtocol", "upgrade"),
-        ("UnknownCluster", "spec.clusters"),
+        ("NoRoleYet", "spec.clusters"),
+        ("UnknownCluster", "--cluster"),
     ],
 )
 def test_an_unknown_role_is_an_error_of_every_endpoint(shop: Shop, reason: str, told: str) -> None:
@@ -213,6 +214,9 @@ def test_an_unknown_role_is_an_error_of_every_endpoint(shop: Shop, reason: str, 
     else:
         only = {"id": "cluster_2", "name": "cluster2", "status": "active"}
         shop.write(clusters=[only], activeCluster="cluster_2")
+        if reason == "UnknownCluster":
+            others = [{"id": f"cluster_{n}", "name": f"cluster{n}"} for n in (2, 3)]
+            shop.hub.apply(clusters=others, activeCluster="cluster_2", leaseDuration="15s")
     shop.await_refusal(reason)
     version = shop.version
 
@@ -231,13 +235,14 @@ def test_an_unknown_role_is_an_error_of_every_endpoint(shop: Shop, reason: str, 
             check_refused(answer, 500, reason)
             assert tcf_headers(answer) == {"X-TCF-Reason", "X-TCF-Cluster"}
     ready = shop.worker.get("/readyz")
-    if reason in {"NotBootstrapped", "UnknownCluster"}:
+    if reason in {"NotBootstrapped", "NoRoleYet"}:
         assert ready.status == 200  # it waits for a role
     else:
         check_refused(ready, 503, "NotReady")
         assert told in ready.error
     assert shop.worker.get("/healthz").status == 200
     assert shop.version == version
+    shop.hub.apply(leaseDuration="15s")
     shop.put("active", "passive")
     assert shop.worker.is_active().status == 200
 

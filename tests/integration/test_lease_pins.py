@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from support.api import PATIENCE, Hub
 
-from tcf.core.model import Acknowledgement, Federation, Isolation, Role, WorkerLease
+from tcf.core.model import Acknowledgement, Federation, Isolation, LastActive, Role, WorkerLease
 from tcf.core.worker import Renewal
 from tcf.hub import errors
 from tcf.hub.client import HubClient
@@ -140,11 +140,17 @@ async def test_a_renewal_says_all_that_fencing_goes_by(registry: Registry) -> No
 
     assert renewed == await registry.lease()
     assert renewed == replace(
-        lease, resource_version=renewed.resource_version, acknowledged=ACKNOWLEDGED, duration=5
+        lease,
+        resource_version=renewed.resource_version,
+        acknowledged=ACKNOWLEDGED,
+        duration=5,
+        renewed_at=renewed.renewed_at,
     )
     assert renewed.resource_version != lease.resource_version
-    keeping = await registry.renew(renewed, Renewal(None, Isolation.KEEP_ROLE, 300))
+    last = LastActive("cluster_1", 7)
+    keeping = await registry.renew(renewed, Renewal(None, Isolation.KEEP_ROLE, 300, last))
     assert (keeping.acknowledged, keeping.isolation, keeping.duration) == (None, Isolation.KEEP_ROLE, 300)
+    assert keeping.last_active == last
 
 
 async def test_a_renewal_that_only_moves_the_time_is_a_new_version(registry: Registry) -> None:

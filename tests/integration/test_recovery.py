@@ -214,7 +214,9 @@ def test_an_older_table_is_begun_anew_above_what_workers_know(hub: Hub, programs
     assert sorted(hub.roles().values()) == ["active", "passive"]
 
 
-def test_without_status_and_annotation_the_leases_still_tell_the_term(hub: Hub, programs: Programs) -> None:
+def test_without_status_and_annotation_the_leases_still_tell_the_term_and_who_was_active(
+    hub: Hub, programs: Programs
+) -> None:
     """Applied again from a file while the workers of the old object live; its clock says nothing of it."""
     apply(hub)
     programs.operator()
@@ -229,9 +231,16 @@ def test_without_status_and_annotation_the_leases_still_tell_the_term(hub: Hub, 
     with Prober({one.port: "cluster_1", two.port: "cluster_2"}, per_second=100) as prober:
         hub.kubectl("delete", "cfed", "shop")
         apply(hub, activeCluster="cluster_2")
-        two.await_active()
+        eventually(lambda: hub.status().get("activeCluster"), what="somebody is active again")
+        one.await_active()
     assert broken_promises(prober.probes) == []
-    assert hub.status()["term"] > term + 10**6
+    status = hub.status()
+    assert (status["activeCluster"], status["term"] > term + 10**6) == ("cluster_1", True)
+    assert "earlier object" in status["history"][0]["reason"]
+    assert "RoleKept" in hub.kubectl("get", "events").stdout
+    aligned = next(c for c in status["conditions"] if c["type"] == "SpecAligned")
+    assert (aligned["status"], aligned["reason"]) == ("False", "Diverged")
+    assert two.post("/tcf/promote").status == 200
 
 
 def test_a_federation_created_again_begins_above_every_term_it_ever_had(hub: Hub, programs: Programs) -> None:

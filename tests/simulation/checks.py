@@ -272,7 +272,11 @@ def settled(federation: Federation, workers: Sequence[WorkerProgram]) -> str:
         answer = program.answer()
         if isinstance(answer, Refusal) or answer is None:
             row = status.member(program.member)
-            if row is None and isinstance(answer, Refusal) and answer.reason == "UnknownCluster":
+            if (
+                row is None
+                and isinstance(answer, Refusal)
+                and answer.reason in {"NoRoleYet", "UnknownCluster"}
+            ):
                 continue
             return f"{program.name} has no answer: {answer}"
         row = status.member(program.member)

@@ -253,6 +253,7 @@ def renewed(lease: WorkerLease, renewal: Renewal) -> WorkerLease:
         acknowledged=renewal.acknowledged,
         isolation=renewal.isolation,
         duration=renewal.duration,
+        last_active=renewal.last_active,
     )
 
 

@@ -65,6 +65,7 @@ class Hub:
             acknowledged=renewal.acknowledged,
             isolation=renewal.isolation,
             duration=renewal.duration,
+            last_active=renewal.last_active,
         )
         return self.leases[lease.uid]
 

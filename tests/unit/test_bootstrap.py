@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tcf.core.bootstrap import longest_lease, mirror, resumed
+from tcf.core.bootstrap import bootstrapped, longest_lease, mirror, restored, resumed
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     ANNOTATION_LONGEST_LEASE,
@@ -14,10 +14,12 @@ from tcf.core.model import (
     LONGEST_LEASE,
     Federation,
     HistoryEntry,
+    LastActive,
     Outcome,
     Trigger,
+    WorkerLease,
 )
-from unit.build import TERM, D, at, entry, federation, request
+from unit.build import TERM, D, at, entry, federation, lease, request
 
 DEMOTED = entry("demoted", from_="c1", to="")
 BEGUN = entry("begun", from_="", to="c1", trigger=Trigger.BOOTSTRAP)
@@ -111,3 +113,44 @@ NOTED = {ANNOTATION_LAST_ACTIVE: f"c1/{TERM}", ANNOTATION_LONGEST_LEASE: str(D)}
 def test_what_outlives_the_status(about: Federation, written: dict[str, str]) -> None:
     assert about.status
     assert dict(mirror(about, about.status)) == written
+
+
+def noted(*notes: str) -> tuple[WorkerLease, ...]:
+    """Leases of workers of an earlier object, each with such a note."""
+    return tuple(
+        lease("c1", uid="uid-0", name=str(number), last_active=LastActive.parse(note))
+        for number, note in enumerate(notes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "notes", "first", "kept"),
+    [
+        (None, (), "c1", False),
+        (None, ("c2/7",), "c2", True),
+        (None, ("c1/6", "c2/7"), "c2", True),
+        (None, ("c2/6", "c1/7"), "c1", True),
+        (None, ("c9/8", "c2/7"), "c2", True),
+        (None, ("c9/8",), "c1", False),
+        (None, ("c2/999999999999999999",), "c1", False),
+        ("c2/8", ("c1/7",), "c2", False),
+        ("c2/8", ("c1/9",), "c1", False),
+    ],
+)
+def test_a_new_object_begins_with_whom_the_latest_note_names(
+    annotation: str | None, notes: tuple[str, ...], first: str, *, kept: bool
+) -> None:
+    annotations = {ANNOTATION_LAST_ACTIVE: annotation} if annotation else {}
+    status = bootstrapped(federation(None, wants="c1", annotations=annotations), noted(*notes), at())
+    assert status.switchover
+    assert status.switchover.to == first
+    assert ("earlier object" in status.switchover.reason) == kept
+
+
+def test_after_a_restore_a_note_that_is_newer_than_the_backup_decides() -> None:
+    about = federation("active passive")
+    assert about.status
+    for term, first in ((TERM - 1, "c1"), (TERM, "c1"), (TERM + 1, "c2")):
+        status = restored(about, about.status, noted(f"c2/{term}"), TERM + 9, at())
+        assert status.switchover
+        assert status.switchover.to == first

@@ -50,10 +50,10 @@ def silent_since(moment: str | None, about: Federation) -> Federation:
     return replace(about, status=replace(about.status, clusters=clusters))
 
 
-def with_stranger(about: Federation) -> Federation:
-    """A Lease more that no worker can have written."""
+def with_stranger(about: Federation, cluster: str = "c1", problem: str = "it is odd") -> Federation:
+    """A Lease more that no worker of a member can have written."""
     assert about.status
-    return replace(about, status=replace(about.status, strangers=(Stranger("mine", "c1", "it is odd"),)))
+    return replace(about, status=replace(about.status, strangers=(Stranger("mine", cluster, problem),)))
 
 
 def spec_entry(to: str, outcome: str, message: str = "") -> Any:
@@ -304,6 +304,18 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             with_stranger(federation("active passive")),
             "True StrangeLease",
             ["mine (it is odd)", "label lease NAME tcf.dev/federation-"],
+        ),
+        (
+            "Degraded",
+            with_stranger(federation("active passive"), "c-1", ""),
+            "True UnknownMember",
+            ["c-1 has a worker (Lease mine) but is not a member: did you mean c1? Correct --cluster"],
+        ),
+        (
+            "Degraded",
+            with_stranger(federation("active passive"), "eu", ""),
+            "True UnknownMember",
+            ["eu has a worker (Lease mine) but is not a member (c1, c2 are). Correct --cluster"],
         ),
         (
             "Degraded",

@@ -23,6 +23,7 @@ from tcf.core.model import (
     Federation,
     HistoryEntry,
     Isolation,
+    LastActive,
     Member,
     Outcome,
     Status,
@@ -1123,3 +1124,22 @@ def test_a_refusal_for_want_of_workers_is_confirmed_first(roles: str, from_: str
     """The watches of federations and of Leases are not in step: the worker may be there already."""
     about = federation(roles, switchover=request(from_, "c2"))
     assert decide(observed(about, (lease("c1"),), confirmed=False), at()).confirm
+
+
+def test_a_worker_of_no_member_is_named_and_the_member_that_may_be_meant() -> None:
+    mistyped = lease("C-1", name="wrong")
+    result = written(decided(federation(), (ONE, TWO, mistyped, lease("", name="bare"))))
+    assert result.strangers == (Stranger("bare", "", ""), Stranger("wrong", "C-1", ""))
+    degraded = result.condition("Degraded")
+    assert degraded
+    assert (degraded.status, degraded.reason) == ("True", "UnknownMember")
+    for words in ("C-1 has a worker (Lease wrong) but is not a member", "the Lease bare names no member"):
+        assert words in degraded.message
+
+
+def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was() -> None:
+    left = lease("c1", uid="uid-0", last_active=LastActive("c2", TERM))
+    decision = decided(federation(None, wants="c1"), (left,))
+    (event,) = decision.events
+    assert (event.reason, event.warning) == ("RoleKept", True)
+    assert "c2 is to become active first" in event.message

@@ -55,7 +55,7 @@ CASES = [
     Case("unknown_cluster", None, {"target": ""}),
     Case("unknown_cluster", "UnknownCluster", {"target": "c9"}, ("c9", "c1, c2")),
     Case("unknown_cluster", "UnknownCluster", {"cluster": "c9"}, ("c9",)),
-    Case("unknown_cluster", "UnknownCluster", {"target": "c3", "spec": spec(3)}, ("c3", "tcf-operator")),
+    Case("unknown_cluster", "NoRoleYet", {"target": "c3", "spec": spec(3)}, ("c3", "tcf-operator")),
     Case("unknown_cluster", "UnknownCluster", {"target": "c2", "spec": spec(1)}, ("c2", "spec.clusters")),
 ]
 

@@ -224,7 +224,7 @@ def test_what_is_written_for_an_accepted_command() -> None:
         (federation(), command(DEMOTE, "c9"), "UnknownCluster"),
         (federation(), command(TOGGLE, "c9"), "UnknownCluster"),
         (federation("active passive", members=1), command(PROMOTE, "c2"), "UnknownCluster"),
-        (federation("active passive", members=3), command(PROMOTE, "c3"), "UnknownCluster"),
+        (federation("active passive", members=3), command(PROMOTE, "c3"), "NoRoleYet"),
         (federation(), command(PROMOTE, "c2", expected_term=TERM - 1), "TermMismatch"),
         (federation(), command(PROMOTE, "c1", expected_term=TERM + 1), "TermMismatch"),
         (

@@ -7,12 +7,22 @@ from dataclasses import replace
 
 import pytest
 
-from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Acknowledgement, Federation, Isolation, Refusal, Role
+from tcf.core.model import (
+    PLAUSIBLE_LEAD,
+    PROTOCOL,
+    Acknowledgement,
+    Federation,
+    Isolation,
+    LastActive,
+    Refusal,
+    Role,
+)
 from tcf.core.worker import IDLE_DURATION, Cycle, Machine, Reading, Renewal
 from unit.build import TERM, UID, D, at, federation, machine_of
 
 T0 = 1000.0
 ACTIVE, PASSIVE = federation("active passive"), federation("passive active")
+C1_WAS = LastActive("c1", TERM)
 DEMOTING = federation("demoting passive", term=TERM + 1)
 LOWER = federation("active passive", term=TERM - 5)
 UNKNOWN = replace(ACTIVE, status=replace(ACTIVE.status, protocol=PROTOCOL + 1))  # type: ignore[type-var]
@@ -74,7 +84,7 @@ def test_there_is_a_reading_only_after_the_write() -> None:
     machine = machine_of("c1")
     begun, renewal = half_way(machine, ACTIVE)
     assert says(machine) == "Starting"
-    assert renewal == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D)
+    assert renewal == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D, C1_WAS)
     machine.renewed(begun, renewal)
     assert says(machine) == "active"
 
@@ -103,7 +113,7 @@ def test_a_write_that_fails_extends_nothing() -> None:
     assert says(machine, T0 + D - 0.1) == "active"
     assert says(machine, T0 + D) == "Unreachable"
     begun = machine.begin(at(T0 + D))  # the next cycle doesn't find the candidate of the last
-    machine.renewed(begun, Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D))
+    machine.renewed(begun, Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D, C1_WAS))
     assert says(machine, T0 + D) == "Unreachable"
 
 
@@ -267,7 +277,7 @@ def test_a_watched_lowering_is_pending_until_it_is_written() -> None:
     machine = machine_at(ACTIVE)
     assert machine.watched(DEMOTING)
     pending = machine.pending
-    assert pending == Renewal(Acknowledgement(UID, TERM + 1), Isolation.FENCE, D)
+    assert pending == Renewal(Acknowledgement(UID, TERM + 1), Isolation.FENCE, D, C1_WAS)
 
     machine.watched(federation("passive promoting", term=TERM + 2))  # while it is being written
     machine.acknowledged(pending)
@@ -306,8 +316,24 @@ def test_promoting_may_be_acknowledged_from_the_watch() -> None:
 
 def test_without_an_object_the_last_acknowledgement_stays() -> None:
     machine = machine_at(ACTIVE)
-    assert cycle(machine, None, T0 + 1) == Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, IDLE_DURATION)
+    kept = Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, IDLE_DURATION, C1_WAS)
+    assert cycle(machine, None, T0 + 1) == kept
     assert cycle(machine_of("c1"), None) == Renewal(None, Isolation.FENCE, IDLE_DURATION)
+
+
+def test_who_was_active_last_is_noted_in_the_lease_beyond_the_object() -> None:
+    machine = machine_at(ACTIVE)
+    later = federation("passive active", term=TERM + 3)
+    for about in (later, federation("passive demoting", term=TERM + 4), None):
+        renewal = cycle(machine, about, T0 + 1)
+        assert renewal
+        assert renewal.last_active == LastActive("c2", TERM + 3)
+    overtaken = machine_at(ACTIVE)
+    begun = overtaken.begin(at(T0 + 1))
+    overtaken.watched(later)
+    renewal = overtaken.observe(begun, ACTIVE)
+    assert renewal
+    assert renewal.last_active == LastActive("c2", TERM + 3)
 
 
 def test_without_roles_only_the_lease_is_kept() -> None:

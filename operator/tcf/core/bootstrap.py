@@ -1,7 +1,8 @@
 """How a federation begins: without any status, or anew when the hub has lost its latest tables.
 
 The status does not survive deletion, nor a restore from backup. The operator therefore mirrors the
-active member and the term into an annotation, which does; it may lag behind. It decides only who is
+active member and the term into an annotation of the object, which survives where a status is lost, and every
+worker notes them in its Lease, which survives the object. Both may lag behind. They decide only who is
 *chosen* to become active; the fence decides when. A bootstrap starts at the Unix time in milliseconds, or
 above the highest term that is known of an earlier life, so that terms do not fall.
 
@@ -26,6 +27,7 @@ from tcf.core.model import (
     PROTOCOL,
     Doubt,
     Federation,
+    LastActive,
     MemberStatus,
     Now,
     Outcome,
@@ -34,18 +36,19 @@ from tcf.core.model import (
     Switchover,
     Trigger,
     WorkerLease,
-    parse_pair,
 )
 from tcf.core.requests import ended
 from tcf.core.silence import silence_needed
 from tcf.core.transitions import all_passive, with_members
 
+_KEPT = "it was active when an earlier object of this name was deleted, as Leases of workers note"
+
 
 def bootstrapped(federation: Federation, leases: Sequence[WorkerLease], now: Now) -> Status:
     """The first table: everybody passive, and a request without deadline for the initial member."""
     acknowledged = [lease.acknowledged for lease in leases if lease.acknowledged]
-    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
-    known = [table.term for table in acknowledged] + ([mirrored[1]] if mirrored else [])
+    mirrored = _mirrored(federation)
+    known = [table.term for table in acknowledged] + ([mirrored.term] if mirrored else [])
     status = Status(
         protocol=PROTOCOL,
         term=_first_term(known, now),
@@ -55,7 +58,9 @@ def bootstrapped(federation: Federation, leases: Sequence[WorkerLease], now: Now
     if mirrored or any(table.uid == federation.uid for table in acknowledged):
         message = "the hub has lost the status that this federation had"
         status = _lost(federation, status, leases, message, now)
-    return _with_request(federation, status, now, known=_active_last(federation, status))
+    members = [member for member in _active_last(federation, status, leases, now) if status.member(member)]
+    reason = _KEPT if members and not mirrored else ""
+    return _with_request(federation, status, now, known=members, reason=reason)
 
 
 def longest_lease(federation: Federation, status: Status) -> int:
@@ -84,7 +89,7 @@ def restored(
     passive = with_members(passive, tuple(members))
     message = f"the hub had lost the table of term {known_term}"
     passive = _lost(federation, passive, leases, message, now)
-    return _with_request(federation, passive, now, known=_active_last(federation, status))
+    return _with_request(federation, passive, now, known=_active_last(federation, status, leases, now))
 
 
 def _lost(
@@ -114,48 +119,64 @@ def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
         return None
     if newest is None and not begun and len(status.history) >= HISTORY_LENGTH:
         return None
-    return _with_request(federation, status, now, known=_active_last(federation, status))
+    return _with_request(federation, status, now, known=_active_last(federation, status, (), now))
 
 
 def mirror(federation: Federation, status: Status) -> Mapping[str, str]:
     """The annotations that have to be written, for what has to outlive the status; empty for none."""
-    member = next(_active_last(federation, status), "")
+    mirrored = _mirrored(federation)
+    member = next(_recorded(status), mirrored.member if mirrored else "")
     if not member or status.switchover is not None:
         return {}
     wanted = {
-        ANNOTATION_LAST_ACTIVE: f"{member}/{status.term}",
+        ANNOTATION_LAST_ACTIVE: str(LastActive(member, status.term)),
         ANNOTATION_LONGEST_LEASE: str(longest_lease(federation, status)),
     }
     return {} if wanted.items() <= federation.annotations.items() else wanted
 
 
-def _active_last(federation: Federation, status: Status) -> Iterator[str]:
+def _active_last(
+    federation: Federation, status: Status, leases: Iterable[WorkerLease], now: Now
+) -> Iterator[str]:
     """Who was active, the last one first, as far as is known.
 
-    The annotation lags behind the status that it mirrors: a member that was promoted and demoted at once
-    is not in it.
+    A note may lag behind the status: a member that was promoted and demoted at once is in none. A status from
+    a backup, though, is older than the notes.
     """
-    told = (status.active_cluster, *(past.to or past.from_ for past in status.history if past.succeeded))
-    yield from filter(None, told)
-    mirrored = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
-    if mirrored:
-        yield mirrored[0]
+    found = (_mirrored(federation), *(lease.last_active for lease in leases))
+    notes = sorted((note for note in found if note and now.plausible(note.term)), key=lambda note: -note.term)
+    yield from (note.member for note in notes if note.term > status.term)
+    yield from _recorded(status)
+    yield from (note.member for note in notes if note.term <= status.term)
 
 
-def _with_request(federation: Federation, status: Status, now: Now, *, known: Iterable[str]) -> Status:
+def _recorded(status: Status) -> Iterator[str]:
+    """Who was active by the status itself, the last one first."""
+    yield from filter(
+        None, (status.active_cluster, *(h.to or h.from_ for h in status.history if h.succeeded))
+    )
+
+
+def _mirrored(federation: Federation) -> LastActive | None:
+    return LastActive.parse(federation.annotations.get(ANNOTATION_LAST_ACTIVE))
+
+
+def _with_request(
+    federation: Federation, status: Status, now: Now, *, known: Iterable[str], reason: str = ""
+) -> Status:
     """Who is to be active first: who was it last, else the spec's choice, else the first by priority."""
     spec = federation.spec
     by_priority = max(spec.clusters, key=lambda member: member.priority).id
     wishes = filter(None, (*known, spec.active_cluster, by_priority))
-    return chosen_first(federation, status, next(wish for wish in wishes if status.member(wish)), now)
+    return chosen_first(federation, status, next(wish for wish in wishes if status.member(wish)), now, reason)
 
 
-def chosen_first(federation: Federation, status: Status, member: str, now: Now) -> Status:
+def chosen_first(federation: Federation, status: Status, member: str, now: Now, reason: str = "") -> Status:
     """`status` with a request, without a deadline, that makes `member` the first to become active."""
-    return replace(status, switchover=_request(federation, "bootstrap", member, now))
+    return replace(status, switchover=_request(federation, "bootstrap", member, now, reason))
 
 
-def _request(federation: Federation, what: str, to: str, now: Now) -> Switchover:
+def _request(federation: Federation, what: str, to: str, now: Now, reason: str = "") -> Switchover:
     """One of the coordinator's own; `what` and the version that it is made from are its name."""
     return Switchover(
         id=f"{what}-{federation.resource_version}",
@@ -163,5 +184,6 @@ def _request(federation: Federation, what: str, to: str, now: Now) -> Switchover
         to=to,
         trigger=Trigger.BOOTSTRAP,
         requested_by="coordinator",
+        reason=reason,
         requested_at=now.stamp(),
     )

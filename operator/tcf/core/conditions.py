@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from tcf.core.failover import rests_until
 from tcf.core.model import (
@@ -62,7 +63,10 @@ def _condition(type_: str, verdict: _Verdict, federation: Federation, status: St
 
 
 def _start_hint(federation: Federation, cluster: str) -> str:
-    return f"tcf-worker --namespace {federation.namespace} --federation {federation.name} --cluster {cluster}"
+    return (
+        f"tcf-worker --namespace {federation.namespace} --federation {federation.name} --cluster {cluster},"
+        " or workers.members of the Helm chart"
+    )
 
 
 def _ready(federation: Federation, status: Status) -> _Verdict:
@@ -214,8 +218,10 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
                 " reach the hub: their logs tell"
             ),
         )
-    if status.strangers:
-        yield "StrangeLease", _strangers(federation, status.strangers)
+    if workers := [each for each in status.strangers if not each.problem]:
+        yield "UnknownMember", "; ".join(_of_no_member(federation, each) for each in workers)
+    if odd := [each for each in status.strangers if each.problem]:
+        yield "StrangeLease", _strangers(federation, odd)
 
 
 def _silent_ones(federation: Federation, status: Status) -> str:
@@ -240,6 +246,20 @@ def _strangers(federation: Federation, strangers: Iterable[Stranger]) -> str:
         f" them: {', '.join(map(str, strangers))}; they hold up promotions as a silent worker's would."
         " If no worker is behind such a Lease, take the label off:"
         f" kubectl -n {federation.namespace} label lease NAME tcf.dev/federation-"
+    )
+
+
+def _of_no_member(federation: Federation, worker: Stranger) -> str:
+    """What to do about a worker whose member does not exist: most often its id is mistyped."""
+    if not worker.cluster:
+        return f"the Lease {worker.lease} names no member: its label tcf.dev/cluster is missing"
+    ids = [member.id for member in federation.spec.clusters]
+    similar = get_close_matches(worker.cluster, ids, n=1)
+    question = f": did you mean {similar[0]}?" if similar else f" ({', '.join(ids)} are)."
+    return (
+        f"{worker.cluster} has a worker (Lease {worker.lease}) but is not a member{question}"
+        " Correct --cluster of that worker (or workers.members of the Helm chart), stop it, or add"
+        f" {worker.cluster} to spec.clusters"
     )
 
 

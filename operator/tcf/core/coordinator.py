@@ -231,8 +231,13 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
     status = federation.status
     if status is None:
         first = bootstrapped(federation, workers.leases, now)
-        lost = first.history[0].message if first.history else ""
-        event = _event(first, None, "HubRestored", lost, warning=True) if lost else None
+        request = first.switchover
+        event = None
+        if first.history:
+            event = _event(first, None, "HubRestored", first.history[0].message, warning=True)
+        elif request and request.reason:
+            message = f"{request.to} is to become active first"
+            event = _event(first, request, "RoleKept", message, warning=True)
         return _Step(first, on_leases=True, event=event)
     known = _highest_term(workers.leases, federation.uid, now)
     if known > status.term:
@@ -526,7 +531,7 @@ def _counted(status: Status, workers: Workers, now: Now) -> Status:
         status,
         clusters=tuple(workers.counted(member, now) for member in status.clusters),
         unfenceable=workers.noted(status.unfenceable),
-        strangers=workers.strangers,
+        strangers=workers.strangers(member.id for member in status.clusters),
     )
 
 

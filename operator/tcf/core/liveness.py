@@ -55,10 +55,14 @@ class Workers:
         }
         return tuple(sorted({*self.unfenceable(self.leases), *still.intersection(before)}))[:MOST_NAMES]
 
-    @property
-    def strangers(self) -> tuple[Stranger, ...]:
-        """Leases that no worker can have written, for the status."""
-        found = (Stranger(each.name, each.cluster, each.problem) for each in self.leases if each.problem)
+    def strangers(self, members: Iterable[str]) -> tuple[Stranger, ...]:
+        """Leases that no worker of these members can have written, for the status."""
+        known = set(members)
+        found = (
+            Stranger(each.name, each.cluster, each.problem)
+            for each in self.leases
+            if each.problem or each.cluster not in known
+        )
         return tuple(sorted(found))[:MOST_NAMES]
 
     def last_heard(self, cluster: str) -> float:

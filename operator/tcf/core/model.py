@@ -184,7 +184,10 @@ class Unfenceable:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Stranger:
-    """A Lease that bears the federation's label but that no worker of it can have written, and why."""
+    """A Lease that bears the federation's label, but that no worker of a member can have written.
+
+    `problem`: what is wrong with it; "" if it may be a worker's, but that of a `cluster` that is no member.
+    """
 
     lease: str
     cluster: str
@@ -336,9 +339,27 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class LastActive:
+    """Who was active at which term: a note that outlives the status, for the choice of who begins."""
+
+    member: str
+    term: int
+
+    def __str__(self) -> str:
+        return f"{self.member}/{self.term}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> LastActive | None:
+        """The inverse of `str`; None for anything else."""
+        pair = parse_pair(text)
+        return cls(*pair) if pair else None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLease:
     """A worker's Lease. `cluster` is "" when the label is missing, which counts as another member.
 
+    `last_active`: the latest that this worker knows; it may be about an earlier object of the same name.
     `duration`: 1 to LONGEST_LEASE. `problem`: why no worker can have written it as it is; "" if one can.
     `renewed_at`: when, by the worker's wall clock (RFC 3339); for people, no decision rests on it.
     """
@@ -354,6 +375,7 @@ class WorkerLease:
     duration: int
     renewed_at: str = ""
     problem: str = ""
+    last_active: LastActive | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from tcf.core.model import (
     Acknowledgement,
     Federation,
     Isolation,
+    LastActive,
     MemberStatus,
     Now,
     Place,
@@ -39,7 +40,7 @@ REGISTRATION_DURATION = 1
 IDLE_DURATION = 15
 """Seconds in the Lease, and thrice the period, while there is no federation that says otherwise."""
 
-NOTHING_TO_ANSWER = frozenset({"FederationNotFound", "NotBootstrapped", "UnknownCluster"})
+NOTHING_TO_ANSWER = frozenset({"FederationNotFound", "NotBootstrapped", "NoRoleYet"})
 """Reasons of a worker that is at work, and waits for a federation in which its member has a role."""
 
 STARTING = Refusal("Starting", "the worker has just started and has not read the roles yet")
@@ -74,6 +75,7 @@ class Renewal:
     acknowledged: Acknowledgement | None
     isolation: Isolation
     duration: int
+    last_active: LastActive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Machine:
         self._reading: Reading | None = None
         self._candidate: Reading | None = None
         self._seen: Acknowledgement | None = None  # the newest table of the present object
+        self._last_active: LastActive | None = None
         self._generation: int | None = None
         self._pending = False
         self._grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # what the Lease was last told
@@ -169,7 +172,7 @@ class Machine:
         """
         if federation is None:
             self._drop(self._not_found)
-            self._grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION)
+            self._grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION, self._last_active)
             return self._grant
         own = self._take_in(federation, cycle.seen)
         status, spec = federation.status, federation.spec
@@ -184,7 +187,8 @@ class Machine:
                 valid_until=min(self._reading.valid_until, limit),
                 keep=self._reading.keep and spec.isolation is Isolation.KEEP_ROLE,
             )
-        self._grant = Renewal(self._seen, self._isolation(own, spec.isolation), spec.lease_duration)
+        isolation = self._isolation(own, spec.isolation)
+        self._grant = Renewal(self._seen, isolation, spec.lease_duration, self._last_active)
         if own and status and self._seen == Acknowledgement(federation.uid, status.term):
             self._candidate = Reading(
                 uid=federation.uid,
@@ -256,9 +260,11 @@ class Machine:
         table = Acknowledgement(federation.uid, status.term)
         if self._seen is None or self._seen.uid != table.uid or self._seen.term < table.term:
             self._seen = table
+        if self._seen == table and status.active_cluster:
+            self._last_active = LastActive(status.active_cluster, status.term)
         own = status.member(self._cluster)
         if own is None:
-            self._drop(self._stranger(federation))
+            self._drop(self._without_role(federation))
         elif self._seen != table:
             # Older than what has been seen: overtaken by the watch, unless it was older news already
             # when it was asked for.
@@ -274,20 +280,20 @@ class Machine:
             )
         return own
 
-    def _stranger(self, federation: Federation) -> Refusal:
+    def _without_role(self, federation: Federation) -> Refusal:
         where = f"{federation.namespace}/{federation.name}"
         if federation.spec.member(self._cluster):
-            message = (
+            return Refusal(
+                "NoRoleYet",
                 f"{self._cluster} is new in spec.clusters of {where} and no operator has given it a role yet;"
-                " if that lasts, see whether tcf-operator is running"
+                " if that lasts, see whether tcf-operator is running",
             )
-        else:
-            members = ", ".join(m.id for m in federation.spec.clusters)
-            message = (
-                f"{self._cluster} is not a member of {where} (its members: {members});"
-                " add it to spec.clusters or correct --cluster"
-            )
-        return Refusal("UnknownCluster", message)
+        members = ", ".join(m.id for m in federation.spec.clusters)
+        return Refusal(
+            "UnknownCluster",
+            f"{self._cluster} is not a member of {where} (its members: {members});"
+            " add it to spec.clusters or correct --cluster",
+        )
 
     def _restored(self, own: MemberStatus, table: Acknowledgement) -> None:
         assert self._seen is not None  # noqa: S101 - the table is older than that

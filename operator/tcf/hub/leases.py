@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from tcf.core.model import (
     ANNOTATION_ACKNOWLEDGED,
     ANNOTATION_ISOLATION,
+    ANNOTATION_LAST_ACTIVE,
     LABEL_CLUSTER,
     LABEL_FEDERATION,
     Isolation,
@@ -93,6 +94,7 @@ class Leases:
             ConflictError, InvalidError: it has changed, or is another one by now.
         """
         acknowledged = str(renewal.acknowledged) if renewal.acknowledged else None
+        last_active = str(renewal.last_active) if renewal.last_active else None
         body: Json = {
             "metadata": {
                 "uid": lease.uid,
@@ -100,6 +102,7 @@ class Leases:
                 "annotations": {
                     ANNOTATION_ACKNOWLEDGED: acknowledged,
                     ANNOTATION_ISOLATION: renewal.isolation.value,
+                    ANNOTATION_LAST_ACTIVE: last_active,
                 },
             },
             "spec": {"leaseDurationSeconds": renewal.duration, "renewTime": _micro_time()},

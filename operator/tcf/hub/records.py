@@ -179,6 +179,7 @@ def lease(value: Json) -> model.WorkerLease:
             duration=believed or model.LONGEST_LEASE,
             renewed_at=_moment(spec.get("renewTime")),
             problem=_problem(isolation, duration, believed=believed is not None),
+            last_active=model.LastActive.parse(annotations.get(model.ANNOTATION_LAST_ACTIVE)),
         )
 
 

@@ -14,7 +14,7 @@ def check(proposal: Proposal) -> Refusal | None:
             )
         if not proposal.status.member(cluster):
             return Refusal(
-                "UnknownCluster",
+                "NoRoleYet",
                 f"{cluster} is new in spec.clusters and no operator has given it a role yet;"
                 " try again in a moment, and if that does not help, see whether tcf-operator is running",
             )
