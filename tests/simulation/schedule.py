@@ -421,17 +421,22 @@ def _slow_operator(schedule: Schedule, chance: random.Random) -> tuple[Fault, ..
     )
 
 
-def _anew(schedule: Schedule, chance: random.Random) -> Fault:
-    """Deleted and applied again at once, for another active member."""
-    return Fault(_moment(schedule, chance), "recreate", seconds=0.02, value=("", False, PASSIVE))
+def _anew(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """Deleted and applied again at once, for another active member, who also asks for the role."""
+    t = _moment(schedule, chance)
+    return (
+        Fault(t, "recreate", seconds=0.02, value=("", False, PASSIVE)),
+        Fault(t + 0.02 + _soon(chance), "ask", PASSIVE, value="promote"),
+    )
 
 
 def _anew_once_active(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """The same when a member has become active, and a worker of it is about to be the first to tell so."""
     t = _moment(schedule, chance)
     again = Fault(0.001, "recreate", seconds=0.001, value=("", False, PASSIVE))
+    ask = Fault(0.003, "ask", PASSIVE, value="promote")
     deaf = Fault(0.0, "deafen", ACTIVE, 5.0)
-    stop = Fault(0.0, "stop after read", ACTIVE, 0.1 + _soon(chance), then=(deaf, again))
+    stop = Fault(0.0, "stop after read", ACTIVE, 0.1 + _soon(chance), then=(deaf, again, ask))
     late = Fault(0.0, "slow", PASSIVE, 1.0, value=1.0)
     return Fault(t, "ask", PASSIVE, value="promote"), Fault(t, "once active", then=(late, stop))
 
