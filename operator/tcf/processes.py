@@ -16,12 +16,14 @@ from tcf.core.worker import NOTHING_TO_ANSWER, Reading
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
+from tcf.hub.heartbeats import Heartbeats
 from tcf.hub.leases import Leases
 from tcf.hub.pods import Pods
 from tcf.runtime.clock import Clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf
 from tcf.web.server import Address, HttpServer
+from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.marking import Marks
 from tcf.worker.switchovers import Switchovers
 from tcf.worker.worker import Worker
@@ -43,14 +45,15 @@ async def run_worker(settings: WorkerSettings) -> int:
             own = _client(stack, _credentials(marked.api), "tcf-worker", called="the pod's cluster")
             pods = Pods(own, marked.namespace, marked.name, marked.uid)
             pod = (pods, marked.marks)
-        work = await _serve(stack, credentials, settings.place, settings.listen, settings.identity, pod)
-        return 1 if work is None else await _until_stopped([work])
+        works = await _serve(stack, credentials, settings.place, settings.listen, settings.identity, pod)
+        return await _until_stopped(works) if works else 1
 
 
 async def run_operator(settings: OperatorSettings) -> int:
     """Coordinate federations, and serve members if asked to, until SIGTERM or SIGINT; the exit status."""
     from tcf.coordinator.coordinator import Coordinator, Hub  # noqa: PLC0415 - a worker must not load
     from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
+    from tcf.coordinator.heartbeat_writer import HeartbeatWriter  # noqa: PLC0415
     from tcf.coordinator.reach import Reach  # noqa: PLC0415 - kopf and what comes with it
     from tcf.coordinator.watching import Watching  # noqa: PLC0415
     from tcf.hub.access import Access  # noqa: PLC0415
@@ -80,17 +83,24 @@ async def run_operator(settings: OperatorSettings) -> int:
         restart_watches=watching.restart,
         clock=clock,
     )
+    heartbeat = HeartbeatWriter(
+        Heartbeats(client),
+        holder=settings.identity,
+        namespaces=coordinator.namespaces,
+        at_work=lambda: reach.trouble() is None,
+        clock=clock,
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(client.close)
         probes = health.routes(alive=lambda: None, ready=reach.trouble, remarks=deliveries.unreadable.values)
         if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
             return 1
-        works = [coordinator.run, lambda: watching.run(reach.readable), reach.run]
+        works = [coordinator.run, lambda: watching.run(reach.readable), reach.run, heartbeat.run]
         for place, address in settings.serve:
-            work = await _serve(stack, credentials, place, address, settings.identity)
-            if work is None:
+            more = await _serve(stack, credentials, place, address, settings.identity)
+            if not more:
                 return 1
-            works.append(work)
+            works += more
         return await _until_stopped(works)
 
 
@@ -121,12 +131,14 @@ async def _serve(
     address: Address,
     identity: str,
     pod: tuple[Pods, Marks] | None = None,
-) -> Work | None:
-    """Listen for one member at once; what to run to make its answers good. None: can't listen."""
+) -> list[Work]:
+    """Listen for one member at once; what to run to make its answers good. Empty: can't listen."""
     # Renewals and what clients ask for don't share connections, nor turns, so neither waits for the other.
     own = _client(stack, credentials, "tcf-worker")
     clients = Federations(_client(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
-    worker = Worker(place, Federations(own), Leases(own), holder=identity, clock=Clock(), pod=pod)
+    clock = Clock()
+    worker = Worker(place, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
+    heartbeat = HeartbeatReader(worker, Heartbeats(own), clock=clock)
 
     def ready() -> str | None:
         # Without a federation it is ready, too: a rollout, or an installation of everything at once, that
@@ -138,10 +150,10 @@ async def _serve(
 
     routes = {
         **tcf.routes(worker, Switchovers(worker, clients)),
-        **health.routes(alive=lambda: None, ready=ready),
+        **health.routes(alive=lambda: None, ready=ready, remarks=heartbeat.remarks),
     }
     listening = await _listen(stack, HttpServer(routes, address), str(place))
-    return worker.run if listening else None
+    return [worker.run, heartbeat.run] if listening else []
 
 
 async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:

@@ -17,6 +17,8 @@ from support.api import ROOT, Account, Hub, Kubectl, eventually
 from support.chart import CHART, Helm
 from support.programs import Program, Programs
 
+from tcf.core.pulse import HEARTBEAT
+
 Json = dict[str, Any]
 
 EVERYTHING: Json = {
@@ -259,11 +261,13 @@ Right = tuple[str, str, str]
 """Whose it is (the operator's, or a member's workers'), a resource and a verb."""
 
 FEDERATIONS, STATUS, LEASES = "clusterfederations", "clusterfederations/status", "leases"
+THE_HEARTBEAT = f"leases {HEARTBEAT}"
 RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "operator": {
         FEDERATIONS: ("get", "list", "watch", "patch"),
         STATUS: ("update",),
-        LEASES: ("list", "watch", "delete"),
+        LEASES: ("list", "watch", "delete", "create"),
+        THE_HEARTBEAT: ("patch",),
         "events": ("create",),
     },
     "cluster_1": {
@@ -278,6 +282,12 @@ def owner(role: Json) -> str:
     """Whose role it is."""
     labels: dict[str, str] = role["metadata"]["labels"]
     return labels.get("tcf.dev/cluster", "operator")
+
+
+def resources(rule: Json) -> list[str]:
+    """What a rule is about; the heartbeat is the one object that is named."""
+    names = rule.get("resourceNames", [])
+    return [f"{each} {HEARTBEAT}" if names == [HEARTBEAT] else each for each in rule["resources"]]
 
 
 class Installed:
@@ -305,7 +315,7 @@ class Installed:
         """Take one right away."""
         whose, resource, verb = right
         changed: Json = json.loads(json.dumps(self.roles[whose]))
-        (rule,) = (rule for rule in changed["rules"] if resource in rule["resources"])
+        (rule,) = (rule for rule in changed["rules"] if resource in resources(rule))
         rule["verbs"].remove(verb)
         changed["rules"] = [rule for rule in changed["rules"] if rule["verbs"]]
         self._apply([changed])
@@ -364,6 +374,8 @@ def scenario(installed: Installed) -> str:
     one.signal(signal.SIGTERM)
     one.process.wait()
     eventually(lambda: "Active" in events(hub) or complaints(), what="the Events")
+    heartbeat = ("get", "lease", HEARTBEAT, "--ignore-not-found", "-o", "name")
+    eventually(lambda: hub.kubectl(*heartbeat).stdout or complaints(), what="the heartbeat")
     return complaints()
 
 
@@ -382,7 +394,7 @@ def test_the_chart_gives_the_rights_that_are_needed(
     assert [h["outcome"] for h in hub.status()["history"]] == ["Succeeded"] * 4
     assert hub.leases() == []
     for whose, role in installed.roles.items():
-        given = {resource: tuple(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+        given = {resource: tuple(rule["verbs"]) for rule in role["rules"] for resource in resources(rule)}
         assert given == RIGHTS[whose if whose == "operator" else "cluster_1"]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from support.api import Hub, ask, eventually, free_port
 from support.programs import Programs
 
+from tcf.core.pulse import HEARTBEAT
+
 
 def last_active(hub: Hub) -> str:
     """What the annotation tells; "" if there is none."""
@@ -75,10 +77,10 @@ def test_a_deleted_federation_is_answered_for_no_more_and_may_begin_anew(
     two.await_reason("FederationNotFound")
     assert "create it" in gone.error
 
-    hub.apply(activeCluster="cluster_2")
-    answer = two.await_active()
+    hub.apply(activeCluster="cluster_2")  # the workers know better who was active
+    answer = one.await_active()
     assert int(answer.headers["X-TCF-Term"]) > term
-    one.await_status(418)
+    two.await_status(418)
 
 
 def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) -> None:
@@ -152,6 +154,9 @@ def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
     account.grant("list-leases", "list", "leases.coordination.k8s.io")
     account.grant("roles", "update", "clusterfederations.tcf.dev/status")
     account.grant("events", "create", "events")
+    account.grant("heartbeat", "create", "leases.coordination.k8s.io")
+    only = f"--resource-name={HEARTBEAT}"
+    account.grant("renew-heartbeat", "patch", "leases.coordination.k8s.io", only)
 
     eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready")
     one.await_active()
@@ -159,6 +164,7 @@ def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
     one.kill()
     assert two.post("/tcf/demote").status == 200
     eventually(lambda: last_active(hub).startswith("cluster_2"), what="the annotation")
+    eventually(lambda: hub.kubectl("get", "lease", HEARTBEAT, check=False).stdout, what="the heartbeat")
     assert "forbidden" not in operator.log.split("ready: federations")[-1]
     assert account.token not in operator.log
 
@@ -181,3 +187,28 @@ def test_an_operator_can_serve_members_itself(hub: Hub, programs: Programs) -> N
     assert ask(ports["cluster_1"], "GET", "/tcf/is_active").body == b"passive"
     assert operator.stop() == 0
     assert hub.leases() == []
+
+
+def test_workers_notice_that_no_operator_looks_after_them(hub: Hub, programs: Programs) -> None:
+    """They are ready all the same: their answers are good. A person who looks is told."""
+    hub.apply()
+    worker = programs.worker("cluster_1")
+
+    def remarked(words: str) -> None:
+        def told() -> bool:
+            answer = worker.get("/readyz")
+            return answer.status == 200 and words in answer.body.decode()
+
+        eventually(told, what=words)
+
+    def attended() -> None:
+        eventually(lambda: worker.get("/readyz").body == b"ok", what="an operator looks after it")
+
+    remarked(f"no operator looks after namespace {hub.namespace}: the Lease {HEARTBEAT} there does not exist")
+    programs.operator()
+    worker.await_active()
+    attended()
+    assert worker.log.count("no operator looks after") == 1
+    assert worker.log.count("an operator looks after this namespace again") == 1
+    found = hub.kubectl("get", "leases", "-l", "tcf.dev/operator,!tcf.dev/federation", "-o", "name").stdout
+    assert found.strip() == f"lease.coordination.k8s.io/{HEARTBEAT}"

@@ -133,7 +133,8 @@ class Hub:
         self.kubectl("patch", "cfed", name, "--subresource=status", "--type=json", "-p", patch)
 
     def leases(self) -> list[dict[str, Any]]:
-        found = json.loads(self.kubectl("get", "leases", "-o", "json").stdout)
+        """Those of workers."""
+        found = json.loads(self.kubectl("get", "leases", "-l", "tcf.dev/federation", "-o", "json").stdout)
         items: list[dict[str, Any]] = found["items"]
         return items
 
@@ -162,9 +163,9 @@ class Account:
         config["users"][0]["user"] = {"token": self.token}
         return place(path, yaml.safe_dump(config))
 
-    def grant(self, role: str, verbs: str, resource: str) -> None:
+    def grant(self, role: str, verbs: str, resource: str, *more: str) -> None:
         """A role of its own for each grant, so that it can be taken back by name."""
-        self.hub.kubectl("create", "role", role, f"--verb={verbs}", f"--resource={resource}")
+        self.hub.kubectl("create", "role", role, f"--verb={verbs}", f"--resource={resource}", *more)
         self.bind(role, role)
 
     def bind(self, name: str, role: str) -> None:

@@ -68,6 +68,10 @@ class Coordinator:
                 self._start(attendant)
             tasks.create_task(self._tell_events(), name="events")
 
+    def namespaces(self) -> set[str]:
+        """Those with a federation."""
+        return {key[0] for key, attendant in self._attendants.items() if attendant.view.federation}
+
     def look_again(self) -> None:
         """The watches begin again, and may have missed anything: read everything anew."""
         for attendant in self._attendants.values():

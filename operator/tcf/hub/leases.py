@@ -35,7 +35,7 @@ class Leases:
     async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
         """All Leases of a federation, whatever member they name, as of now (a consistent list)."""
         params = {"labelSelector": f"{LABEL_FEDERATION}={federation}"}
-        answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
+        answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
         return records.leases(answer)
 
     async def reach(self, namespace: str | None, *, deadline: float) -> int:
@@ -45,12 +45,12 @@ class Leases:
             the version of the hub.
         """
         params = {"labelSelector": LABEL_FEDERATION, "limit": "1"}
-        answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
+        answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
         return records.list_version(answer)
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
         return records.lease(
-            await self._client.request("GET", f"{_folder(namespace)}/{name}", deadline=deadline)
+            await self._client.request("GET", f"{lease_folder(namespace)}/{name}", deadline=deadline)
         )
 
     async def create(
@@ -76,12 +76,12 @@ class Leases:
             "spec": {
                 "holderIdentity": holder,
                 "leaseDurationSeconds": REGISTRATION_DURATION,
-                "acquireTime": _micro_time(),
-                "renewTime": _micro_time(),
+                "acquireTime": micro_time(),
+                "renewTime": micro_time(),
             },
         }
         return records.lease(
-            await self._client.request("POST", _folder(namespace), body=body, deadline=deadline)
+            await self._client.request("POST", lease_folder(namespace), body=body, deadline=deadline)
         )
 
     async def renew(
@@ -105,9 +105,9 @@ class Leases:
                     ANNOTATION_LAST_ACTIVE: last_active,
                 },
             },
-            "spec": {"leaseDurationSeconds": renewal.duration, "renewTime": _micro_time()},
+            "spec": {"leaseDurationSeconds": renewal.duration, "renewTime": micro_time()},
         }
-        path = f"{_folder(namespace)}/{lease.name}"
+        path = f"{lease_folder(namespace)}/{lease.name}"
         return records.lease(
             await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
         )
@@ -125,15 +125,15 @@ class Leases:
         if not any_version:
             preconditions["resourceVersion"] = lease.resource_version
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
-        path = f"{_folder(namespace)}/{lease.name}"
+        path = f"{lease_folder(namespace)}/{lease.name}"
         answer = await self._client.request("DELETE", path, body=body, deadline=deadline)
         records.check_deleted(answer, lease.name)
 
 
-def _folder(namespace: str | None) -> str:
+def lease_folder(namespace: str | None) -> str:
     return folder(GROUP, VERSION, PLURAL, namespace)
 
 
-def _micro_time() -> str:
+def micro_time() -> str:
     """For people only: no decision rests on a renewTime."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

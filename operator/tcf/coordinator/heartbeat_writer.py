@@ -1,0 +1,75 @@
+"""Shows in every namespace with a federation that this operator looks after it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection
+
+from tcf.core.pulse import BEAT_SECONDS
+from tcf.hub import errors
+from tcf.hub.heartbeats import Heartbeats
+from tcf.runtime.clock import Clock
+
+_TICK_SECONDS = 1.0
+_REQUEST_SECONDS = 5.0
+_AT_ONCE = 8
+_JITTER = 0.2
+"""The part of a period by which a renewal may come early, so that namespaces do not march in step."""
+
+log = logging.getLogger(__name__)
+
+
+class HeartbeatWriter:
+    """Renews heartbeats while `at_work()`, in the `namespaces()` of the moment."""
+
+    def __init__(
+        self,
+        heartbeats: Heartbeats,
+        *,
+        holder: str,
+        namespaces: Callable[[], Collection[str]],
+        at_work: Callable[[], bool],
+        clock: Clock,
+    ) -> None:
+        self._heartbeats = heartbeats
+        self._holder = holder
+        self._namespaces = namespaces
+        self._at_work = at_work
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        """When each namespace is to be renewed next (boot seconds)."""
+        self._failing: dict[str, str] = {}
+        """The reason of the last failure, by namespace."""
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            if self._at_work():
+                await self._tick()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _tick(self) -> None:
+        present, now = self._namespaces(), self._clock.boot()
+        self._due = {namespace: self._due.get(namespace, now) for namespace in present}
+        self._failing = {namespace: self._failing.get(namespace, "") for namespace in present}
+        async with asyncio.TaskGroup() as tasks:
+            for namespace, due in self._due.items():
+                if due <= now:
+                    tasks.create_task(self._beat(namespace), name=f"heartbeat in {namespace}")
+
+    async def _beat(self, namespace: str) -> None:
+        async with self._turns:
+            trouble = ""
+            try:
+                await self._heartbeats.beat(namespace, self._holder, deadline=_REQUEST_SECONDS)
+            except errors.ConflictError:
+                pass  # another operator has created it
+            except errors.HubError as error:
+                trouble = error.reason
+                if self._failing.get(namespace) != trouble:
+                    log.warning("the heartbeat in namespace %s cannot be renewed: %s", namespace, error)
+            self._failing[namespace] = trouble
+            self._due[namespace] = self._clock.boot() + BEAT_SECONDS * random.uniform(1 - _JITTER, 1)

@@ -1,0 +1,62 @@
+"""Notices, beside a worker, that no operator looks after its federation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from tcf.core.pulse import LOOK_SECONDS, Pulse
+from tcf.hub import errors
+from tcf.hub.heartbeats import Heartbeats
+from tcf.runtime.clock import Clock
+from tcf.runtime.logs import Fields
+from tcf.worker.worker import Worker
+
+_REQUEST_SECONDS = 5.0
+
+
+class HeartbeatReader:
+    """Looks at the heartbeat of the worker's namespace. Use `run` in a task of its own."""
+
+    def __init__(self, worker: Worker, heartbeats: Heartbeats, *, clock: Clock) -> None:
+        self._worker = worker
+        self._heartbeats = heartbeats
+        self._clock = clock
+        self._pulse: Pulse | None = None
+        self._trouble: str | None = None
+        place = worker.place
+        self._log = Fields(
+            logging.getLogger(__name__),
+            {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
+        )
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know: a line, or none."""
+        return (self._trouble,) if self._trouble else ()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1))
+            self._pulse = await self._look()
+            before, self._trouble = self._trouble, self._judge()
+            if self._trouble and not before:
+                self._log.warning("%s", self._trouble)
+            elif before and self._pulse and not self._trouble:
+                self._log.info("an operator looks after this namespace again")
+
+    async def _look(self) -> Pulse | None:
+        """What is known now; None without a federation, or where it cannot be known."""
+        if self._worker.latest is None:
+            return None
+        try:
+            seen = await self._heartbeats.look(self._worker.place.namespace, deadline=_REQUEST_SECONDS)
+        except errors.HubError:
+            return None  # that the hub cannot be read is the worker's trouble, and reported by it
+        now = self._clock.boot()
+        return self._pulse.looked(*seen, now) if self._pulse else Pulse(*seen, now)
+
+    def _judge(self) -> str | None:
+        place = self._worker.place
+        return self._pulse.trouble(place.namespace, self._clock.boot()) if self._pulse else None
