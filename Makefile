@@ -29,8 +29,9 @@ $(READY): $(VENV)/.locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, DEMO=script)
-	@$(BIN)/python hack/demo.py $(if $(CLUSTER),--cluster "$(CLUSTER)") $(if $(filter script,$(DEMO)),--script)
+demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script)
+	@$(BIN)/python hack/demo.py $(if $(CLUSTER),--cluster "$(CLUSTER)") $(if $(PORT),--port "$(PORT)") \
+	  $(if $(filter script,$(DEMO)),--script)
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
@@ -93,13 +94,19 @@ bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=tests:hack $(BIN)/python -m bench $(patsubst bench-%,%,$(filter bench-%,$@))
 
-lint: $(READY) ## Check format, style, types and the layers
+# The chart's own copies: links would be dropped by tools that fetch charts from Git.
+COPIES := crds/clusterfederations.tcf.dev.yaml:charts/tcf-operator/crd.yaml \
+  examples/shop.yaml:charts/tcf-operator/files/shop.yaml
+
+lint: $(READY) ## Check format, style, types, the layers and the chart's copies
+	@$(foreach copy,$(COPIES),cmp --quiet $(subst :, ,$(copy)) || { echo "$(lastword $(subst :, ,$(copy))) is outdated: run 'make fmt'" >&2; exit 1; };)
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
-fmt: $(READY) ## Format the code and mend what can be mended
+fmt: $(READY) ## Format the code, mend what can be mended, and renew the chart's copies
+	@$(foreach copy,$(COPIES),cp $(subst :, ,$(copy));)
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
 

@@ -26,8 +26,9 @@ from controlplane.processes import ControlPlaneError, Stopped, end, raise_when_s
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "tcf-demo"
+CRD = "clusterfederations.tcf.dev"
 MARK = "tcf.dev/demo"
-"""The label of a namespace that a demo has made."""
+"""The label of a namespace, or a CRD, that a demo has made and may remove."""
 FEDERATION = "shop"
 CLUSTERS = ("cluster_1", "cluster_2")
 PATIENCE = 60.0
@@ -41,6 +42,7 @@ ROLES_2 = (
     '[{"status":"passive","name":"cluster1","id":"cluster_1"},'
     '{"status":"active","name":"cluster2","id":"cluster_2"}]'
 )
+DURATIONS = "jsonpath={.items[*].spec.leaseDurationSeconds}"
 ROLES_NONE = ROLES_1.replace('"active"', '"passive"')
 
 
@@ -171,15 +173,13 @@ def hub_of(place: Place, cluster: Path | None) -> Iterator[Hub]:
 
 @contextlib.contextmanager
 def federation(place: Place, hub: Hub, *, own_cluster: bool) -> Iterator[Processes]:
-    """The federation at work: everything applied and started, and ended afterwards."""
-    say("Applying the CRD and examples/shop.yaml ...")
-    hub.run("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    hub.run("wait", "--for=condition=Established", "--timeout=60s", "-f", str(ROOT / "crds"))
-    claim_namespace(hub)
-    hub.run("delete", "cfed", FEDERATION, "--ignore-not-found")
-    hub.run("apply", "-f", str(ROOT / "examples/shop.yaml"))
+    """The federation at work: everything applied and started, and ended and removed afterwards."""
     processes = Processes(place, hub.kubeconfig)
     try:
+        say("Applying the CRD and examples/shop.yaml ...")
+        bring_crd(hub)
+        bring_namespace(hub)
+        hub.run("apply", "-f", str(ROOT / "examples/shop.yaml"))
         say("Starting an operator and a worker for each of the two clusters ...")
         listen = f"127.0.0.1:{place.operator}"
         processes.start("operator", "tcf-operator", "--namespace", NAMESPACE, "--listen", listen)
@@ -195,25 +195,46 @@ def federation(place: Place, hub: Hub, *, own_cluster: bool) -> Iterator[Process
         say("Stopping ...")
         processes.end()
         if not own_cluster:
-            hub.run("delete", "namespace", NAMESPACE, "--wait=false")
-            say(f"Namespace {NAMESPACE} is being deleted; the CRD stays: kubectl delete -f crds/")
+            remove(hub)
 
 
-def claim_namespace(hub: Hub) -> None:
-    """A namespace that may be deleted afterwards: one that a demo has made."""
+def bring_crd(hub: Hub) -> None:
+    """Apply the CRD, unless the cluster has it: then it belongs to somebody else, Helm for example."""
+    if hub.run("get", "crd", CRD, "--ignore-not-found", "-o", "name"):
+        say("  (The cluster has the CRD already. It is used as it is.)")
+        return
+    hub.run("create", "-f", str(ROOT / "crds"))
+    hub.run("label", "crd", CRD, f"{MARK}=true")
+    hub.run("wait", "--for=condition=Established", "--timeout=60s", f"crd/{CRD}")
+
+
+def bring_namespace(hub: Hub) -> None:
+    """A new namespace. Raises DemoError if there is one that no demo has made."""
     found = hub.run("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "json")
     if found:
-        metadata = json.loads(found)["metadata"]
-        if MARK not in metadata.get("labels", {}):
+        if MARK not in json.loads(found)["metadata"].get("labels", {}):
             raise DemoError(
                 f"the namespace {NAMESPACE} exists already and no demo has made it: delete or rename it"
             )
-        if "deletionTimestamp" not in metadata:
-            return
-        say(f"Waiting until the namespace {NAMESPACE} of an earlier demo is gone ...")
-        hub.run("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s")
+        say(f"Removing the namespace {NAMESPACE} of an earlier demo ...")
+        hub.run("delete", "namespace", NAMESPACE, "--timeout=120s")
     hub.run("create", "namespace", NAMESPACE)
     hub.run("label", "namespace", NAMESPACE, f"{MARK}=true")
+
+
+def remove(hub: Hub) -> None:
+    """Leave somebody else's cluster as it was: only what bears the mark was made by a demo."""
+    marked = ("-l", MARK, "--ignore-not-found", "-o", "name")
+    if hub.run("get", "namespace", "--field-selector", f"metadata.name={NAMESPACE}", *marked):
+        say(f"Removing the namespace {NAMESPACE} ...")
+        hub.run("delete", "namespace", NAMESPACE, "--timeout=120s")
+    if not hub.run("get", "crd", "-l", MARK, "-o", "name"):
+        return
+    if others := hub.run("get", "cfed", "--all-namespaces", "-o", "name").split():
+        hub.run("label", "crd", CRD, f"{MARK}-")
+        say(f"The CRD stays: {len(others)} federations of others use it by now.")
+        return
+    hub.run("delete", "crd", CRD, "--timeout=60s")
 
 
 def start_worker(processes: Processes, cluster: str) -> None:
@@ -321,10 +342,7 @@ def script(hub: Hub, processes: Processes) -> None:
     until(lambda: hub.status("{.status.activeCluster}") == "cluster_2", processes, "the status says so")
     # The Lease says 3 s once the worker has renewed it; before that, the crash would be fenced later.
     until(
-        lambda: (
-            set(hub.run("get", "leases", "-o", "jsonpath={.items[*].spec.leaseDurationSeconds}").split())
-            == {"3"}
-        ),
+        lambda: set(hub.run("get", "leases", "-l", "tcf.dev/federation", "-o", DURATIONS).split()) == {"3"},
         processes,
         "the workers know of the new lease",
     )
@@ -373,7 +391,7 @@ def require_free(*ports: int) -> None:
     """Raise DemoError if something listens on one of the ports."""
     busy = ", ".join(str(port) for port in ports if _taken(port))
     if busy:
-        raise DemoError(f"ports in use: {busy}; is another demo running?")
+        raise DemoError(f"ports in use: {busy}. Is another demo running? Three others: make demo PORT=9081")
 
 
 def _taken(port: int) -> bool:

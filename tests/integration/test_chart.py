@@ -21,7 +21,28 @@ from tcf.core.pulse import HEARTBEAT
 
 Json = dict[str, Any]
 
+MORE: Json = {
+    "extraArgs": ["--log-format=json"],
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.test:3128"}],
+    "extraVolumes": [{"name": "more", "emptyDir": {}}],
+    "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+    "podLabels": {"sidecar.istio.io/inject": "false"},
+    "podAnnotations": {"a": "b"},
+    "nodeSelector": {"zone": "a"},
+    "tolerations": [{"key": "k", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [
+        {
+            "maxSkew": 2,
+            "topologyKey": "zone",
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"a": "b"}},
+        }
+    ],
+}
+"""What a workload may have besides."""
 EVERYTHING: Json = {
+    "nameOverride": "roles",
     "fullnameOverride": "federations",
     "image": {"repository": "example.test/tcf", "tag": "v1", "pullPolicy": "Always"},
     "imagePullSecrets": [{"name": "pull"}],
@@ -30,23 +51,21 @@ EVERYTHING: Json = {
     "operator": {
         "replicas": 3,
         "logFormat": "json",
-        "podAnnotations": {"a": "b"},
-        "nodeSelector": {"zone": "a"},
-        "tolerations": [{"key": "k", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
+        **MORE,
         "priorityClassName": "system-cluster-critical",
-        "serviceAccount": {"annotations": {"c": "d"}},
+        "serviceAccount": {"name": "operator", "annotations": {"c": "d"}},
     },
     "workers": {
         "members": [
             {"federation": "orders", "cluster": "Cluster_1", "replicas": 1},
             {"federation": "shop.v2", "cluster": "x" * 63},
         ],
-        "service": {"type": "LoadBalancer", "annotations": {"e": "f"}},
-        "nodeSelector": {"zone": "a"},
-        "tolerations": [{"key": "k", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}},
-        "podAnnotations": {"a": "b"},
+        "service": {
+            "type": "LoadBalancer",
+            "annotations": {"e": "f"},
+            "loadBalancerSourceRanges": ["192.0.2.0/24"],
+        },
+        **MORE,
         "serviceAccount": {"annotations": {"c": "d"}},
     },
     "remoteMembers": {"members": [{"federation": "shop", "cluster": "cluster_2"}], "tokenSecrets": True},
@@ -64,6 +83,19 @@ SETS: dict[str, Json] = {
             "members": [{"federation": "1", "cluster": "1_000"}, {"federation": "no", "cluster": "on"}]
         },
         "remoteMembers": {"members": [{"federation": "0x1", "cluster": "0x2"}], "tokenSecrets": True},
+    },
+    "accounts and rights of others": {
+        "rbac": {"create": False},
+        "operator": {"serviceAccount": {"create": False}},
+        "workers": {
+            "serviceAccount": {"create": False, "name": "shared"},
+            "members": [{"federation": "shop", "cluster": "cluster_1"}],
+        },
+    },
+    "a user of the platform's choice": {
+        "podSecurityContext": {"runAsUser": 1000680000, "fsGroup": 1000680000},
+        "securityContext": {"readOnlyRootFilesystem": None},
+        "example": {"enabled": True},
     },
     "part of another chart": {"enabled": True, "global": {"a": "b"}},
     "workers of a remote hub": {
@@ -103,6 +135,11 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"operator": {"namespaces": "prod"}}, "/operator/namespaces"),
         ({"image": {"digest": "sha256:1"}}, "/image/digest"),
         ({"networkPolicy": {"enabled": True, "from": []}}, "/networkPolicy/from"),
+        ({"networkPolicy": {"enabled": True, "from": None}}, "networkPolicy.from is empty"),
+        ({"networkPolicy": {"enabled": True, "operatorFrom": None}}, "networkPolicy.operatorFrom is empty"),
+        ({"workers": {"serviceAccount": {"create": False}}}, "name the ServiceAccount that exists already"),
+        ({"workers": {"serviceAccount": {"name": "shared"}}}, "serviceAccount.create to false as well"),
+        ({"operator": {"podLabels": {"tcf.dev/cluster": "x"}}}, "invalid propertyName"),
         ({"example": True}, "/example"),
         ({"commonLabels": {"app.kubernetes.io/component": "x"}}, "invalid propertyName"),
         ({"commonLabels": {"tcf.dev/cluster": "x"}}, "invalid propertyName"),
@@ -127,7 +164,7 @@ def test_members_whose_objects_would_have_one_name_are_refused(chart: Helm, pair
     for values in ({"workers": members(pair)}, {"remoteMembers": members(pair)}):
         told = chart.refusal(values)
         for federation, cluster in pair:
-            assert f"{cluster} of {federation}" in told
+            assert f"{cluster} of {federation} in namespace tcf" in told
         assert "differ in more than that" in told
 
 
@@ -175,6 +212,103 @@ def _known(values: Json, schema: Json, path: str = "") -> list[str]:
 # --- what is rendered ---------------------------------------------------------------------------------
 
 
+def by_kind(documents: list[Json], kind: str) -> dict[str, Json]:
+    return {each["metadata"]["name"]: each for each in documents if each["kind"] == kind}
+
+
+def pods(documents: list[Json]) -> list[Json]:
+    """The Pods' specs, of whatever makes them."""
+    made = [d["spec"]["template"]["spec"] for d in documents if d["kind"] in {"Deployment", "Job"}]
+    return made + [document["spec"] for document in documents if document["kind"] == "Pod"]
+
+
+def test_no_pod_asks_for_a_user_unless_told_so(chart: Helm) -> None:
+    """OpenShift gives each namespace users of its own, and refuses every other."""
+    for values, expected in (
+        ({"example": {"enabled": True}}, set()),
+        (SETS["a user of the platform's choice"], {1000680000}),
+    ):
+        found = pods(chart.render(values))
+        assert len(found) == 5
+        users = {
+            where.get(key) for pod in found for where in _security(pod) for key in ("runAsUser", "fsGroup")
+        }
+        assert users - {None} == expected
+        assert all(pod["securityContext"]["runAsNonRoot"] for pod in found)
+
+
+def _security(pod: Json) -> list[Json]:
+    return [pod["securityContext"], *(container["securityContext"] for container in pod["containers"])]
+
+
+def test_what_is_asked_for_besides_is_in_both_workloads(chart: Helm) -> None:
+    workloads = by_kind(chart.render(EVERYTHING), "Deployment")
+    assert len(workloads) == 5
+    for workload in workloads.values():
+        template = workload["spec"]["template"]
+        (container,) = template["spec"]["containers"]
+        assert container["args"][-1] == "--log-format=json"
+        assert container["env"] == MORE["extraEnv"]
+        assert container["volumeMounts"] == MORE["extraVolumeMounts"]
+        assert template["spec"]["volumes"] == MORE["extraVolumes"]
+        assert template["spec"]["topologySpreadConstraints"] == MORE["topologySpreadConstraints"]
+        assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+        assert "sidecar.istio.io/inject" not in workload["spec"]["selector"]["matchLabels"]
+
+
+def test_rights_and_accounts_of_others_are_used(chart: Helm) -> None:
+    documents = chart.render(SETS["accounts and rights of others"])
+    assert {document["kind"] for document in documents} & {"ServiceAccount", "Role", "RoleBinding"} == set()
+    assert not [d for d in documents if d["kind"].startswith("ClusterRole")]
+    accounts = {
+        name: workload["spec"]["template"]["spec"]["serviceAccountName"]
+        for name, workload in by_kind(documents, "Deployment").items()
+    }
+    assert accounts == {"tcf-tcf-operator": "default", "tcf-tcf-operator-shop-cluster-1": "shared"}
+    named = chart.render(EVERYTHING)
+    assert "operator" in by_kind(named, "ServiceAccount")
+    binding = by_kind(named, "ClusterRoleBinding")["federations:tcf"]
+    assert [subject["name"] for subject in binding["subjects"]] == ["operator"]
+
+
+def test_the_same_member_of_two_namespaces_needs_a_release_of_its_own(chart: Helm) -> None:
+    pair = [{"federation": "shop", "cluster": "a", "namespace": namespace} for namespace in ("test", "prod")]
+    told = chart.refusal({"workers": {"members": pair}})
+    assert "a of shop in namespace test and a of shop in namespace prod would both have an object" in told
+    assert "the namespace of the federation is no part of them" in told
+    assert "install one of them by a release of its own" in told
+
+
+def test_names_may_have_another_middle(chart: Helm) -> None:
+    assert "tcf-roles" in by_kind(chart.render({"nameOverride": "roles"}), "Deployment")
+
+
+def test_the_example_needs_no_hook_and_another_image_makes_another_job(chart: Helm) -> None:
+    """A hook would be waited for, with a wrong image for minutes, and nothing would say why."""
+    names = set()
+    for tag in ("a", "b"):
+        (job,) = by_kind(chart.render({"example": {"enabled": True}, "image": {"tag": tag}}), "Job").values()
+        assert "annotations" not in job["metadata"]
+        names.add(job["metadata"]["name"])
+    assert len(names) == 2
+
+
+def test_a_chart_fetched_from_git_has_no_links() -> None:
+    assert not [path for path in CHART.rglob("*") if path.is_symlink()]
+
+
+def test_who_may_view_or_edit_may_do_so_with_federations(chart: Helm) -> None:
+    roles = by_kind(chart.render({}), "ClusterRole")
+    for name, verbs in (
+        ("view", ["get", "list", "watch"]),
+        ("edit", ["create", "update", "patch", "delete", "deletecollection"]),
+    ):
+        role = roles[f"tcf-tcf-operator:tcf:{name}"]
+        assert role["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{name}"] == "true"
+        (rule,) = role["rules"]
+        assert (rule["resources"], rule["verbs"]) == (["clusterfederations"], verbs)
+
+
 def test_a_release_may_have_dots_in_its_name(chart: Helm) -> None:
     done = chart.run("template", "team.a", CHART, "--show-only", "templates/operator.yaml")
     assert 'name: "team-a-tcf-operator"' in done.stdout
@@ -188,7 +322,7 @@ def test_what_members_elsewhere_rely_on_stays(chart: Helm) -> None:
 
 
 def test_the_crd_is_the_projects_own(chart: Helm) -> None:
-    (crd,) = chart.render({}, "--show-only", "templates/crd.yaml")
+    (crd,) = by_kind(chart.render({}), "CustomResourceDefinition").values()
     own = yaml.safe_load((ROOT / "crds" / "clusterfederations.tcf.dev.yaml").read_text())
     assert crd["spec"] == own["spec"]
     assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}

@@ -837,15 +837,24 @@ def explained(kubectl: Kubectl, *args: str) -> str:
 def test_get_shows_the_roles(kubectl: Kubectl) -> None:
     name = name_of(create(kubectl))
     before = kubectl("get", "cfed", name).stdout.splitlines()
-    assert before[0].split() == ["NAME", "ACTIVE", "TERM", "SWITCHING", "READY", "AGE"]
+    assert before[0].split() == ["NAME", "ACTIVE", "SWITCHING", "READY", "AGE"]
     assert len(before[1].split()) == len(["NAME", "AGE"])
     rest = {
         "activeCluster": "cluster_1",
-        "conditions": [condition("Ready", "True"), condition("Switching", "False")],
+        "conditions": [
+            condition("Ready", "True", reason="Active"),
+            condition("Switching", "False"),
+            condition("Degraded", "True"),
+        ],
+        "history": [ended(finishedAt="2026-01-01T00:00:00Z")],
     }
     patch(kubectl, name, "status", table(1795457003000, cluster_1="active") | rest)
     row = kubectl("get", "cfed", name).stdout.splitlines()[1].split()
-    assert row[:-1] == [name, "cluster_1", "1795457003000", "False", "True"]
+    assert row[:-1] == [name, "cluster_1", "False", "True"]
+    head, wide = (line.split() for line in kubectl("get", "cfed", name, "-o", "wide").stdout.splitlines())
+    assert head[5:] == ["REASON", "DEGRADED", "LAST", "SWITCH", "TERM"]
+    assert (wide[5], wide[6], wide[8]) == ("Active", "True", "1795457003000")
+    assert f"clusterfederation.tcf.dev/{name}" in kubectl("get", "all", "-o", "name").stdout
 
 
 def test_explain_lists_every_field_of_the_spec(kubectl: Kubectl) -> None:

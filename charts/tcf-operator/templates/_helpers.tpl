@@ -1,5 +1,6 @@
 {{- define "tcf.fullname" -}}
-{{- $name := .Values.fullnameOverride | default (contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name)) -}}
+{{- $chart := .Values.nameOverride | default .Chart.Name -}}
+{{- $name := .Values.fullnameOverride | default (contains $chart .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $chart)) -}}
 {{- $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end }}
 
@@ -40,7 +41,7 @@ tcf.dev/cluster: {{ .member.cluster | quote }}
 {{- end }}
 
 {{/*
-The members that have workers here, as JSON: {federation, cluster, namespace, replicas, name}.
+The members that have workers here, as JSON: {federation, cluster, namespace, replicas, name, account}.
 */}}
 {{- define "tcf.members" -}}
 {{- get (include "tcf.named" . | fromJson) "here" | toJson -}}
@@ -68,24 +69,34 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- end -}}
 {{- $taken := dict -}}
 {{- $named := dict -}}
+{{- with .Values.workers.serviceAccount -}}
+{{- if and .create .name -}}
+{{- fail "workers.serviceAccount.name is for a ServiceAccount that exists already: set workers.serviceAccount.create to false as well. Those that the chart creates, one for each member, have names of their own" -}}
+{{- else if not (or .create .name) -}}
+{{- fail "workers.serviceAccount.create is false: name the ServiceAccount that exists already in workers.serviceAccount.name" -}}
+{{- end -}}
+{{- end -}}
 {{- range $kind, $wanted := dict "here" $here "remote" .Values.remoteMembers.members -}}
 {{- $infix := eq $kind "remote" | ternary "remote-" "" -}}
 {{- $members := list -}}
 {{- range $wanted -}}
+{{- $namespace := .namespace | default $root.Release.Namespace -}}
 {{- $suffix := printf "%s%s-%s" $infix .federation .cluster | lower | replace "_" "-" | replace "." "-" -}}
 {{- $name := printf "%s-%s" $fullname $suffix -}}
 {{- if gt (len $name) 50 -}}
 {{- $name = printf "%s-%s" ($name | trunc 41 | trimSuffix "-") (sha256sum $suffix | trunc 8) -}}
 {{- end -}}
-{{- $who := printf "%s of %s" .cluster .federation -}}
+{{- $who := printf "%s of %s in namespace %s" .cluster .federation $namespace -}}
 {{- range eq $kind "here" | ternary (list $name (printf "%s-control" $name)) (list $name) -}}
 {{- if hasKey $taken . -}}
-{{- fail (printf "%s and %s would both have an object %s: _ becomes - and capitals small in names of objects. Give them ids that differ in more than that, or install them by releases of their own" (get $taken .) $who .) -}}
+{{- fail (printf "%s and %s would both have an object %s: in names of objects, _ becomes -, capitals become small, and the namespace of the federation is no part of them. Give them ids that differ in more than that, or install one of them by a release of its own" (get $taken .) $who .) -}}
 {{- end -}}
 {{- $_ := set $taken . $who -}}
 {{- end -}}
 {{- $member := dict "name" $name "federation" .federation "cluster" .cluster -}}
-{{- $_ := set $member "namespace" (.namespace | default $root.Release.Namespace) -}}
+{{- $_ := set $member "namespace" $namespace -}}
+{{- $account := $root.Values.workers.serviceAccount -}}
+{{- $_ := set $member "account" ((and (eq $kind "here") (not $account.create)) | ternary $account.name $name) -}}
 {{- $_ := set $member "replicas" (hasKey . "replicas" | ternary .replicas $root.Values.workers.replicas) -}}
 {{- $members = append $members $member -}}
 {{- end -}}
@@ -128,20 +139,6 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
   verbs: [create]
 {{- end }}
 
-{{/* Both programs fit the restricted Pod Security Standard. */}}
-{{- define "tcf.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-seccompProfile: {type: RuntimeDefault}
-{{- end }}
-
-{{- define "tcf.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
-{{- end }}
-
 {{/*
 Neither probe asks the hub: an outage of it must not restart anything. Readiness does tell of it. Takes the
 name of the port.
@@ -172,18 +169,53 @@ selector:
     {{- . | nindent 4 }}
 {{- end }}
 
-{{- define "tcf.spread" -}}
+{{/* Labels and annotations of pods; takes {root, values, selector}, values being those of the workload. */}}
+{{- define "tcf.podMetadata" -}}
+labels:
+  {{- with .values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- .selector | nindent 2 }}
+  {{- include "tcf.labels" .root | nindent 2 }}
+{{- with .values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What pods of all kinds have; takes the root. */}}
+{{- define "tcf.podBasics" -}}
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- end }}
+
+{{/* Takes the root. */}}
+{{- define "tcf.containerBasics" -}}
+image: {{ include "tcf.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+{{- end }}
+
+{{/* Where pods go; takes {values, selector}. Without a wish, they keep to different nodes if they can. */}}
+{{- define "tcf.placement" -}}
 topologySpreadConstraints:
+{{- if .values.topologySpreadConstraints }}
+  {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+{{- else }}
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
       matchLabels:
-        {{- . | nindent 8 }}
+        {{- .selector | nindent 8 }}
 {{- end }}
-
-{{/* Where pods go; takes the values of a workload. */}}
-{{- define "tcf.placement" -}}
+{{- with .values }}
 {{- with .nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -200,9 +232,11 @@ affinity:
 priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
+{{- end }}
 
 {{/* Lets the ServiceAccount of a member be a worker of its federation; takes {root, member, selector}. */}}
 {{- define "tcf.worker.rbac" }}
+{{- if .root.Values.rbac.create }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -225,5 +259,6 @@ metadata:
     {{- include "tcf.labels" .root | nindent 4 }}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ .member.name | quote }}}
 subjects:
-  - {kind: ServiceAccount, name: {{ .member.name | quote }}, namespace: {{ .root.Release.Namespace | quote }}}
+  - {kind: ServiceAccount, name: {{ .member.account | quote }}, namespace: {{ .root.Release.Namespace | quote }}}
+{{- end }}
 {{- end }}
