@@ -14,8 +14,9 @@ from e2e.cluster import Cluster, Namespace, tool
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The demo first: it is to find a cluster without the CRD, which all others leave behind."""
-    items.sort(key=lambda item: item.path.name != "test_demo.py")
+    """These first: they are to find a cluster without the CRD, which all others leave behind."""
+    first = ("test_documents.py", "test_demo.py")
+    items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -36,11 +38,16 @@ def shop(operator: Namespace, namespace: Namespace) -> Iterator[Namespace]:
     namespace.kubectl("delete", "cfed", "--all", "--wait=false")
 
 
-def apply(shop: Namespace, way: str) -> None:
+def apply(shop: Namespace, way: str, folder: Path) -> None:
     """The example as it is, but for the image's name."""
-    manifest = (ROOT / f"examples/traffic-{way}.yaml").read_text()
-    assert "tcf-operator:0.1.0" in manifest
-    shop.kubectl("apply", "-f", "-", stdin=manifest.replace("tcf-operator:0.1.0", shop.cluster.image))
+    copy = shutil.copytree(ROOT / f"examples/traffic-{way}", folder / way)
+    kustomization = copy / "kustomization.yaml"
+    repository, _, tag = shop.cluster.image.rpartition(":")
+    stated = "newName: tcf-operator, newTag: 0.1.0"
+    assert stated in kustomization.read_text()
+    named = kustomization.read_text().replace(stated, f"newName: {repository}, newTag: {tag}")
+    kustomization.write_text(named)
+    shop.kubectl("apply", "-k", str(copy))
     shop.await_active("cluster_1")
     await_traffic(shop, 0)
 
@@ -90,8 +97,8 @@ def replayed(events: list[tuple[float, str, Json]]) -> Iterator[Moment]:
 
 
 @pytest.mark.parametrize("way", ["probe", "gate"])
-def test_never_two_members_at_a_time(shop: Namespace, measured: Measured, way: str) -> None:
-    apply(shop, way)
+def test_never_two_members_at_a_time(shop: Namespace, measured: Measured, way: str, tmp_path: Path) -> None:
+    apply(shop, way, tmp_path)
     posts: list[tuple[float, int]] = []
     with shop.cluster.watching(shop.name, "endpointslices") as events:
         for number in range(TOGGLES):
@@ -115,8 +122,10 @@ def test_never_two_members_at_a_time(shop: Namespace, measured: Measured, way: s
     )
 
 
-def test_a_label_leads_requests_and_leaves_rollouts_alone(shop: Namespace, measured: Measured) -> None:
-    apply(shop, "label")
+def test_a_label_leads_requests_and_leaves_rollouts_alone(
+    shop: Namespace, measured: Measured, tmp_path: Path
+) -> None:
+    apply(shop, "label", tmp_path)
     told = []
     for number in range(10):
         member = 1 - number % 2
@@ -134,9 +143,9 @@ def test_a_label_leads_requests_and_leaves_rollouts_alone(shop: Namespace, measu
 
 
 @pytest.mark.parametrize("way", ["probe", "gate"])
-def test_a_rollout_of_the_passive_member_replaces_its_pods(shop: Namespace, way: str) -> None:
+def test_a_rollout_of_the_passive_member_replaces_its_pods(shop: Namespace, way: str, tmp_path: Path) -> None:
     """They are not ready, so it is never counted as finished; but it is done, and the role stays."""
-    apply(shop, way)
+    apply(shop, way, tmp_path)
     term = shop.status()["term"]
     selector = f"member={dashed('cluster_2')}"
     before = set(shop.pods(selector))
@@ -154,9 +163,9 @@ def test_a_rollout_of_the_passive_member_replaces_its_pods(shop: Namespace, way:
     await_traffic(shop, 1)
 
 
-def test_a_gated_pod_whose_worker_dies_gets_nothing(shop: Namespace) -> None:
+def test_a_gated_pod_whose_worker_dies_gets_nothing(shop: Namespace, tmp_path: Path) -> None:
     """The condition stays as it was left, but the Pod is not ready without its sidecar, and then is again."""
-    apply(shop, "gate")
+    apply(shop, "gate", tmp_path)
     victim = min(reached(shop)[0])
     before = _restarts(shop, victim)
     shop.kubectl("exec", victim, "-c", "worker", "--", "python3", "-c", KILL, check=False)
