@@ -185,11 +185,8 @@ def federation(place: Place, hub: Hub, *, own_cluster: bool) -> Iterator[Process
         processes.start("operator", "tcf-operator", "--namespace", NAMESPACE, "--listen", listen)
         for cluster in CLUSTERS:
             start_worker(processes, cluster)
-        until(
-            lambda: ask(place, "GET", "cluster_1", "/tcf/is_active").status == HTTPStatus.OK,
-            processes,
-            "cluster_1 is active",
-        )
+        for cluster, status in zip(CLUSTERS, (HTTPStatus.OK, HTTPStatus.IM_A_TEAPOT), strict=True):
+            await_answer(processes, cluster, status)
         yield processes
     finally:
         say("Stopping ...")
@@ -251,6 +248,16 @@ def until(reached: Callable[[], bool], processes: Processes, what: str) -> None:
         if time.monotonic() > deadline:
             raise DemoError(f"not within {PATIENCE:.0f} s: {what}; the logs are in {processes.place.home}")
         time.sleep(0.05)
+
+
+def await_answer(processes: Processes, cluster: str, status: int) -> None:
+    """Wait until a member's worker answers so when it is asked whether it is active."""
+    place = processes.place
+    until(
+        lambda: ask(place, "GET", cluster, "/tcf/is_active").status == status,
+        processes,
+        f"{cluster} answers {status}",
+    )
 
 
 def say(text: str) -> None:
@@ -315,13 +322,6 @@ def script(hub: Hub, processes: Processes) -> None:
         if (answer.status, answer.body) != (status, body):
             raise DemoError(f"expected {status} {body}")
 
-    def eventually(cluster: str, status: int) -> None:
-        until(
-            lambda: ask(place, "GET", cluster, "/tcf/is_active").status == status,
-            processes,
-            f"{cluster} {status}",
-        )
-
     say("Every endpoint:")
     expect("GET", "cluster_1", "/tcf/status", 200, "active")
     expect("GET", "cluster_1", "/tcf/is_active", 200, "active")
@@ -337,7 +337,7 @@ def script(hub: Hub, processes: Processes) -> None:
     say("A change of spec.activeCluster (and a lease of 3 s, for what comes next):")
     change = {"spec": {"activeCluster": "cluster_2", "leaseDuration": "3s"}}
     hub.run("patch", "cfed", FEDERATION, "--type=merge", "-p", json.dumps(change))
-    eventually("cluster_2", 200)
+    await_answer(processes, "cluster_2", 200)
     expect("GET", "cluster_1", "/tcf/is_active", 418, "passive")
     until(lambda: hub.status("{.status.activeCluster}") == "cluster_2", processes, "the status says so")
     # The Lease says 3 s once the worker has renewed it; before that, the crash would be fenced later.
@@ -357,7 +357,7 @@ def script(hub: Hub, processes: Processes) -> None:
     expect("POST", "cluster_1", "/tcf/promote", 200, ROLES_1)
     expect("GET", "cluster_1", "/tcf/is_active", 200, "active")
     start_worker(processes, "cluster_2")
-    eventually("cluster_2", 418)
+    await_answer(processes, "cluster_2", 418)
     say("Every answer was as expected.")
 
 

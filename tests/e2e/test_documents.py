@@ -1,4 +1,4 @@
-"""The commands of docs/install.md and docs/clusters.md, run as the pages say, on a cluster without the CRD."""
+"""The commands of docs/install.md and docs/clusters.md, run as the pages say, on a new cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reader:
         _, found_it, rest = text.partition(f"\n## {section}\n")
         assert found_it, f"{page} has no section {section}"
         for script in re.findall(
-            r"^```sh\n(.*?)^```", re.split(r"^## ", rest, flags=re.MULTILINE)[0], re.M | re.S
+            r"^```sh\n(.*?)^```", re.split(r"^## ", rest, flags=re.MULTILINE)[0], re.MULTILINE | re.DOTALL
         ):
             self._run(script)
 
