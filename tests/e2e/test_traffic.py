@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -43,10 +44,10 @@ def apply(shop: Namespace, way: str, folder: Path) -> None:
     copy = shutil.copytree(ROOT / f"examples/traffic-{way}", folder / way)
     kustomization = copy / "kustomization.yaml"
     repository, _, tag = shop.cluster.image.rpartition(":")
-    stated = "newName: tcf-operator, newTag: 0.1.0"
-    assert stated in kustomization.read_text()
-    named = kustomization.read_text().replace(stated, f"newName: {repository}, newTag: {tag}")
-    kustomization.write_text(named)
+    named = f"newName: {repository}, newTag: {tag}}}"
+    changed, places = re.subn("newName: .*", named, kustomization.read_text())
+    assert places == 1
+    kustomization.write_text(changed)
     shop.kubectl("apply", "-k", str(copy))
     shop.await_active("cluster_1")
     await_traffic(shop, 0)

@@ -338,11 +338,16 @@ def test_a_package_holds_all_it_needs(chart: Helm, tmp_path: Path) -> None:
     assert chart.render(EVERYTHING, chart=package) == chart.render(EVERYTHING)
 
 
-def test_the_chart_and_the_program_have_one_version(chart: Helm) -> None:
-    described = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version
-    assert described["appVersion"] == version[1]
+def test_the_chart_the_program_the_examples_and_the_docs_have_one_version() -> None:
+    found = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert found
+    version = found[1]
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == version
+    for path in (ROOT / "examples").glob("*/kustomization.yaml"):
+        assert f"newTag: {version}}}" in path.read_text()
+    for path in (ROOT / "README.md", ROOT / "docs/install.md"):
+        tags = re.findall(r"tcf-operator:([0-9]\S+)", path.read_text())
+        assert set(tags) == {version}, path
 
 
 def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:

@@ -78,9 +78,15 @@ class Program:
 class Programs:
     """Starts programs and stops those that are left; a traceback in any log fails the test."""
 
-    def __init__(self, hub: Hub, folder: Path, *, development: bool = True) -> None:
-        """`development`: with Python's development mode, which finds more and is slower."""
+    def __init__(
+        self, hub: Hub, folder: Path, *, development: bool = True, release: Path | None = None
+    ) -> None:
+        """`development`: with Python's development mode, which finds more and is slower.
+
+        `release`: the wheel of an earlier release, to run that instead.
+        """
         self._hub = hub
+        self._release = {"PYTHONPATH": str(release)} if release else {}
         self._checks = ["-X", "dev", "-W", "error::ResourceWarning"] if development else []
         self._folder = folder
         self._running: list[Program] = []
@@ -107,7 +113,7 @@ class Programs:
     def _start(self, program: str, args: list[str], kubeconfig: Path | None, path: str) -> Program:
         log_path = self._folder / f"{program}-{next(self._numbers)}.log"
         listen = [] if "--listen" in args else ["--listen", "127.0.0.1:0"]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TCF_")}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TCF_")} | self._release
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 [

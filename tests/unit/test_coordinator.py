@@ -1143,3 +1143,33 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     (event,) = decision.events
     assert (event.reason, event.warning) == ("RoleKept", True)
     assert "c2 is to become active first" in event.message
+
+
+@pytest.mark.parametrize(
+    ("other", "waits"),
+    [
+        ({"conditions": "other words"}, True),
+        ({"longest_lease_seconds": None}, True),
+        ({"strangers": (Stranger("gone", "c1", "odd"),)}, True),
+        ({"observed_generation": 0}, False),
+        ({"conditions": "other status"}, False),
+    ],
+    ids=str,
+)
+def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
+    other: dict[str, Any], *, waits: bool
+) -> None:
+    about = described(federation())
+    assert about.status
+    change = dict(other)
+    if words := change.get("conditions"):
+        edit = {"message": "in other words"} if words == "other words" else {"status": "Unknown"}
+        change["conditions"] = tuple(replace(c, **edit) for c in about.status.conditions)
+    edited = replace(about, status=replace(about.status, **change), resource_version="77")
+    alive = Memory().see_leases((ONE, TWO), BOOT)
+    for since, written_now in ((BOOT - 9.9, not waits), (BOOT - 10, True)):
+        memory = alive.see_federation(edited, since).see_federation(edited, BOOT)
+        decision = decide(Observation(edited, (ONE, TWO), memory, listed=BOOT, reread=False), at())
+        assert (decision.status is not None) == written_now
+        if not written_now:
+            assert decision.wake_at == pytest.approx(BOOT + 0.1)

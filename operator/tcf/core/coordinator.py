@@ -63,6 +63,9 @@ from tcf.core.requests import Accepted, Command, Kind, admit, ended, unbelievabl
 from tcf.core.silence import silence_needed
 from tcf.core.transitions import Row, move, with_members
 
+_DESCRIPTION_SECONDS = 10.0
+"""For how long a status has to stand until nothing but its description is written again. During an update,
+operators of two releases would else write over each other as fast as they can."""
 AFTERWARDS = 0.2
 """Seconds after a step at which that is written which is only for later: the annotation and Events. At once,
 it would hold up those who still have to read and to renew before the switchover has ended."""
@@ -208,14 +211,24 @@ def decide(observation: Observation, now: Now) -> Decision:
         )
     assert federation.status is not None  # noqa: S101 - without one, the step is the bootstrap
     described = _described(federation, _counted(federation.status, workers, now), now)
+    described_at = None
     if described != federation.status:
-        # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
-        return Decision(status=described) if confirmed else Decision(confirm=True)
+        if _undescribed(described) == _undescribed(federation.status):
+            described_at = observation.memory.version_at + _DESCRIPTION_SECONDS
+        if described_at is None or now.boot >= described_at:
+            # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
+            return Decision(status=described) if confirmed else Decision(confirm=True)
     mirrored = {} if refusal else mirror(federation, federation.status)
     stage = observation.memory.stage
     mirror_at = (stage.at if stage else -math.inf) + AFTERWARDS
     early = now.boot < mirror_at
-    times = (step.until, collect_at, workers.next_silence(), mirror_at if mirrored and early else None)
+    times = (
+        step.until,
+        collect_at,
+        workers.next_silence(),
+        mirror_at if mirrored and early else None,
+        described_at,
+    )
     return Decision(
         delete=leftovers,
         annotations={} if early else mirrored,
@@ -533,6 +546,12 @@ def _counted(status: Status, workers: Workers, now: Now) -> Status:
         unfenceable=workers.noted(status.unfenceable),
         strangers=workers.strangers(member.id for member in status.clusters),
     )
+
+
+def _undescribed(status: Status) -> Status:
+    """The status without what another release puts in other words, or does not know and drops."""
+    plain = (replace(condition, reason="", message="") for condition in status.conditions)
+    return replace(status, conditions=tuple(plain), strangers=(), longest_lease_seconds=None)
 
 
 def _described(federation: Federation, status: Status, now: Now) -> Status:

@@ -85,6 +85,7 @@ class Memory:
     And so it is that a member becomes active, since one of its workers has taken over.
 
     `active`: the member that was active, or about not to be any more, when it was seen last; "" for nobody.
+    `version`: the latest version of the federation, received first at `version_at` (boot seconds).
     """
 
     sightings: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
@@ -92,6 +93,8 @@ class Memory:
     active: str = ""
     stage: Stage | None = None
     doubt: Doubtful | None = None
+    version: str = ""
+    version_at: float = -math.inf
 
     def see_lease(self, lease: WorkerLease, now: float) -> Memory:
         """Remember a version of one Lease, received now; a version already known changes nothing."""
@@ -142,8 +145,11 @@ class Memory:
         if active and active != self.active:
             new[active] = now
         heard = {**self.heard, **new} if new else self.heard
+        version = federation.resource_version if federation else ""
         return replace(
             self,
+            version=version,
+            version_at=self.version_at if version == self.version else now,
             heard=heard,
             active=active,
             stage=self._stage(federation, now),
