@@ -27,13 +27,16 @@ _NOTHING = "nothing was changed"
 class Checker:
     """Sees every probe and every commit, and keeps what was wrong in `broken`."""
 
-    def __init__(self, world: World, workers: list[WorkerProgram], failovers: Failovers) -> None:
+    def __init__(
+        self, world: World, workers: list[WorkerProgram], failovers: Failovers, *, walls_agree: bool
+    ) -> None:
         self.broken: list[str] = []
         self.failovers = 0
         self.switchovers = 0
         self._world = world
         self._workers = workers
         self._failovers = failovers
+        self._walls_agree = walls_agree
         self._placed: set[str] = set()
         """The requests that have ever been under way."""
         self._ended: dict[str, HistoryEntry] = {}
@@ -51,6 +54,10 @@ class Checker:
         """The highest term there has ever been."""
         self._excused_until = 0.0
         """Until then a third party has taken away what the promise rests on."""
+        self._doubted_until = 0.0
+        """Until when an earlier table, which may be that of another object by now, is in doubt."""
+        self._doubted_by: Link | None = None
+        """Who has written that down."""
         self._forged = False
         """A Lease tells of terms that there have never been."""
 
@@ -132,8 +139,10 @@ class Checker:
 
     # --- commits ----------------------------------------------------------------------------------------
 
-    def committed(self, before: Federation | None, after: Federation | None, *, by: Link | None) -> None:
-        """The federation was written, `by` whom (None: by hand)."""
+    def committed(
+        self, before: Federation | None, after: Federation | None, *, by: Link | None, shown: int
+    ) -> None:
+        """The federation was written, `by` whom (None: by hand). `shown`: the highest term on a Lease."""
         new = after.status if after else None
         if after and new:
             self._tables[after.uid, new.term] = {row.id: row.role for row in new.clusters}
@@ -152,11 +161,27 @@ class Checker:
             self.switchovers += past.succeeded
             self.failovers += past.succeeded and past.trigger is Trigger.FAILOVER
         highest, self._highest = self._highest, max(self._highest, new.term)
-        if self._since == math.inf:
-            if new.term > highest if old is None else new.term > old.term + 1:
+        if old is None:
+            self._begun(new, highest, shown, by)
+        elif self._since == math.inf:
+            if new.term > old.term + 1:
                 self._trust(new.term)
-        elif old and by:
+        elif by:
             self._check_step(before, old, new, fresh, by)
+        if new.in_doubt and (old is None or new.in_doubt != old.in_doubt):
+            self._doubted_until, self._doubted_by = self._world.now + new.in_doubt.seconds, by
+
+    def _begun(self, new: Status, highest: int, shown: int, by: Link | None) -> None:
+        """A first table. docs/safety.md says when it promises nothing about what was before it."""
+        unnoticed = self._since == math.inf and not new.in_doubt
+        forgotten = self._world.now < self._doubted_until and not new.in_doubt and by is not self._doubted_by
+        behind = not self._walls_agree and shown < highest and new.term <= highest
+        if unnoticed or forgotten or behind:
+            self.excuse(for_good=False)
+        if behind:
+            self._highest = new.term
+        if self._since == math.inf and (new.term > highest or behind):
+            self._trust(new.term)
 
     def _check_step(
         self, before: Federation, old: Status, new: Status, fresh: list[HistoryEntry], by: Link

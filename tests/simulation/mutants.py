@@ -170,6 +170,15 @@ def _doubt_by_the_spec() -> Iterable[Patch]:
     )
 
 
+def _doubt_of_one_object() -> Iterable[Patch]:
+    def see(original: Any, memory: Memory, federation: Federation | None, now: float) -> Memory:
+        same = federation is not None and memory.newest is not None and memory.newest.uid == federation.uid
+        result: Memory = original(memory if same else replace(memory, doubt=None), federation, now)
+        return result
+
+    yield _changed(Memory, "see_federation", see)
+
+
 def _doubt_of_a_lost_table() -> Iterable[Patch]:
     def until(original: Any, case: _Case) -> float:
         stage, doubt = case.workers.memory.stage, case.status.in_doubt
@@ -396,6 +405,12 @@ MUTANTS: Mapping[str, Mutant] = {
             "the doubt lasts for the present leaseDuration",
             _doubt_by_the_spec,
             profiles.SET_BACK_WITHOUT_LEASE,
+        ),
+        (
+            "doubt of one object",
+            "a doubt ends when the federation is deleted and created again",
+            _doubt_of_one_object,
+            profiles.SET_BACK_AND_ANEW,
         ),
         (
             "doubt of a lost table",

@@ -45,6 +45,7 @@ from tcf.core.model import (
     Spec,
     Status,
     WorkerLease,
+    parse_pair,
 )
 from tcf.core.requests import Kind
 from tcf.worker.switchovers import Wish
@@ -96,7 +97,7 @@ class _Run:
         self.workers: list[WorkerProgram] = []
         walls_agree = schedule.wall_runs and schedule.wall_error <= WALLS_RIGHT
         failovers = Failovers(self.world, walls_agree=walls_agree)
-        self.checker = Checker(self.world, self.workers, failovers)
+        self.checker = Checker(self.world, self.workers, failovers, walls_agree=walls_agree)
         self.hub = SimHub(self.world, self._committed)
         self.hub.watchers[WorkerLease].append(failovers)
         self.network = Network(self.world, self.hub, schedule.rates)
@@ -310,12 +311,18 @@ class _Run:
         if program.ask(ask):
             self.asks.append(ask)
 
+    def _shown(self, federation: Federation | None) -> int:
+        """The highest term on any Lease and in the annotation."""
+        note = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE)) if federation else None
+        acknowledged = (lease.acknowledged for lease in self.hub.leases.values())
+        return max([note[1] if note else 0, *(table.term for table in acknowledged if table)])
+
     def _once_active(self, fault: Fault) -> None:
         """Wait until the hub says that another member is active."""
         self.once_active.append(fault)
 
     def _committed(self, before: Federation | None, after: Federation | None) -> None:
-        self.checker.committed(before, after, by=self.network.writer)
+        self.checker.committed(before, after, by=self.network.writer, shown=self._shown(after))
         was = before.status.active_cluster if before and before.status else ""
         if after and after.status and after.status.engaged:
             self.engaged = after.status.engaged.id

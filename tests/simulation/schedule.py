@@ -507,6 +507,24 @@ def _set_back_without_lease(schedule: Schedule, chance: random.Random) -> tuple[
     return _once_moved(_moment(schedule, chance), history)
 
 
+def _set_back_and_anew(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """As "without lease"; when the loss has been noticed, the federation is deleted and applied again."""
+    d, lost = schedule.duration, 0.6
+    back = lost + d / 3 + 0.1
+    history = (
+        Fault(0.05, "restart", ACTIVE, 0.1),
+        Fault(0.3, "edit", value=("clusters", MEMBERS)),
+        Fault(0.4, "deafen", PASSIVE, lost - 0.4),
+        Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
+        Fault(lost, "crash", "op1", back - lost),
+        Fault(lost, "cut", ACTIVE, 2.0 * d),
+        Fault(lost, "restore", seconds=lost - 0.12, value=True),
+        Fault(back + 0.2 + _soon(chance), "recreate", seconds=0.02, value=("", False, PASSIVE)),
+        Fault(back + 0.6, "ask", PASSIVE, value="promote"),
+    )
+    return _once_moved(_moment(schedule, chance), history)
+
+
 def _set_back_and_seen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """As "set back", but a second operator has long seen the lost table, whose number the new one gets."""
     d, lost = schedule.duration, 0.45 + 1.7 * schedule.duration
@@ -597,6 +615,7 @@ _DRAWN: Mapping[str, Drawn] = {
     "expelled": _expelled,
     "set back": _set_back,
     "set back without lease": _set_back_without_lease,
+    "set back and anew": _set_back_and_anew,
     "set back and seen": _set_back_and_seen,
     "outrun": _outrun,
     "late first": _late_first,

@@ -189,7 +189,7 @@ def observed(
         asked = about.status.switchover.id if about.status.switchover else ""
         stage = Stage(about.uid, about.status.term, BOOT - waited, asked, BOOT - waited)
         doubt = about.status.in_doubt
-        doubtful = Doubtful(about.uid, doubt, BOOT - waited) if doubt else None
+        doubtful = Doubtful(doubt, BOOT - waited) if doubt else None
         memory = replace(memory, stage=stage, doubt=doubtful)
     return Observation(about, tuple(leases), memory, listed=BOOT if confirmed else None, reread=confirmed)
 

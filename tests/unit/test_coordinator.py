@@ -786,8 +786,41 @@ def test_a_table_seen_before_it_was_lost_does_not_begin_the_wait_for_one_of_the_
     assert roles_of(after(about, decision)) == "passive passive"
     again = memory.see_federation(replace(about, resource_version="3"), BOOT + 5)
     assert again.doubt == memory.doubt
-    other = replace(about, uid="uid-2")
-    assert memory.see_federation(other, BOOT + 5).doubt != memory.doubt
+
+
+def test_a_term_that_was_seen_here_and_is_not_there_any_more_is_a_loss() -> None:
+    """No Lease need tell of it. It is concluded from a fresh read only."""
+    about = federation(term=TERM)
+    memory = Memory().see_federation(federation(term=TERM + 5), BOOT - 9).see_federation(about, BOOT)
+    memory = memory.see_leases((ONE, TWO), BOOT)
+    first = decide(Observation(about, (ONE, TWO), memory, listed=BOOT, reread=False), at())
+    assert (first.confirm, first.reread) == (True, True)
+    lost = written(decide(Observation(about, (ONE, TWO), memory, listed=BOOT, reread=True), at()))
+    assert lost.term > TERM + 5
+    assert lost.in_doubt
+    assert roles_of(lost) == "passive passive"
+    absurd = Memory().see_federation(federation(term=10**17), BOOT - 9).see_federation(about, BOOT)
+    absurd = absurd.see_leases((ONE, TWO), BOOT)
+    assert not decide(Observation(about, (ONE, TWO), absurd, listed=BOOT, reread=False), at()).reread
+
+
+def test_a_doubt_outlives_the_object() -> None:
+    doubtful = federation("passive passive", switchover=FROM_NOBODY, in_doubt=DOUBT)
+    again = federation(None, uid="uid-2")
+    for waited, left in ((0, DOUBT), (DOUBT.seconds, None)):
+        memory = Memory().see_federation(doubtful, BOOT - waited).see_federation(None, BOOT)
+        memory = memory.see_federation(again, BOOT)
+        first = written(decide(Observation(again, (), memory, listed=BOOT, reread=True), at()))
+        assert first.in_doubt == left
+
+
+def test_a_status_that_was_seen_here_and_is_gone_is_a_loss() -> None:
+    bare = federation(None)
+    ahead = at().term + 500
+    memory = Memory().see_federation(federation(term=ahead), BOOT - 9).see_federation(bare, BOOT)
+    first = written(decide(Observation(bare, (), memory, listed=BOOT, reread=True), at()))
+    assert first.in_doubt
+    assert first.term == ahead + 1
 
 
 def test_a_lease_that_no_worker_can_have_written_is_named() -> None:

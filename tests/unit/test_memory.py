@@ -221,10 +221,10 @@ def doubted(*federations: Federation | None) -> float | None:
         ((DOUBTFUL, federation("passive passive", in_doubt=replace(DOUBT, seconds=1))), 22),
         ((DOUBTFUL, federation("passive passive", in_doubt=replace(DOUBT, since="later"))), 32),
         ((DOUBTFUL, federation("passive active")), None),
-        ((DOUBTFUL, federation("passive passive", uid="uid-2")), None),
-        ((DOUBTFUL, federation("passive passive", uid="uid-2", in_doubt=DOUBT)), 32),
-        ((DOUBTFUL, federation(None)), None),
-        ((DOUBTFUL, None), None),
+        ((DOUBTFUL, federation("passive passive", uid="uid-2")), 22),
+        ((DOUBTFUL, None, federation("passive passive", uid="uid-2", in_doubt=DOUBT)), 22),
+        ((DOUBTFUL, federation(None)), 22),
+        ((DOUBTFUL, None), 22),
         ((None,), None),
         ((federation(None),), None),
     ],
@@ -249,6 +249,22 @@ def test_a_doubt_is_kept_until_somebody_is_active(
     federations: tuple[Federation | None, ...], until: float | None
 ) -> None:
     assert doubted(*federations) == until
+
+
+def test_the_highest_term_of_the_latest_object_is_kept() -> None:
+    memory = Memory()
+    assert memory.known_term(UID) == 0
+    for about, known in (
+        (federation(term=TERM), TERM),
+        (federation(term=TERM + 3), TERM + 3),
+        (federation(term=TERM + 1), TERM + 3),
+        (federation(None), TERM + 3),
+        (None, TERM + 3),
+    ):
+        memory = memory.see_federation(about, 1)
+        assert memory.known_term(UID) == known
+    memory = memory.see_federation(federation(term=7, uid="uid-2"), 1)
+    assert (memory.known_term(UID), memory.known_term("uid-2")) == (0, 7)
 
 
 # --- signs of life ------------------------------------------------------------------------------------

@@ -178,6 +178,23 @@ async def test_a_success_carries_the_table_of_its_own_outcome(kind: Kind) -> Non
     assert result.valid_for(BOOT) == 0
 
 
+async def test_a_table_that_was_edited_by_hand_is_not_answered_by_an_older_reading_of_the_same_term() -> None:
+    """A 200 must not show the member as passive that it is about."""
+    hub = FakeFederations(then=None)
+    hub.present = federation("passive active", resource_version="9")
+    worker = worker_of(hub)
+    give_reading(worker, federation("active passive", resource_version="8"))
+    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not asked.done()
+    give_reading(worker, hub.present)
+    worker._announce()
+    result = await asked
+    assert isinstance(result, Reading)
+    assert [row.role for row in result.clusters] == [Role.PASSIVE, Role.ACTIVE]
+
+
 async def test_a_request_that_so_many_others_followed_that_none_before_is_remembered_is_left_open() -> None:
     """It may have been carried out, and its record pushed out of the history."""
     many = tuple(entry(f"r{n}") for n in range(HISTORY_LENGTH))

@@ -202,7 +202,7 @@ class _Attendant:
                 backoff.reset()
                 conflicts.reset()
                 self._report(None)
-                if self.view.empty:
+                if self.view.over(self._clock.boot()):
                     return
                 times = (refresh_at, self._tell_obstacle_at, decision.wake_at)
                 until = min(moment for moment in times if moment is not None)

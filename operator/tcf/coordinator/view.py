@@ -20,9 +20,9 @@ class View:
         self._leases: dict[str, WorkerLease] = {}
         self._memory = Memory()
 
-    @property
-    def empty(self) -> bool:
-        return self.federation is None and not self._leases
+    def over(self, now: float) -> bool:
+        """Is there nothing left that has to be remembered?"""
+        return self.federation is None and not self._leases and self._memory.doubtful(now) is None
 
     @property
     def table(self) -> tuple[str, int | None] | None:

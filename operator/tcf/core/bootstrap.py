@@ -44,18 +44,29 @@ from tcf.core.transitions import all_passive, with_members
 _KEPT = "it was active when an earlier object of this name was deleted, as Leases of workers note"
 
 
-def bootstrapped(federation: Federation, leases: Sequence[WorkerLease], now: Now) -> Status:
-    """The first table: everybody passive, and a request without deadline for the initial member."""
+def bootstrapped(
+    federation: Federation,
+    leases: Sequence[WorkerLease],
+    now: Now,
+    *,
+    seen: int = 0,
+    doubt: Doubt | None = None,
+) -> Status:
+    """The first table: everybody passive, and a request without deadline for the initial member.
+
+    `seen`: a term that this object is known to have had; 0 for none. `doubt`: that of an earlier object.
+    """
     acknowledged = [lease.acknowledged for lease in leases if lease.acknowledged]
     mirrored = _mirrored(federation)
-    known = [table.term for table in acknowledged] + ([mirrored.term] if mirrored else [])
+    known = [*(table.term for table in acknowledged), mirrored.term if mirrored else 0, seen]
     status = Status(
         protocol=PROTOCOL,
         term=_first_term(known, now),
         clusters=tuple(MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters),
         observed_active_cluster=federation.spec.active_cluster or "",
+        in_doubt=doubt,
     )
-    if mirrored or any(table.uid == federation.uid for table in acknowledged):
+    if mirrored or seen or any(table.uid == federation.uid for table in acknowledged):
         message = "the hub has lost the status that this federation had"
         status = _lost(federation, status, leases, message, now)
     members = [member for member in _active_last(federation, status, leases, now) if status.member(member)]

@@ -243,7 +243,9 @@ def decide(observation: Observation, now: Now) -> Decision:
 def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _Wait:
     status = federation.status
     if status is None:
-        first = bootstrapped(federation, workers.leases, now)
+        memory = workers.memory
+        seen, doubt = _believed(memory.known_term(federation.uid), now), memory.doubtful(now.boot)
+        first = bootstrapped(federation, workers.leases, now, seen=seen, doubt=doubt)
         request = first.switchover
         event = None
         if first.history:
@@ -252,10 +254,10 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
             message = f"{request.to} is to become active first"
             event = _event(first, request, "RoleKept", message, warning=True)
         return _Step(first, on_leases=True, event=event)
-    known = _highest_term(workers.leases, federation.uid, now)
+    known = _highest_term(workers, federation.uid, now)
     if known > status.term:
         after = restored(federation, status, workers.leases, known, now)
-        message = f"all members are passive: a worker knows term {known}, which the hub has lost"
+        message = f"all members are passive: the hub has lost term {known}, which has been seen already"
         event = _event(after, None, "HubRestored", message, warning=True)
         return _Step(after, on_leases=True, on_loss=True, event=event)
     members = _members(federation.spec, status)
@@ -268,9 +270,16 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
     return step
 
 
-def _highest_term(leases: Iterable[WorkerLease], uid: str, now: Now) -> int:
-    acknowledged = (lease.acknowledged for lease in leases)
-    return max((a.term for a in acknowledged if a and a.uid == uid and now.plausible(a.term)), default=0)
+def _highest_term(workers: Workers, uid: str, now: Now) -> int:
+    """The highest term of this object that a worker has acknowledged, or that has been seen here."""
+    acknowledged = (lease.acknowledged for lease in workers.leases)
+    terms = (a.term for a in acknowledged if a and a.uid == uid)
+    return max(_believed(term, now) for term in (*terms, workers.memory.known_term(uid)))
+
+
+def _believed(term: int, now: Now) -> int:
+    """0 instead of a term that no operator can have written."""
+    return term if now.plausible(term) else 0
 
 
 def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:

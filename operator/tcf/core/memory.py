@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from tcf.core.model import Doubt, Federation, Role, WorkerLease
+from tcf.core.model import Acknowledgement, Doubt, Federation, Role, WorkerLease
 from tcf.core.silence import silence_needed
 
 _SETTLED = 1 / 4
@@ -61,12 +61,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A record of a loss in the status of an object, seen first at `at` (boot seconds).
+    """A record of a loss in a status, seen first at `at` (boot seconds).
 
     It is known by the whole record: a table of the same term may have been seen before it was lost.
     """
 
-    uid: str
     doubt: Doubt
     at: float
 
@@ -85,6 +84,7 @@ class Memory:
     And so it is that a member becomes active, since one of its workers has taken over.
 
     `active`: the member that was active, or about not to be any more, when it was seen last; "" for nobody.
+    `newest`: the highest term seen of the latest object: a hub that shows a lower one has lost it.
     `version`: the latest version of the federation, received first at `version_at` (boot seconds).
     """
 
@@ -93,6 +93,7 @@ class Memory:
     active: str = ""
     stage: Stage | None = None
     doubt: Doubtful | None = None
+    newest: Acknowledgement | None = None
     version: str = ""
     version_at: float = -math.inf
 
@@ -152,20 +153,40 @@ class Memory:
             version_at=self.version_at if version == self.version else now,
             heard=heard,
             active=active,
+            newest=self._newest(federation),
             stage=self._stage(federation, now),
             doubt=self._doubt(federation, now),
         )
 
     def _doubt(self, federation: Federation | None, now: float) -> Doubtful | None:
-        """Kept until somebody is active: neither an edit nor a program that does not know it ends it."""
-        if federation is None or federation.status is None or federation.status.active_cluster:
+        """Kept until somebody is active.
+
+        Neither an edit, nor a program that does not know it, nor another object of the same name ends it.
+        """
+        known = self.doubt
+        if federation is None or federation.status is None:
+            return known
+        if federation.status.active_cluster:
             return None
-        known = self.doubt if self.doubt and self.doubt.uid == federation.uid else None
         doubt = federation.status.in_doubt
         if doubt is None or (known and known.doubt == doubt):
             return known
-        fresh = Doubtful(federation.uid, doubt, now)
+        fresh = Doubtful(doubt, now)
         return max((fresh, known), key=lambda each: each.until) if known else fresh
+
+    def known_term(self, uid: str) -> int:
+        """The highest term that has been seen of the object `uid`; 0 if it is not the latest."""
+        return self.newest.term if self.newest and self.newest.uid == uid else 0
+
+    def doubtful(self, now: float) -> Doubt | None:
+        """The record of a loss after which nobody may be promoted yet."""
+        return self.doubt.doubt if self.doubt and now < self.doubt.until else None
+
+    def _newest(self, federation: Federation | None) -> Acknowledgement | None:
+        if federation is None or federation.status is None:
+            return self.newest
+        term = max(federation.status.term, self.known_term(federation.uid))
+        return Acknowledgement(federation.uid, term)
 
     def _stage(self, federation: Federation | None, now: float) -> Stage | None:
         if federation is None or federation.status is None:

@@ -136,7 +136,8 @@ class Switchovers:
         entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))
         latest = self._worker.latest
         known = latest if latest and latest.uid == federation.uid and latest.status else federation
-        reached = await self._reached(federation, entry.term, table_after(entry, _clusters(known)))
+        table = table_after(entry, _clusters(known)) if entry.succeeded else ()
+        reached = await self._reached(federation, entry.term, table)
         return reached if entry.succeeded else Refusal(entry.outcome, entry.message)
 
     # --- placing it ---------------------------------------------------------------------------------
@@ -284,12 +285,10 @@ class Switchovers:
         while True:
             answer = self._worker.answer()
             if isinstance(answer, Reading) and answer.uid == federation.uid and answer.term >= term:
-                if answer.term == term:
+                if answer.term == term and _agree(answer.clusters, clusters):
                     return answer
-                own = next(
-                    (row.role for row in clusters if row.id == self._worker.place.cluster), Role.PASSIVE
-                )
-                return replace(answer, term=term, role=own, clusters=clusters, valid_until=-math.inf)
+                if answer.term > term:
+                    return _as_of(answer, term, clusters, self._worker.place.cluster)
             self._check_is_still(federation)
             left = deadline - self._worker.clock.boot()
             if left <= 0:
@@ -354,3 +353,15 @@ def _term(federation: Federation) -> int:
 
 def _clusters(federation: Federation) -> tuple[MemberStatus, ...]:
     return federation.status.clusters if federation.status else ()
+
+
+def _agree(some: tuple[MemberStatus, ...], others: tuple[MemberStatus, ...]) -> bool:
+    """Has each member that is in both tables the same role? (Not if somebody has edited a table by hand.)"""
+    roles = {row.id: row.role for row in others}
+    return all(roles.get(row.id, row.role) is row.role for row in some)
+
+
+def _as_of(later: Reading, term: int, clusters: tuple[MemberStatus, ...], own: str) -> Reading:
+    """A reading of an earlier table than `later`: it is over."""
+    role = next((row.role for row in clusters if row.id == own), Role.PASSIVE)
+    return replace(later, term=term, role=role, clusters=clusters, valid_until=-math.inf)
