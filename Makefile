@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 
 # make imports the environment: neither demo nor tests may ever reach the cluster of an exported kubeconfig.
 unexport KUBECONFIG
+given = $(filter command,$(firstword $(origin $(1))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak mutate chaos figures bench image kind-up kind-down e2e lint fmt lock clean
@@ -30,8 +31,8 @@ $(READY): $(VENV)/.locked pyproject.toml
 	@touch $@
 
 demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script)
-	@$(BIN)/python hack/demo.py $(if $(CLUSTER),--cluster "$(CLUSTER)") $(if $(PORT),--port "$(PORT)") \
-	  $(if $(filter script,$(DEMO)),--script)
+	@$(BIN)/python hack/demo.py $(if $(call given,CLUSTER),--cluster "$(CLUSTER)") \
+	  $(if $(call given,PORT),--port "$(PORT)") $(if $(filter script,$(DEMO)),--script)
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null

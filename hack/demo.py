@@ -97,10 +97,11 @@ class Hub:
     kubeconfig: Path
     cache: Path
 
-    def run(self, *args: str) -> str:
+    def run(self, *args: str, stdin: str | None = None) -> str:
         """Run kubectl in the demo's namespace; its output."""
         done = subprocess.run(
             [self.kubectl, "--kubeconfig", self.kubeconfig, "-n", NAMESPACE, *args],
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -200,8 +201,8 @@ def bring_crd(hub: Hub) -> None:
     if hub.run("get", "crd", CRD, "--ignore-not-found", "-o", "name"):
         say("  (The cluster has the CRD already. It is used as it is.)")
         return
-    hub.run("create", "-f", str(ROOT / "crds"))
-    hub.run("label", "crd", CRD, f"{MARK}=true")
+    crd = hub.run("label", "--local", "-f", str(ROOT / "crds"), f"{MARK}=true", "-o", "json")
+    hub.run("create", "-f", "-", stdin=crd)
     hub.run("wait", "--for=condition=Established", "--timeout=60s", f"crd/{CRD}")
 
 
@@ -225,7 +226,8 @@ def remove(hub: Hub) -> None:
     if hub.run("get", "namespace", "--field-selector", f"metadata.name={NAMESPACE}", *marked):
         say(f"Removing the namespace {NAMESPACE} ...")
         hub.run("delete", "namespace", NAMESPACE, "--timeout=120s")
-    if not hub.run("get", "crd", "-l", MARK, "-o", "name"):
+    # Helm may have taken over one that a demo had left behind.
+    if not hub.run("get", "crd", "-l", f"{MARK},app.kubernetes.io/managed-by!=Helm", "-o", "name"):
         return
     if others := hub.run("get", "cfed", "--all-namespaces", "-o", "name").split():
         hub.run("label", "crd", CRD, f"{MARK}-")
@@ -368,6 +370,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8081, help="the first of three ports (default: 8081)")
     parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="folder for logs (default: .demo)")
     options = parser.parse_args()
+    if not 0 < options.port < 65535 - len(CLUSTERS):
+        parser.error(f"--port {options.port}: it is the first of three ports, so 1 to 65532")
     place = Place(options.home.resolve(), options.port)
     raise_when_stopped()
     place.home.mkdir(exist_ok=True)

@@ -86,7 +86,7 @@ SETS: dict[str, Json] = {
     },
     "accounts and rights of others": {
         "rbac": {"create": False},
-        "operator": {"serviceAccount": {"create": False}},
+        "operator": {"serviceAccount": {"create": False, "name": "theirs"}},
         "workers": {
             "serviceAccount": {"create": False, "name": "shared"},
             "members": [{"federation": "shop", "cluster": "cluster_1"}],
@@ -138,6 +138,19 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"networkPolicy": {"enabled": True, "from": None}}, "networkPolicy.from is empty"),
         ({"networkPolicy": {"enabled": True, "operatorFrom": None}}, "networkPolicy.operatorFrom is empty"),
         ({"workers": {"serviceAccount": {"create": False}}}, "name the ServiceAccount that exists already"),
+        ({"operator": {"serviceAccount": {"create": False}}}, "name the ServiceAccount that exists already"),
+        ({"networkPolicy": {"enabled": True, "from": [{}]}}, "/networkPolicy/from/0"),
+        ({"networkPolicy": {"enabled": True, "from": [{"podSelector": None}]}}, "/networkPolicy/from/0"),
+        ({"workers": {"extraVolumes": [{"name": "hub", "emptyDir": {}}]}}, "/workers/extraVolumes/0/name"),
+        ({"operator": {"extraEnv": [{"name": "A", "value": 1}]}}, "/operator/extraEnv/0/value"),
+        ({"example": {"enabled": True}, "rbac": {"create": False}}, "example.enabled needs"),
+        ({"example": {"enabled": True}, "operator": {"enabled": False}}, "example.enabled needs"),
+        *(
+            ({name: None}, f"missing property '{name}'")
+            for name in ("operator", "workers", "image", "crds", "rbac", "networkPolicy", "remoteMembers")
+        ),
+        ({"workers": {"port": None}}, "missing property 'port'"),
+        ({"operator": {"serviceAccount": None}}, "missing property 'serviceAccount'"),
         ({"workers": {"serviceAccount": {"name": "shared"}}}, "serviceAccount.create to false as well"),
         ({"operator": {"podLabels": {"tcf.dev/cluster": "x"}}}, "invalid propertyName"),
         ({"example": True}, "/example"),
@@ -157,7 +170,6 @@ def test_wrong_values_are_refused(chart: Helm, values: Json, told: str) -> None:
         (("shop", "cluster_1"), ("shop", "cluster-1")),
         (("shop", "A"), ("shop", "a")),
         (("shop", "a-b"), ("shop-a", "b")),
-        (("shop", "a"), ("shop", "a")),
     ],
 )
 def test_members_whose_objects_would_have_one_name_are_refused(chart: Helm, pair: Any) -> None:
@@ -264,7 +276,7 @@ def test_rights_and_accounts_of_others_are_used(chart: Helm) -> None:
         name: workload["spec"]["template"]["spec"]["serviceAccountName"]
         for name, workload in by_kind(documents, "Deployment").items()
     }
-    assert accounts == {"tcf-tcf-operator": "default", "tcf-tcf-operator-shop-cluster-1": "shared"}
+    assert accounts == {"tcf-tcf-operator": "theirs", "tcf-tcf-operator-shop-cluster-1": "shared"}
     named = chart.render(EVERYTHING)
     assert "operator" in by_kind(named, "ServiceAccount")
     binding = by_kind(named, "ClusterRoleBinding")["federations:tcf"]
@@ -273,6 +285,8 @@ def test_rights_and_accounts_of_others_are_used(chart: Helm) -> None:
 
 def test_the_same_member_of_two_namespaces_needs_a_release_of_its_own(chart: Helm) -> None:
     pair = [{"federation": "shop", "cluster": "a", "namespace": namespace} for namespace in ("test", "prod")]
+    told = chart.refusal({"workers": {"members": [pair[0], pair[0]]}})
+    assert "a of shop in namespace test is listed twice" in told
     told = chart.refusal({"workers": {"members": pair}})
     assert "a of shop in namespace test and a of shop in namespace prod would both have an object" in told
     assert "the namespace of the federation is no part of them" in told

@@ -846,7 +846,11 @@ def test_get_shows_the_roles(kubectl: Kubectl) -> None:
             condition("Switching", "False"),
             condition("Degraded", "True"),
         ],
-        "history": [ended(finishedAt="2026-01-01T00:00:00Z")],
+        "history": [
+            ended(outcome="TimedOut"),
+            ended(id="two", finishedAt="2020-01-01T00:00:00Z"),
+            ended(id="three", finishedAt="2010-01-01T00:00:00Z"),
+        ],
     }
     patch(kubectl, name, "status", table(1795457003000, cluster_1="active") | rest)
     row = kubectl("get", "cfed", name).stdout.splitlines()[1].split()
@@ -854,6 +858,7 @@ def test_get_shows_the_roles(kubectl: Kubectl) -> None:
     head, wide = (line.split() for line in kubectl("get", "cfed", name, "-o", "wide").stdout.splitlines())
     assert head[5:] == ["REASON", "DEGRADED", "LAST", "SWITCH", "TERM"]
     assert (wide[5], wide[6], wide[8]) == ("Active", "True", "1795457003000")
+    assert re.fullmatch(r"[6-9]y\d+d|[6-9]y", wide[7]), wide[7]
     assert f"clusterfederation.tcf.dev/{name}" in kubectl("get", "all", "-o", "name").stdout
 
 

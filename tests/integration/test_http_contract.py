@@ -9,8 +9,10 @@ import contextlib
 import gzip
 import json
 import re
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from support import trouble
 from support.api import PATIENCE, Answer, Hub, ask, eventually, own_namespace
 from support.programs import Program, Programs
 
@@ -853,3 +856,29 @@ def test_clients_that_fall_silent_are_in_nobodys_way(shop: Shop, said: bytes, co
         piped = b"".join(request("GET", "/tcf/is_active") for _ in range(20))
         answers = converse(shop.worker.port, piped + last("GET", "/tcf/is_active"))
         assert [answer.status for answer in answers] == [200] * 21
+
+
+def test_no_more_than_64_posts_are_carried_out_at_a_time(hub: Hub, programs: Programs) -> None:
+    """Without an operator each of them waits. The others are told when to come again; GETs are answered."""
+    hub.apply()
+    hub.set_status(trouble.table(1, "passive", "active"))
+    worker = programs.worker("cluster_1")
+    worker.await_status(418)
+    with contextlib.ExitStack() as stack:
+        request = b"POST /tcf/promote HTTP/1.1\r\nHost: tcf\r\nContent-Length: 0\r\n\r\n"
+        clients = []
+        for _ in range(70):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", worker.port)))
+            client.sendall(request)
+            clients.append(client)
+        answered: set[socket.socket] = set()
+        deadline = time.monotonic() + PATIENCE
+        while len(answered) < 6 and time.monotonic() < deadline:
+            answered |= set(select.select([c for c in clients if c not in answered], [], [], 1)[0])
+        assert len(answered) == 6
+        for client in answered:
+            head = client.recv(65536)
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nX-TCF-Reason: TooManyRequests\r\n" in head
+            assert re.search(rb"\r\nRetry-After: [1-9]\d*\r\n", head)
+        assert worker.is_active().status == 418

@@ -133,6 +133,8 @@ def noted(*notes: str) -> tuple[WorkerLease, ...]:
         (None, ("c9/8", "c2/7"), "c2", True),
         (None, ("c9/8",), "c1", False),
         (None, ("c2/999999999999999999",), "c1", False),
+        (None, ("c2/6", "-/7"), "c1", False),
+        (None, ("c2/8", "-/7"), "c2", True),
         ("c2/8", ("c1/7",), "c2", False),
         ("c2/8", ("c1/9",), "c1", False),
     ],

@@ -309,13 +309,31 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Degraded",
             with_stranger(federation("active passive"), "c-1", ""),
             "True UnknownMember",
-            ["c-1 has a worker (Lease mine) but is not a member: did you mean c1? Correct --cluster"],
+            ["c-1 has a worker (Lease mine) but is not a member: did you mean c1? Then correct --cluster"],
         ),
         (
             "Degraded",
             with_stranger(federation("active passive"), "eu", ""),
             "True UnknownMember",
-            ["eu has a worker (Lease mine) but is not a member (c1, c2 are). Correct --cluster"],
+            ["eu has a worker (Lease mine) but is not a member (c1, c2 are). Add it to spec.clusters"],
+        ),
+        (
+            "Degraded",
+            with_stranger(federation("active passive"), "c3", ""),
+            "True UnknownMember",
+            ["c3 has a worker (Lease mine) but is not a member (c1, c2 are)."],
+        ),
+        (
+            "Degraded",
+            with_stranger(federation("active passive", live=0), "C-1", ""),
+            "True UnknownMember",
+            ["did you mean c1?", "Besides, no worker is alive for c1"],
+        ),
+        (
+            "Degraded",
+            with_stranger(federation("active passive", live=0), "c3", ""),
+            "True NoLiveWorker",
+            ["Besides, c3 has a worker"],
         ),
         (
             "Degraded",

@@ -1176,6 +1176,8 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     (event,) = decision.events
     assert (event.reason, event.warning) == ("RoleKept", True)
     assert "c2 is to become active first" in event.message
+    for wants in ("c2", None):
+        assert decided(federation(None, wants=wants), (left,)).events == ()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tcf.core.pulse import LOOK_SECONDS, Pulse
     [
         ("", 0.0, None),
         ("", LOOK_SECONDS / 2, None),
-        ("", 0.8 * LOOK_SECONDS, "does not exist"),
+        ("", 0.8 * LOOK_SECONDS, "does not exist (operators before 0.2.0 keep none)"),
         ("7", 66.0, None),
         ("7", 66.2, "has not been renewed for 66 s"),
     ],

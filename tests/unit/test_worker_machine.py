@@ -18,11 +18,12 @@ from tcf.core.model import (
     Role,
 )
 from tcf.core.worker import IDLE_DURATION, Cycle, Machine, Reading, Renewal
-from unit.build import TERM, UID, D, at, federation, machine_of
+from unit.build import TERM, UID, D, at, federation, machine_of, request
 
 T0 = 1000.0
 ACTIVE, PASSIVE = federation("active passive"), federation("passive active")
 C1_WAS = LastActive("c1", TERM)
+NOBODY_ACTIVE = federation("passive passive", term=TERM + 6)
 DEMOTING = federation("demoting passive", term=TERM + 1)
 LOWER = federation("active passive", term=TERM - 5)
 UNKNOWN = replace(ACTIVE, status=replace(ACTIVE.status, protocol=PROTOCOL + 1))  # type: ignore[type-var]
@@ -328,6 +329,11 @@ def test_who_was_active_last_is_noted_in_the_lease_beyond_the_object() -> None:
         renewal = cycle(machine, about, T0 + 1)
         assert renewal
         assert renewal.last_active == LastActive("c2", TERM + 3)
+    waiting = federation("passive passive", term=TERM + 5, switchover=request())
+    for about, note in ((waiting, LastActive("c2", TERM + 3)), (NOBODY_ACTIVE, LastActive("-", TERM + 6))):
+        renewal = cycle(machine, about, T0 + 1)
+        assert renewal
+        assert renewal.last_active == note
     overtaken = machine_at(ACTIVE)
     begun = overtaken.begin(at(T0 + 1))
     overtaken.watched(later)
@@ -588,3 +594,11 @@ def test_the_highest_term_it_knows_is_of_the_present_object() -> None:
     assert machine.known_term(UID) == TERM + 1
     machine.watched(REBORN)
     assert (machine.known_term(UID), machine.known_term("uid-2")) == (0, TERM + 50)
+
+
+def test_a_member_that_is_not_in_the_spec_is_unknown_before_there_is_a_status() -> None:
+    bare = federation(None)
+    for cluster, reason in (("c1", "NotBootstrapped"), ("c9", "UnknownCluster")):
+        machine = machine_of(cluster)
+        cycle(machine, bare)
+        assert says(machine) == reason

@@ -11,6 +11,7 @@ from tcf.hub.credentials import Credentials, in_cluster
 
 REQUEST_SECONDS = 10.0
 RETRY_SECONDS = 0.5
+PATIENCE_SECONDS = 60.0
 
 
 async def create(namespace: str, manifest: str) -> str:
@@ -30,7 +31,14 @@ async def create(namespace: str, manifest: str) -> str:
         await client.close()
 
 
+async def main(namespace: str, manifest: str) -> str:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await create(namespace, manifest)
+
+
 try:
-    print(asyncio.run(create(*sys.argv[1:])))
+    print(asyncio.run(main(*sys.argv[1:])))
+except TimeoutError:
+    sys.exit("the cluster does not know the kind ClusterFederation: set crds.install=true, or apply crds/")
 except errors.HubError as error:
     sys.exit(f"the federation could not be created: {error}")

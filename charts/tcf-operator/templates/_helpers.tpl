@@ -63,6 +63,9 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- if and .Values.operator.enabled .Values.operator.namespaces (not (has .Release.Namespace .Values.operator.namespaces)) -}}
 {{- fail (printf "example.enabled creates a federation in namespace %s, which operator.namespaces lacks: add it" .Release.Namespace) -}}
 {{- end -}}
+{{- if or (not .Values.operator.enabled) .Values.workers.kubeconfigSecret.name (not .Values.rbac.create) -}}
+{{- fail "example.enabled needs an operator and workers of this cluster, and rights for the Job that creates the federation: leave operator.enabled, workers.kubeconfigSecret.name and rbac.create as they are" -}}
+{{- end -}}
 {{- range list "cluster_1" "cluster_2" -}}
 {{- $here = append $here (dict "federation" "shop" "cluster" .) -}}
 {{- end -}}
@@ -88,8 +91,10 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- end -}}
 {{- $who := printf "%s of %s in namespace %s" .cluster .federation $namespace -}}
 {{- range eq $kind "here" | ternary (list $name (printf "%s-control" $name)) (list $name) -}}
-{{- if hasKey $taken . -}}
-{{- fail (printf "%s and %s would both have an object %s: in names of objects, _ becomes -, capitals become small, and the namespace of the federation is no part of them. Give them ids that differ in more than that, or install one of them by a release of its own" (get $taken .) $who .) -}}
+{{- if eq (get $taken .) $who -}}
+{{- fail (printf "%s is listed twice: give it replicas, or take one of them away" $who) -}}
+{{- else if hasKey $taken . -}}
+{{- fail (printf "%s and %s would both have an object %s: in names of objects, _ becomes -, capitals become small, federation and member are joined by -, and the namespace of the federation is no part of them. Give them ids that differ in more than that, or install one of them by a release of its own" (get $taken .) $who .) -}}
 {{- end -}}
 {{- $_ := set $taken . $who -}}
 {{- end -}}
@@ -172,11 +177,8 @@ selector:
 {{/* Labels and annotations of pods; takes {root, values, selector}, values being those of the workload. */}}
 {{- define "tcf.podMetadata" -}}
 labels:
-  {{- with .values.podLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-  {{- .selector | nindent 2 }}
-  {{- include "tcf.labels" .root | nindent 2 }}
+  {{- $own := merge (.selector | fromYaml) (include "tcf.labels" .root | fromYaml) }}
+  {{- toYaml (merge $own .values.podLabels) | nindent 2 }}
 {{- with .values.podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}

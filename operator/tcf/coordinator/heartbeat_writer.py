@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Collection
 
@@ -46,30 +47,33 @@ class HeartbeatWriter:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        while True:
-            if self._at_work():
-                await self._tick()
-            await asyncio.sleep(_TICK_SECONDS)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                if self._at_work():
+                    self._begin(tasks)
+                await asyncio.sleep(_TICK_SECONDS)
 
-    async def _tick(self) -> None:
+    def _begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin to renew those that are due; one that is being renewed is not."""
         present, now = self._namespaces(), self._clock.boot()
         self._due = {namespace: self._due.get(namespace, now) for namespace in present}
         self._failing = {namespace: self._failing.get(namespace, "") for namespace in present}
-        async with asyncio.TaskGroup() as tasks:
-            for namespace, due in self._due.items():
-                if due <= now:
-                    tasks.create_task(self._beat(namespace), name=f"heartbeat in {namespace}")
+        for namespace in present:
+            if self._due[namespace] <= now:
+                self._due[namespace] = math.inf
+                tasks.create_task(self._beat(namespace), name=f"heartbeat in {namespace}")
 
     async def _beat(self, namespace: str) -> None:
-        async with self._turns:
-            trouble = ""
-            try:
+        trouble = ""
+        try:
+            async with self._turns:
                 await self._heartbeats.beat(namespace, self._holder, deadline=_REQUEST_SECONDS)
-            except errors.ConflictError:
-                pass  # another operator has created it
-            except errors.HubError as error:
-                trouble = error.reason
-                if self._failing.get(namespace) != trouble:
-                    log.warning("the heartbeat in namespace %s cannot be renewed: %s", namespace, error)
+        except errors.ConflictError:
+            pass  # another operator has created it
+        except errors.HubError as error:
+            trouble = error.reason
+            if self._failing.get(namespace) != trouble:
+                log.warning("the heartbeat in namespace %s cannot be renewed: %s", namespace, error)
+        if namespace in self._due:  # else it has lost its federations meanwhile
             self._failing[namespace] = trouble
             self._due[namespace] = self._clock.boot() + BEAT_SECONDS * random.uniform(1 - _JITTER, 1)

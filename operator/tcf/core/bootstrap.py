@@ -24,6 +24,7 @@ from tcf.core.model import (
     ANNOTATION_LONGEST_LEASE,
     HISTORY_LENGTH,
     LONGEST_LEASE,
+    NOBODY,
     PROTOCOL,
     Doubt,
     Federation,
@@ -41,7 +42,7 @@ from tcf.core.requests import ended
 from tcf.core.silence import silence_needed
 from tcf.core.transitions import all_passive, with_members
 
-_KEPT = "it was active when an earlier object of this name was deleted, as Leases of workers note"
+_KEPT = "it was active last, as Leases of workers note, before an earlier object of this name was deleted"
 
 
 def bootstrapped(
@@ -69,7 +70,9 @@ def bootstrapped(
     if mirrored or seen or any(table.uid == federation.uid for table in acknowledged):
         message = "the hub has lost the status that this federation had"
         status = _lost(federation, status, leases, message, now)
-    members = [member for member in _active_last(federation, status, leases, now) if status.member(member)]
+    latest = list(_active_last(federation, status, leases, now))
+    known_active = [] if latest[:1] == [NOBODY] else latest
+    members = [member for member in known_active if status.member(member)]
     reason = _KEPT if members and not mirrored else ""
     return _with_request(federation, status, now, known=members, reason=reason)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from tcf.core.failover import rests_until
 from tcf.core.model import (
@@ -205,7 +204,13 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
         yield refusal.reason, refusal.message
     if status.unfenceable:
         yield "CannotFence", _cannot_fence(status.unfenceable, "another member")
-    if silent := [m for m in status.clusters if not m.live_workers]:
+    strays = [each for each in status.strangers if not each.problem]
+    silent = [m for m in status.clusters if not m.live_workers]
+    lacking = {m.id for m in silent}
+    mistyped = [each for each in strays if _meant(federation, each.cluster) in lacking]
+    if mistyped:
+        yield "UnknownMember", _of_no_member(federation, mistyped)
+    if silent:
         names = ", ".join(m.id + _since(m) for m in silent)
         hints = "; ".join(_start_hint(federation, m.id) for m in silent)
         yield "NoLiveWorker", f"no worker is alive for {names}; start one: {hints}"
@@ -218,8 +223,8 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
                 " reach the hub: their logs tell"
             ),
         )
-    if workers := [each for each in status.strangers if not each.problem]:
-        yield "UnknownMember", "; ".join(_of_no_member(federation, each) for each in workers)
+    if others := [each for each in strays if each not in mistyped]:
+        yield "UnknownMember", _of_no_member(federation, others)
     if odd := [each for each in status.strangers if each.problem]:
         yield "StrangeLease", _strangers(federation, odd)
 
@@ -249,18 +254,35 @@ def _strangers(federation: Federation, strangers: Iterable[Stranger]) -> str:
     )
 
 
-def _of_no_member(federation: Federation, worker: Stranger) -> str:
-    """What to do about a worker whose member does not exist: most often its id is mistyped."""
+def _of_no_member(federation: Federation, workers: Iterable[Stranger]) -> str:
+    """What to do about workers whose member does not exist."""
+    return "; ".join(_stray(federation, worker) for worker in workers)
+
+
+def _stray(federation: Federation, worker: Stranger) -> str:
     if not worker.cluster:
         return f"the Lease {worker.lease} names no member: its label tcf.dev/cluster is missing"
-    ids = [member.id for member in federation.spec.clusters]
-    similar = get_close_matches(worker.cluster, ids, n=1)
-    question = f": did you mean {similar[0]}?" if similar else f" ({', '.join(ids)} are)."
-    return (
-        f"{worker.cluster} has a worker (Lease {worker.lease}) but is not a member{question}"
-        " Correct --cluster of that worker (or workers.members of the Helm chart), stop it, or add"
-        f" {worker.cluster} to spec.clusters"
-    )
+    who = f"{worker.cluster} has a worker (Lease {worker.lease}) but is not a member"
+    if meant := _meant(federation, worker.cluster):
+        return (
+            f"{who}: did you mean {meant}? Then correct --cluster of that worker"
+            " (or workers.members of the Helm chart)"
+        )
+    members = ", ".join(member.id for member in federation.spec.clusters)
+    return f"{who} ({members} are). Add it to spec.clusters, or stop that worker"
+
+
+def _meant(federation: Federation, cluster: str) -> str:
+    """The member whose id is this one but for capitals and dashes; "" if there is none.
+
+    The CRD refuses two members that differ in no more. Any other guess could make two sites speak for one.
+    """
+    ids = (member.id for member in federation.spec.clusters)
+    return next((member for member in ids if _plain(member) == _plain(cluster)), "")
+
+
+def _plain(cluster: str) -> str:
+    return cluster.lower().replace("_", "").replace("-", "")
 
 
 def _since(member: MemberStatus) -> str:

@@ -214,7 +214,7 @@ def decide(observation: Observation, now: Now) -> Decision:
     described_at = None
     if described != federation.status:
         if _undescribed(described) == _undescribed(federation.status):
-            described_at = observation.memory.version_at + _DESCRIPTION_SECONDS
+            described_at = observation.memory.status_at + _DESCRIPTION_SECONDS
         if described_at is None or now.boot >= described_at:
             # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
             return Decision(status=described) if confirmed else Decision(confirm=True)
@@ -250,7 +250,7 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _W
         event = None
         if first.history:
             event = _event(first, None, "HubRestored", first.history[0].message, warning=True)
-        elif request and request.reason:
+        elif request and request.reason and federation.spec.active_cluster not in {None, request.to}:
             message = f"{request.to} is to become active first"
             event = _event(first, request, "RoleKept", message, warning=True)
         return _Step(first, on_leases=True, event=event)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from tcf.core.model import Acknowledgement, Doubt, Federation, Role, WorkerLease
+from tcf.core.model import Acknowledgement, Doubt, Federation, Role, Status, WorkerLease
 from tcf.core.silence import silence_needed
 
 _SETTLED = 1 / 4
@@ -85,7 +85,7 @@ class Memory:
 
     `active`: the member that was active, or about not to be any more, when it was seen last; "" for nobody.
     `newest`: the highest term seen of the latest object: a hub that shows a lower one has lost it.
-    `version`: the latest version of the federation, received first at `version_at` (boot seconds).
+    `status`: the latest status, received first at `status_at` (boot seconds).
     """
 
     sightings: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
@@ -94,8 +94,8 @@ class Memory:
     stage: Stage | None = None
     doubt: Doubtful | None = None
     newest: Acknowledgement | None = None
-    version: str = ""
-    version_at: float = -math.inf
+    status: Status | None = None
+    status_at: float = -math.inf
 
     def see_lease(self, lease: WorkerLease, now: float) -> Memory:
         """Remember a version of one Lease, received now; a version already known changes nothing."""
@@ -146,11 +146,11 @@ class Memory:
         if active and active != self.active:
             new[active] = now
         heard = {**self.heard, **new} if new else self.heard
-        version = federation.resource_version if federation else ""
+        status = federation.status if federation else None
         return replace(
             self,
-            version=version,
-            version_at=self.version_at if version == self.version else now,
+            status=status,
+            status_at=self.status_at if status == self.status else now,
             heard=heard,
             active=active,
             newest=self._newest(federation),

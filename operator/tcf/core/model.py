@@ -338,6 +338,10 @@ class Acknowledgement:
         return cls(*pair) if pair else None
 
 
+NOBODY = "-"
+"""In a note: no member was active, and nobody was to become so. (It is no valid id.)"""
+
+
 @dataclass(frozen=True, slots=True)
 class LastActive:
     """Who was active at which term: a note that outlives the status, for the choice of who begins."""

@@ -40,9 +40,14 @@ class Pulse:
         age = now - self.at
         if age <= (silence_needed(self.duration) if self.version else LOOK_SECONDS / 2):
             return None
-        lacking = f"has not been renewed for {age:.0f} s" if self.version else "does not exist"
+        lacking = (
+            f"has not been renewed for {age:.0f} s"
+            if self.version
+            else "does not exist (operators before 0.2.0 keep none)"
+        )
         return (
-            f"no operator looks after namespace {namespace}: the Lease {HEARTBEAT} there {lacking}. Nobody"
-            " carries out switchovers and failovers, and what the status says may be outdated. See that"
-            " tcf-operator is running and looks after this namespace (--namespace, operator.namespaces)"
+            f"no operator seems to look after namespace {namespace}: the Lease {HEARTBEAT} there {lacking}."
+            " Without one, nobody carries out switchovers and failovers, and the status is outdated. See that"
+            " tcf-operator is running, looks after this namespace (--namespace, operator.namespaces), and may"
+            " write that Lease: its log says so if not"
         )

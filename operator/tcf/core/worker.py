@@ -21,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tcf.core.model import (
+    NOBODY,
     PROTOCOL,
     Acknowledgement,
     Federation,
@@ -253,15 +254,16 @@ class Machine:
         """
         self._generation = federation.generation
         if refusal := unusable(federation):
-            self._drop(refusal)
+            waits = federation.status is None and federation.spec.member(self._cluster)
+            self._drop(refusal if waits or federation.status else self._without_role(federation))
             return None
         status = federation.status
         assert status is not None  # noqa: S101 - `unusable` has refused it
         table = Acknowledgement(federation.uid, status.term)
         if self._seen is None or self._seen.uid != table.uid or self._seen.term < table.term:
             self._seen = table
-        if self._seen == table and status.active_cluster:
-            self._last_active = LastActive(status.active_cluster, status.term)
+        if self._seen == table and (status.active_cluster or not (status.engaged or status.switchover)):
+            self._last_active = LastActive(status.active_cluster or NOBODY, status.term)
         own = status.member(self._cluster)
         if own is None:
             self._drop(self._without_role(federation))

@@ -36,27 +36,21 @@ class HeartbeatReader:
         return (self._trouble,) if self._trouble else ()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look until cancelled. A look that fails changes nothing: that is the worker's trouble."""
         while True:
             await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1))
-            self._pulse = await self._look()
-            before, self._trouble = self._trouble, self._judge()
+            if self._worker.latest is None:
+                self._pulse = self._trouble = None  # without a federation, there is nothing to look after
+                continue
+            try:
+                seen = await self._heartbeats.look(self._worker.place.namespace, deadline=_REQUEST_SECONDS)
+            except errors.HubError as error:
+                self._log.debug("heartbeat: %s", error)
+                continue
+            now = self._clock.boot()
+            self._pulse = self._pulse.looked(*seen, now) if self._pulse else Pulse(*seen, now)
+            before, self._trouble = self._trouble, self._pulse.trouble(self._worker.place.namespace, now)
             if self._trouble and not before:
                 self._log.warning("%s", self._trouble)
-            elif before and self._pulse and not self._trouble:
+            elif before and not self._trouble:
                 self._log.info("an operator looks after this namespace again")
-
-    async def _look(self) -> Pulse | None:
-        """What is known now; None without a federation, or where it cannot be known."""
-        if self._worker.latest is None:
-            return None
-        try:
-            seen = await self._heartbeats.look(self._worker.place.namespace, deadline=_REQUEST_SECONDS)
-        except errors.HubError:
-            return None  # that the hub cannot be read is the worker's trouble, and reported by it
-        now = self._clock.boot()
-        return self._pulse.looked(*seen, now) if self._pulse else Pulse(*seen, now)
-
-    def _judge(self) -> str | None:
-        place = self._worker.place
-        return self._pulse.trouble(place.namespace, self._clock.boot()) if self._pulse else None
