@@ -152,7 +152,9 @@ def test_all_workers_of_the_active_member_are_gone(shop: Namespace, measured: Me
     """Automatic failover, and nothing fails back."""
     shop.kubectl("patch", "cfed", "shop", "--type=merge", "-p", AUTOMATIC)
     shop.eventually(
-        lambda: all(lease["spec"]["leaseDurationSeconds"] == 3 for lease in shop.items("leases")),
+        lambda: all(
+            lease["spec"]["leaseDurationSeconds"] == 3 for lease in shop.items("leases", "tcf.dev/federation")
+        ),
         what="all workers renew for 3 s",
     )
     time.sleep(2)  # the cooldown
