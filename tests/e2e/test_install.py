@@ -132,7 +132,7 @@ def test_an_upgrade_with_other_values_loses_no_role(shop: Namespace, measured: M
     measured(f"helm upgrade: longest time without a yes {seen.gap():.2f} s")
     assert shop.status()["term"] == term
     assert seen.gap() < 1
-    assert len(shop.pods(label("cluster_1"))) == 3
+    shop.eventually(lambda: len(shop.pods(label("cluster_1"))) == 3, what="those before are gone")
 
 
 def test_an_upgrade_brings_a_changed_crd(shop: Namespace, tmp_path: Path) -> None:
