@@ -280,13 +280,9 @@ def test_an_operator_awaits_the_resource_whenever_it_is_not_there(tmp_path: Path
             worker.await_reason("FederationNotFound")
             hub.apply()
             worker.await_active()
-            eventually(partial(_ready, operator), what="the operator is ready")
+            operator.await_ready()
             hub.kubectl("delete", "-f", str(ROOT / "crds"))
         assert operator.process.poll() is None
-
-
-def _ready(operator: Program) -> bool:
-    return operator.get("/readyz").status == 200
 
 
 def _in_trouble(operator: Program, what: str) -> bool:
@@ -316,8 +312,10 @@ def test_the_object_and_the_member_may_come_late_and_go(hub: Hub, programs: Prog
             check_no_answer(worker.post(path), reason)
 
     told("FederationNotFound", "create")
-    hub.apply(clusters=others, activeCluster="cluster_2")
+    hub.apply(clusters=[own, *others], activeCluster="cluster_2")
     told("NotBootstrapped", "tcf-operator", f"{hub.namespace}/shop")
+    hub.apply(clusters=others, activeCluster="cluster_2")
+    told("UnknownCluster", "cluster_1", "cluster_2, cluster_3", "spec.clusters")
     hub.set_status(table(10, **without_own))
     told("UnknownCluster", "cluster_1", "cluster_2, cluster_3", "spec.clusters")
     hub.apply(clusters=[own, *others], activeCluster="cluster_2")

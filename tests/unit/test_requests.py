@@ -221,6 +221,8 @@ def test_what_is_written_for_an_accepted_command() -> None:
             "UnknownProtocol",
         ),
         (federation(), command(PROMOTE, "c9"), "UnknownCluster"),
+        (federation(None), command(PROMOTE, "c9"), "UnknownCluster"),
+        (federation(None), command(PROMOTE, "c2"), "NotBootstrapped"),
         (federation(), command(DEMOTE, "c9"), "UnknownCluster"),
         (federation(), command(TOGGLE, "c9"), "UnknownCluster"),
         (federation("active passive", members=1), command(PROMOTE, "c2"), "UnknownCluster"),

@@ -87,9 +87,9 @@ _TOGGLE: tuple[Policy, ...] = (not_two_clusters.check, no_active_cluster.check)
 def admit(federation: Federation, command: Command, now: Now) -> Admission:
     """Judge `command` against the federation as read. Pure; nothing is written here."""
     status = federation.status
-    if refusal := unusable(federation) or unbelievable(federation, now):
+    if refusal := unanswerable(federation, command.cluster) or unbelievable(federation, now):
         return refusal
-    assert status is not None  # noqa: S101 - `unusable` has refused it
+    assert status is not None  # noqa: S101 - `unanswerable` has refused it
     target = _target(status, command)
     proposal = Proposal(
         spec=federation.spec,
@@ -139,6 +139,26 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
         force=command.force,
     )
     return first_refusal((no_live_worker.check, cannot_fence.check), proposal)
+
+
+def unanswerable(federation: Federation, cluster: str) -> Refusal | None:
+    """Why a worker of this cluster has no roles to answer from; None if there are some.
+
+    That the cluster is no member is known before there are roles, and more to the point.
+    """
+    if federation.status is None and not federation.spec.member(cluster):
+        return not_a_member(federation, cluster)
+    return unusable(federation)
+
+
+def not_a_member(federation: Federation, cluster: str) -> Refusal:
+    """What to tell a worker whose cluster the spec lacks."""
+    members = ", ".join(member.id for member in federation.spec.clusters)
+    return Refusal(
+        "UnknownCluster",
+        f"{cluster} is not a member of {federation.namespace}/{federation.name} (its members: {members});"
+        " add it to spec.clusters or correct --cluster",
+    )
 
 
 def unusable(federation: Federation) -> Refusal | None:

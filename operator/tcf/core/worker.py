@@ -33,7 +33,7 @@ from tcf.core.model import (
     Refusal,
     Role,
 )
-from tcf.core.requests import unusable
+from tcf.core.requests import not_a_member, unanswerable, unusable
 
 REGISTRATION_DURATION = 1
 """Seconds in a Lease that has just been created: nothing has been granted under it yet."""
@@ -253,12 +253,11 @@ class Machine:
         `asked_at`: the newest table known when this one was asked for.
         """
         self._generation = federation.generation
-        if refusal := unusable(federation):
-            waits = federation.status is None and federation.spec.member(self._cluster)
-            self._drop(refusal if waits or federation.status else self._without_role(federation))
+        if refusal := unanswerable(federation, self._cluster):
+            self._drop(refusal)
             return None
         status = federation.status
-        assert status is not None  # noqa: S101 - `unusable` has refused it
+        assert status is not None  # noqa: S101 - `unanswerable` has refused it
         table = Acknowledgement(federation.uid, status.term)
         if self._seen is None or self._seen.uid != table.uid or self._seen.term < table.term:
             self._seen = table
@@ -283,18 +282,13 @@ class Machine:
         return own
 
     def _without_role(self, federation: Federation) -> Refusal:
+        if not federation.spec.member(self._cluster):
+            return not_a_member(federation, self._cluster)
         where = f"{federation.namespace}/{federation.name}"
-        if federation.spec.member(self._cluster):
-            return Refusal(
-                "NoRoleYet",
-                f"{self._cluster} is new in spec.clusters of {where} and no operator has given it a role yet;"
-                " if that lasts, see whether tcf-operator is running",
-            )
-        members = ", ".join(m.id for m in federation.spec.clusters)
         return Refusal(
-            "UnknownCluster",
-            f"{self._cluster} is not a member of {where} (its members: {members});"
-            " add it to spec.clusters or correct --cluster",
+            "NoRoleYet",
+            f"{self._cluster} is new in spec.clusters of {where} and no operator has given it a role yet;"
+            " if that lasts, see whether tcf-operator is running",
         )
 
     def _restored(self, own: MemberStatus, table: Acknowledgement) -> None:
