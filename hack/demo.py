@@ -222,8 +222,8 @@ def bring_namespace(hub: Hub) -> None:
 
 def remove(hub: Hub) -> None:
     """Leave somebody else's cluster as it was: only what bears the mark was made by a demo."""
-    marked = ("-l", MARK, "--ignore-not-found", "-o", "name")
-    if hub.run("get", "namespace", "--field-selector", f"metadata.name={NAMESPACE}", *marked):
+    named = f"metadata.name={NAMESPACE}"
+    if hub.run("get", "namespace", "--field-selector", named, "-l", MARK, "-o", "name"):
         say(f"Removing the namespace {NAMESPACE} ...")
         hub.run("delete", "namespace", NAMESPACE, "--timeout=120s")
     # Helm may have taken over one that a demo had left behind.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.api import ROOT, Hub, Kubectl, eventually, own_namespace
+from support.api import ROOT, Hub, Kubectl, apply_crd, bound_kubectl, own_namespace
 from support.chart import Helm
 from support.programs import Programs
 
@@ -16,19 +16,7 @@ from support.programs import Programs
 @pytest.fixture(scope="session")
 def crd(control_plane: dict[str, str]) -> None:
     """The CRD, installed and served."""
-    run = [control_plane["kubectl"], "--kubeconfig", control_plane["kubeconfig"]]
-    path = str(ROOT / "crds")
-    subprocess.run([*run, "apply", "--server-side", "-f", path], check=True, capture_output=True)
-    subprocess.run(
-        [*run, "wait", "--for=condition=Established", "--timeout=60s", "-f", path],
-        check=True,
-        capture_output=True,
-    )
-
-    def discovered() -> bool:
-        return not subprocess.run([*run, "get", "cfed"], check=False, capture_output=True).returncode
-
-    eventually(discovered, what="the API server serves the kind")
+    apply_crd(bound_kubectl(control_plane["kubectl"], control_plane["kubeconfig"], "default"))
 
 
 @pytest.fixture

@@ -92,14 +92,14 @@ def both(hub: Hub, programs: Programs, liar: Liar, tmp_path: Path) -> tuple[Prog
     path = liar.kubeconfig(hub, tmp_path / "kubeconfig")
     operator, worker = programs.operator(kubeconfig=path), programs.worker("cluster_1", kubeconfig=path)
     worker.await_active()
-    eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready")
+    operator.await_ready()
     return operator, worker
 
 
 def check_recovery(both: tuple[Program, Program]) -> None:
     operator, worker = both
     worker.await_active()
-    eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready again")
+    operator.await_ready()
     assert operator.process.poll() is None
     assert worker.process.poll() is None
 

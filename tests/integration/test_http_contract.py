@@ -859,7 +859,7 @@ def test_clients_that_fall_silent_are_in_nobodys_way(shop: Shop, said: bytes, co
 
 
 def test_no_more_than_64_posts_are_carried_out_at_a_time(hub: Hub, programs: Programs) -> None:
-    """Without an operator each of them waits. The others are told when to come again; GETs are answered."""
+    """Without an operator, each of them waits. Further POSTs get 503 with Retry-After; GETs are answered."""
     hub.apply()
     hub.set_status(trouble.table(1, "passive", "active"))
     worker = programs.worker("cluster_1")

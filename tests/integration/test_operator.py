@@ -107,7 +107,7 @@ def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) 
 def test_health(hub: Hub, programs: Programs) -> None:
     operator = programs.operator()
     assert operator.get("/healthz").body == b"ok"
-    eventually(lambda: operator.get("/readyz").status == 200, what="the operator watches")
+    operator.await_ready()
     assert operator.get("/nothing").status == 404
     assert operator.stop() == 0
 
@@ -158,7 +158,7 @@ def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
     only = f"--resource-name={HEARTBEAT}"
     account.grant("renew-heartbeat", "patch", "leases.coordination.k8s.io", only)
 
-    eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready")
+    operator.await_ready()
     one.await_active()
     assert two.post("/tcf/toggle").status == 200
     one.kill()
@@ -190,7 +190,7 @@ def test_an_operator_can_serve_members_itself(hub: Hub, programs: Programs) -> N
 
 
 def test_workers_notice_that_no_operator_looks_after_them(hub: Hub, programs: Programs) -> None:
-    """They are ready all the same: their answers are good. A person who looks is told."""
+    """They stay ready, because their answers are good, but `/readyz` and the log report it."""
     hub.apply()
     worker = programs.worker("cluster_1")
 

@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 from controlplane.client import ControlPlane
-from support.api import ROOT, Answer, Hub, ask, eventually, free_port, kubectl_of
+from support.api import ROOT, Answer, Hub, apply_crd, ask, free_port, kubectl_of
 from support.probes import Prober, broken_promises
 from support.programs import Program, Programs
 
@@ -55,11 +55,6 @@ def releases(hub: Hub, tmp_path: Path) -> Iterator[tuple[Release, Release]]:
         yield old, new
 
 
-def apply(hub: Hub, release: Release) -> None:
-    hub.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(release.crd))
-    hub.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(release.crd))
-
-
 class Switching:
     """Somebody who asks for a toggle again and again, whatever comes of it."""
 
@@ -85,10 +80,6 @@ class Switching:
                     break
 
 
-def await_ready(program: Program) -> None:
-    eventually(lambda: program.get("/readyz").status == 200, what="it is ready")
-
-
 def listening(port: int) -> tuple[str, str]:
     return ("--listen", f"127.0.0.1:{port}")
 
@@ -98,8 +89,7 @@ def test_programs_are_replaced_one_by_one_while_roles_move(
     hub: Hub, releases: tuple[Release, Release], direction: str
 ) -> None:
     before, after = releases if direction == "upgrade" else releases[::-1]
-    apply(hub, before)
-    eventually(lambda: not hub.kubectl("get", "cfed", check=False).returncode, what="the kind is served")
+    apply_crd(hub.kubectl, before.crd)
     hub.apply(leaseDuration=f"{D}s", switchoverTimeout="5s")
     ports = {member: (free_port(), free_port()) for member in MEMBERS}
     running: dict[str, Program] = {"operator": before.programs.operator()}
@@ -109,14 +99,14 @@ def test_programs_are_replaced_one_by_one_while_roles_move(
     by_port = {port: member for member, pair in ports.items() for port in pair}
     with Prober(by_port, per_second=50) as prober, Switching(list(by_port)) as switching:
         time.sleep(2)
-        apply(hub, after)
+        apply_crd(hub.kubectl, after.crd)
         for what, old in running.items():
             new = (
                 after.programs.operator()
                 if what == "operator"
                 else after.programs.worker(what, *listening(ports[what][1]))
             )
-            await_ready(new)
+            new.await_ready()
             time.sleep(1)
             old.stop()
             time.sleep(1)
@@ -137,13 +127,12 @@ def test_two_releases_do_not_write_over_each_other_for_ever(
 ) -> None:
     """Their conditions have other words. A rolling update takes minutes, and each write wakes all workers."""
     old, new = releases
-    apply(hub, new)
-    eventually(lambda: not hub.kubectl("get", "cfed", check=False).returncode, what="the kind is served")
+    apply_crd(hub.kubectl, new.crd)
     hub.apply(leaseDuration=f"{D}s", switchoverTimeout="5s")
     operators = [old.programs.operator(), new.programs.operator()]
     new.programs.worker("cluster_1").await_active()
     for operator in operators:
-        await_ready(operator)
+        operator.await_ready()
     assert 1 <= writes(hub, seconds=12) <= 5
 
 

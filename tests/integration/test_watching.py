@@ -8,16 +8,15 @@ import json
 import ssl
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from controlplane.client import ControlPlane
-from support.api import ROOT, Hub, eventually, install_crd, kubectl_of
+from support.api import ROOT, Hub, apply_crd, eventually, install_crd, kubectl_of
 from support.backups import Backups, etcdutl
 from support.probes import Prober, broken_promises
-from support.programs import Program, Programs
+from support.programs import Programs
 
 D = 2
 CRDS = str(ROOT / "crds")
@@ -41,10 +40,6 @@ def apply(hub: Hub, **more: Any) -> None:
     hub.apply(leaseDuration=f"{D}s", switchoverTimeout="5s", **more)
 
 
-def ready(operator: Program) -> bool:
-    return operator.get("/readyz").status == 200
-
-
 def test_a_crd_that_is_removed_and_comes_back_is_watched_again(hub: Hub, programs: Programs) -> None:
     """However short it is away. The process goes on: it may serve members as well."""
     apply(hub)
@@ -52,18 +47,16 @@ def test_a_crd_that_is_removed_and_comes_back_is_watched_again(hub: Hub, program
     one, two = programs.pair()
     one.await_active()
     for operator in operators:
-        eventually(partial(ready, operator), what="the operator is ready")
+        operator.await_ready()
     for seconds in (1.0, 0.0, 1.5):
         hub.kubectl("delete", "-f", CRDS)
         time.sleep(seconds)
-        hub.kubectl("apply", "--server-side", "-f", CRDS)
-        hub.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
-        eventually(lambda: not hub.kubectl("get", "cfed", check=False).returncode, what="the kind is served")
+        apply_crd(hub.kubectl)
         apply(hub)
         one.await_active()
         two.await_status(418)
         for operator in operators:
-            eventually(partial(ready, operator), what="the operator is ready again")
+            operator.await_ready()
         began = time.monotonic()
         for worker in (two, one):
             answer = worker.post("/tcf/promote")
@@ -94,7 +87,7 @@ def test_an_object_that_cannot_be_read_is_named_and_leaves_all_others_alone(
     one, two = programs.pair()
     one.await_active()
     assert two.post("/tcf/promote").status == 200
-    eventually(partial(ready, operator), what="the operator is ready")
+    operator.await_ready()
     said = operator.get("/readyz").body.decode()
     assert said.startswith("ok\n")
     assert f"ClusterFederation {hub.namespace}/aaa does not fit the schema" in said
@@ -169,7 +162,7 @@ def test_after_a_restore_everything_goes_on(
         active, other = (two, one) if status["activeCluster"] == "cluster_2" else (one, two)
         active.await_active()
         for operator in operators:
-            eventually(partial(ready, operator), what="the operator is ready again")
+            operator.await_ready()
         answer = other.post("/tcf/promote")
         assert (answer.status, answer.reason) == (200, None), answer.body
     assert broken_promises(p for p in prober.probes if p.term > term) == []

@@ -30,7 +30,7 @@ def test_operators_and_workers_go_through_the_proxy_of_the_kubeconfig(
         one, two = (programs.worker(f"cluster_{n}", kubeconfig=path) for n in (1, 2))
         one.await_active()
         assert two.post("/tcf/promote").status == 200
-        eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready")
+        operator.await_ready()
         assert set(tunnel.asked) == {"hub.invalid:6443"}
         for program in (operator, one, two):
             assert "s3cret" not in program.log
@@ -71,12 +71,12 @@ def test_an_authority_that_is_replaced_is_trusted(hub: Hub, programs: Programs, 
     eventually(lambda: "its certificate is not trusted" in operator.log, what="so does the operator")
     place(authority, right[0])
     worker.await_active()
-    eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready")
+    operator.await_ready()
     place(authority, WRONG_AUTHORITY)
     eventually(lambda: "is not trusted" in worker.log[-2000:], what="it is not trusted any more")
     place(authority, right[0])
     worker.await_active()
-    eventually(lambda: operator.get("/readyz").status == 200, what="the operator is ready again")
+    operator.await_ready()
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])

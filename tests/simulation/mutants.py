@@ -410,7 +410,7 @@ MUTANTS: Mapping[str, Mutant] = {
             "doubt of one object",
             "a doubt ends when the federation is deleted and created again",
             _doubt_of_one_object,
-            profiles.SET_BACK_AND_ANEW,
+            profiles.SET_BACK_AND_RECREATED,
         ),
         (
             "doubt of a lost table",

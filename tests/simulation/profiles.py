@@ -125,7 +125,9 @@ SET_BACK = Profile(
 SET_BACK_WITHOUT_LEASE = replace(
     SET_BACK, name="set back without lease", faults={"set back without lease": 1.0}
 )
-SET_BACK_AND_ANEW = replace(SET_BACK, name="set back and anew", faults={"set back and anew": 1.0})
+SET_BACK_AND_RECREATED = replace(
+    SET_BACK, name="set back and recreated", faults={"set back and recreated": 1.0}
+)
 SET_BACK_AND_SEEN = replace(
     SET_BACK, name="set back and seen", faults={"set back and seen": 1.0}, durations=(2,), operators=(2,)
 )
@@ -206,7 +208,7 @@ PROFILES = {
         EXPELLED,
         SET_BACK,
         SET_BACK_WITHOUT_LEASE,
-        SET_BACK_AND_ANEW,
+        SET_BACK_AND_RECREATED,
         SET_BACK_AND_SEEN,
         OUTRUN,
         ROBBED,

@@ -491,34 +491,34 @@ def _set_back_without_lease(schedule: Schedule, chance: random.Random) -> tuple[
 
     Then it is cut off, and before the operator is back, somebody makes the lease duration shorter.
     """
-    d, lost = schedule.duration, 0.6
-    away = d / 3 + 0.1
+    lost, away = 0.6, schedule.duration / 3 + 0.1
     history = (
-        Fault(0.05, "restart", ACTIVE, 0.1),
-        Fault(0.3, "edit", value=("clusters", MEMBERS)),
-        Fault(0.4, "deafen", PASSIVE, lost - 0.4),
-        Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
-        Fault(lost, "crash", "op1", away),
-        Fault(lost, "cut", ACTIVE, 2.0 * d),
-        Fault(lost, "restore", seconds=lost - 0.12, value=True),
+        *_lost_with_the_lease(schedule, lost, away),
         Fault(lost + 0.01, "edit", value=("lease_duration", min(DURATIONS))),
         Fault(lost + away * chance.random(), "edit", value=("active_cluster", MEMBERS[0])),
     )
     return _once_moved(_moment(schedule, chance), history)
 
 
-def _set_back_and_anew(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """As "without lease"; when the loss has been noticed, the federation is deleted and applied again."""
-    d, lost = schedule.duration, 0.6
-    back = lost + d / 3 + 0.1
-    history = (
+def _lost_with_the_lease(schedule: Schedule, lost: float, away: float) -> tuple[Fault, ...]:
+    """At `lost`, the hub forgets the active worker's Lease and later tables. The operator crashes with it."""
+    return (
         Fault(0.05, "restart", ACTIVE, 0.1),
         Fault(0.3, "edit", value=("clusters", MEMBERS)),
         Fault(0.4, "deafen", PASSIVE, lost - 0.4),
         Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
-        Fault(lost, "crash", "op1", back - lost),
-        Fault(lost, "cut", ACTIVE, 2.0 * d),
+        Fault(lost, "crash", "op1", away),
+        Fault(lost, "cut", ACTIVE, 2.0 * schedule.duration),
         Fault(lost, "restore", seconds=lost - 0.12, value=True),
+    )
+
+
+def _set_back_and_recreated(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """As "without lease"; when the loss has been noticed, the federation is deleted and applied again."""
+    lost, away = 0.6, schedule.duration / 3 + 0.1
+    back = lost + away
+    history = (
+        *_lost_with_the_lease(schedule, lost, away),
         Fault(back + 0.2 + _soon(chance), "recreate", seconds=0.02, value=("", False, PASSIVE)),
         Fault(back + 0.6, "ask", PASSIVE, value="promote"),
     )
@@ -615,7 +615,7 @@ _DRAWN: Mapping[str, Drawn] = {
     "expelled": _expelled,
     "set back": _set_back,
     "set back without lease": _set_back_without_lease,
-    "set back and anew": _set_back_and_anew,
+    "set back and recreated": _set_back_and_recreated,
     "set back and seen": _set_back_and_seen,
     "outrun": _outrun,
     "late first": _late_first,

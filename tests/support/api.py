@@ -64,10 +64,15 @@ def own_namespace(control_plane: Mapping[str, str]) -> Iterator[Hub]:
 
 
 def install_crd(plane: ControlPlane) -> None:
-    """Apply the CRD and wait until it is served."""
-    kubectl, path = kubectl_of(plane), str(ROOT / "crds")
-    kubectl("apply", "--server-side", "-f", path)
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", path)
+    """Apply the CRD to a control plane of the test's own, and wait until it is served."""
+    apply_crd(kubectl_of(plane))
+
+
+def apply_crd(kubectl: Kubectl, path: Path = ROOT / "crds") -> None:
+    """Apply the CRD, or that of another release, and wait until it is served."""
+    kubectl("apply", "--server-side", "-f", str(path))
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+    eventually(lambda: not kubectl("get", "cfed", check=False).returncode, what="the kind is served")
 
 
 def eventually(ask: Callable[[], T | None], *, what: str, patience: float = PATIENCE) -> T:

@@ -37,6 +37,9 @@ class Program:
     def is_active(self) -> Answer:
         return self.get("/tcf/is_active")
 
+    def await_ready(self) -> None:
+        eventually(lambda: self.get("/readyz").status == 200, what=f"/readyz of {self.log_path.name} is 200")
+
     def await_active(self) -> Answer:
         return eventually(
             lambda: answer if (answer := self.is_active()).status == 200 else None,

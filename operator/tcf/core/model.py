@@ -125,6 +125,11 @@ class Place:
     def __str__(self) -> str:
         return f"{self.namespace}/{self.federation}/{self.cluster}"
 
+    @property
+    def log_fields(self) -> Mapping[str, object]:
+        """What every log line about it says."""
+        return {"federation": f"{self.namespace}/{self.federation}", "cluster": self.cluster}
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

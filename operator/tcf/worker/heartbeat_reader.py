@@ -25,11 +25,7 @@ class HeartbeatReader:
         self._clock = clock
         self._pulse: Pulse | None = None
         self._trouble: str | None = None
-        place = worker.place
-        self._log = Fields(
-            logging.getLogger(__name__),
-            {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
-        )
+        self._log = Fields(logging.getLogger(__name__), worker.place.log_fields)
 
     def remarks(self) -> tuple[str, ...]:
         """What a person should know: a line, or none."""

@@ -83,11 +83,7 @@ class Switchovers:
         """`federations`: on connections of its own, so that clients can't get in the way of renewals."""
         self._worker = worker
         self._federations = federations
-        place = worker.place
-        self._log = Fields(
-            logging.getLogger(__name__),
-            {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
-        )
+        self._log = Fields(logging.getLogger(__name__), worker.place.log_fields)
 
     async def ask(self, wish: Wish) -> Reading | Refusal:
         """Carry out a wish to the end; takes up to a few times `switchoverTimeout`.
@@ -136,9 +132,10 @@ class Switchovers:
         entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))
         latest = self._worker.latest
         known = latest if latest and latest.uid == federation.uid and latest.status else federation
-        table = table_after(entry, _clusters(known)) if entry.succeeded else ()
-        reached = await self._reached(federation, entry.term, table)
-        return reached if entry.succeeded else Refusal(entry.outcome, entry.message)
+        if entry.succeeded:
+            return await self._reached(federation, entry.term, table_after(entry, _clusters(known)))
+        await self._reached(federation, entry.term, ())
+        return Refusal(entry.outcome, entry.message)
 
     # --- placing it ---------------------------------------------------------------------------------
 

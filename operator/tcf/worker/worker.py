@@ -81,10 +81,7 @@ class Worker:
         self._reported: str | None = None
         self._reported_trouble = ""
         self._reported_at = 0.0
-        self._log = Fields(
-            logging.getLogger(__name__),
-            {"federation": f"{place.namespace}/{place.federation}", "cluster": place.cluster},
-        )
+        self._log = Fields(logging.getLogger(__name__), place.log_fields)
 
     def answer(self, now: float | None = None) -> Reading | Refusal:
         """What this worker may say at boot time `now`, which is read anew unless it is given."""
