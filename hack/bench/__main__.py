@@ -220,7 +220,7 @@ def _started(stage: Servers) -> Iterator[Figure]:
             ours.append(one)
         with stage.bare() as one:
             floor.append(one.ready)
-        imports.append(import_seconds("tcf.processes"))
+        imports.append(import_seconds("tcf.wiring"))
         imports_floor.append(import_seconds("aiohttp.web"))
     yield Figure("worker", "start to first answer", "s", [one.started for one in ours], floor)
     yield Figure("worker", "start to first 200", "s", [one.ready for one in ours], floor)

@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
-from tcf.core.model import Federation, Place, Refusal
-from tcf.core.requests import Kind
-from tcf.core.worker import Reading
+from tcf.core.admission import Kind
+from tcf.core.model import Federation, MemberRef, Refusal
+from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub import federations as kind
 from tcf.hub.client import HubClient, folder
@@ -26,8 +26,8 @@ from tcf.hub.leases import Leases
 from tcf.hub.records import federation
 from tcf.runtime import logs
 from tcf.runtime.clock import Clock
+from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers, Wish
-from tcf.worker.worker import Worker
 
 MEMBERS = ("cluster_1", "cluster_2")
 _DEADLINE = 30.0
@@ -77,7 +77,7 @@ async def main(path: str, namespace: str, count: int) -> None:
     shared, leases = SharedWatch(client, namespace), Leases(client)
     workers = {
         (f"f{n}", member): Worker(
-            Place(namespace, f"f{n}", member), shared, leases, holder="farm", clock=Clock()
+            MemberRef(namespace, f"f{n}", member), shared, leases, holder="farm", clock=Clock()
         )
         for n in range(count)
         for member in MEMBERS

@@ -39,9 +39,9 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print
 _WORKER = """
 import functools, sys
 from pathlib import Path
-import tcf.processes
+import tcf.wiring
 port, folder = sys.argv[1:]
-tcf.processes.in_cluster = functools.partial(tcf.processes.in_cluster, Path(folder))
+tcf.wiring.in_cluster = functools.partial(tcf.wiring.in_cluster, Path(folder))
 sys.argv = ["tcf-worker", "--namespace", "default", "--federation", "shop", "--cluster", "cluster_1",
             "--listen", f"127.0.0.1:{port}", "--log-level", "error"]
 from tcf.cli import worker

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import click
 
-from tcf.core.model import Place
+from tcf.core.model import MemberRef
 from tcf.hub.credentials import SERVICE_ACCOUNT
 from tcf.runtime import logs
 from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
 from tcf.web.server import Address
-from tcf.worker.marking import Marks
+from tcf.worker.pod_marker import Marks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,19 +71,19 @@ class _NameType(click.ParamType[str]):
         return str(value)
 
 
-class _ServeType(click.ParamType[tuple[Place, Address]]):
+class _ServeType(click.ParamType[tuple[MemberRef, Address]]):
     name = "NAMESPACE/FEDERATION/CLUSTER=HOST:PORT"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[Place, Address]:
+    ) -> tuple[MemberRef, Address]:
         what, equals, where = str(value).partition("=")
         names = what.split("/")
         if not equals or len(names) != 3:  # noqa: PLR2004
             self.fail(f"{value!r} is not {self.name}", param, ctx)
         namespace, federation = (NAME.convert(name, param, ctx) for name in names[:2])
         cluster = CLUSTER.convert(names[2], param, ctx)
-        return Place(namespace, federation, cluster), ADDRESS.convert(where, param, ctx)
+        return MemberRef(namespace, federation, cluster), ADDRESS.convert(where, param, ctx)
 
 
 NAME = _NameType("NAME", _NAME)
@@ -215,9 +215,9 @@ def _worker(
 
     Every option can be given by the environment variable named with it.
     """
-    from tcf.processes import run_worker  # noqa: PLC0415 - --help needs none of it
+    from tcf.wiring import run_worker  # noqa: PLC0415 - --help needs none of it
 
-    place = Place(namespace or _own_namespace(), federation, cluster)
+    member = MemberRef(namespace or _own_namespace(), federation, cluster)
     marks = Marks(condition=pod_condition, label=pod_label)
     pod = PodSettings(
         HubSettings(pod_kubeconfig, None),
@@ -227,7 +227,7 @@ def _worker(
         marks,
     )
     settings = WorkerSettings(
-        _hub(common), place, listen, common["identity"], pod if pod_condition or pod_label else None
+        _hub(common), member, listen, common["identity"], pod if pod_condition or pod_label else None
     )
     return _run(common, run_worker(settings))
 
@@ -258,7 +258,7 @@ def _worker(
 def _operator(
     namespaces: tuple[str, ...],
     listen: Address,
-    serve: tuple[tuple[Place, Address], ...],
+    serve: tuple[tuple[MemberRef, Address], ...],
     **common: Any,
 ) -> int:
     """Move the roles of cluster federations: at most one member of each is active at any moment.
@@ -268,7 +268,7 @@ def _operator(
 
     Every option can be given by the environment variable named with it.
     """
-    from tcf.processes import run_operator  # noqa: PLC0415 - --help needs none of it
+    from tcf.wiring import run_operator  # noqa: PLC0415 - --help needs none of it
 
     once = tuple(dict.fromkeys(namespaces))
     settings = OperatorSettings(_hub(common), once, listen, common["identity"], serve)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tcf.core.model import Place
+from tcf.core.model import MemberRef
 from tcf.web.server import Address
-from tcf.worker.marking import Marks
+from tcf.worker.pod_marker import Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class WorkerSettings:
     """`pod` None: no Pod is marked."""
 
     hub: HubSettings
-    place: Place
+    member: MemberRef
     listen: Address
     identity: str
     pod: PodSettings | None = None
@@ -48,4 +48,4 @@ class OperatorSettings:
     namespaces: tuple[str, ...]
     listen: Address
     identity: str
-    serve: tuple[tuple[Place, Address], ...]
+    serve: tuple[tuple[MemberRef, Address], ...]

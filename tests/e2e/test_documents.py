@@ -13,7 +13,7 @@ from support.api import ROOT, eventually
 
 from e2e.cluster import PATIENCE, Cluster, Namespace
 from e2e.test_clusters import INSIDE
-from e2e.test_demo import found
+from e2e.test_demo_on_cluster import found
 
 IMAGE = "image.repository=example.org/platform/tcf-operator"
 

@@ -17,7 +17,7 @@ from support.api import ROOT, Account, Hub, Kubectl, eventually
 from support.chart import CHART, Helm
 from support.programs import Program, Programs
 
-from tcf.core.pulse import HEARTBEAT
+from tcf.core.operator_presence import HEARTBEAT
 
 Json = dict[str, Any]
 

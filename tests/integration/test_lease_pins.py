@@ -15,7 +15,7 @@ import pytest_asyncio
 from support.api import PATIENCE, Hub
 
 from tcf.core.model import Acknowledgement, Federation, Isolation, LastActive, Role, WorkerLease
-from tcf.core.worker import Renewal
+from tcf.core.reading import Renewal
 from tcf.hub import errors
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, kubeconfig

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.api import Hub, ask, eventually, free_port
 from support.programs import Programs
 
-from tcf.core.pulse import HEARTBEAT
+from tcf.core.operator_presence import HEARTBEAT
 
 
 def last_active(hub: Hub) -> str:

@@ -83,7 +83,7 @@ def _limit(kind: str, at_once: int) -> int:
         SystemExit: the unchanged code fails too, so that a failure would say nothing.
     """
     print(f"{kind}: the unchanged code ...", end="", file=sys.stderr, flush=True)
-    module = {INTEGRATION: "coordinator/reach"}.get(kind, "core/fencing")  # one that these tests need
+    module = {INTEGRATION: "coordinator/readiness"}.get(kind, "core/fencing")  # one that these tests need
     source = (ROOT / "operator" / "tcf" / f"{module}.py").read_text()
     unchanged = Change(f"tcf.{module.replace('/', '.')}", f"{module}.py:(module)", "", "", 1, source)
     began = time.monotonic()

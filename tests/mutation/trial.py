@@ -21,17 +21,17 @@ UNIT, SIMULATION, INTEGRATION = "unit tests", "simulation", "integration tests"
 _LONGEST_UNIT_TEST = 20
 """Seconds: many times as long as the longest one needs. Most of those that hang wait for something."""
 GENERAL_SCHEDULES, DIRECTED_SCHEDULES = 250, 10
-_NOT_SIMULATED = ("worker/marking.py",)
+_NOT_SIMULATED = ("worker/pod_marker.py",)
 """Imported by the simulation, which has no Pods."""
 _INTEGRATION = {
-    "coordinator/deliveries.py": ("test_operator.py", "test_watching.py"),
-    "coordinator/reach.py": ("test_operator.py", "test_watching.py", "test_worker_hub_trouble.py"),
-    "coordinator/watching.py": ("test_operator.py", "test_watching.py", "test_worker_hub_trouble.py"),
-    "coordinator/coordinator.py": ("test_operator.py", "test_roles.py", "test_watching.py"),
-    "worker/worker.py": ("test_worker_lease.py", "test_worker_hub_trouble.py", "test_pod_marks.py"),
+    "coordinator/deliveries.py": ("test_operator.py", "test_kopf_watch.py"),
+    "coordinator/readiness.py": ("test_operator.py", "test_kopf_watch.py", "test_worker_hub_trouble.py"),
+    "coordinator/kopf_watch.py": ("test_operator.py", "test_kopf_watch.py", "test_worker_hub_trouble.py"),
+    "coordinator/loop.py": ("test_operator.py", "test_roles.py", "test_kopf_watch.py"),
+    "worker/renewal.py": ("test_worker_lease.py", "test_worker_hub_trouble.py", "test_pod_marks.py"),
     "worker/switchovers.py": ("test_roles.py", "test_lying_hub.py", "test_http_contract.py"),
-    "worker/marking.py": ("test_pod_marks.py",),
-    "core/marks.py": ("test_pod_marks.py",),
+    "worker/pod_marker.py": ("test_pod_marks.py",),
+    "core/pod_marks.py": ("test_pod_marks.py",),
 }
 
 
@@ -98,7 +98,7 @@ def _noticed(change: Change, kind: str) -> bool:
     return False
 
 
-_SELDOM = ("test_cli.py", "test_hub_kubeconfig.py", "test_probes.py", "test_replays.py", "test_marking.py")
+_SELDOM = ("test_cli.py", "test_hub_kubeconfig.py", "test_probes.py", "test_replays.py", "test_pod_marker.py")
 
 
 def _likeliest_first(module: str) -> tuple[list[str], list[str], list[str]]:

@@ -22,7 +22,7 @@ from tcf.core.model import (
     Status,
     WorkerLease,
 )
-from tcf.core.worker import REGISTRATION_DURATION, Renewal
+from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import client, errors
 
 NAMESPACE, NAME = "ns", "shop"

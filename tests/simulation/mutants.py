@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 import tcf.core.bootstrap
-import tcf.core.coordinator
+import tcf.core.decide
 import tcf.core.failover
 import tcf.core.fencing
 import tcf.core.liveness
@@ -22,18 +22,18 @@ from simulation import profiles
 from simulation.hub import SimHub, renewed
 from simulation.schedule import Profile
 from simulation.world import Process
-from tcf.coordinator.coordinator import _Attendant
-from tcf.coordinator.view import View
-from tcf.core.coordinator import Observation, _Case
+from tcf.coordinator.cache import FederationCache
+from tcf.coordinator.loop import FederationLoop
+from tcf.core.admission import Command
+from tcf.core.decide import Observation, _Case
 from tcf.core.fencing import Fence
-from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, Federation, Now, Role, Status, WorkerLease
 from tcf.core.policies import paused
-from tcf.core.requests import Command
-from tcf.core.worker import Cycle, Machine, Reading, Renewal
+from tcf.core.reading import Cycle, Reading, Renewal, WorkerState
+from tcf.core.sightings import Sightings
 from tcf.hub import client, errors
+from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
-from tcf.worker.worker import Worker
 
 Patch = AbstractContextManager[object]
 
@@ -68,17 +68,17 @@ def _changed(owner: Any, name: str, change: Callable[..., Any]) -> Patch:
 
 
 def _no_delete() -> Iterable[Patch]:
-    async def forget(_: Any, attendant: _Attendant, lease: WorkerLease) -> None:
-        attendant.view.forget_lease(lease, attendant._clock.boot())
+    async def forget(_: Any, loop: FederationLoop, lease: WorkerLease) -> None:
+        loop.view.forget_lease(lease, loop._clock.boot())
 
-    yield _changed(_Attendant, "_delete", forget)
+    yield _changed(FederationLoop, "_delete", forget)
 
 
 def _no_list() -> Iterable[Patch]:
-    def listed(original: Callable[..., Observation], view: View, **_: Any) -> Observation:
+    def listed(original: Callable[..., Observation], view: FederationCache, **_: Any) -> Observation:
         return original(view, listed=math.inf, reread=True)
 
-    yield _changed(View, "observation", listed)
+    yield _changed(FederationCache, "observation", listed)
 
 
 def _fenced_as_if(change: Callable[[WorkerLease, _Case], WorkerLease | None]) -> Iterable[Patch]:
@@ -123,16 +123,16 @@ def _spec_isolation() -> Iterable[Patch]:
 
 
 def _no_margin() -> Iterable[Patch]:
-    for module in (tcf.core.coordinator, tcf.core.failover, tcf.core.fencing, tcf.core.liveness):
+    for module in (tcf.core.decide, tcf.core.failover, tcf.core.fencing, tcf.core.liveness):
         yield mock.patch.object(module, "silence_needed", float)
 
 
 def _early_sight() -> Iterable[Patch]:
-    def read(original: Any, view: View, leases: Any, *, asked: float, now: float) -> None:
+    def read(original: Any, view: FederationCache, leases: Any, *, asked: float, now: float) -> None:
         del now
         original(view, leases, asked=asked, now=asked)
 
-    yield _changed(View, "read_leases", read)
+    yield _changed(FederationCache, "read_leases", read)
 
 
 def _blind_delete() -> Iterable[Patch]:
@@ -157,7 +157,7 @@ def _low_terms() -> Iterable[Patch]:
         status: Status = original(federation, *args)
         return replace(status, term=1)
 
-    yield _changed(tcf.core.coordinator, "bootstrapped", begun)
+    yield _changed(tcf.core.decide, "bootstrapped", begun)
 
 
 def _no_doubt() -> Iterable[Patch]:
@@ -171,17 +171,19 @@ def _doubt_by_the_spec() -> Iterable[Patch]:
 
 
 def _doubt_of_one_object() -> Iterable[Patch]:
-    def see(original: Any, memory: Memory, federation: Federation | None, now: float) -> Memory:
-        same = federation is not None and memory.newest is not None and memory.newest.uid == federation.uid
-        result: Memory = original(memory if same else replace(memory, doubt=None), federation, now)
+    def see(original: Any, sightings: Sightings, federation: Federation | None, now: float) -> Sightings:
+        same = (
+            federation is not None and sightings.newest is not None and sightings.newest.uid == federation.uid
+        )
+        result: Sightings = original(sightings if same else replace(sightings, doubt=None), federation, now)
         return result
 
-    yield _changed(Memory, "see_federation", see)
+    yield _changed(Sightings, "see_federation", see)
 
 
 def _doubt_of_a_lost_table() -> Iterable[Patch]:
     def until(original: Any, case: _Case) -> float:
-        stage, doubt = case.workers.memory.stage, case.status.in_doubt
+        stage, doubt = case.workers.sightings.stage, case.status.in_doubt
         if doubt and stage and Acknowledgement(stage.uid, stage.term) == case.table:
             return stage.at + doubt.seconds
         result: float = original(case)
@@ -207,10 +209,10 @@ def _absurd_terms() -> Iterable[Patch]:
 def _late_expiry() -> Iterable[Patch]:
     async def cycle(original: Any, worker: Worker) -> None:
         await original(worker)
-        reading = worker._machine._reading
+        reading = worker._state._reading
         if reading:
-            until = worker.clock.boot() + worker._machine._grant.duration
-            worker._machine._reading = replace(reading, valid_until=until)
+            until = worker.clock.boot() + worker._state._grant.duration
+            worker._state._reading = replace(reading, valid_until=until)
 
     yield _changed(Worker, "_cycle", cycle)
 
@@ -218,7 +220,9 @@ def _late_expiry() -> Iterable[Patch]:
 def _late_lowering() -> Iterable[Patch]:
     held: dict[int, Reading | None] = {}
 
-    def observe(original: Any, machine: Machine, cycle: Cycle, about: Federation | None) -> Renewal | None:
+    def observe(
+        original: Any, machine: WorkerState, cycle: Cycle, about: Federation | None
+    ) -> Renewal | None:
         before = machine._reading
         result: Renewal | None = original(machine, cycle, about)
         if before and before.role is Role.ACTIVE:
@@ -226,17 +230,19 @@ def _late_lowering() -> Iterable[Patch]:
             machine._reading = before
         return result
 
-    def done(original: Any, machine: Machine, cycle: Cycle, renewal: Renewal) -> None:
+    def done(original: Any, machine: WorkerState, cycle: Cycle, renewal: Renewal) -> None:
         if id(machine) in held:
             machine._reading = held.pop(id(machine))
         original(machine, cycle, renewal)
 
-    yield _changed(Machine, "observe", observe)
-    yield _changed(Machine, "renewed", done)
+    yield _changed(WorkerState, "observe", observe)
+    yield _changed(WorkerState, "renewed", done)
 
 
 def _no_cap() -> Iterable[Patch]:
-    def observe(original: Any, machine: Machine, cycle: Cycle, about: Federation | None) -> Renewal | None:
+    def observe(
+        original: Any, machine: WorkerState, cycle: Cycle, about: Federation | None
+    ) -> Renewal | None:
         before = machine._reading
         result: Renewal | None = original(machine, cycle, about)
         after = machine._reading
@@ -244,17 +250,17 @@ def _no_cap() -> Iterable[Patch]:
             machine._reading = replace(after, valid_until=before.valid_until, keep=before.keep)
         return result
 
-    yield _changed(Machine, "observe", observe)
+    yield _changed(WorkerState, "observe", observe)
 
 
 def _yes_from_the_watch() -> Iterable[Patch]:
     def take(original: Any, worker: Worker, federation: Federation | None) -> None:
         original(worker, federation)
         status = federation.status if federation else None
-        own = status.member(worker.place.cluster) if status else None
+        own = status.member(worker.member.cluster) if status else None
         if federation and status and own and own.role is Role.ACTIVE:
             until = worker.clock.boot() + federation.spec.lease_duration
-            worker._machine._reading = Reading(
+            worker._state._reading = Reading(
                 federation.uid, status.term, own.role, status.clusters, until, keep=False
             )
 
@@ -262,19 +268,19 @@ def _yes_from_the_watch() -> Iterable[Patch]:
 
 
 def _cycle_not_voided() -> Iterable[Patch]:
-    def watched(original: Any, machine: Machine, federation: Federation | None) -> bool:
+    def watched(original: Any, machine: WorkerState, federation: Federation | None) -> bool:
         candidate = machine._candidate
         result: bool = original(machine, federation)
         machine._candidate = candidate
         return result
 
-    def done(original: Any, machine: Machine, cycle: Cycle, renewal: Renewal) -> None:
+    def done(original: Any, machine: WorkerState, cycle: Cycle, renewal: Renewal) -> None:
         candidate = machine._candidate
         original(machine, cycle, renewal)
         machine._reading = candidate or machine._reading
 
-    yield _changed(Machine, "watched", watched)
-    yield _changed(Machine, "renewed", done)
+    yield _changed(WorkerState, "watched", watched)
+    yield _changed(WorkerState, "renewed", done)
 
 
 def _put() -> Iterable[Patch]:
@@ -290,7 +296,7 @@ def _put() -> Iterable[Patch]:
 
 
 def _lost_and_going_on() -> Iterable[Patch]:
-    yield _changed(Machine, "lost", lambda *_: None)
+    yield _changed(WorkerState, "lost", lambda *_: None)
 
 
 def _whosever_lease() -> Iterable[Patch]:
@@ -339,11 +345,11 @@ def _present_answer() -> Iterable[Patch]:
 
 
 def _no_proof() -> Iterable[Patch]:
-    def since(original: Any, memory: Memory, lease: WorkerLease, now: float) -> float | None:
+    def since(original: Any, sightings: Sightings, lease: WorkerLease, now: float) -> float | None:
         del original, now
-        return 0.0 if lease.uid in memory.sightings else None
+        return 0.0 if lease.uid in sightings.leases else None
 
-    yield _changed(Memory, "renewing_since", since)
+    yield _changed(Sightings, "renewing_since", since)
 
 
 def _paused_ignored() -> Iterable[Patch]:
@@ -360,14 +366,14 @@ def _timeout_ignored() -> Iterable[Patch]:
         hasty = replace(spec, failover=replace(spec.failover, timeout=0))
         return original(replace(federation, spec=hasty), *args)
 
-    yield _changed(tcf.core.coordinator, "failover", judged)
+    yield _changed(tcf.core.decide, "failover", judged)
 
 
 def _hasty_first() -> Iterable[Patch]:
     def instead(_: Any, *args: Any) -> Any:
         return tcf.core.failover._candidate(*args)
 
-    yield _changed(tcf.core.coordinator, "first_instead", instead)
+    yield _changed(tcf.core.decide, "first_instead", instead)
 
 
 MUTANTS: Mapping[str, Mutant] = {

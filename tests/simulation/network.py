@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from simulation.hub import SimHub
 from simulation.world import CrashedError, Process, World
-from tcf.core.coordinator import Event
+from tcf.core.decide import Event
 from tcf.core.model import Federation, Status, WorkerLease
-from tcf.core.worker import Renewal
+from tcf.core.reading import Renewal
 from tcf.hub import client, errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations

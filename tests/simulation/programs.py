@@ -11,12 +11,12 @@ from typing import Any
 from simulation.hub import NAME, NAMESPACE
 from simulation.network import Link, Network, SimEvents, SimFederations, SimLeases, watch
 from simulation.world import Machine, Process, World
-from tcf.coordinator.coordinator import Coordinator, Hub
-from tcf.core.model import Federation, Place, Refusal, WorkerLease
-from tcf.core.worker import Reading
+from tcf.coordinator.loop import Coordinator, Hub
+from tcf.core.model import Federation, MemberRef, Refusal, WorkerLease
+from tcf.core.reading import Reading
 from tcf.hub import errors
+from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers, Wish
-from tcf.worker.worker import Worker
 
 _KOPF_RETRY = 0.3
 _KOPF_DEADLINE = 10.0
@@ -95,11 +95,11 @@ class WorkerProgram(Program):
         self._asked: list[Ask] = []
 
     def begin(self, process: Process, link: Link) -> None:
-        place = Place(NAMESPACE, NAME, self.member)
+        member = MemberRef(NAMESPACE, NAME, self.member)
         self.last = self.lost = None
         link.lease_lost = self._lose
         self.worker = Worker(
-            place,
+            member,
             SimFederations(link),
             SimLeases(link),
             holder=self.name,
@@ -108,7 +108,7 @@ class WorkerProgram(Program):
         self._main = process.create_task(self.worker.run())
 
     def _lose(self) -> None:
-        self.lost = self.worker._machine._reading if self.worker else None
+        self.lost = self.worker._state._reading if self.worker else None
 
     def answer(self) -> Reading | Refusal | None:
         """What a probe is answered now; None if nobody is there."""

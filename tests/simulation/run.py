@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+import tcf.worker.renewal
 import tcf.worker.switchovers
-import tcf.worker.worker
 from simulation.checks import Checker, settled
 from simulation.failovers import Failovers
 from simulation.hub import NAME, SimHub
@@ -33,6 +33,7 @@ from simulation.schedule import (
     programs,
 )
 from simulation.world import Machine, Process, World
+from tcf.core.admission import Kind
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     Acknowledgement,
@@ -47,7 +48,6 @@ from tcf.core.model import (
     WorkerLease,
     parse_pair,
 )
-from tcf.core.requests import Kind
 from tcf.worker.switchovers import Wish
 
 _IDLE_REFRESH = 60.0
@@ -107,9 +107,9 @@ class _Run:
         self.engaged = MEMBERS[0]
         self.once_active: list[Fault] = []
         for name, member in programs(schedule).items():
-            self.workers.append(WorkerProgram(name, member, self.network, self._machine(), self._new_process))
+            self.workers.append(WorkerProgram(name, member, self.network, self._state(), self._new_process))
         coordinators = (
-            OperatorProgram(name, self.network, self._machine(), self._new_process)
+            OperatorProgram(name, self.network, self._state(), self._new_process)
             for name in operators(schedule)
         )
         self.programs: dict[str, Program] = {p.name: p for p in (*self.workers, *coordinators)}
@@ -159,7 +159,7 @@ class _Run:
 
     # --- the parts --------------------------------------------------------------------------------------
 
-    def _machine(self) -> Machine:
+    def _state(self) -> Machine:
         chance = self.world.random
         rate = 1.0 + self.schedule.slew * (2 * chance.random() - 1)
         return Machine(
@@ -583,7 +583,7 @@ def _named(run: _Run) -> Iterator[None]:
             return str(next(names))
 
     with (
-        mock.patch.object(tcf.worker.worker, "secrets", Secrets),
+        mock.patch.object(tcf.worker.renewal, "secrets", Secrets),
         mock.patch.object(tcf.worker.switchovers, "uuid", _Requests(run.network)),
     ):
         yield

@@ -12,8 +12,7 @@ from typing import Any
 
 from tcf.core.bootstrap import longest_lease
 from tcf.core.conditions import conditions
-from tcf.core.coordinator import Decision, Observation, decide
-from tcf.core.memory import Doubtful, Memory, Stage
+from tcf.core.decide import Decision, Observation, decide
 from tcf.core.model import (
     PROTOCOL,
     Acknowledgement,
@@ -22,10 +21,10 @@ from tcf.core.model import (
     HistoryEntry,
     Isolation,
     Member,
+    MemberRef,
     MemberStatus,
     Now,
     Outcome,
-    Place,
     Role,
     Spec,
     Status,
@@ -33,7 +32,8 @@ from tcf.core.model import (
     Trigger,
     WorkerLease,
 )
-from tcf.core.worker import Machine
+from tcf.core.reading import WorkerState
+from tcf.core.sightings import Doubtful, Sightings, Stage
 from tcf.runtime.clock import Clock
 
 UID = "uid-1"
@@ -137,9 +137,9 @@ def federation(roles: str | None = "active passive", *, wants: str | None = None
     return Federation(**{**defaults, **own})
 
 
-def machine_of(cluster: str) -> Machine:
+def machine_of(cluster: str) -> WorkerState:
     """A worker of a member that has just started."""
-    return Machine(Place("ns", "shop", cluster))
+    return WorkerState(MemberRef("ns", "shop", cluster))
 
 
 def lease(cluster: str = "c1", *, ack: int | None = TERM, uid: str = UID, **more: Any) -> WorkerLease:
@@ -177,21 +177,21 @@ def observed(
     confirmed: bool = True,
 ) -> Observation:
     """At BOOT: `alive` have just been renewed, `silent` not for long; the request is `waited` s old here."""
-    leases, memory = [], Memory()
+    leases, sightings = [], Sightings()
     for one in silent:
-        memory = memory.see_lease(one, SILENT_SINCE)
+        sightings = sightings.see_lease(one, SILENT_SINCE)
         leases.append(one)
     for one in alive:
         before = replace(one, resource_version="0")
-        memory = memory.see_lease(before, BOOT - 3).see_lease(one, BOOT)
+        sightings = sightings.see_lease(before, BOOT - 3).see_lease(one, BOOT)
         leases.append(one)
     if about and about.status:
         asked = about.status.switchover.id if about.status.switchover else ""
         stage = Stage(about.uid, about.status.term, BOOT - waited, asked, BOOT - waited)
         doubt = about.status.in_doubt
         doubtful = Doubtful(doubt, BOOT - waited) if doubt else None
-        memory = replace(memory, stage=stage, doubt=doubtful)
-    return Observation(about, tuple(leases), memory, listed=BOOT if confirmed else None, reread=confirmed)
+        sightings = replace(sightings, stage=stage, doubt=doubtful)
+    return Observation(about, tuple(leases), sightings, listed=BOOT if confirmed else None, reread=confirmed)
 
 
 def settled(observation: Observation) -> Observation:

@@ -1,4 +1,4 @@
-"""A hub in memory, coordinators that may stop after every write, and workers that may be dead or stalled.
+"""A hub in sightings, coordinators that may stop after every write, and workers that may be dead or stalled.
 
 Every write is checked against the invariants of the protocol, and every turn against what the workers
 would answer to a client.
@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from tcf.core.coordinator import Observation, decide
-from tcf.core.memory import Memory
+from tcf.core.decide import Observation, decide
 from tcf.core.model import (
     Federation,
     Isolation,
@@ -19,7 +18,8 @@ from tcf.core.model import (
     Status,
     WorkerLease,
 )
-from tcf.core.worker import REGISTRATION_DURATION, Cycle, Reading, Renewal
+from tcf.core.reading import REGISTRATION_DURATION, Cycle, Reading, Renewal
+from tcf.core.sightings import Sightings
 from unit.build import BOOT, at, machine_of
 
 TICK = 0.25
@@ -125,7 +125,7 @@ class Coordinator:
     """One replica: each step is a look with a decision, or one write of that decision."""
 
     def __init__(self) -> None:
-        self.memory = Memory()
+        self.sightings = Sightings()
         self.done = 0
         self.plan: list[WorkerLease | Federation] = []
         self.seen: Federation | None = None
@@ -148,8 +148,8 @@ class Coordinator:
 
     def _look(self, hub: Hub, now: float) -> None:
         self.seen, leases = hub.federation, tuple(hub.leases.values())
-        self.memory = self.memory.see_federation(self.seen, now).see_leases(leases, now)
-        decision = decide(Observation(self.seen, leases, self.memory, listed=now, reread=True), at(now))
+        self.sightings = self.sightings.see_federation(self.seen, now).see_leases(leases, now)
+        decision = decide(Observation(self.seen, leases, self.sightings, listed=now, reread=True), at(now))
         self.plan = [*decision.delete]
         if self.seen and decision.status:
             self.plan.append(replace(self.seen, status=decision.status))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tcf import cli, processes
-from tcf.core.model import Place
+from tcf import cli, wiring
+from tcf.core.model import MemberRef
 from tcf.runtime import logs
 from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
 from tcf.web.server import Address
-from tcf.worker.marking import Marks
+from tcf.worker.pod_marker import Marks
 
 WORKER = ("worker", "--federation", "shop", "--cluster", "cluster_1")
 OPERATOR = ("operator",)
@@ -31,8 +31,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         seen.append(settings)
         return 0
 
-    monkeypatch.setattr(processes, "run_worker", run)
-    monkeypatch.setattr(processes, "run_operator", run)
+    monkeypatch.setattr(wiring, "run_worker", run)
+    monkeypatch.setattr(wiring, "run_operator", run)
     monkeypatch.setattr(logs, "configure", lambda **_: None)
     return seen
 
@@ -101,7 +101,7 @@ def test_the_options_of_a_worker(monkeypatch: pytest.MonkeyPatch, started: list[
     assert call(monkeypatch, *WORKER, *options, "--listen", "[::1]:81", "--identity", "me") == 0
     (settings,) = started
     assert isinstance(settings, WorkerSettings)
-    assert settings.place == Place("prod", "shop", "cluster_1")
+    assert settings.member == MemberRef("prod", "shop", "cluster_1")
     assert settings.listen == Address("::1", 81)
     assert settings.identity == "me"
     assert (settings.hub.kubeconfig, settings.hub.context) == (Path("hub.yaml"), "there")
@@ -151,10 +151,10 @@ def test_every_option_can_come_from_the_environment(
     worker, operator = started
     assert isinstance(worker, WorkerSettings)
     assert isinstance(operator, OperatorSettings)
-    assert worker.place == Place("prod", "shop", "cluster_1")
+    assert worker.member == MemberRef("prod", "shop", "cluster_1")
     assert worker.hub == operator.hub
     assert operator.namespaces == ("prod", "test"), "each of them once"
-    assert operator.serve[1] == (Place("prod", "shop", "cluster_2"), Address("127.0.0.1", 82))
+    assert operator.serve[1] == (MemberRef("prod", "shop", "cluster_2"), Address("127.0.0.1", 82))
 
 
 @pytest.mark.parametrize("program", ["worker", "operator"])

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tcf.core.coordinator import Decision, Observation, decide
+from tcf.core.decide import Decision, Observation, decide
 from tcf.core.failover import Standby, failover, without_active
 from tcf.core.liveness import Workers
-from tcf.core.memory import Memory
 from tcf.core.model import (
     Acknowledgement,
     Failover,
@@ -23,6 +22,7 @@ from tcf.core.model import (
     Trigger,
     WorkerLease,
 )
+from tcf.core.sightings import Sightings
 from unit.build import (
     BOOT,
     SILENCE,
@@ -63,12 +63,12 @@ class Watcher:
         self.about = about
         self.leases = {one.uid: one for one in leases}
         self.now = BOOT
-        self.memory = Memory().see_federation(about, BOOT).see_leases(leases, BOOT)
+        self.sightings = Sightings().see_federation(about, BOOT).see_leases(leases, BOOT)
 
     def join(self, one: WorkerLease) -> None:
         """See a Lease for the first time, or another version of it."""
         self.leases[one.uid] = one
-        self.memory = self.memory.see_lease(one, self.now)
+        self.sightings = self.sightings.see_lease(one, self.now)
 
     def renew(self, *uids: str, every: float = STEP, during: float) -> None:
         """Let these Leases be renewed again and again for so many seconds, others not."""
@@ -77,7 +77,7 @@ class Watcher:
             self.now += every
             for uid in uids:
                 self.leases[uid] = later(self.leases[uid])
-                self.memory = self.memory.see_lease(self.leases[uid], self.now)
+                self.sightings = self.sightings.see_lease(self.leases[uid], self.now)
         self.now = end
 
     @property
@@ -87,16 +87,16 @@ class Watcher:
 
     @property
     def workers(self) -> Workers:
-        return Workers(tuple(self.leases.values()), self.memory, self.now)
+        return Workers(tuple(self.leases.values()), self.sightings, self.now)
 
     def gone(self, uid: str) -> None:
         del self.leases[uid]
-        self.memory = self.memory.see_gone(uid, self.now)
+        self.sightings = self.sightings.see_gone(uid, self.now)
 
     def decide(self) -> Decision:
         leases = tuple(self.leases.values())
         return decide(
-            Observation(self.about, leases, self.memory, listed=self.now, reread=False), at(self.now)
+            Observation(self.about, leases, self.sightings, listed=self.now, reread=False), at(self.now)
         )
 
     @property
@@ -135,7 +135,7 @@ def test_it_rests_on_leases_that_were_listed() -> None:
     watcher.renew(TWO.uid, during=SILENCE + 1)
     leases = tuple(watcher.leases.values())
     assert decide(
-        Observation(watcher.about, leases, watcher.memory, listed=None, reread=False), at(watcher.now)
+        Observation(watcher.about, leases, watcher.sightings, listed=None, reread=False), at(watcher.now)
     ).confirm
 
 
@@ -143,7 +143,7 @@ def test_they_were_sent_for_when_the_silence_had_lasted() -> None:
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
     observation = Observation(
-        watcher.about, tuple(watcher.leases.values()), watcher.memory, listed=None, reread=False
+        watcher.about, tuple(watcher.leases.values()), watcher.sightings, listed=None, reread=False
     )
     early = written(decide(replace(observation, listed=BOOT + SILENCE - 0.05), at(watcher.now)))
     assert (early.active_cluster, early.switchover) == ("c1", None)
@@ -155,7 +155,7 @@ def test_so_were_those_of_the_witness() -> None:
     watcher.renew(during=6)  # nobody
     watcher.renew(TWO.uid, during=SILENCE + STEP + 1)
     observation = Observation(
-        watcher.about, tuple(watcher.leases.values()), watcher.memory, listed=None, reread=False
+        watcher.about, tuple(watcher.leases.values()), watcher.sightings, listed=None, reread=False
     )
     early = written(decide(replace(observation, listed=watcher.now - 2), at(watcher.now)))
     assert (early.active_cluster, early.switchover) == ("c1", None)
@@ -249,8 +249,8 @@ def test_it_wakes_when_the_rest_is_over() -> None:
 def test_a_new_coordinator_has_to_watch_a_full_period() -> None:
     watcher = Watcher(about(), ONE, TWO)
     watcher.renew(TWO.uid, during=60)
-    watcher.memory = Memory().see_federation(watcher.about, watcher.now)
-    watcher.memory = watcher.memory.see_leases(watcher.leases.values(), watcher.now)
+    watcher.sightings = Sightings().see_federation(watcher.about, watcher.now)
+    watcher.sightings = watcher.sightings.see_leases(watcher.leases.values(), watcher.now)
     watcher.renew(TWO.uid, during=SILENCE - 0.05)
     assert watcher.replaced_by is None
     watcher.renew(TWO.uid, during=0.1)
@@ -294,7 +294,7 @@ def test_a_member_is_not_replaced_for_its_silence_before_it_became_active() -> N
     watcher = Watcher(federation("promoting passive", failover=automatic(), switchover=bootstrap()), TWO)
     watcher.renew(TWO.uid, during=60)
     watcher.about = about(term=TERM + 1)
-    watcher.memory = watcher.memory.see_federation(watcher.about, watcher.now)
+    watcher.sightings = watcher.sightings.see_federation(watcher.about, watcher.now)
     for come in (lease("c1", ack=TERM + 1), later(TWO, acknowledged=Acknowledgement(UID, TERM + 1))):
         watcher.leases[come.uid] = come
     watcher.renew(TWO.uid, during=SILENCE - 0.05)
@@ -347,7 +347,7 @@ def test_a_worker_that_crashes_again_and_again_does_not_hold_a_failover_up() -> 
     watcher.renew(ONE.uid, TWO.uid, during=20)
     for n in range(8):
         crashed = lease("c1", name=f"try-{n}", ack=None, duration=1)
-        watcher.memory = watcher.memory.see_lease(crashed, watcher.now)
+        watcher.sightings = watcher.sightings.see_lease(crashed, watcher.now)
         crashed = later(crashed, duration=D)
         watcher.join(crashed)
         watcher.renew(TWO.uid, during=4)
@@ -452,7 +452,7 @@ def test_another_member_becomes_first_if_the_chosen_one_is_silent(roles: str) ->
     (event,) = decision.events
     assert (event.reason, event.warning) == ("ChosenInstead", True)
     watcher.about = replace(watcher.about, status=result, resource_version="2")
-    watcher.memory = watcher.memory.see_federation(watcher.about, watcher.now)
+    watcher.sightings = watcher.sightings.see_federation(watcher.about, watcher.now)
     moved = written(watcher.decide())
     assert roles_of(moved) == ("passive promoting" if roles == "passive passive" else "passive passive")
 
@@ -461,7 +461,7 @@ def test_it_rests_on_leases_that_were_listed_there_as_well() -> None:
     watcher = Watcher(begins(), TWO)
     watcher.renew(TWO.uid, during=SILENCE + 1)
     leases = tuple(watcher.leases.values())
-    unlisted = Observation(watcher.about, leases, watcher.memory, listed=None, reread=False)
+    unlisted = Observation(watcher.about, leases, watcher.sightings, listed=None, reread=False)
     assert decide(unlisted, at(watcher.now)).confirm
 
 

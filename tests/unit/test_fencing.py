@@ -8,8 +8,8 @@ import pytest
 
 from tcf.core.fencing import COLLECT_FACTOR, collect_after, collectable, fence
 from tcf.core.liveness import Workers
-from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, WorkerLease
+from tcf.core.sightings import Sightings
 from tcf.core.silence import silence_needed
 from unit.build import SILENCE, TERM, UID, kept, later, lease
 
@@ -18,13 +18,13 @@ RECEIVED = 1000.0
 MOMENT = 0.01
 
 
-def after(silence: float, one: WorkerLease) -> tuple[WorkerLease, Memory, float]:
-    return one, Memory().see_lease(one, RECEIVED), RECEIVED + silence
+def after(silence: float, one: WorkerLease) -> tuple[WorkerLease, Sightings, float]:
+    return one, Sightings().see_lease(one, RECEIVED), RECEIVED + silence
 
 
 def judge(silence: float, one: WorkerLease, *, force: bool = False) -> str:
-    one, memory, now = after(silence, one)
-    verdict = fence([one], memory, TABLE, now, force=force)
+    one, sightings, now = after(silence, one)
+    verdict = fence([one], sightings, TABLE, now, force=force)
     assert verdict.closed is (not verdict.waiting)
     if verdict.waiting:
         return "waits" if verdict.retry_at else "waits for ever"
@@ -70,14 +70,14 @@ def test_silence_is_counted_with_the_duration_of_the_lease(duration: int) -> Non
 
 def test_nobody_is_silent_who_was_not_watched_for_long_enough() -> None:
     one = lease(ack=None)
-    unseen = fence([one], Memory(), TABLE, 1e9)
+    unseen = fence([one], Sightings(), TABLE, 1e9)
     assert unseen.waiting == (one,)
-    _, memory, now = after(1000, one)
-    assert fence([later(one)], memory, TABLE, now).waiting == (later(one),)
+    _, sightings, now = after(1000, one)
+    assert fence([later(one)], sightings, TABLE, now).waiting == (later(one),)
 
 
 def test_without_leases_the_fence_is_closed() -> None:
-    verdict = fence([], Memory(), TABLE, 0)
+    verdict = fence([], Sightings(), TABLE, 0)
     assert (verdict.closed, verdict.silent, verdict.retry_at) == (True, (), None)
 
 
@@ -88,10 +88,10 @@ def test_one_that_waits_holds_up_all() -> None:
         lease(name="slow", ack=1, duration=100),
         lease(name="done"),
     )
-    memory = Memory().see_lease(dead, 0)
+    sightings = Sightings().see_lease(dead, 0)
     for one in (quick, slow, done):
-        memory = memory.see_lease(one, RECEIVED)
-    verdict = fence([dead, quick, slow, done], memory, TABLE, RECEIVED + 1)
+        sightings = sightings.see_lease(one, RECEIVED)
+    verdict = fence([dead, quick, slow, done], sightings, TABLE, RECEIVED + 1)
     assert verdict.silent == (dead,)
     assert verdict.waiting == (quick, slow)
     assert verdict.retry_at == pytest.approx(RECEIVED + 1.2)
@@ -99,9 +99,9 @@ def test_one_that_waits_holds_up_all() -> None:
 
 def test_retry_at_knows_of_no_time_at_which_a_keeper_is_silent() -> None:
     keeper, worker = kept(name="keeper", ack=1), lease(name="worker", ack=1)
-    memory = Memory().see_leases([keeper, worker], RECEIVED)
-    assert fence([keeper, worker], memory, TABLE, RECEIVED).retry_at == pytest.approx(RECEIVED + SILENCE)
-    assert fence([keeper], memory, TABLE, RECEIVED).retry_at is None
+    sightings = Sightings().see_leases([keeper, worker], RECEIVED)
+    assert fence([keeper, worker], sightings, TABLE, RECEIVED).retry_at == pytest.approx(RECEIVED + SILENCE)
+    assert fence([keeper], sightings, TABLE, RECEIVED).retry_at is None
 
 
 def test_leftovers_are_collected_late_and_never_under_keep_role() -> None:
@@ -111,20 +111,20 @@ def test_leftovers_are_collected_late_and_never_under_keep_role() -> None:
     assert collectable(*after(late + MOMENT, lease()))
     assert collectable(*after(late + MOMENT, lease(ack=None)))
     assert not collectable(*after(late + MOMENT, kept()))
-    assert not collectable(lease(), Memory(), 1e9)
+    assert not collectable(lease(), Sightings(), 1e9)
 
 
 def test_a_lease_is_silent_when_it_has_been_for_longer_than_that_not_just_as_long() -> None:
     """Of 9 seconds: 1.1 x 9 + 0.1 is 10 exactly in floating point."""
     old = lease("c1", ack=None, duration=9)
-    memory = Memory().see_lease(old, 0)
+    sightings = Sightings().see_lease(old, 0)
     table = Acknowledgement(UID, TERM)
     assert silence_needed(9) == 10
-    waits = fence([old], memory, table, 10)
+    waits = fence([old], sightings, table, 10)
     assert (waits.closed, waits.silent) == (False, ())
     assert waits.retry_at
     assert 10 < waits.retry_at < 10.01
-    assert fence([old], memory, table, waits.retry_at).silent == (old,)
-    assert Workers((old,), memory, 10).alive([old]) == 1
-    assert not collectable(old, memory, 100)
-    assert collectable(old, memory, 100.01)
+    assert fence([old], sightings, table, waits.retry_at).silent == (old,)
+    assert Workers((old,), sightings, 10).alive([old]) == 1
+    assert not collectable(old, sightings, 100)
+    assert collectable(old, sightings, 100.01)

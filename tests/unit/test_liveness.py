@@ -8,24 +8,26 @@ from dataclasses import replace
 import pytest
 
 from tcf.core.liveness import Workers
-from tcf.core.memory import Memory
 from tcf.core.model import MemberStatus, Unfenceable, WorkerLease
+from tcf.core.sightings import Sightings
 from unit.build import BOOT, SILENCE, STAMP, D, at, kept, later, lease, status
 
 NONE_LIVE = status("active passive", workers=0, live=0).clusters[0]
 ONE = lease("c1")
 
 
-def seen_at(moment: float, *, renewed: bool) -> Memory:
-    """One replica's memory of `ONE`, the present version received at `moment`."""
-    memory = Memory()
+def seen_at(moment: float, *, renewed: bool) -> Sightings:
+    """One replica's sightings of `ONE`, the present version received at `moment`."""
+    sightings = Sightings()
     if renewed:
-        memory = memory.see_lease(replace(ONE, resource_version="0"), moment - 3)
-    return memory.see_lease(ONE, moment)
+        sightings = sightings.see_lease(replace(ONE, resource_version="0"), moment - 3)
+    return sightings.see_lease(ONE, moment)
 
 
-def count(memory: Memory, now: float, was: int, leases: tuple[WorkerLease, ...] = (ONE,)) -> MemberStatus:
-    return Workers(leases, memory, now).counted(replace(NONE_LIVE, live_workers=was), at(now))
+def count(
+    sightings: Sightings, now: float, was: int, leases: tuple[WorkerLease, ...] = (ONE,)
+) -> MemberStatus:
+    return Workers(leases, sightings, now).counted(replace(NONE_LIVE, live_workers=was), at(now))
 
 
 @pytest.mark.parametrize("was", [0, 1])
@@ -49,7 +51,7 @@ def test_counted(was: int, age: float, renewed: bool, expected: tuple[int, int])
 
 def test_more_were_counted_than_there_are() -> None:
     assert count(seen_at(100, renewed=True), 101, was=5).live_workers == 1
-    assert count(Memory(), 101, was=5, leases=()).live_workers == 0
+    assert count(Sightings(), 101, was=5, leases=()).live_workers == 0
 
 
 def test_only_the_members_own_are_counted() -> None:
@@ -57,13 +59,13 @@ def test_only_the_members_own_are_counted() -> None:
     assert count(seen_at(100, renewed=True), 101, was=0, leases=leases).workers == 1
 
 
-def settle(replicas: list[Memory], now: float, was: int) -> int | None:
+def settle(replicas: list[Sightings], now: float, was: int) -> int | None:
     """Let replicas write in turns until none has anything to write; None if that never comes."""
     table = replace(NONE_LIVE, workers=1, live_workers=was)
     for _ in range(5):
         before = table
-        for memory in replicas:
-            table = Workers((ONE,), memory, now).counted(table, at(now))
+        for sightings in replicas:
+            table = Workers((ONE,), sightings, now).counted(table, at(now))
         if table == before:
             return table.live_workers
     return None
@@ -82,19 +84,19 @@ def test_replicas_that_lag_a_little_agree_at_every_moment(lag: float, was: int) 
 
 def test_a_replica_that_was_stopped_for_a_while_agrees_with_one_that_was_not() -> None:
     """What is news to the one is silence to the other."""
-    before = Memory().see_lease(replace(ONE, resource_version="0"), 0)
+    before = Sightings().see_lease(replace(ONE, resource_version="0"), 0)
     awake, stopped = before.see_lease(ONE, 3), before.see_lease(ONE, 3 + SILENCE + 0.5)
     assert settle([awake, stopped], 3 + SILENCE + 1, was=1) == 0
 
 
 def test_a_replica_that_has_just_started_leaves_the_counts_alone() -> None:
     for was in (0, 1):
-        assert settle([Memory().see_lease(ONE, 100)], 100, was) == was
+        assert settle([Sightings().see_lease(ONE, 100)], 100, was) == was
 
 
 def test_who_is_whose() -> None:
     stray, lost, other = lease("", name="stray"), lease("c9"), lease("c2")
-    workers = Workers((ONE, stray, lost, other), Memory(), 0)
+    workers = Workers((ONE, stray, lost, other), Sightings(), 0)
     assert workers.of("c1") == [ONE]
     assert workers.others("c1") == [stray, lost, other]
     assert workers.others("") == [ONE, lost, other]
@@ -102,7 +104,7 @@ def test_who_is_whose() -> None:
 
 def test_alive_is_whoever_is_not_known_to_be_silent() -> None:
     old, new = lease(name="old"), lease(name="new")
-    workers = Workers((old, new), Memory().see_lease(old, 0), SILENCE + 0.1)
+    workers = Workers((old, new), Sightings().see_lease(old, 0), SILENCE + 0.1)
     assert workers.silent(old)
     assert not workers.silent(new)
     assert workers.alive([old, new]) == 1
@@ -110,21 +112,21 @@ def test_alive_is_whoever_is_not_known_to_be_silent() -> None:
 
 def test_at_the_next_silence_somebody_is_silent() -> None:
     quick, slow = lease(name="quick", duration=1), lease(name="slow")
-    memory = Memory().see_leases([quick, slow], 10)
-    first = Workers((quick, slow), memory, 10).next_silence()
+    sightings = Sightings().see_leases([quick, slow], 10)
+    first = Workers((quick, slow), sightings, 10).next_silence()
     assert first == pytest.approx(11.2, abs=0.01)
     assert first
-    then = Workers((quick, slow), memory, first)
+    then = Workers((quick, slow), sightings, first)
     assert then.silent(quick)
     assert then.next_silence() == pytest.approx(10 + SILENCE, abs=0.01)
-    assert Workers((), memory, 10).next_silence() is None
-    assert Workers((later(slow),), memory, 99).next_silence() == pytest.approx(99 + SILENCE, abs=0.01)
+    assert Workers((), sightings, 10).next_silence() is None
+    assert Workers((later(slow),), sightings, 99).next_silence() == pytest.approx(99 + SILENCE, abs=0.01)
 
 
 def test_since_when_nobody_is_alive() -> None:
     """Since the last sign of life, and as the first replica that noticed it has written."""
-    memory = seen_at(BOOT, renewed=True)
-    workers = Workers((ONE,), memory, BOOT + SILENCE + 1)
+    sightings = seen_at(BOOT, renewed=True)
+    workers = Workers((ONE,), sightings, BOOT + SILENCE + 1)
     counted = workers.counted(replace(NONE_LIVE, live_workers=1), at(BOOT + SILENCE + 1))
     assert (counted.live_workers, counted.silent_since) == (0, STAMP)
     another = Workers((ONE,), seen_at(BOOT + 3, renewed=False), BOOT + SILENCE + 5)
@@ -136,29 +138,29 @@ def test_since_when_nobody_is_alive() -> None:
 def test_who_cannot_be_fenced() -> None:
     keeper, fenced = kept("c9", name="keeper", holder="k"), lease(name="fenced", holder="f")
     leases, who = (keeper, fenced), (Unfenceable("c9", "k"),)
-    memory = Memory().see_leases(leases, 100)
-    assert Workers(leases, memory, 100 + SILENCE + 1).noted(()) == who
+    sightings = Sightings().see_leases(leases, 100)
+    assert Workers(leases, sightings, 100 + SILENCE + 1).noted(()) == who
     # A replica that has only just found the Lease leaves the name; one that sees it renewed removes it.
-    late = Workers(leases, Memory().see_leases(leases, 111), 112)
+    late = Workers(leases, Sightings().see_leases(leases, 111), 112)
     assert late.noted(who) == who
     assert late.noted(()) == ()
     renewed = later(keeper)
-    back = Workers((renewed, fenced), Memory().see_leases(leases, 111).see_lease(renewed, 112), 112)
+    back = Workers((renewed, fenced), Sightings().see_leases(leases, 111).see_lease(renewed, 112), 112)
     assert back.noted(who) == ()
-    assert Workers((fenced,), memory, 112).noted(who) == ()
+    assert Workers((fenced,), sightings, 112).noted(who) == ()
 
 
 def test_names_fit_the_schema() -> None:
     leases = tuple(kept(name=f"k{n}", holder=f"{n:02}" + "x" * 300) for n in range(20))
-    memory = Memory().see_leases(leases, 100)
-    who = Workers(leases, memory, 200).noted(())
+    sightings = Sightings().see_leases(leases, 100)
+    who = Workers(leases, sightings, 200).noted(())
     assert len(who) == 16
     assert {len(one.holder) for one in who} == {253}
 
 
 def test_since_when_a_member_is_silent_counts_from_its_last_sign_of_life() -> None:
-    memory = Memory().see_lease(ONE, BOOT - 60)
-    silent = Workers((ONE,), memory, BOOT)
+    sightings = Sightings().see_lease(ONE, BOOT - 60)
+    silent = Workers((ONE,), sightings, BOOT)
     gone = silent.counted(replace(NONE_LIVE, live_workers=1, silent_since=None), at())
     assert gone.silent_since == "2026-11-23T11:59:00Z"
     assert silent.counted(replace(NONE_LIVE, silent_since=STAMP), at()).silent_since == STAMP
@@ -167,7 +169,7 @@ def test_since_when_a_member_is_silent_counts_from_its_last_sign_of_life() -> No
 def test_only_silent_workers_under_keep_role_are_noted() -> None:
     """One that was noted and can't be judged by this replica stays noted, if it still is under KeepRole."""
     keeper, fenced = kept("c1"), lease("c2")
-    fresh = Memory().see_lease(keeper, BOOT).see_lease(fenced, BOOT)
+    fresh = Sightings().see_lease(keeper, BOOT).see_lease(fenced, BOOT)
     noted = (Unfenceable("c1", "host-c1"), Unfenceable("c2", "host-c2"))
     assert Workers((keeper, fenced), fresh, BOOT).noted(noted) == noted[:1]
     assert Workers((keeper, fenced), fresh, BOOT).noted(()) == ()

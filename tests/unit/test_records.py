@@ -24,10 +24,10 @@ from tcf.core.model import (
     Spec,
     Status,
 )
+from tcf.core.reading import IDLE_DURATION, REGISTRATION_DURATION
 from tcf.core.silence import silence_needed
-from tcf.core.worker import IDLE_DURATION, REGISTRATION_DURATION
 from tcf.hub import records
-from tcf.web.tcf import LONGEST_REASON
+from tcf.web.api import LONGEST_REASON
 
 CRD = yaml.safe_load(
     (Path(__file__).parents[2] / "crds" / "clusterfederations.tcf.dev.yaml").read_text(encoding="utf-8")

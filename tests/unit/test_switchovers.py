@@ -9,14 +9,14 @@ from typing import cast
 
 import pytest
 
-from tcf.core.model import HISTORY_LENGTH, Federation, Outcome, Place, Refusal, Role, Status
-from tcf.core.requests import Kind, ended
-from tcf.core.worker import Reading
+from tcf.core.admission import Kind, ended
+from tcf.core.model import HISTORY_LENGTH, Federation, MemberRef, Outcome, Refusal, Role, Status
+from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
+from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers, Wish
-from tcf.worker.worker import Worker
 from unit.build import BOOT, LOST, TERM, ClockAt, at, entry, federation, request, status
 
 Write = Callable[[Federation, Status], Federation]
@@ -49,16 +49,16 @@ class FakeFederations:
 
 
 def worker_of(hub: FakeFederations, boot: Callable[[], float] = lambda: BOOT) -> Worker:
-    place, leases = Place("ns", "shop", "c2"), cast("Leases", object())
-    return Worker(place, cast("Federations", hub), leases, holder="host", clock=ClockAt(boot))
+    member, leases = MemberRef("ns", "shop", "c2"), cast("Leases", object())
+    return Worker(member, cast("Federations", hub), leases, holder="host", clock=ClockAt(boot))
 
 
 def give_reading(worker: Worker, about: Federation) -> None:
     """As if a cycle had just read this federation."""
-    cycle = worker._machine.begin(at(BOOT))
-    renewal = worker._machine.observe(cycle, about)
+    cycle = worker._state.begin(at(BOOT))
+    renewal = worker._state.observe(cycle, about)
     assert renewal
-    worker._machine.renewed(cycle, renewal)
+    worker._state.renewed(cycle, renewal)
 
 
 async def ask(hub: FakeFederations) -> Reading | Refusal:

@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Callable, Collection
 
-from tcf.core.pulse import BEAT_SECONDS
+from tcf.core.operator_presence import BEAT_SECONDS
 from tcf.hub import errors
 from tcf.hub.heartbeats import Heartbeats
 from tcf.runtime.clock import Clock

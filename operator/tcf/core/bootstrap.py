@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 
+from tcf.core.admission import ended
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     ANNOTATION_LONGEST_LEASE,
@@ -38,7 +39,6 @@ from tcf.core.model import (
     Trigger,
     WorkerLease,
 )
-from tcf.core.requests import ended
 from tcf.core.silence import silence_needed
 from tcf.core.transitions import all_passive, with_members
 

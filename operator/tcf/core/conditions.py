@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from tcf.core.admission import unbelievable
 from tcf.core.failover import rests_until
 from tcf.core.model import (
     Condition,
@@ -22,7 +23,6 @@ from tcf.core.model import (
     Unfenceable,
     stamp,
 )
-from tcf.core.requests import unbelievable
 
 _ASK_AGAIN = (
     "To ask again, POST /tcf/promote to a worker of that member,"

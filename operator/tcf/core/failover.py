@@ -166,7 +166,7 @@ def _candidate(federation: Federation, status: Status, active: str, workers: Wor
             for lease in workers.of(member.id)
             if lease.acknowledged == table
             and lease.duration <= federation.spec.lease_duration
-            and (moment := workers.memory.renewing_since(lease, workers.now)) is not None
+            and (moment := workers.sightings.renewing_since(lease, workers.now)) is not None
         ]
         if not since:
             continue

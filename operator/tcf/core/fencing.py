@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tcf.core.memory import Memory
 from tcf.core.model import Acknowledgement, Isolation, WorkerLease
+from tcf.core.sightings import Sightings
 from tcf.core.silence import JUST_AFTER, silence_needed
 
 COLLECT_FACTOR = 10
@@ -39,7 +39,7 @@ class Fence:
 
 def fence(
     leases: Iterable[WorkerLease],
-    memory: Memory,
+    sightings: Sightings,
     table: Acknowledgement,
     now: float,
     *,
@@ -49,7 +49,7 @@ def fence(
 
     Args:
         leases: the Leases in question, from a list issued after `table` was seen.
-        memory: this coordinator's sightings of them.
+        sightings: this coordinator's sightings of them.
         table: uid and term that an acknowledgement has to match exactly.
         now: boot seconds, read after that list was received.
         force: a person takes the word for silent KeepRole workers.
@@ -59,7 +59,7 @@ def fence(
         if lease.acknowledged == table:
             continue
         needed = silence_needed(lease.duration)
-        age = memory.age(lease, now)
+        age = sightings.age(lease, now)
         mute = lease.isolation is Isolation.KEEP_ROLE and not force
         if age > needed and not mute:
             silent.append(lease)
@@ -75,6 +75,6 @@ def collect_after(lease: WorkerLease) -> float:
     return COLLECT_FACTOR * silence_needed(lease.duration)
 
 
-def collectable(lease: WorkerLease, memory: Memory, now: float) -> bool:
+def collectable(lease: WorkerLease, sightings: Sightings, now: float) -> bool:
     """Is this Lease such a leftover? (Never under KeepRole: its worker may still answer.)"""
-    return lease.isolation is Isolation.FENCE and memory.age(lease, now) > collect_after(lease)
+    return lease.isolation is Isolation.FENCE and sightings.age(lease, now) > collect_after(lease)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tcf.core.memory import Memory
 from tcf.core.model import Isolation, MemberStatus, Now, Stranger, Unfenceable, WorkerLease, stamp
+from tcf.core.sightings import Sightings
 from tcf.core.silence import JUST_AFTER, silence_needed
 
 MOST_NAMES, LONGEST_NAME = 16, 253
@@ -22,7 +22,7 @@ class Workers:
     """
 
     leases: tuple[WorkerLease, ...]
-    memory: Memory
+    sightings: Sightings
     now: float
     listed: float | None = None
 
@@ -39,7 +39,7 @@ class Workers:
         return [lease for lease in self.leases if lease.cluster != cluster]
 
     def silent(self, lease: WorkerLease) -> bool:
-        return self.memory.age(lease, self.now) > silence_needed(lease.duration)
+        return self.sightings.age(lease, self.now) > silence_needed(lease.duration)
 
     def unfenceable(self, leases: Iterable[WorkerLease]) -> tuple[Unfenceable, ...]:
         """Those among them that are silent under KeepRole: no wait will ever fence them."""
@@ -51,7 +51,8 @@ class Workers:
         still = {
             _holder(lease)
             for lease in self.leases
-            if lease.isolation is Isolation.KEEP_ROLE and self.memory.renewing_since(lease, self.now) is None
+            if lease.isolation is Isolation.KEEP_ROLE
+            and self.sightings.renewing_since(lease, self.now) is None
         }
         return tuple(sorted({*self.unfenceable(self.leases), *still.intersection(before)}))[:MOST_NAMES]
 
@@ -67,7 +68,7 @@ class Workers:
 
     def last_heard(self, cluster: str) -> float:
         """Boot time of the latest sign of life of a member, as far as this coordinator knows."""
-        return self.memory.heard.get(cluster, self.now)
+        return self.sightings.heard.get(cluster, self.now)
 
     def alive(self, leases: Iterable[WorkerLease]) -> int:
         """How many are not known to be silent."""
@@ -75,7 +76,7 @@ class Workers:
 
     def silent_at(self, lease: WorkerLease, silence: float) -> float:
         """Boot time just after which the Lease will have been silent for `silence` seconds."""
-        return self.now - self.memory.age(lease, self.now) + silence + JUST_AFTER
+        return self.now - self.sightings.age(lease, self.now) + silence + JUST_AFTER
 
     def next_silence(self) -> float | None:
         """When the next of the living will be silent if it does not renew before; None without any."""
@@ -95,7 +96,7 @@ class Workers:
         duration since, are together less than any silence that another one can have counted.)
         """
         own = self.of(member.id)
-        fresh = sum(self.memory.renewing_since(lease, self.now) is not None for lease in own)
+        fresh = sum(self.sightings.renewing_since(lease, self.now) is not None for lease in own)
         live = min(max(member.live_workers, fresh), self.alive(own))
         silent_for = timedelta(seconds=self.now - self.last_heard(member.id))
         return replace(

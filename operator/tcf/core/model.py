@@ -115,7 +115,7 @@ class Now:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MemberRef:
     """Whom a worker speaks for: a member of a federation."""
 
     namespace: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tcf.core.coordinator import Event
+from tcf.core.decide import Event
 from tcf.core.model import Federation
 from tcf.hub.client import HubClient
 from tcf.hub.errors import ConflictError

@@ -19,7 +19,7 @@ from tcf.core.model import (
     Isolation,
     WorkerLease,
 )
-from tcf.core.worker import REGISTRATION_DURATION, Renewal
+from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import records
 from tcf.hub.client import MERGE_PATCH, HubClient, Json, folder
 

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tcf.core.marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
+from tcf.core.pod_marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
 from tcf.hub import records
 from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, Json, folder
 from tcf.hub.errors import NotFoundError

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import random
 
-from tcf.core.pulse import LOOK_SECONDS, Pulse
+from tcf.core.operator_presence import LOOK_SECONDS, OperatorPresence
 from tcf.hub import errors
 from tcf.hub.heartbeats import Heartbeats
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
-from tcf.worker.worker import Worker
+from tcf.worker.renewal import Worker
 
 _REQUEST_SECONDS = 5.0
 
@@ -23,9 +23,9 @@ class HeartbeatReader:
         self._worker = worker
         self._heartbeats = heartbeats
         self._clock = clock
-        self._pulse: Pulse | None = None
+        self._pulse: OperatorPresence | None = None
         self._trouble: str | None = None
-        self._log = Fields(logging.getLogger(__name__), worker.place.log_fields)
+        self._log = Fields(logging.getLogger(__name__), worker.member.log_fields)
 
     def remarks(self) -> tuple[str, ...]:
         """What a person should know: a line, or none."""
@@ -39,13 +39,13 @@ class HeartbeatReader:
                 self._pulse = self._trouble = None  # without a federation, there is nothing to look after
                 continue
             try:
-                seen = await self._heartbeats.look(self._worker.place.namespace, deadline=_REQUEST_SECONDS)
+                seen = await self._heartbeats.look(self._worker.member.namespace, deadline=_REQUEST_SECONDS)
             except errors.HubError as error:
                 self._log.debug("heartbeat: %s", error)
                 continue
             now = self._clock.boot()
-            self._pulse = self._pulse.looked(*seen, now) if self._pulse else Pulse(*seen, now)
-            before, self._trouble = self._trouble, self._pulse.trouble(self._worker.place.namespace, now)
+            self._pulse = self._pulse.looked(*seen, now) if self._pulse else OperatorPresence(*seen, now)
+            before, self._trouble = self._trouble, self._pulse.trouble(self._worker.member.namespace, now)
             if self._trouble and not before:
                 self._log.warning("%s", self._trouble)
             elif before and not self._trouble:

@@ -17,17 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from tcf.core.model import (
-    HISTORY_LENGTH,
-    Federation,
-    HistoryEntry,
-    MemberStatus,
-    Outcome,
-    Refusal,
-    Role,
-    Status,
-)
-from tcf.core.requests import (
+from tcf.core.admission import (
     Accepted,
     Command,
     Joined,
@@ -39,14 +29,24 @@ from tcf.core.requests import (
     untouched,
     withdrawn,
 )
-from tcf.core.worker import Reading
+from tcf.core.model import (
+    HISTORY_LENGTH,
+    Federation,
+    HistoryEntry,
+    MemberStatus,
+    Outcome,
+    Refusal,
+    Role,
+    Status,
+)
+from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.federations import Federations
 from tcf.hub.records import newer
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
-from tcf.worker.worker import Worker
+from tcf.worker.renewal import Worker
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Switchovers:
         """`federations`: on connections of its own, so that clients can't get in the way of renewals."""
         self._worker = worker
         self._federations = federations
-        self._log = Fields(logging.getLogger(__name__), worker.place.log_fields)
+        self._log = Fields(logging.getLogger(__name__), worker.member.log_fields)
 
     async def ask(self, wish: Wish) -> Reading | Refusal:
         """Carry out a wish to the end; takes up to a few times `switchoverTimeout`.
@@ -94,7 +94,7 @@ class Switchovers:
         """
         command = Command(
             kind=wish.kind,
-            cluster=self._worker.place.cluster,
+            cluster=self._worker.member.cluster,
             id=uuid.uuid4().hex,
             requested_by=wish.requested_by,
             reason=wish.reason,
@@ -285,7 +285,7 @@ class Switchovers:
                 if answer.term == term and _agree(answer.clusters, clusters):
                     return answer
                 if answer.term > term:
-                    return _as_of(answer, term, clusters, self._worker.place.cluster)
+                    return _as_of(answer, term, clusters, self._worker.member.cluster)
             self._check_is_still(federation)
             left = deadline - self._worker.clock.boot()
             if left <= 0:
@@ -303,8 +303,8 @@ class Switchovers:
         )
 
     async def _get(self) -> Federation:
-        place = self._worker.place
-        return await self._federations.get(place.namespace, place.federation, deadline=READ_SECONDS)
+        member = self._worker.member
+        return await self._federations.get(member.namespace, member.federation, deadline=READ_SECONDS)
 
     async def _certainly(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the hub until it answers: there is a request of ours out there, and its fate is asked for."""

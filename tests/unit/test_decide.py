@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from tcf.core.coordinator import AFTERWARDS, Decision, Observation, decide
+from tcf.core.decide import AFTERWARDS, Decision, Observation, decide
 from tcf.core.fencing import COLLECT_FACTOR
-from tcf.core.memory import Memory
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     ANNOTATION_LONGEST_LEASE,
@@ -33,6 +32,7 @@ from tcf.core.model import (
     Unfenceable,
     WorkerLease,
 )
+from tcf.core.sightings import Sightings
 from unit.build import (
     BOOT,
     DOUBT,
@@ -339,7 +339,7 @@ def test_who_cannot_be_fenced_is_named_with_the_member() -> None:
 
 def test_a_new_coordinator_counts_the_deadline_from_its_own_first_sight() -> None:
     about = federation("demoting passive", switchover=TO_C2)
-    seen = replace(observed(about, (BEHIND, TWO), waited=0), memory=Memory())
+    seen = replace(observed(about, (BEHIND, TWO), waited=0), sightings=Sightings())
     assert roles_of(after(about, decide(seen, at(BOOT + 1e6)))) == "demoting passive"
 
 
@@ -780,26 +780,26 @@ def test_the_doubt_ends_when_somebody_has_become_active() -> None:
 def test_a_table_seen_before_it_was_lost_does_not_begin_the_wait_for_one_of_the_same_term() -> None:
     before = federation("passive passive", switchover=FROM_NOBODY)
     about = federation("passive passive", switchover=FROM_NOBODY, in_doubt=DOUBT, resource_version="2")
-    memory = Memory().see_federation(before, BOOT - 100).see_federation(about, BOOT)
-    memory = memory.see_leases((ONE, TWO), BOOT)
-    decision = decide(Observation(about, (ONE, TWO), memory, listed=BOOT, reread=True), at())
+    sightings = Sightings().see_federation(before, BOOT - 100).see_federation(about, BOOT)
+    sightings = sightings.see_leases((ONE, TWO), BOOT)
+    decision = decide(Observation(about, (ONE, TWO), sightings, listed=BOOT, reread=True), at())
     assert roles_of(after(about, decision)) == "passive passive"
-    again = memory.see_federation(replace(about, resource_version="3"), BOOT + 5)
-    assert again.doubt == memory.doubt
+    again = sightings.see_federation(replace(about, resource_version="3"), BOOT + 5)
+    assert again.doubt == sightings.doubt
 
 
 def test_a_term_that_was_seen_here_and_is_not_there_any_more_is_a_loss() -> None:
     """No Lease need tell of it. It is concluded from a fresh read only."""
     about = federation(term=TERM)
-    memory = Memory().see_federation(federation(term=TERM + 5), BOOT - 9).see_federation(about, BOOT)
-    memory = memory.see_leases((ONE, TWO), BOOT)
-    first = decide(Observation(about, (ONE, TWO), memory, listed=BOOT, reread=False), at())
+    sightings = Sightings().see_federation(federation(term=TERM + 5), BOOT - 9).see_federation(about, BOOT)
+    sightings = sightings.see_leases((ONE, TWO), BOOT)
+    first = decide(Observation(about, (ONE, TWO), sightings, listed=BOOT, reread=False), at())
     assert (first.confirm, first.reread) == (True, True)
-    lost = written(decide(Observation(about, (ONE, TWO), memory, listed=BOOT, reread=True), at()))
+    lost = written(decide(Observation(about, (ONE, TWO), sightings, listed=BOOT, reread=True), at()))
     assert lost.term > TERM + 5
     assert lost.in_doubt
     assert roles_of(lost) == "passive passive"
-    absurd = Memory().see_federation(federation(term=10**17), BOOT - 9).see_federation(about, BOOT)
+    absurd = Sightings().see_federation(federation(term=10**17), BOOT - 9).see_federation(about, BOOT)
     absurd = absurd.see_leases((ONE, TWO), BOOT)
     assert not decide(Observation(about, (ONE, TWO), absurd, listed=BOOT, reread=False), at()).reread
 
@@ -808,17 +808,17 @@ def test_a_doubt_outlives_the_object() -> None:
     doubtful = federation("passive passive", switchover=FROM_NOBODY, in_doubt=DOUBT)
     again = federation(None, uid="uid-2")
     for waited, left in ((0, DOUBT), (DOUBT.seconds, None)):
-        memory = Memory().see_federation(doubtful, BOOT - waited).see_federation(None, BOOT)
-        memory = memory.see_federation(again, BOOT)
-        first = written(decide(Observation(again, (), memory, listed=BOOT, reread=True), at()))
+        sightings = Sightings().see_federation(doubtful, BOOT - waited).see_federation(None, BOOT)
+        sightings = sightings.see_federation(again, BOOT)
+        first = written(decide(Observation(again, (), sightings, listed=BOOT, reread=True), at()))
         assert first.in_doubt == left
 
 
 def test_a_status_that_was_seen_here_and_is_gone_is_a_loss() -> None:
     bare = federation(None)
     ahead = at().term + 500
-    memory = Memory().see_federation(federation(term=ahead), BOOT - 9).see_federation(bare, BOOT)
-    first = written(decide(Observation(bare, (), memory, listed=BOOT, reread=True), at()))
+    sightings = Sightings().see_federation(federation(term=ahead), BOOT - 9).see_federation(bare, BOOT)
+    first = written(decide(Observation(bare, (), sightings, listed=BOOT, reread=True), at()))
     assert first.in_doubt
     assert first.term == ahead + 1
 
@@ -1020,7 +1020,7 @@ def test_with_nothing_to_do_nothing_is_written() -> None:
 )
 def test_the_last_active_member_is_mirrored(about: Federation, expected: str | None) -> None:
     now = settled(observed(about, (ONE,)))
-    decision = decide(replace(now, memory=Memory().see_federation(about, BOOT - 1)), at())
+    decision = decide(replace(now, sightings=Sightings().see_federation(about, BOOT - 1)), at())
     wanted = {ANNOTATION_LAST_ACTIVE: expected, ANNOTATION_LONGEST_LEASE: str(D)} if expected else {}
     assert decision.annotations == wanted
     assert decision.wake_at is None or decision.wake_at > BOOT
@@ -1040,7 +1040,7 @@ def test_who_cannot_be_fenced_is_written_down() -> None:
 def test_another_protocol_is_left_alone() -> None:
     ours = federation(switchover=TO_C2)
     theirs = replace(ours, status=replace(status("active passive"), protocol=PROTOCOL + 1, switchover=TO_C2))
-    old = Observation(theirs, (ONE,), Memory().see_lease(ONE, BOOT - 1e6), listed=BOOT, reread=False)
+    old = Observation(theirs, (ONE,), Sightings().see_lease(ONE, BOOT - 1e6), listed=BOOT, reread=False)
     decision = decide(old, at())
     assert "protocol 2" in decision.obstacle
     assert decision == Decision(obstacle=decision.obstacle)
@@ -1096,7 +1096,7 @@ COLLECTED_AT = COLLECT_FACTOR * SILENCE
 def test_leftovers_are_collected(about: Federation | None) -> None:
     keeper = lease("c2", isolation=Isolation.KEEP_ROLE)
     old = Observation(
-        about, (ONE, keeper), Memory().see_leases((ONE, keeper), BOOT), listed=BOOT, reread=False
+        about, (ONE, keeper), Sightings().see_leases((ONE, keeper), BOOT), listed=BOOT, reread=False
     )
     due = at(BOOT + COLLECTED_AT + 0.01)
     if about:
@@ -1111,8 +1111,8 @@ def test_leftovers_are_collected(about: Federation | None) -> None:
 
 
 def test_it_wakes_for_the_first_of_several_leftovers() -> None:
-    memory = Memory().see_lease(ONE, BOOT - 5).see_lease(TWO, BOOT)
-    decision = decide(Observation(None, (ONE, TWO), memory, listed=BOOT, reread=False), at())
+    sightings = Sightings().see_lease(ONE, BOOT - 5).see_lease(TWO, BOOT)
+    decision = decide(Observation(None, (ONE, TWO), sightings, listed=BOOT, reread=False), at())
     assert decision.wake_at == pytest.approx(BOOT - 5 + COLLECTED_AT, abs=0.01)
 
 
@@ -1203,10 +1203,10 @@ def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
         )
         change["conditions"] = tuple(replace(c, **edit) for c in about.status.conditions)
     edited = replace(about, status=replace(about.status, **change), resource_version="77")
-    alive = Memory().see_leases((ONE, TWO), BOOT)
+    alive = Sightings().see_leases((ONE, TWO), BOOT)
     for since, written_now in ((BOOT - 9.9, not waits), (BOOT - 10, True)):
-        memory = alive.see_federation(edited, since).see_federation(edited, BOOT)
-        decision = decide(Observation(edited, (ONE, TWO), memory, listed=BOOT, reread=False), at())
+        sightings = alive.see_federation(edited, since).see_federation(edited, BOOT)
+        decision = decide(Observation(edited, (ONE, TWO), sightings, listed=BOOT, reread=False), at())
         assert (decision.status is not None) == written_now
         if not written_now:
             assert decision.wake_at == pytest.approx(BOOT + 0.1)

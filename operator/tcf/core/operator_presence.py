@@ -20,16 +20,16 @@ LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class OperatorPresence:
     """A version of the heartbeat ("" while there is none), of `duration` seconds, received first at `at`."""
 
     version: str
     duration: int
     at: float
 
-    def looked(self, version: str, duration: int, now: float) -> Pulse:
+    def looked(self, version: str, duration: int, now: float) -> OperatorPresence:
         """What is known after another look."""
-        return self if version == self.version else Pulse(version, duration, now)
+        return self if version == self.version else OperatorPresence(version, duration, now)
 
     def trouble(self, namespace: str, now: float) -> str | None:
         """Why nobody seems to look after the namespace, in words for a person; None if somebody does.

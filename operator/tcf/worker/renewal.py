@@ -1,6 +1,6 @@
 """A worker at work: it keeps its Lease and its reading fresh, and stops answering when it can't.
 
-All judgement is in `core.worker.Machine`; this is the order of the requests around it. One task runs
+All judgement is in `core.worker.WorkerState`; this is the order of the requests around it. One task runs
 the cycles, strictly one at a time, and is the only one to write the Lease; another one watches, and
 may lower the answer at any moment, but writes nothing.
 """
@@ -14,9 +14,9 @@ import re
 import secrets
 from contextlib import aclosing
 
-from tcf.core.model import Federation, Place, Refusal, Role, WorkerLease
-from tcf.core.requests import unbelievable
-from tcf.core.worker import STARTING, Machine, Reading, Renewal
+from tcf.core.admission import unbelievable
+from tcf.core.model import Federation, MemberRef, Refusal, Role, WorkerLease
+from tcf.core.reading import STARTING, Reading, Renewal, WorkerState
 from tcf.hub import errors
 from tcf.hub.client import LASTING_SECONDS
 from tcf.hub.federations import Federations
@@ -27,7 +27,7 @@ from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
-from tcf.worker.marking import Marking, Marks
+from tcf.worker.pod_marker import Marks, PodMarker
 
 _JITTER = 0.1
 """The part of a period by which a cycle may come early, so that workers do not march in step."""
@@ -54,7 +54,7 @@ class Worker:
 
     def __init__(
         self,
-        place: Place,
+        member: MemberRef,
         federations: Federations,
         leases: Leases,
         *,
@@ -62,18 +62,18 @@ class Worker:
         clock: Clock,
         pod: tuple[Pods, Marks] | None = None,
     ) -> None:
-        self.place = place
+        self.member = member
         self._federations = federations
         self.clock = clock
         self.latest: Federation | None = None
         self.stopped = False
         self._leases = leases
         self._holder = holder
-        self._machine = Machine(place)
-        self._marking = Marking(*pod, self.answer, clock=clock) if pod else None
+        self._state = WorkerState(member)
+        self._pod_marker = PodMarker(*pod, self.answer, clock=clock) if pod else None
         self._lowered_pod = False
         self._lease: WorkerLease | None = None
-        self._lease_name = _lease_name(place)
+        self._lease_name = _lease_name(member)
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._failing: str | None = None
@@ -81,20 +81,20 @@ class Worker:
         self._reported: str | None = None
         self._reported_trouble = ""
         self._reported_at = 0.0
-        self._log = Fields(logging.getLogger(__name__), place.log_fields)
+        self._log = Fields(logging.getLogger(__name__), member.log_fields)
 
     def answer(self, now: float | None = None) -> Reading | Refusal:
         """What this worker may say at boot time `now`, which is read anew unless it is given."""
-        return self._machine.answer(self.clock.boot() if now is None else now)
+        return self._state.answer(self.clock.boot() if now is None else now)
 
     def known_term(self, uid: str) -> int:
         """The highest term this worker has seen of the object `uid`; 0 if this is not the present one."""
-        return self._machine.known_term(uid)
+        return self._state.known_term(uid)
 
     @property
     def pod_trouble(self) -> str | None:
         """Why the Pod still says what an earlier process has left; None if it does not, or is not marked."""
-        return self._marking.trouble if self._marking else None
+        return self._pod_marker.trouble if self._pod_marker else None
 
     async def changed(self) -> None:
         """Wait until `latest` or `answer` may have changed (not by the mere passing of time)."""
@@ -103,15 +103,15 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled; then answer nothing more, delete the Lease and return."""
         async with asyncio.TaskGroup() as marking:
-            if self._marking:
-                marking.create_task(self._marking.run(), name=f"mark the pod of {self.place}")
+            if self._pod_marker:
+                marking.create_task(self._pod_marker.run(), name=f"mark the pod of {self.member}")
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._renew_forever(), name=f"renew {self.place}")
-                    tasks.create_task(self._watch_forever(), name=f"watch {self.place}")
+                    tasks.create_task(self._renew_forever(), name=f"renew {self.member}")
+                    tasks.create_task(self._watch_forever(), name=f"watch {self.member}")
             finally:
                 self.stopped = True
-                self._machine.lost(_STOPPING)
+                self._state.lost(_STOPPING)
                 self._announce()
                 await self._lower_pod()
                 await self._deregister()
@@ -129,13 +129,13 @@ class Worker:
                     self._lease = await self._register()
                 if not await self._acknowledge_lowering() or now >= due:
                     await self._cycle()
-                    due = now + self._machine.period * random.uniform(1 - _JITTER, 1)
+                    due = now + self._state.period * random.uniform(1 - _JITTER, 1)
             except _LeaseChangedError:
                 due = now
             except errors.HubError as error:
-                self._machine.failed(Refusal(error.reason, error.public))
+                self._state.failed(Refusal(error.reason, error.public))
                 self._failing, self._trouble = error.reason, str(error)
-                due = self.clock.boot() + backoff.next(min(self._machine.period / _RETRIES, _LONGEST_RETRY))
+                due = self.clock.boot() + backoff.next(min(self._state.period / _RETRIES, _LONGEST_RETRY))
             else:
                 self._failing = None
                 backoff.reset()
@@ -143,21 +143,21 @@ class Worker:
             await within(due - self.clock.boot(), self._wake.wait())
 
     async def _cycle(self) -> None:
-        cycle = self._machine.begin(self.clock.now())
-        renewal = self._machine.observe(cycle, await self._read())
+        cycle = self._state.begin(self.clock.now())
+        renewal = self._state.observe(cycle, await self._read())
         if renewal is not None:
             await self._lower_pod()
             await self._write(renewal)
-            self._machine.renewed(cycle, renewal)
+            self._state.renewed(cycle, renewal)
 
     async def _acknowledge_lowering(self) -> bool:
         """Acknowledge what was watched, without waiting for a cycle. True if a reading goes on."""
-        renewal = self._machine.pending
+        renewal = self._state.pending
         if renewal is None:
             return False
         await self._lower_pod()
         await self._write(renewal)
-        self._machine.acknowledged(renewal)
+        self._state.acknowledged(renewal)
         return isinstance(self.answer(), Reading)
 
     async def _lower_pod(self) -> None:
@@ -168,20 +168,20 @@ class Worker:
         """
         answer = self.answer()
         active = isinstance(answer, Reading) and answer.role is Role.ACTIVE
-        if active or self._machine.rising or self._lowered_pod or self._marking is None:
+        if active or self._state.rising or self._lowered_pod or self._pod_marker is None:
             return
         self._lowered_pod = True
-        if not await self._marking.settle(min(self._machine.period, _POD_SECONDS)):
+        if not await self._pod_marker.settle(min(self._state.period, _POD_SECONDS)):
             self._log.warning(
                 "this pod may still be marked as active, or be sent requests: its own cluster has not taken"
                 " the change, or not acted on it, in time; the role is given up all the same"
             )
 
     async def _read(self) -> Federation | None:
-        place, before = self.place, self.latest
+        member, before = self.member, self.latest
         try:
             federation = await self._federations.get(
-                place.namespace, place.federation, deadline=self._machine.period
+                member.namespace, member.federation, deadline=self._state.period
             )
         except errors.NotFoundError:
             self.latest = None
@@ -197,19 +197,19 @@ class Worker:
     # --- the Lease ----------------------------------------------------------------------------------
 
     async def _register(self) -> WorkerLease:
-        place = self.place
+        member = self.member
         try:
             lease = await self._leases.create(
-                place.namespace,
+                member.namespace,
                 self._lease_name,
-                federation=place.federation,
-                cluster=place.cluster,
+                federation=member.federation,
+                cluster=member.cluster,
                 holder=self._holder,
-                deadline=self._machine.period,
+                deadline=self._state.period,
             )
         except errors.ConflictError as error:
             # The name is random, so it is our own: an earlier attempt whose answer was lost.
-            lease = await self._leases.get(place.namespace, self._lease_name, deadline=self._machine.period)
+            lease = await self._leases.get(member.namespace, self._lease_name, deadline=self._state.period)
             if not self._counts(lease):
                 self._lose("it has been changed by somebody")
                 raise _LeaseChangedError from error
@@ -225,7 +225,7 @@ class Worker:
             HubError: it is that version still, and the hub does not take the write.
         """
         assert self._lease is not None  # noqa: S101 - every turn begins by registering
-        namespace, deadline = self.place.namespace, self._machine.period
+        namespace, deadline = self.member.namespace, self._state.period
         try:
             self._lease = await self._leases.renew(namespace, self._lease, renewal, deadline=deadline)
         except errors.NotFoundError as error:
@@ -248,7 +248,7 @@ class Worker:
         assert self._lease is not None  # noqa: S101
         try:
             found = await self._leases.get(
-                self.place.namespace, self._lease.name, deadline=self._machine.period
+                self.member.namespace, self._lease.name, deadline=self._state.period
             )
         except errors.NotFoundError:
             self._lose("it has been deleted")
@@ -263,12 +263,12 @@ class Worker:
 
     def _counts(self, lease: WorkerLease) -> bool:
         """Does a coordinator find the Lease, as one of this member? By its labels it has to."""
-        return (lease.federation, lease.cluster) == (self.place.federation, self.place.cluster)
+        return (lease.federation, lease.cluster) == (self.member.federation, self.member.cluster)
 
     def _lose(self, why: str) -> None:
         self._lease, lost = None, self._lease_name
-        self._lease_name = _lease_name(self.place)
-        self._machine.lost(
+        self._lease_name = _lease_name(self.member)
+        self._state.lost(
             Refusal("LeaseLost", f"the Lease of this worker is lost ({why}); it is registering anew")
         )
         self._log.warning("lease lost: %s", why, extra={"lease": lost})
@@ -277,7 +277,9 @@ class Worker:
         if self._lease is None:
             return
         try:
-            await self._leases.delete(self.place.namespace, self._lease, any_version=True, deadline=_FAREWELL)
+            await self._leases.delete(
+                self.member.namespace, self._lease, any_version=True, deadline=_FAREWELL
+            )
         except errors.NotFoundError:
             pass
         except errors.HubError as error:
@@ -287,12 +289,12 @@ class Worker:
     # --- the watch ----------------------------------------------------------------------------------
 
     async def _watch_forever(self) -> None:
-        place, backoff = self.place, Backoff()
+        member, backoff = self.member, Backoff()
         while True:
             began = self.clock.boot()
             try:
                 events = self._federations.watch(
-                    place.namespace, place.federation, deadline=self._machine.period
+                    member.namespace, member.federation, deadline=self._state.period
                 )
                 async with aclosing(events):
                     async for federation in events:
@@ -309,7 +311,7 @@ class Worker:
     def _take(self, federation: Federation | None) -> None:
         if federation and unbelievable(federation, self.clock.now()):
             return  # the cycle meets it, too, and reports it
-        if self._machine.watched(federation):
+        if self._state.watched(federation):
             self._wake.set()
         if federation is None:
             self.latest = None
@@ -334,8 +336,8 @@ class Worker:
         answer = self.answer()
         if isinstance(answer, Reading) and answer.role is Role.ACTIVE:
             self._lowered_pod = False
-        if self._marking:
-            self._marking.changed()
+        if self._pod_marker:
+            self._pod_marker.changed()
         if isinstance(answer, Reading):
             state, message = f"{answer.role} {self._failing}", f"{answer.role}"
             extra = {"term": answer.term}
@@ -357,7 +359,7 @@ class Worker:
         self._log.log(level, "%s", message, extra=extra)
 
 
-def _lease_name(place: Place) -> str:
+def _lease_name(member: MemberRef) -> str:
     """A fresh name for every registration: a Lease of an earlier life is nobody's to take over."""
-    readable = re.sub(r"[^a-z0-9]+", "-", f"{place.federation}-{place.cluster}".lower()).strip("-")
+    readable = re.sub(r"[^a-z0-9]+", "-", f"{member.federation}-{member.cluster}".lower()).strip("-")
     return f"{readable}-{secrets.token_hex(5)}"

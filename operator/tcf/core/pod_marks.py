@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tcf.core.model import Refusal, Role
-from tcf.core.worker import Reading
+from tcf.core.reading import Reading
 
 CONDITION_ACTIVE = "tcf.dev/active"
 LABEL_ROLE = "tcf.dev/role"

@@ -31,12 +31,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from tcf.core.admission import Accepted, Command, Kind, admit, ended, unbelievable, unusable
 from tcf.core.bootstrap import bootstrapped, chosen_first, longest_lease, mirror, restored, resumed
 from tcf.core.conditions import conditions
 from tcf.core.failover import Standby, failover, first_instead, unheard, without_active
 from tcf.core.fencing import Fence, collect_after, collectable, fence
 from tcf.core.liveness import Workers, named
-from tcf.core.memory import Memory
 from tcf.core.model import (
     Acknowledgement,
     Federation,
@@ -59,7 +59,7 @@ from tcf.core.policies import (
     no_live_worker,
     unknown_cluster,
 )
-from tcf.core.requests import Accepted, Command, Kind, admit, ended, unbelievable, unusable
+from tcf.core.sightings import Sightings
 from tcf.core.silence import silence_needed
 from tcf.core.transitions import Row, move, with_members
 
@@ -78,7 +78,7 @@ class Observation:
     Attributes:
         federation: the object as last read or written; None if there is none.
         leases: the Leases with its label, whatever member they name.
-        memory: this coordinator's own, up to date with both.
+        sightings: this coordinator's own, up to date with both.
         listed: boot seconds at which the list was sent for that the Leases come from: a consistent one, sent
             for after this table was seen. None if there was none.
         reread: the federation was read again since a Lease was known to be ahead of it.
@@ -86,7 +86,7 @@ class Observation:
 
     federation: Federation | None
     leases: tuple[WorkerLease, ...]
-    memory: Memory
+    sightings: Sightings
     listed: float | None
     reread: bool
 
@@ -172,24 +172,24 @@ class _Case:
 
     def deadline(self, request: Switchover) -> float:
         """Boot time until which the request may stay at this table, on the coordinator's own clock."""
-        stage = self.workers.memory.stage
+        stage = self.workers.sightings.stage
         since = stage.met if stage and stage.request == request.id else self.now.boot
         return since + self.federation.spec.switchover_timeout
 
     def doubtful_until(self) -> float:
         """Boot time at which all answers have run out that were given by a status that is lost."""
-        known = self.workers.memory.doubt
+        known = self.workers.sightings.doubt
         return known.until if known else -math.inf
 
     def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
-        memory, now = self.workers.memory, self.now.boot
-        return fence(leases, memory, self.table, now, force=request.force)
+        sightings, now = self.workers.sightings, self.now.boot
+        return fence(leases, sightings, self.table, now, force=request.force)
 
 
 def decide(observation: Observation, now: Now) -> Decision:
     """The next thing to do about a federation, or when to look again."""
     federation = observation.federation
-    workers = Workers(observation.leases, observation.memory, now.boot, observation.listed)
+    workers = Workers(observation.leases, observation.sightings, now.boot, observation.listed)
     leftovers, collect_at = _leftovers(workers)
     if federation is None:
         return Decision(delete=leftovers, wake_at=collect_at)
@@ -214,12 +214,12 @@ def decide(observation: Observation, now: Now) -> Decision:
     described_at = None
     if described != federation.status:
         if _undescribed(described) == _undescribed(federation.status):
-            described_at = observation.memory.status_at + _DESCRIPTION_SECONDS
+            described_at = observation.sightings.status_at + _DESCRIPTION_SECONDS
         if described_at is None or now.boot >= described_at:
             # Counts of an unconfirmed list may be old news, and another replica's write be undone by it.
             return Decision(status=described) if confirmed else Decision(confirm=True)
     mirrored = {} if refusal else mirror(federation, federation.status)
-    stage = observation.memory.stage
+    stage = observation.sightings.stage
     mirror_at = (stage.at if stage else -math.inf) + AFTERWARDS
     early = now.boot < mirror_at
     times = (
@@ -243,8 +243,8 @@ def decide(observation: Observation, now: Now) -> Decision:
 def _next_step(federation: Federation, workers: Workers, now: Now) -> _Step | _Wait:
     status = federation.status
     if status is None:
-        memory = workers.memory
-        seen, doubt = _believed(memory.known_term(federation.uid), now), memory.doubtful(now.boot)
+        sightings = workers.sightings
+        seen, doubt = _believed(sightings.known_term(federation.uid), now), sightings.doubtful(now.boot)
         first = bootstrapped(federation, workers.leases, now, seen=seen, doubt=doubt)
         request = first.switchover
         event = None
@@ -274,7 +274,7 @@ def _highest_term(workers: Workers, uid: str, now: Now) -> int:
     """The highest term of this object that a worker has acknowledged, or that has been seen here."""
     acknowledged = (lease.acknowledged for lease in workers.leases)
     terms = (a.term for a in acknowledged if a and a.uid == uid)
-    return max(_believed(term, now) for term in (*terms, workers.memory.known_term(uid)))
+    return max(_believed(term, now) for term in (*terms, workers.sightings.known_term(uid)))
 
 
 def _believed(term: int, now: Now) -> int:
@@ -536,7 +536,7 @@ def _blocked_by(case: _Case, verdict: Fence) -> str:
 
 def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]:
     """The old Leases that may be collected now, and the boot time of the next that might be."""
-    due = [x for x in workers.leases if collectable(x, workers.memory, workers.now)]
+    due = [x for x in workers.leases if collectable(x, workers.sightings, workers.now)]
     times = [
         workers.silent_at(lease, collect_after(lease))
         for lease in workers.leases

@@ -7,18 +7,7 @@ from typing import Any
 
 import pytest
 
-from tcf.core.model import (
-    HISTORY_LENGTH,
-    LONGEST_MESSAGE,
-    PROTOCOL,
-    Federation,
-    Outcome,
-    Status,
-    Switchover,
-    Trigger,
-    Unfenceable,
-)
-from tcf.core.requests import (
+from tcf.core.admission import (
     Accepted,
     Admission,
     Command,
@@ -31,6 +20,17 @@ from tcf.core.requests import (
     table_after,
     untouched,
     withdrawn,
+)
+from tcf.core.model import (
+    HISTORY_LENGTH,
+    LONGEST_MESSAGE,
+    PROTOCOL,
+    Federation,
+    Outcome,
+    Status,
+    Switchover,
+    Trigger,
+    Unfenceable,
 )
 from unit.build import STAMP, TERM, at, bootstrap, entry, federation, request, spec, status
 

@@ -13,8 +13,8 @@ import math
 import random
 from dataclasses import dataclass
 
-from tcf.coordinator.view import View
-from tcf.core.coordinator import AFTERWARDS, Decision, Event, decide
+from tcf.coordinator.cache import FederationCache
+from tcf.core.decide import AFTERWARDS, Decision, Event, decide
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
@@ -55,7 +55,7 @@ class Coordinator:
     def __init__(self, hub: Hub, *, clock: Clock) -> None:
         self._hub = hub
         self._clock = clock
-        self._attendants: dict[Key, _Attendant] = {}
+        self._loops: dict[Key, FederationLoop] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
         self._untold: asyncio.Queue[_Untold] = asyncio.Queue(_UNTOLD_EVENTS)
@@ -64,50 +64,50 @@ class Coordinator:
         """Work until cancelled. A request under way then is finished by another replica, or later."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            for attendant in self._attendants.values():
-                self._start(attendant)
+            for loop in self._loops.values():
+                self._start(loop)
             tasks.create_task(self._tell_events(), name="events")
 
     def namespaces(self) -> set[str]:
         """Those with a federation."""
-        return {key[0] for key, attendant in self._attendants.items() if attendant.view.federation}
+        return {key[0] for key, loop in self._loops.items() if loop.view.federation}
 
     def look_again(self) -> None:
         """The watches begin again, and may have missed anything: read everything anew."""
-        for attendant in self._attendants.values():
-            attendant.look_again()
+        for loop in self._loops.values():
+            loop.look_again()
 
     def federation_event(self, federation: Federation, *, deleted: bool) -> None:
         """A watch event about a federation (also the first sight of it)."""
-        attendant = self._attendant((federation.namespace, federation.name))
-        if attendant.view.watched_federation(federation, self._clock.boot(), deleted=deleted):
-            attendant.wake.set()
-        elif not deleted and attendant.view.is_ahead_of(federation):
-            attendant.look_again()  # old news, or a hub that was set back: only a read can tell
+        loop = self._loop((federation.namespace, federation.name))
+        if loop.view.watched_federation(federation, self._clock.boot(), deleted=deleted):
+            loop.wake.set()
+        elif not deleted and loop.view.is_ahead_of(federation):
+            loop.look_again()  # old news, or a hub that was set back: only a read can tell
 
     def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
         """A watch event about a worker's Lease of the federation `key`, whether that exists or not."""
-        attendant = self._attendant(key)
-        if attendant.view.watched_lease(lease, self._clock.boot(), deleted=deleted):
-            attendant.wake.set()
+        loop = self._loop(key)
+        if loop.view.watched_lease(lease, self._clock.boot(), deleted=deleted):
+            loop.wake.set()
 
-    def _attendant(self, key: Key) -> _Attendant:
-        attendant = self._attendants.get(key)
-        if attendant is None:
-            attendant = _Attendant(key, self._hub, self._clock, self._turns, self._untold)
-            self._attendants[key] = attendant
-            self._start(attendant)
-        return attendant
+    def _loop(self, key: Key) -> FederationLoop:
+        loop = self._loops.get(key)
+        if loop is None:
+            loop = FederationLoop(key, self._hub, self._clock, self._turns, self._untold)
+            self._loops[key] = loop
+            self._start(loop)
+        return loop
 
-    def _start(self, attendant: _Attendant) -> None:
+    def _start(self, loop: FederationLoop) -> None:
         if self._tasks is None:
             return  # `run` starts those that were told of before it
-        self._tasks.create_task(self._attend(attendant), name=f"attend {attendant.name}")
+        self._tasks.create_task(self._attend(loop), name=f"attend {loop.name}")
 
-    async def _attend(self, attendant: _Attendant) -> None:
-        await attendant.run()
+    async def _attend(self, loop: FederationLoop) -> None:
+        await loop.run()
         # Nothing is awaited since it found nothing left, so no event can have come in between.
-        del self._attendants[attendant.key]
+        del self._loops[loop.key]
 
     async def _tell_events(self) -> None:
         """Write Events beside the loops, which must not wait for what people will read later."""
@@ -128,7 +128,7 @@ class Coordinator:
                 await asyncio.sleep(backoff.next())
 
 
-class _Attendant:
+class FederationLoop:
     """The loop of one federation."""
 
     def __init__(
@@ -141,7 +141,7 @@ class _Attendant:
     ) -> None:
         self.key = key
         self.name = "/".join(key)
-        self.view = View()
+        self.view = FederationCache()
         self.wake = asyncio.Event()
         self._hub = hub
         self._clock = clock

@@ -6,60 +6,60 @@ from dataclasses import replace
 
 import pytest
 
-from tcf.core.memory import Memory, Stage
 from tcf.core.model import Federation
+from tcf.core.sightings import Sightings, Stage
 from unit.build import DOUBT, SILENCE, TERM, UID, D, federation, later, lease, request
 
 ONE, TWO = lease("c1"), lease("c2")
 
 
 def test_age_counts_from_the_first_receipt_of_a_version() -> None:
-    memory = Memory().see_lease(ONE, 10).see_lease(ONE, 15)
-    assert memory.age(ONE, 20) == 10
-    assert memory.see_lease(later(ONE), 18).age(later(ONE), 20) == 2
+    sightings = Sightings().see_lease(ONE, 10).see_lease(ONE, 15)
+    assert sightings.age(ONE, 20) == 10
+    assert sightings.see_lease(later(ONE), 18).age(later(ONE), 20) == 2
 
 
 def test_a_version_not_seen_has_no_age() -> None:
-    memory = Memory().see_lease(ONE, 10)
-    assert memory.age(later(ONE), 20) == 0
-    assert memory.age(TWO, 20) == 0
-    assert memory.see_lease(later(ONE), 15).age(ONE, 20) == 0
+    sightings = Sightings().see_lease(ONE, 10)
+    assert sightings.age(later(ONE), 20) == 0
+    assert sightings.age(TWO, 20) == 0
+    assert sightings.see_lease(later(ONE), 15).age(ONE, 20) == 0
 
 
 def test_the_same_name_again_is_another_lease() -> None:
     again = replace(ONE, uid="another")
-    memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 11).see_lease(again, 12)
-    assert memory.age(again, 20) == 8
-    assert memory.renewing_since(again, 12) is None
+    sightings = Sightings().see_lease(ONE, 10).see_lease(later(ONE), 11).see_lease(again, 12)
+    assert sightings.age(again, 20) == 8
+    assert sightings.renewing_since(again, 12) is None
 
 
 def test_renewed_only_when_the_change_was_seen() -> None:
-    memory = Memory().see_lease(ONE, 10)
-    assert Memory().renewing_since(ONE, 10) is None
-    assert memory.renewing_since(ONE, 10) is None
-    assert memory.see_lease(ONE, 11).renewing_since(ONE, 11) is None
-    assert memory.see_lease(later(ONE), 11).renewing_since(later(ONE), 11) == 10
-    assert memory.see_lease(later(ONE), 10 + D / 2).renewing_since(later(ONE), 10 + D / 2) == 10
+    sightings = Sightings().see_lease(ONE, 10)
+    assert Sightings().renewing_since(ONE, 10) is None
+    assert sightings.renewing_since(ONE, 10) is None
+    assert sightings.see_lease(ONE, 11).renewing_since(ONE, 11) is None
+    assert sightings.see_lease(later(ONE), 11).renewing_since(later(ONE), 11) == 10
+    assert sightings.see_lease(later(ONE), 10 + D / 2).renewing_since(later(ONE), 10 + D / 2) == 10
 
 
 def test_a_change_seen_late_may_be_an_old_one() -> None:
     """A process that was stopped can't tell how long ago it was renewed."""
-    memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 10 + D / 2 + 0.1)
-    assert memory.renewing_since(later(ONE), 10 + D / 2 + 0.1) is None
+    sightings = Sightings().see_lease(ONE, 10).see_lease(later(ONE), 10 + D / 2 + 0.1)
+    assert sightings.renewing_since(later(ONE), 10 + D / 2 + 0.1) is None
 
 
 def test_what_a_list_lacks_is_forgotten() -> None:
-    memory = Memory().see_leases([ONE, TWO], 10).see_leases([TWO], 20)
-    assert memory.age(TWO, 30) == 20
-    assert memory.see_lease(ONE, 25).age(ONE, 30) == 5
-    assert memory.see_lease(ONE, 25).renewing_since(ONE, 25) is None
-    assert Memory().see_leases([ONE], 1).see_leases([], 2).sightings == {}
+    sightings = Sightings().see_leases([ONE, TWO], 10).see_leases([TWO], 20)
+    assert sightings.age(TWO, 30) == 20
+    assert sightings.see_lease(ONE, 25).age(ONE, 30) == 5
+    assert sightings.see_lease(ONE, 25).renewing_since(ONE, 25) is None
+    assert Sightings().see_leases([ONE], 1).see_leases([], 2).leases == {}
 
 
-def test_memory_is_immutable() -> None:
-    memory = Memory()
-    memory.see_lease(ONE, 10)
-    assert memory == Memory()
+def test_sightings_are_immutable() -> None:
+    sightings = Sightings()
+    sightings.see_lease(ONE, 10)
+    assert sightings == Sightings()
 
 
 BUSY = federation("active passive", switchover=request())
@@ -68,10 +68,10 @@ FIRST = Stage(UID, TERM, 10, "r1", 10)
 
 def seen(*federations: Federation | None) -> Stage | None:
     """The stage after these have been seen, one every ten seconds from 10 on."""
-    memory = Memory()
+    sightings = Sightings()
     for n, about in enumerate(federations, 1):
-        memory = memory.see_federation(about, 10 * n)
-    return memory.stage
+        sightings = sightings.see_federation(about, 10 * n)
+    return sightings.stage
 
 
 @pytest.mark.parametrize(
@@ -105,32 +105,32 @@ def test_nothing_seen_is_nothing_remembered() -> None:
 
 
 def test_a_row_of_renewals_lasts_until_it_breaks() -> None:
-    memory, one = Memory().see_lease(ONE, 10), ONE
-    assert memory.renewing_since(one, 10) is None
+    sightings, one = Sightings().see_lease(ONE, 10), ONE
+    assert sightings.renewing_since(one, 10) is None
     for moment in (13, 16, 19):
         one = later(one)
-        memory = memory.see_lease(one, moment)
-    assert memory.renewing_since(one, 19 + D / 2) == 10
-    assert memory.renewing_since(one, 19 + D / 2 + 0.1) is None
+        sightings = sightings.see_lease(one, moment)
+    assert sightings.renewing_since(one, 19 + D / 2) == 10
+    assert sightings.renewing_since(one, 19 + D / 2 + 0.1) is None
     one = later(one)
-    memory = memory.see_lease(one, 30)
-    assert memory.renewing_since(one, 30) is None
+    sightings = sightings.see_lease(one, 30)
+    assert sightings.renewing_since(one, 30) is None
     one = later(one)
-    assert memory.see_lease(one, 32).renewing_since(one, 32) == 30
-    assert memory.renewing_since(TWO, 30) is None
+    assert sightings.see_lease(one, 32).renewing_since(one, 32) == 30
+    assert sightings.renewing_since(TWO, 30) is None
 
 
 def test_a_member_is_heard_of_by_every_new_version_and_when_a_lease_goes() -> None:
-    memory = Memory().see_federation(federation("active passive passive"), 5)
-    assert memory.heard == {"c1": 5, "c2": 5, "c3": 5}
-    memory = memory.see_leases([ONE, TWO], 10).see_lease(later(ONE), 13).see_lease(later(TWO), 13)
-    assert memory.heard == {"c1": 13, "c2": 13, "c3": 5}
-    memory = memory.see_leases([later(TWO)], 20)
-    assert memory.heard == {"c1": 20, "c2": 13, "c3": 5}
-    memory = memory.see_gone(TWO.uid, 22)
-    assert memory.heard == {"c1": 20, "c2": 22, "c3": 5}
-    assert memory.see_gone(TWO.uid, 40) == memory
-    assert memory.see_federation(federation("active passive"), 50).heard == memory.heard
+    sightings = Sightings().see_federation(federation("active passive passive"), 5)
+    assert sightings.heard == {"c1": 5, "c2": 5, "c3": 5}
+    sightings = sightings.see_leases([ONE, TWO], 10).see_lease(later(ONE), 13).see_lease(later(TWO), 13)
+    assert sightings.heard == {"c1": 13, "c2": 13, "c3": 5}
+    sightings = sightings.see_leases([later(TWO)], 20)
+    assert sightings.heard == {"c1": 20, "c2": 13, "c3": 5}
+    sightings = sightings.see_gone(TWO.uid, 22)
+    assert sightings.heard == {"c1": 20, "c2": 22, "c3": 5}
+    assert sightings.see_gone(TWO.uid, 40) == sightings
+    assert sightings.see_federation(federation("active passive"), 50).heard == sightings.heard
 
 
 @pytest.mark.parametrize(
@@ -146,55 +146,55 @@ def test_a_member_is_heard_of_by_every_new_version_and_when_a_lease_goes() -> No
 )
 def test_whoever_becomes_active_is_heard_of(roles: tuple[str, ...], heard: float) -> None:
     """A worker of it has taken over; one that stays active was not heard of for that."""
-    memory = Memory().see_federation(federation("passive passive"), 5)
+    sightings = Sightings().see_federation(federation("passive passive"), 5)
     for n, table in enumerate(roles, start=1):
-        memory = memory.see_federation(federation(table, term=TERM + n), 10 * n)
-    assert memory.heard["c2"] == heard
+        sightings = sightings.see_federation(federation(table, term=TERM + n), 10 * n)
+    assert sightings.heard["c2"] == heard
 
 
 def test_a_worker_that_ends_right_after_its_start_is_no_sign_of_life() -> None:
     """It registers, renews at once, and is gone: killed, or cleanly."""
-    memory = Memory().see_federation(federation("active passive"), 5)
+    sightings = Sightings().see_federation(federation("active passive"), 5)
     for n in range(10):
         registered = lease("c1", name=f"try-{n}", ack=None, duration=1)
         renewed = later(registered, duration=D)
-        memory = memory.see_lease(registered, 20 + n).see_lease(renewed, 20.5 + n)
-        memory = memory.see_gone(renewed.uid, 20.9 + n) if n % 2 else memory
-    assert memory.heard["c1"] == 5
+        sightings = sightings.see_lease(registered, 20 + n).see_lease(renewed, 20.5 + n)
+        sightings = sightings.see_gone(renewed.uid, 20.9 + n) if n % 2 else sightings
+    assert sightings.heard["c1"] == 5
 
 
 def test_an_old_lease_that_is_collected_is_no_sign_of_life() -> None:
-    memory = Memory().see_lease(ONE, 10).see_lease(later(ONE), 13)
-    assert memory.heard == {"c1": 13}
-    assert memory.see_gone(ONE.uid, 13 + SILENCE - 0.1).heard == {"c1": 13 + SILENCE - 0.1}
-    assert memory.see_gone(ONE.uid, 13 + SILENCE + 0.1).heard == {"c1": 13}
+    sightings = Sightings().see_lease(ONE, 10).see_lease(later(ONE), 13)
+    assert sightings.heard == {"c1": 13}
+    assert sightings.see_gone(ONE.uid, 13 + SILENCE - 0.1).heard == {"c1": 13 + SILENCE - 0.1}
+    assert sightings.see_gone(ONE.uid, 13 + SILENCE + 0.1).heard == {"c1": 13}
 
 
 def test_what_comes_in_after_a_stop_is_no_row_whatever_durations_it_says() -> None:
     """A worker says 1 s when it registers, then 15 s, then what the spec has; all may come in at once."""
     registered = lease("c1", ack=None, duration=1)
     idle, renewed = later(registered, duration=15), later(later(registered), duration=D)
-    memory = Memory().see_lease(registered, 10).see_lease(idle, 14).see_lease(renewed, 14)
-    assert memory.renewing_since(renewed, 14) is None
+    sightings = Sightings().see_lease(registered, 10).see_lease(idle, 14).see_lease(renewed, 14)
+    assert sightings.renewing_since(renewed, 14) is None
     again = later(renewed)
-    assert memory.see_lease(again, 16).renewing_since(again, 16) == 14
+    assert sightings.see_lease(again, 16).renewing_since(again, 16) == 14
 
 
 def test_a_shorter_duration_begins_a_new_row() -> None:
     long = lease("c1", duration=100)
     short, again = later(later(long), duration=D), later(later(later(long)), duration=D)
-    memory = Memory().see_lease(long, 10).see_lease(later(long), 50).see_lease(short, 52)
-    assert memory.see_lease(again, 55).renewing_since(again, 55) == 52
+    sightings = Sightings().see_lease(long, 10).see_lease(later(long), 50).see_lease(short, 52)
+    assert sightings.see_lease(again, 55).renewing_since(again, 55) == 52
 
 
 def test_a_slow_worker_is_heard_of() -> None:
     """Its renewals are too far apart to prove anything of others, but it lives."""
-    memory, one = Memory().see_lease(ONE, 10), ONE
+    sightings, one = Sightings().see_lease(ONE, 10), ONE
     for moment in (18, 27, 35):
         one = later(one)
-        memory = memory.see_lease(one, moment)
-    assert memory.heard == {"c1": 35}
-    assert memory.renewing_since(one, 35) is None
+        sightings = sightings.see_lease(one, moment)
+    assert sightings.heard == {"c1": 35}
+    assert sightings.renewing_since(one, 35) is None
 
 
 # --- the record of a loss -----------------------------------------------------------------------------
@@ -204,10 +204,10 @@ DOUBTFUL = federation("passive passive", in_doubt=DOUBT)
 
 def doubted(*federations: Federation | None) -> float | None:
     """Until when nobody is promoted, when these have been seen, one every ten seconds from 10 on."""
-    memory = Memory()
+    sightings = Sightings()
     for n, about in enumerate(federations, 1):
-        memory = memory.see_federation(about, 10 * n)
-    return memory.doubt.until if memory.doubt else None
+        sightings = sightings.see_federation(about, 10 * n)
+    return sightings.doubt.until if sightings.doubt else None
 
 
 @pytest.mark.parametrize(
@@ -252,8 +252,8 @@ def test_a_doubt_is_kept_until_somebody_is_active(
 
 
 def test_the_highest_term_of_the_latest_object_is_kept() -> None:
-    memory = Memory()
-    assert memory.known_term(UID) == 0
+    sightings = Sightings()
+    assert sightings.known_term(UID) == 0
     for about, known in (
         (federation(term=TERM), TERM),
         (federation(term=TERM + 3), TERM + 3),
@@ -261,10 +261,10 @@ def test_the_highest_term_of_the_latest_object_is_kept() -> None:
         (federation(None), TERM + 3),
         (None, TERM + 3),
     ):
-        memory = memory.see_federation(about, 1)
-        assert memory.known_term(UID) == known
-    memory = memory.see_federation(federation(term=7, uid="uid-2"), 1)
-    assert (memory.known_term(UID), memory.known_term("uid-2")) == (0, 7)
+        sightings = sightings.see_federation(about, 1)
+        assert sightings.known_term(UID) == known
+    sightings = sightings.see_federation(federation(term=7, uid="uid-2"), 1)
+    assert (sightings.known_term(UID), sightings.known_term("uid-2")) == (0, 7)
 
 
 # --- signs of life ------------------------------------------------------------------------------------
@@ -273,37 +273,37 @@ def test_the_highest_term_of_the_latest_object_is_kept() -> None:
 @pytest.mark.parametrize(("after", "sign"), [(D / 4 - 0.01, False), (D / 4, True), (D / 4 + 0.01, True)])
 def test_a_lease_has_to_last_for_a_quarter_of_its_duration(after: float, sign: bool) -> None:  # noqa: FBT001
     new = lease("c1", ack=None)
-    memory = Memory().see_lease(new, 10).see_lease(later(new), 10 + after)
-    assert ("c1" in memory.heard) is sign
+    sightings = Sightings().see_lease(new, 10).see_lease(later(new), 10 + after)
+    assert ("c1" in sightings.heard) is sign
 
 
 @pytest.mark.parametrize(("age", "sign"), [(SILENCE - 0.1, True), (SILENCE, True), (SILENCE + 0.1, False)])
 def test_a_lease_that_goes_is_a_sign_unless_it_was_silent(age: float, sign: bool) -> None:  # noqa: FBT001
-    memory = Memory().see_lease(ONE, 0)
-    gone = memory.see_gone(ONE.uid, age)
+    sightings = Sightings().see_lease(ONE, 0)
+    gone = sightings.see_gone(ONE.uid, age)
     assert (gone.heard.get("c1") == age) is sign
-    assert memory.see_gone("another", age) == memory
+    assert sightings.see_gone("another", age) == sightings
 
 
 def test_becoming_active_is_a_sign_once() -> None:
     passive, active = federation("passive passive"), federation("active passive")
-    memory = Memory().see_federation(passive, 10).see_federation(active, 20)
-    assert memory.heard["c1"] == 20
-    assert memory.see_federation(active, 30).heard["c1"] == 20
-    nobody = memory.see_federation(passive, 30)
-    assert nobody.heard == memory.heard
+    sightings = Sightings().see_federation(passive, 10).see_federation(active, 20)
+    assert sightings.heard["c1"] == 20
+    assert sightings.see_federation(active, 30).heard["c1"] == 20
+    nobody = sightings.see_federation(passive, 30)
+    assert nobody.heard == sightings.heard
     assert nobody.see_federation(active, 40).heard["c1"] == 40
 
 
 def test_no_federation_and_one_without_a_status_have_no_stage() -> None:
-    assert Memory().see_federation(None, 10).stage is None
-    assert Memory().see_federation(federation(None), 10).stage is None
+    assert Sightings().see_federation(None, 10).stage is None
+    assert Sightings().see_federation(federation(None), 10).stage is None
 
 
 def test_what_is_not_known_is_not_being_renewed() -> None:
-    assert Memory().renewing_since(ONE, 10) is None
-    memory = Memory().see_lease(ONE, 10)
-    assert memory.renewing_since(ONE, 10) is None
-    memory = memory.see_lease(later(ONE), 12)
-    assert memory.renewing_since(later(ONE), 12 + D / 2) == 10
-    assert memory.renewing_since(later(ONE), 12.01 + D / 2) is None
+    assert Sightings().renewing_since(ONE, 10) is None
+    sightings = Sightings().see_lease(ONE, 10)
+    assert sightings.renewing_since(ONE, 10) is None
+    sightings = sightings.see_lease(later(ONE), 12)
+    assert sightings.renewing_since(later(ONE), 12 + D / 2) == 10
+    assert sightings.renewing_since(later(ONE), 12.01 + D / 2) is None

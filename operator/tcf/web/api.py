@@ -13,14 +13,14 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from tcf.core.admission import Kind
 from tcf.core.model import MemberStatus, Refusal, Role
-from tcf.core.requests import Kind
-from tcf.core.worker import Reading
+from tcf.core.reading import Reading
 from tcf.runtime.text import hidden
 from tcf.web.responses import JSON, TEXT, answer, answers, closing, error
 from tcf.web.server import LARGEST_BODY, Handler, Routes, for_health_checks
+from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers, Wish
-from tcf.worker.worker import Worker
 
 VALID_FOR = "X-TCF-Valid-For"
 LONGEST_REASON = 256
@@ -80,7 +80,7 @@ class _Get:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         now = self._worker.clock.boot()
         reading = self._worker.answer(now)
-        cluster = self._worker.place.cluster
+        cluster = self._worker.member.cluster
         if isinstance(reading, Refusal):
             return error(500, reading.reason, reading.message, {"X-TCF-Cluster": cluster})
         if "?" in request.raw_path and (refusal := _too_old(request, reading)):
@@ -134,7 +134,7 @@ class _BadRequestError(Exception):
 
 
 def _post(worker: Worker, switchovers: Switchovers, kind: Kind, posts: asyncio.Semaphore) -> Handler:
-    cluster = worker.place.cluster
+    cluster = worker.member.cluster
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if posts.locked():

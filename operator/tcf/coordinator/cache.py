@@ -6,23 +6,23 @@ delete the version it deletes, and what must not rest on old news (the fence) is
 
 from __future__ import annotations
 
-from tcf.core.coordinator import Observation
-from tcf.core.memory import Memory
+from tcf.core.decide import Observation
 from tcf.core.model import Federation, WorkerLease
+from tcf.core.sightings import Sightings
 from tcf.hub.records import newer
 
 
-class View:
-    """The latest federation, its Leases by uid, and the memory of when each version was received."""
+class FederationCache:
+    """The latest federation, its Leases by uid, and when each version was received."""
 
     def __init__(self) -> None:
         self.federation: Federation | None = None
         self._leases: dict[str, WorkerLease] = {}
-        self._memory = Memory()
+        self._sightings = Sightings()
 
     def over(self, now: float) -> bool:
         """Is there nothing left that has to be remembered?"""
-        return self.federation is None and not self._leases and self._memory.doubtful(now) is None
+        return self.federation is None and not self._leases and self._sightings.doubtful(now) is None
 
     @property
     def table(self) -> tuple[str, int | None] | None:
@@ -33,12 +33,12 @@ class View:
         return federation.uid, federation.status.term if federation.status else None
 
     def observation(self, *, listed: float | None = None, reread: bool = False) -> Observation:
-        return Observation(self.federation, tuple(self._leases.values()), self._memory, listed, reread)
+        return Observation(self.federation, tuple(self._leases.values()), self._sightings, listed, reread)
 
     def read_federation(self, federation: Federation | None, now: float) -> None:
         """Take in the answer to a read at boot time `now`."""
         self.federation = federation
-        self._memory = self._memory.see_federation(federation, now)
+        self._sightings = self._sightings.see_federation(federation, now)
 
     def wrote_federation(self, federation: Federation, now: float) -> None:
         """Take in the answer to an own write, unless something newer was watched meanwhile."""
@@ -76,7 +76,7 @@ class View:
         """
         listed = {lease.uid: self._newest(lease, asked, now) for lease in leases}
         self._leases = listed
-        self._memory = self._memory.see_leases(listed.values(), now)
+        self._sightings = self._sightings.see_leases(listed.values(), now)
 
     def watched_lease(self, lease: WorkerLease, now: float, *, deleted: bool) -> bool:
         """Take in a watch event. False if it changes nothing that a decision could rest on.
@@ -90,26 +90,26 @@ class View:
             return known is not None
         if known and not newer(lease.resource_version, known.resource_version):
             return False
-        memory = self._memory
+        sightings = self._sightings
         settled = (
             known is not None
-            and memory.renewing_since(known, now) is not None
+            and sightings.renewing_since(known, now) is not None
             and _told(known) == _told(lease)
         )
         self._leases[lease.uid] = lease
-        self._memory = memory.see_lease(lease, now)
+        self._sightings = sightings.see_lease(lease, now)
         return not settled
 
     def _newest(self, lease: WorkerLease, asked: float, now: float) -> WorkerLease:
         known = self._leases.get(lease.uid)
-        if known is None or now - self._memory.age(known, now) < asked:
+        if known is None or now - self._sightings.age(known, now) < asked:
             return lease
         return known if newer(known.resource_version, lease.resource_version) else lease
 
     def forget_lease(self, lease: WorkerLease, now: float) -> None:
         """Take in that a Lease is gone."""
         self._leases.pop(lease.uid, None)
-        self._memory = self._memory.see_gone(lease.uid, now)
+        self._sightings = self._sightings.see_gone(lease.uid, now)
 
 
 def _told(lease: WorkerLease) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcf.core.pulse import LOOK_SECONDS, Pulse
+from tcf.core.operator_presence import LOOK_SECONDS, OperatorPresence
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from tcf.core.pulse import LOOK_SECONDS, Pulse
 def test_a_heartbeat_that_is_missing_or_silent_for_too_long(
     version: str, age: float, says: str | None
 ) -> None:
-    trouble = Pulse(version, 60 if version else 0, 1000.0).trouble("prod", 1000.0 + age)
+    trouble = OperatorPresence(version, 60 if version else 0, 1000.0).trouble("prod", 1000.0 + age)
     assert (trouble is None) == (says is None)
     if says and trouble:
         assert says in trouble
@@ -28,7 +28,7 @@ def test_a_heartbeat_that_is_missing_or_silent_for_too_long(
 
 
 def test_silence_is_counted_from_the_first_sight_of_a_version() -> None:
-    first = Pulse("7", 60, 1000.0)
+    first = OperatorPresence("7", 60, 1000.0)
     assert first.looked("7", 60, 1010.0) == first
-    assert first.looked("8", 60, 1010.0) == Pulse("8", 60, 1010.0)
-    assert first.looked("", 0, 1010.0) == Pulse("", 0, 1010.0)
+    assert first.looked("8", 60, 1010.0) == OperatorPresence("8", 60, 1010.0)
+    assert first.looked("", 0, 1010.0) == OperatorPresence("", 0, 1010.0)

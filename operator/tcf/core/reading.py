@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tcf.core.admission import not_a_member, unanswerable, unusable
 from tcf.core.model import (
     NOBODY,
     PROTOCOL,
@@ -27,13 +28,12 @@ from tcf.core.model import (
     Federation,
     Isolation,
     LastActive,
+    MemberRef,
     MemberStatus,
     Now,
-    Place,
     Refusal,
     Role,
 )
-from tcf.core.requests import not_a_member, unanswerable, unusable
 
 REGISTRATION_DURATION = 1
 """Seconds in a Lease that has just been created: nothing has been granted under it yet."""
@@ -88,14 +88,14 @@ class Cycle:
     seen: Acknowledgement | None
 
 
-class Machine:
+class WorkerState:
     """The state of one worker. Every method is immediate; none of them waits or fails."""
 
-    def __init__(self, place: Place) -> None:
-        self._cluster = place.cluster
+    def __init__(self, member: MemberRef) -> None:
+        self._cluster = member.cluster
         self._not_found = Refusal(
             "FederationNotFound",
-            f"there is no ClusterFederation {place.federation} in namespace {place.namespace} of the hub;"
+            f"there is no ClusterFederation {member.federation} in namespace {member.namespace} of the hub;"
             " create it, or correct --federation or --namespace",
         )
         self._reading: Reading | None = None

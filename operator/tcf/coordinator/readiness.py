@@ -28,7 +28,7 @@ _LONGEST_PATIENCE_SECONDS = 600.0
 log = logging.getLogger(__name__)
 
 
-class Reach:
+class Readiness:
     """Makes small reads every few seconds, and compares what they find with what was watched.
 
     `restart_watches` is called, with the reason, when the watches will not recover by themselves: they do not

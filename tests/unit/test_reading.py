@@ -17,7 +17,7 @@ from tcf.core.model import (
     Refusal,
     Role,
 )
-from tcf.core.worker import IDLE_DURATION, Cycle, Machine, Reading, Renewal
+from tcf.core.reading import IDLE_DURATION, Cycle, Reading, Renewal, WorkerState
 from unit.build import TERM, UID, D, at, federation, machine_of, request
 
 T0 = 1000.0
@@ -34,7 +34,7 @@ DOWN = Refusal("Unreachable", "cannot reach the hub")
 SOON = T0 + 0.1
 
 
-def cycle(machine: Machine, about: Federation | None, t0: float = T0) -> Renewal | None:
+def cycle(machine: WorkerState, about: Federation | None, t0: float = T0) -> Renewal | None:
     """A whole cycle; the Lease write, if there is one, succeeds."""
     begun = machine.begin(at(t0))
     renewal = machine.observe(begun, about)
@@ -43,19 +43,19 @@ def cycle(machine: Machine, about: Federation | None, t0: float = T0) -> Renewal
     return renewal
 
 
-def machine_at(about: Federation, t0: float = T0) -> Machine:
+def machine_at(about: Federation, t0: float = T0) -> WorkerState:
     machine = machine_of("c1")
     cycle(machine, about, t0)
     return machine
 
 
-def says(machine: Machine, now: float = SOON) -> str:
+def says(machine: WorkerState, now: float = SOON) -> str:
     """The role, or the reason why there is none."""
     answer = machine.answer(now)
     return str(answer.role) if isinstance(answer, Reading) else answer.reason
 
 
-def half_way(machine: Machine, about: Federation | None, t0: float = T0) -> tuple[Cycle, Renewal]:
+def half_way(machine: WorkerState, about: Federation | None, t0: float = T0) -> tuple[Cycle, Renewal]:
     """A cycle that has yet to write its Lease."""
     begun = machine.begin(at(t0))
     renewal = machine.observe(begun, about)
@@ -519,7 +519,7 @@ def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
     ],
     ids=["failed", "voided", "deleted", "lost", "over"],
 )
-def test_nothing_rises_after_a_cycle(spoil: Callable[[Machine], object]) -> None:
+def test_nothing_rises_after_a_cycle(spoil: Callable[[WorkerState], object]) -> None:
     machine = machine_at(ACTIVE)
     half_way(machine, ACTIVE, T0 + 3)
     spoil(machine)

@@ -3,7 +3,7 @@
 A Lease's renewTime is written by a clock that nobody here trusts. Silence is therefore counted from
 the moment at which *this* process received that version of the Lease: later than it was written, so
 that a verdict of "silent" is never early. Nothing here is stored anywhere; a coordinator that
-restarts begins with an empty memory and knows nobody to be dead until it has watched a full period.
+restarts begins with an empty sightings and knows nobody to be dead until it has watched a full period.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Doubtful:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Sightings:
     """`sightings` by the uid of the Lease; `heard`: when a member last gave a sign of life (boot seconds).
 
     That a Lease vanishes is a sign of life, too: a worker that stops takes its Lease along, and is
@@ -88,7 +88,7 @@ class Memory:
     `status`: the latest status, received first at `status_at` (boot seconds).
     """
 
-    sightings: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
+    leases: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
     heard: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     active: str = ""
     stage: Stage | None = None
@@ -97,9 +97,9 @@ class Memory:
     status: Status | None = None
     status_at: float = -math.inf
 
-    def see_lease(self, lease: WorkerLease, now: float) -> Memory:
+    def see_lease(self, lease: WorkerLease, now: float) -> Sightings:
         """Remember a version of one Lease, received now; a version already known changes nothing."""
-        known = self.sightings.get(lease.uid)
+        known = self.leases.get(lease.uid)
         if known is not None and known.resource_version == lease.resource_version:
             return self
         since = now
@@ -114,30 +114,30 @@ class Memory:
             at=now,
         )
         heard = {**self.heard, lease.cluster: now} if sighting.settled else self.heard
-        return replace(self, sightings={**self.sightings, lease.uid: sighting}, heard=heard)
+        return replace(self, leases={**self.leases, lease.uid: sighting}, heard=heard)
 
-    def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Memory:
+    def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Sightings:
         """Remember a complete list, received now: what it lacks is forgotten."""
-        memory = self
+        sightings = self
         uids = set()
         for lease in leases:
-            memory = memory.see_lease(lease, now)
+            sightings = sightings.see_lease(lease, now)
             uids.add(lease.uid)
-        for uid in memory.sightings.keys() - uids:
-            memory = memory.see_gone(uid, now)
-        return memory
+        for uid in sightings.leases.keys() - uids:
+            sightings = sightings.see_gone(uid, now)
+        return sightings
 
-    def see_gone(self, uid: str, now: float) -> Memory:
+    def see_gone(self, uid: str, now: float) -> Sightings:
         """Remember that there is no Lease of this uid any more."""
-        gone = self.sightings.get(uid)
+        gone = self.leases.get(uid)
         if gone is None:
             return self
-        left = {other: sighting for other, sighting in self.sightings.items() if other != uid}
+        left = {other: sighting for other, sighting in self.leases.items() if other != uid}
         alive = gone.settled and now - gone.at <= silence_needed(gone.duration)
         heard = {**self.heard, gone.cluster: now} if alive else self.heard
-        return replace(self, sightings=left, heard=heard)
+        return replace(self, leases=left, heard=heard)
 
-    def see_federation(self, federation: Federation | None, now: float) -> Memory:
+    def see_federation(self, federation: Federation | None, now: float) -> Sightings:
         """Remember who belongs to it, and since when the present request has met the present table."""
         members = federation.spec.clusters if federation else ()
         new = {member.id: now for member in members if member.id not in self.heard}
@@ -200,7 +200,7 @@ class Memory:
 
     def age(self, lease: WorkerLease, now: float) -> float:
         """Seconds since this very version of the Lease was received; 0 for one not seen before."""
-        sighting = self.sightings.get(lease.uid)
+        sighting = self.leases.get(lease.uid)
         if sighting is None or sighting.resource_version != lease.resource_version:
             return 0.0
         return now - sighting.at
@@ -210,7 +210,7 @@ class Memory:
 
         It has to have been seen to change when it did; that it is there says nothing.
         """
-        sighting = self.sightings.get(lease.uid)
+        sighting = self.leases.get(lease.uid)
         if sighting is None or sighting.since == sighting.at or now - sighting.at > lease.duration / 2:
             return None
         return sighting.since

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from tcf.coordinator.deliveries import Deliveries
-from tcf.coordinator.reach import Reach
+from tcf.coordinator.readiness import Readiness
 from tcf.hub import errors, federations, leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
@@ -53,14 +53,14 @@ class QuietLeases:
 
 
 class Stage:
-    """A Reach with a hub, deliveries and a clock to play with."""
+    """A Readiness with a hub, deliveries and a clock to play with."""
 
     def __init__(self, *namespaces: str) -> None:
         self.hub, self.watched = QuietHub(), Deliveries()
         self.watched.begin()
         self.now = BOOT
         self.restarts: list[str] = []
-        self.reach = Reach(
+        self.reach = Readiness(
             cast("Federations", self.hub),
             cast("Leases", QuietLeases(self.hub)),
             cast("Access", self.hub),

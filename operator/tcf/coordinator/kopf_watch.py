@@ -18,8 +18,8 @@ from typing import Any, cast
 
 import kopf
 
-from tcf.coordinator.coordinator import Coordinator
 from tcf.coordinator.deliveries import Deliveries
+from tcf.coordinator.loop import Coordinator
 from tcf.core.model import LABEL_FEDERATION
 from tcf.hub import errors, federations, leases, records
 from tcf.hub.client import TLS_CLOSE_SECONDS, open_session
@@ -39,7 +39,7 @@ _MIND_SECONDS = 1.0
 _BEGIN_SECONDS = 30.0
 """Within this, once it has credentials, all watches have to have begun."""
 _WATCH_TASK = "watcher for "
-"""How kopf names the task of each watch; tests/integration/test_watching.py fails if that changes."""
+"""How kopf names the task of each watch; tests/integration/test_kopf_watch.py fails if that changes."""
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class _Life:
         )
 
 
-class Watching:
+class KopfWatch:
     """kopf in its thread, started again when it ends, loses a watch, or is asked to."""
 
     def __init__(
@@ -198,7 +198,7 @@ class Watching:
             while True:
                 try:
                     connection = await life.connect(self._credentials)
-                except errors.NotConfiguredError:  # `Reach` has met it too, and reports it
+                except errors.NotConfiguredError:  # `Readiness` has met it too, and reports it
                     await asyncio.sleep(_LOGIN_SECONDS)
                 else:
                     session = open_session(

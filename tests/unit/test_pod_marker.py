@@ -10,13 +10,13 @@ from typing import cast
 
 import pytest
 
-from tcf.core.marks import Mark, mark
 from tcf.core.model import Refusal, Role
-from tcf.core.worker import Reading
+from tcf.core.pod_marks import Mark, mark
+from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods, _leads_to
 from tcf.runtime.clock import Clock
-from tcf.worker.marking import Marking, Marks
+from tcf.worker.pod_marker import Marks, PodMarker
 
 BOTH = Marks(condition=True, label=True)
 NOWHERE = Refusal("HubUnreachable", "the hub does not answer")
@@ -147,7 +147,7 @@ class Told:
 
     def __init__(self, server: ApiServer, marks: Marks) -> None:
         self.answer: Reading | Refusal = reading(Role.PASSIVE)
-        self.marking = Marking(cast("Pods", server), marks, self._trusted, clock=Clock())
+        self.marking = PodMarker(cast("Pods", server), marks, self._trusted, clock=Clock())
 
     def _trusted(self) -> Reading | Refusal:
         """The answer, until it runs out."""
@@ -306,7 +306,7 @@ async def test_until_a_pod_is_told_something_there_is_trouble() -> None:
 
 
 async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcf.worker.marking._UNREADY_SECONDS", 0.2)
+    monkeypatch.setattr("tcf.worker.pod_marker._UNREADY_SECONDS", 0.2)
     server = ApiServer()
     server.pod = replace(server.pod, active=True, gated=True, ready=True)
     async with told(server):
@@ -339,7 +339,7 @@ async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
 
 
 async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcf.worker.marking._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("tcf.worker.pod_marker._LOOK_SECONDS", 0.01)
     server = ApiServer()
     async with told(server) as one:
         server.pod = replace(server.pod, role=None, resource_version="100")
@@ -351,7 +351,7 @@ async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.M
 async def test_a_pod_is_looked_at_however_often_the_answer_is_renewed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tcf.worker.marking._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("tcf.worker.pod_marker._LOOK_SECONDS", 0.1)
     server = ApiServer()
     async with told(server) as one:
         server.pod = replace(server.pod, role=None, resource_version="100")

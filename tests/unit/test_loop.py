@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from tcf.coordinator.coordinator import Coordinator, Hub, _Attendant
-from tcf.coordinator.view import View
+from tcf.coordinator.cache import FederationCache
+from tcf.coordinator.loop import Coordinator, FederationLoop, Hub
 from tcf.core.model import Federation, Status, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
@@ -29,7 +29,7 @@ async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
 
         async def delete(self, *_: object, **__: object) -> None:
             rolled_back = replace(federation("active passive", term=TERM + 1), resource_version="11")
-            attendant.view.watched_federation(rolled_back, BOOT, deleted=False)
+            loop.view.watched_federation(rolled_back, BOOT, deleted=False)
 
     class FakeFederations:
         async def write_status(self, to: Federation, _: Status, **__: object) -> Federation:
@@ -37,13 +37,13 @@ async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
             raise asyncio.CancelledError
 
     hub = Hub(cast("Federations", FakeFederations()), cast("Leases", FakeLeases()), cast("Events", object()))
-    attendant = _Attendant(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
+    loop = FederationLoop(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
-    attendant.view.read_federation(demoting, BOOT)
-    attendant.view.read_leases((lease("c1", ack=1), lease("c2")), asked=BOOT - 61, now=BOOT - 60)
+    loop.view.read_federation(demoting, BOOT)
+    loop.view.read_leases((lease("c1", ack=1), lease("c2")), asked=BOOT - 61, now=BOOT - 60)
 
     with pytest.raises(asyncio.CancelledError):
-        await attendant._turn()
+        await loop._turn()
 
     assert written == ["10"]
 
@@ -66,12 +66,12 @@ async def test_that_the_hub_was_restored_is_not_concluded_from_memory() -> None:
             raise asyncio.CancelledError
 
     hub = Hub(cast("Federations", FakeFederations()), cast("Leases", FakeLeases()), cast("Events", object()))
-    attendant = _Attendant(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
-    attendant.view.read_federation(federation("active passive", resource_version="10"), BOOT)
-    attendant.view.read_leases((ahead,), asked=BOOT, now=BOOT)
+    loop = FederationLoop(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
+    loop.view.read_federation(federation("active passive", resource_version="10"), BOOT)
+    loop.view.read_leases((ahead,), asked=BOOT, now=BOOT)
 
     with pytest.raises(asyncio.CancelledError):
-        await attendant._turn()
+        await loop._turn()
 
 
 async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
@@ -86,10 +86,10 @@ async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
 
     older = OlderCrd()
     hub = Hub(cast("Federations", older), cast("Leases", older), cast("Events", object()))
-    attendant = _Attendant(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
-    attendant.view.read_federation(federation("active passive"), BOOT)
+    loop = FederationLoop(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
+    loop.view.read_federation(federation("active passive"), BOOT)
     with pytest.raises(errors.OutdatedKindError, match="older than this operator"):
-        await attendant._turn()
+        await loop._turn()
 
 
 async def test_an_older_version_than_is_known_is_looked_into() -> None:
@@ -112,7 +112,7 @@ async def test_an_older_version_than_is_known_is_looked_into() -> None:
 
 def test_a_list_knows_better_than_what_was_seen_before_it_was_asked_for() -> None:
     """A hub that has lost its last writes lists an older version: it can be deleted only as that."""
-    view, lost = View(), lease("c1", resource_version="12")
+    view, lost = FederationCache(), lease("c1", resource_version="12")
     view.watched_lease(lost, BOOT, deleted=False)
     older = replace(lost, resource_version="9")
     view.read_leases((older,), asked=BOOT + 1, now=BOOT + 2)
@@ -120,7 +120,7 @@ def test_a_list_knows_better_than_what_was_seen_before_it_was_asked_for() -> Non
 
 
 def test_a_list_does_not_know_what_was_seen_after_it_was_asked_for() -> None:
-    view, newest = View(), lease("c1", resource_version="12")
+    view, newest = FederationCache(), lease("c1", resource_version="12")
     view.watched_lease(newest, BOOT + 1, deleted=False)
     view.read_leases((replace(newest, resource_version="9"),), asked=BOOT, now=BOOT + 2)
     assert view.observation().leases == (newest,)
@@ -170,13 +170,13 @@ async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: 
         if quiet.now > BOOT + seconds:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr("tcf.coordinator.coordinator.within", jump)
-    attendant = _Attendant(
+    monkeypatch.setattr("tcf.coordinator.loop.within", jump)
+    loop = FederationLoop(
         ("ns", "shop"), quiet.hub(), ClockAt(lambda: quiet.now), asyncio.Semaphore(), asyncio.Queue()
     )
-    attendant.view.watched_federation(quiet.about, BOOT, deleted=False)
+    loop.view.watched_federation(quiet.about, BOOT, deleted=False)
     with pytest.raises(asyncio.CancelledError):
-        await attendant.run()
+        await loop.run()
 
 
 async def test_what_was_watched_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

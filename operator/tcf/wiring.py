@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tcf.core.model import Place
-from tcf.core.worker import NOTHING_TO_ANSWER, Reading
+from tcf.core.model import MemberRef
+from tcf.core.reading import NOTHING_TO_ANSWER, Reading
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
@@ -21,12 +21,12 @@ from tcf.hub.leases import Leases
 from tcf.hub.pods import Pods
 from tcf.runtime.clock import Clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
-from tcf.web import health, tcf
+from tcf.web import api, health
 from tcf.web.server import Address, HttpServer
 from tcf.worker.heartbeat_reader import HeartbeatReader
-from tcf.worker.marking import Marks
+from tcf.worker.pod_marker import Marks
+from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
-from tcf.worker.worker import Worker
 
 _REQUESTS_OF_CLIENTS = 8
 """Requests to the hub that a worker makes at a time for those who ask it to change roles."""
@@ -45,17 +45,17 @@ async def run_worker(settings: WorkerSettings) -> int:
             own = _client(stack, _credentials(marked.api), "tcf-worker", called="the pod's cluster")
             pods = Pods(own, marked.namespace, marked.name, marked.uid)
             pod = (pods, marked.marks)
-        works = await _serve(stack, credentials, settings.place, settings.listen, settings.identity, pod)
+        works = await _serve(stack, credentials, settings.member, settings.listen, settings.identity, pod)
         return await _until_stopped(works) if works else 1
 
 
 async def run_operator(settings: OperatorSettings) -> int:
     """Coordinate federations, and serve members if asked to, until SIGTERM or SIGINT; the exit status."""
-    from tcf.coordinator.coordinator import Coordinator, Hub  # noqa: PLC0415 - a worker must not load
     from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
     from tcf.coordinator.heartbeat_writer import HeartbeatWriter  # noqa: PLC0415
-    from tcf.coordinator.reach import Reach  # noqa: PLC0415 - kopf and what comes with it
-    from tcf.coordinator.watching import Watching  # noqa: PLC0415
+    from tcf.coordinator.kopf_watch import KopfWatch  # noqa: PLC0415
+    from tcf.coordinator.loop import Coordinator, Hub  # noqa: PLC0415 - a worker must not load
+    from tcf.coordinator.readiness import Readiness  # noqa: PLC0415 - kopf and what comes with it
     from tcf.hub.access import Access  # noqa: PLC0415
     from tcf.hub.events import Events  # noqa: PLC0415
 
@@ -66,7 +66,7 @@ async def run_operator(settings: OperatorSettings) -> int:
     events = Events(client, component="tcf-operator", instance=settings.identity)
     clock, deliveries = Clock(), Deliveries()
     coordinator = Coordinator(Hub(federations, leases, events), clock=clock)
-    watching = Watching(
+    watching = KopfWatch(
         coordinator,
         deliveries,
         credentials,
@@ -74,7 +74,7 @@ async def run_operator(settings: OperatorSettings) -> int:
         identity=settings.identity,
         user_agent="tcf-operator",
     )
-    reach = Reach(
+    reach = Readiness(
         federations,
         leases,
         Access(client),
@@ -96,8 +96,8 @@ async def run_operator(settings: OperatorSettings) -> int:
         if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
             return 1
         works = [coordinator.run, lambda: watching.run(reach.readable), reach.run, heartbeat.run]
-        for place, address in settings.serve:
-            more = await _serve(stack, credentials, place, address, settings.identity)
+        for member, address in settings.serve:
+            more = await _serve(stack, credentials, member, address, settings.identity)
             if not more:
                 return 1
             works += more
@@ -127,7 +127,7 @@ Work = Callable[[], Coroutine[None, None, None]]
 async def _serve(
     stack: AsyncExitStack,
     credentials: Credentials,
-    place: Place,
+    member: MemberRef,
     address: Address,
     identity: str,
     pod: tuple[Pods, Marks] | None = None,
@@ -137,7 +137,7 @@ async def _serve(
     own = _client(stack, credentials, "tcf-worker")
     clients = Federations(_client(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
     clock = Clock()
-    worker = Worker(place, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
+    worker = Worker(member, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker, Heartbeats(own), clock=clock)
 
     def ready() -> str | None:
@@ -149,10 +149,10 @@ async def _serve(
         return answer.message
 
     routes = {
-        **tcf.routes(worker, Switchovers(worker, clients)),
+        **api.routes(worker, Switchovers(worker, clients)),
         **health.routes(alive=lambda: None, ready=ready, remarks=heartbeat.remarks),
     }
-    listening = await _listen(stack, HttpServer(routes, address), str(place))
+    listening = await _listen(stack, HttpServer(routes, address), str(member))
     return [worker.run, heartbeat.run] if listening else []
 
 

@@ -13,9 +13,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tcf.core.marks import CONDITION_ACTIVE, Mark, mark
 from tcf.core.model import Refusal
-from tcf.core.worker import Reading
+from tcf.core.pod_marks import CONDITION_ACTIVE, Mark, mark
+from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods
 from tcf.runtime.backoff import Backoff
@@ -41,7 +41,7 @@ class Marks:
     label: bool
 
 
-class Marking:
+class PodMarker:
     """Use `run` in a task of its own, and `changed` whenever the answer may be another.
 
     Attributes:
