@@ -15,7 +15,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from tcf.core.admission import Kind
-from tcf.core.model import Federation, MemberRef, Refusal
+from tcf.core.model import Federation, MemberRef, Principal, Refusal
 from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub import federations as kind
@@ -89,8 +89,8 @@ async def main(path: str, namespace: str, count: int) -> None:
             if begun % 20 == 0:
                 await asyncio.sleep(0.05)  # not all at once
         for worker in workers.values():
-            while not isinstance(worker.answer(), Reading):
-                await worker.changed()
+            while not isinstance(worker.knowledge.answer(), Reading):
+                await worker.knowledge.changed()
         print("ready", flush=True)
         lines = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(
@@ -104,7 +104,9 @@ async def main(path: str, namespace: str, count: int) -> None:
 
 async def _promote(number: str, worker: Worker, federations: Federations) -> None:
     began = time.monotonic()
-    result = await Switchovers(worker, federations).ask(Wish(Kind.PROMOTE, reason="bench"))
+    result = await Switchovers(worker.knowledge, federations).ask(
+        Wish(Kind.PROMOTE, reason="bench"), Principal("bench")
+    )
     reason = result.reason if isinstance(result, Refusal) else "-"
     print(number, time.monotonic() - began, reason, flush=True)
 

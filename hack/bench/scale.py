@@ -23,8 +23,9 @@ from bench.farm import MEMBERS
 from bench.servers import computed, resident
 from bench.switches import PAUSE
 from tcf.hub import federations
-from tcf.hub.client import JSON, MERGE_PATCH, HubClient, folder
+from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.credentials import Credentials, kubeconfig
+from tcf.hub.sessions import JSON
 
 Json = dict[str, Any]
 _PATIENCE = 300.0

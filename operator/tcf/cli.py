@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import click
 
 from tcf.core.model import MemberRef
+from tcf.core.pod_marks import Marks
 from tcf.hub.credentials import SERVICE_ACCOUNT
 from tcf.runtime import logs
+from tcf.runtime.address import Address
 from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
-from tcf.web.server import Address
-from tcf.worker.pod_marker import Marks
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcf.core.model import MemberRef
-from tcf.web.server import Address
-from tcf.worker.pod_marker import Marks
+from tcf.core.pod_marks import Marks
+from tcf.runtime.address import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,24 +12,28 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from tcf.core.model import MemberRef
-from tcf.core.reading import NOTHING_TO_ANSWER, Reading
+from tcf.core.pod_marks import Marks
+from tcf.core.reading import not_ready
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.heartbeats import Heartbeats
 from tcf.hub.leases import Leases
 from tcf.hub.pods import Pods
+from tcf.runtime.address import Address
 from tcf.runtime.clock import Clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import api, health
-from tcf.web.server import Address, HttpServer
+from tcf.web.server import HttpServer
 from tcf.worker.heartbeat_reader import HeartbeatReader
-from tcf.worker.pod_marker import Marks
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
 
 _REQUESTS_OF_CLIENTS = 8
 """Requests to the hub that a worker makes at a time for those who ask it to change roles."""
+
+Work = Callable[[], Coroutine[None, None, None]]
+"""Something to run until the process ends."""
 
 log = logging.getLogger(__name__)
 
@@ -51,57 +55,61 @@ async def run_worker(settings: WorkerSettings) -> int:
 
 async def run_operator(settings: OperatorSettings) -> int:
     """Coordinate federations, and serve members if asked to, until SIGTERM or SIGINT; the exit status."""
-    from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
-    from tcf.coordinator.heartbeat_writer import HeartbeatWriter  # noqa: PLC0415
-    from tcf.coordinator.kopf_watch import KopfWatch  # noqa: PLC0415
-    from tcf.coordinator.loop import Coordinator, Hub  # noqa: PLC0415 - a worker must not load
-    from tcf.coordinator.readiness import Readiness  # noqa: PLC0415 - kopf and what comes with it
-    from tcf.hub.access import Access  # noqa: PLC0415
-    from tcf.hub.events import Events  # noqa: PLC0415
-
     _raise_descriptors()
-    credentials = _credentials(settings.hub)
-    client = HubClient(credentials, user_agent="tcf-operator")
-    federations, leases = Federations(client), Leases(client)
-    events = Events(client, component="tcf-operator", instance=settings.identity)
-    clock, deliveries = Clock(), Deliveries()
-    coordinator = Coordinator(Hub(federations, leases, events), clock=clock)
-    watching = KopfWatch(
-        coordinator,
-        deliveries,
-        credentials,
-        namespaces=settings.namespaces,
-        identity=settings.identity,
-        user_agent="tcf-operator",
-    )
-    reach = Readiness(
-        federations,
-        leases,
-        Access(client),
-        settings.namespaces,
-        watched=deliveries,
-        restart_watches=watching.restart,
-        clock=clock,
-    )
-    heartbeat = HeartbeatWriter(
-        Heartbeats(client),
-        holder=settings.identity,
-        namespaces=coordinator.namespaces,
-        at_work=lambda: reach.trouble() is None,
-        clock=clock,
-    )
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(client.close)
-        probes = health.routes(alive=lambda: None, ready=reach.trouble, remarks=deliveries.unreadable.values)
-        if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
+        credentials = _credentials(settings.hub)
+        works = await _coordinate(stack, credentials, settings)
+        if not works:
             return 1
-        works = [coordinator.run, lambda: watching.run(reach.readable), reach.run, heartbeat.run]
         for member, address in settings.serve:
             more = await _serve(stack, credentials, member, address, settings.identity)
             if not more:
                 return 1
             works += more
         return await _until_stopped(works)
+
+
+async def _coordinate(
+    stack: AsyncExitStack, credentials: Credentials, settings: OperatorSettings
+) -> list[Work]:
+    """Listen for probes; what to run to look after federations. Empty: can't listen."""
+    # A worker must not load kopf, nor what comes with it.
+    from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
+    from tcf.coordinator.dispatcher import Dispatcher  # noqa: PLC0415
+    from tcf.coordinator.heartbeat_writer import HeartbeatWriter  # noqa: PLC0415
+    from tcf.coordinator.kopf_watch import KopfWatch  # noqa: PLC0415
+    from tcf.coordinator.readiness import Readiness  # noqa: PLC0415
+    from tcf.hub.access import Access  # noqa: PLC0415
+    from tcf.hub.events import Events  # noqa: PLC0415
+
+    name, namespaces, identity = "tcf-operator", settings.namespaces, settings.identity
+    client = _client(stack, credentials, name)
+    federations, leases, clock, deliveries = Federations(client), Leases(client), Clock(), Deliveries()
+    events = Events(client, component=name, instance=identity)
+    dispatcher = Dispatcher(federations, leases, events, clock=clock)
+    watch = KopfWatch(
+        dispatcher, deliveries, credentials, namespaces=namespaces, identity=identity, user_agent=name
+    )
+    readiness = Readiness(
+        federations,
+        leases,
+        Access(client),
+        namespaces,
+        watched=deliveries,
+        restart_watches=watch.restart,
+        clock=clock,
+    )
+    heartbeat = HeartbeatWriter(
+        Heartbeats(client),
+        holder=identity,
+        namespaces=dispatcher.namespaces,
+        at_work=lambda: readiness.trouble() is None,
+        clock=clock,
+    )
+    probes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=deliveries.unreadable.values)
+    if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
+        return []
+    return [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
 
 
 def _raise_descriptors() -> None:
@@ -121,9 +129,6 @@ def _credentials(hub: HubSettings) -> Credentials:
     return Credentials(kubeconfig(hub.kubeconfig, hub.context) if hub.kubeconfig else in_cluster())
 
 
-Work = Callable[[], Coroutine[None, None, None]]
-
-
 async def _serve(
     stack: AsyncExitStack,
     credentials: Credentials,
@@ -138,19 +143,14 @@ async def _serve(
     clients = Federations(_client(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
     clock = Clock()
     worker = Worker(member, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
-    heartbeat = HeartbeatReader(worker, Heartbeats(own), clock=clock)
-
-    def ready() -> str | None:
-        # Without a federation it is ready, too: a rollout, or an installation of everything at once, that
-        # waited for workers to be ready could else never get to creating one.
-        answer = worker.answer()
-        if isinstance(answer, Reading) or answer.reason in NOTHING_TO_ANSWER:
-            return worker.pod_trouble
-        return answer.message
-
+    heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
     routes = {
-        **api.routes(worker, Switchovers(worker, clients)),
-        **health.routes(alive=lambda: None, ready=ready, remarks=heartbeat.remarks),
+        **api.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
+        **health.routes(
+            alive=lambda: None,
+            ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),
+            remarks=heartbeat.remarks,
+        ),
     }
     listening = await _listen(stack, HttpServer(routes, address), str(member))
     return [worker.run, heartbeat.run] if listening else []

@@ -20,6 +20,7 @@ from tcf.core.bootstrap import bootstrapped
 from tcf.core.conditions import conditions
 from tcf.core.liveness import LONGEST_NAME, MOST_NAMES
 from tcf.core.model import Role, Trigger
+from tcf.core.reasons import Outcome
 from tcf.hub import records
 
 CRD = ROOT / "crds" / "clusterfederations.tcf.dev.yaml"
@@ -669,7 +670,7 @@ def test_status_in_a_manifest_is_ignored(kubectl: Kubectl) -> None:
 
 # --- the records of the code ------------------------------------------------------------------------
 
-OUTCOMES = [*model.Outcome, "NoLiveWorker", "CannotFence", "UnknownCluster", "SwitchoverInProgress"]
+OUTCOMES = [*Outcome, "NoLiveWorker", "CannotFence", "UnknownCluster", "SwitchoverInProgress"]
 
 FULL = model.Status(
     protocol=model.PROTOCOL,

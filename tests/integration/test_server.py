@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from tcf.runtime.address import Address
 from tcf.web import connections, health, server
 from tcf.web.responses import TEXT, answer
-from tcf.web.server import Address, HttpServer, Routes
+from tcf.web.server import HttpServer, Routes
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -16,9 +16,10 @@ from simulation.programs import Ask, WorkerProgram
 from simulation.schedule import DURATIONS
 from simulation.world import World
 from tcf.core.admission import Kind
-from tcf.core.model import Federation, HistoryEntry, Outcome, Refusal, Role, Status, Trigger
+from tcf.core.fencing import silence_needed
+from tcf.core.model import Federation, HistoryEntry, Refusal, Role, Status, Trigger
 from tcf.core.reading import Reading
-from tcf.core.silence import silence_needed
+from tcf.core.reasons import Outcome
 
 _ABOUT_THE_ANSWER = "the roles are as asked"
 _NOTHING = "nothing was changed"
@@ -68,7 +69,7 @@ class Checker:
         worker = program.worker
         if worker is None:
             return
-        reading = worker._state._reading
+        reading = worker._state.reading
         if reading is not None and reading is program.lost:
             self._fail(f"{program.name} goes on answering {reading.role} although its Lease is lost")
         fresh = reading is not program.last

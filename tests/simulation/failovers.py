@@ -9,6 +9,7 @@ from datetime import datetime
 from simulation.network import Link
 from simulation.schedule import WALLS_RIGHT
 from simulation.world import START, World
+from tcf.core.fencing import silence_needed
 from tcf.core.model import (
     FailoverMode,
     Federation,
@@ -16,7 +17,6 @@ from tcf.core.model import (
     Trigger,
     WorkerLease,
 )
-from tcf.core.silence import silence_needed
 
 _SETTLED = 1 / 4
 """The part of its duration that a coordinator wants a Lease to last until its renewals are signs of life."""

@@ -23,7 +23,7 @@ from tcf.core.model import (
     WorkerLease,
 )
 from tcf.core.reading import REGISTRATION_DURATION, Renewal
-from tcf.hub import client, errors
+from tcf.hub import answers, errors
 
 NAMESPACE, NAME = "ns", "shop"
 _SNAPSHOTS = 400
@@ -66,7 +66,7 @@ class SimHub:
 
     def get(self) -> Federation:
         if self.kind_is_gone:
-            raise client.refusal(404, b"404 page not found", "GET", "", "the hub", "")
+            raise answers.refusal(404, b"404 page not found", "GET", "", "the hub", "")
         if self.federation is None:
             raise errors.NotFoundError("no such federation")
         return self.federation
@@ -156,7 +156,7 @@ class SimHub:
         if name in self.leases:
             raise errors.ConflictError("exists already")
         self._objects += 1
-        return self._put_lease(
+        return self.put_lease(
             WorkerLease(
                 name,
                 f"uid-{self._objects}",
@@ -176,7 +176,7 @@ class SimHub:
             raise errors.InvalidError("another object")
         if present.resource_version != seen.resource_version:
             raise errors.ConflictError("another version")
-        return self._put_lease(renewed(present, renewal))
+        return self.put_lease(renewed(present, renewal))
 
     def delete_lease(self, seen: WorkerLease, *, any_version: bool) -> None:
         present = self.get_lease(seen.name)
@@ -185,7 +185,7 @@ class SimHub:
         del self.leases[seen.name]
         self._commit(present, deleted=True)
 
-    def _put_lease(self, lease: WorkerLease) -> WorkerLease:
+    def put_lease(self, lease: WorkerLease) -> WorkerLease:
         self._version += 1
         lease = replace(lease, resource_version=str(self._version))
         self.leases[lease.name] = lease
@@ -198,7 +198,7 @@ class SimHub:
     def edit_lease(self, name: str, **changes: Any) -> None:
         """What `kubectl edit` does to a Lease."""
         if name in self.leases:
-            self._put_lease(replace(self.leases[name], **changes))
+            self.put_lease(replace(self.leases[name], **changes))
 
     def drop_lease(self, name: str) -> None:
         """What `kubectl delete` does."""
@@ -208,7 +208,7 @@ class SimHub:
     def forge_lease(self, lease: WorkerLease) -> None:
         """What `kubectl create` does, with whatever content."""
         self._objects += 1
-        self._put_lease(replace(lease, uid=f"uid-{self._objects}"))
+        self.put_lease(replace(lease, uid=f"uid-{self._objects}"))
 
     def edit_status(self, change: Callable[[Status], Status]) -> bool:
         """What `kubectl edit --subresource=status` does; False if the CRD refuses it."""

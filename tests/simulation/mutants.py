@@ -18,21 +18,23 @@ import tcf.core.decide
 import tcf.core.failover
 import tcf.core.fencing
 import tcf.core.liveness
+import tcf.core.steps
+import tcf.worker.lease_keeper
 from simulation import profiles
 from simulation.hub import SimHub, renewed
+from simulation.network import SimLeases
 from simulation.schedule import Profile
 from simulation.world import Process
 from tcf.coordinator.cache import FederationCache
-from tcf.coordinator.loop import FederationLoop
-from tcf.core.admission import Command
-from tcf.core.decide import Observation, _Case
+from tcf.core.claims import Claim
+from tcf.core.decide import Observation
 from tcf.core.fencing import Fence
-from tcf.core.model import Acknowledgement, Federation, Now, Role, Status, WorkerLease
-from tcf.core.policies import paused
+from tcf.core.model import Acknowledgement, Federation, Now, Refusal, Role, Status, WorkerLease
 from tcf.core.reading import Cycle, Reading, Renewal, WorkerState
 from tcf.core.sightings import Sightings
-from tcf.hub import client, errors
-from tcf.worker.renewal import Worker
+from tcf.core.steps import Case
+from tcf.hub import answers, errors
+from tcf.worker.knowledge import Knowledge
 from tcf.worker.switchovers import Switchovers
 
 Patch = AbstractContextManager[object]
@@ -68,10 +70,13 @@ def _changed(owner: Any, name: str, change: Callable[..., Any]) -> Patch:
 
 
 def _no_delete() -> Iterable[Patch]:
-    async def forget(_: Any, loop: FederationLoop, lease: WorkerLease) -> None:
-        loop.view.forget_lease(lease, loop._clock.boot())
+    async def pretend(
+        original: Any, leases: SimLeases, *args: Any, any_version: bool = False, **more: Any
+    ) -> None:
+        if any_version:  # a worker's own, at its clean stop
+            await original(leases, *args, any_version=True, **more)
 
-    yield _changed(FederationLoop, "_delete", forget)
+    yield _changed(SimLeases, "delete", pretend)
 
 
 def _no_list() -> Iterable[Patch]:
@@ -81,10 +86,10 @@ def _no_list() -> Iterable[Patch]:
     yield _changed(FederationCache, "observation", listed)
 
 
-def _fenced_as_if(change: Callable[[WorkerLease, _Case], WorkerLease | None]) -> Iterable[Patch]:
+def _fenced_as_if(change: Callable[[WorkerLease, Case], WorkerLease | None]) -> Iterable[Patch]:
     """A fence that takes Leases for something else; what it deletes are the real ones."""
 
-    def judged(original: Any, case: _Case, request: Any, leases: Iterable[WorkerLease]) -> Fence:
+    def judged(original: Any, case: Case, request: Any, leases: Iterable[WorkerLease]) -> Fence:
         real = {lease.uid: lease for lease in leases}
         taken = [seen for lease in real.values() if (seen := change(lease, case))]
         verdict: Fence = original(case, request, taken)
@@ -94,11 +99,11 @@ def _fenced_as_if(change: Callable[[WorkerLease, _Case], WorkerLease | None]) ->
             silent=tuple(real[lease.uid] for lease in verdict.silent),
         )
 
-    yield _changed(_Case, "fence", judged)
+    yield _changed(Case, "fence", judged)
 
 
 def _no_uid() -> Iterable[Patch]:
-    def change(lease: WorkerLease, case: _Case) -> WorkerLease:
+    def change(lease: WorkerLease, case: Case) -> WorkerLease:
         old = lease.acknowledged
         return replace(lease, acknowledged=old and Acknowledgement(case.federation.uid, old.term))
 
@@ -123,7 +128,7 @@ def _spec_isolation() -> Iterable[Patch]:
 
 
 def _no_margin() -> Iterable[Patch]:
-    for module in (tcf.core.decide, tcf.core.failover, tcf.core.fencing, tcf.core.liveness):
+    for module in (tcf.core.steps, tcf.core.failover, tcf.core.fencing, tcf.core.liveness):
         yield mock.patch.object(module, "silence_needed", float)
 
 
@@ -161,7 +166,7 @@ def _low_terms() -> Iterable[Patch]:
 
 
 def _no_doubt() -> Iterable[Patch]:
-    yield _changed(_Case, "doubtful_until", lambda *_: -math.inf)
+    yield _changed(Case, "doubtful_until", lambda *_: -math.inf)
 
 
 def _doubt_by_the_spec() -> Iterable[Patch]:
@@ -182,21 +187,21 @@ def _doubt_of_one_object() -> Iterable[Patch]:
 
 
 def _doubt_of_a_lost_table() -> Iterable[Patch]:
-    def until(original: Any, case: _Case) -> float:
+    def until(original: Any, case: Case) -> float:
         stage, doubt = case.workers.sightings.stage, case.status.in_doubt
         if doubt and stage and Acknowledgement(stage.uid, stage.term) == case.table:
             return stage.at + doubt.seconds
         result: float = original(case)
         return result
 
-    yield _changed(_Case, "doubtful_until", until)
+    yield _changed(Case, "doubtful_until", until)
 
 
 def _terms_in_seconds() -> Iterable[Patch]:
     def first(_: Any, known: Iterable[int], now: Now) -> int:
         return max(now.term // 1000, max(known, default=0) + 1)
 
-    yield _changed(tcf.core.bootstrap, "_first_term", first)
+    yield _changed(tcf.core.bootstrap, "first_term", first)
 
 
 def _absurd_terms() -> Iterable[Patch]:
@@ -207,14 +212,16 @@ def _absurd_terms() -> Iterable[Patch]:
 
 
 def _late_expiry() -> Iterable[Patch]:
-    async def cycle(original: Any, worker: Worker) -> None:
-        await original(worker)
-        reading = worker._state._reading
-        if reading:
-            until = worker.clock.boot() + worker._state._grant.duration
-            worker._state._reading = replace(reading, valid_until=until)
+    granted: dict[Knowledge, float] = {}
 
-    yield _changed(Worker, "_cycle", cycle)
+    def announce(original: Any, knowledge: Knowledge) -> None:
+        state, reading = knowledge.state, knowledge.state.reading
+        if reading and reading.valid_until > granted.get(knowledge, 0):
+            granted[knowledge] = knowledge.clock.boot() + 3 * state.period
+            state.reading = replace(reading, valid_until=granted[knowledge])
+        original(knowledge)
+
+    yield _changed(Knowledge, "announce", announce)
 
 
 def _late_lowering() -> Iterable[Patch]:
@@ -223,16 +230,16 @@ def _late_lowering() -> Iterable[Patch]:
     def observe(
         original: Any, machine: WorkerState, cycle: Cycle, about: Federation | None
     ) -> Renewal | None:
-        before = machine._reading
+        before = machine.reading
         result: Renewal | None = original(machine, cycle, about)
         if before and before.role is Role.ACTIVE:
-            held[id(machine)] = machine._reading
-            machine._reading = before
+            held[id(machine)] = machine.reading
+            machine.reading = before
         return result
 
     def done(original: Any, machine: WorkerState, cycle: Cycle, renewal: Renewal) -> None:
         if id(machine) in held:
-            machine._reading = held.pop(id(machine))
+            machine.reading = held.pop(id(machine))
         original(machine, cycle, renewal)
 
     yield _changed(WorkerState, "observe", observe)
@@ -243,41 +250,41 @@ def _no_cap() -> Iterable[Patch]:
     def observe(
         original: Any, machine: WorkerState, cycle: Cycle, about: Federation | None
     ) -> Renewal | None:
-        before = machine._reading
+        before = machine.reading
         result: Renewal | None = original(machine, cycle, about)
-        after = machine._reading
+        after = machine.reading
         if before and after and before.term == after.term:
-            machine._reading = replace(after, valid_until=before.valid_until, keep=before.keep)
+            machine.reading = replace(after, valid_until=before.valid_until, keep=before.keep)
         return result
 
     yield _changed(WorkerState, "observe", observe)
 
 
 def _yes_from_the_watch() -> Iterable[Patch]:
-    def take(original: Any, worker: Worker, federation: Federation | None) -> None:
-        original(worker, federation)
-        status = federation.status if federation else None
-        own = status.member(worker.member.cluster) if status else None
-        if federation and status and own and own.role is Role.ACTIVE:
-            until = worker.clock.boot() + federation.spec.lease_duration
-            worker._state._reading = Reading(
+    def watched(original: Any, knowledge: Knowledge, federation: Federation) -> None:
+        original(knowledge, federation)
+        status = federation.status
+        own = status.member(knowledge.member.cluster) if status else None
+        if status and own and own.role is Role.ACTIVE:
+            until = knowledge.clock.boot() + federation.spec.lease_duration
+            knowledge.state.reading = Reading(
                 federation.uid, status.term, own.role, status.clusters, until, keep=False
             )
 
-    yield _changed(Worker, "_take", take)
+    yield _changed(Knowledge, "watched", watched)
 
 
 def _cycle_not_voided() -> Iterable[Patch]:
     def watched(original: Any, machine: WorkerState, federation: Federation | None) -> bool:
-        candidate = machine._candidate
+        candidate = machine.candidate
         result: bool = original(machine, federation)
-        machine._candidate = candidate
+        machine.candidate = candidate
         return result
 
     def done(original: Any, machine: WorkerState, cycle: Cycle, renewal: Renewal) -> None:
-        candidate = machine._candidate
+        candidate = machine.candidate
         original(machine, cycle, renewal)
-        machine._reading = candidate or machine._reading
+        machine.reading = candidate or machine.reading
 
     yield _changed(WorkerState, "watched", watched)
     yield _changed(WorkerState, "renewed", done)
@@ -289,7 +296,7 @@ def _put() -> Iterable[Patch]:
             result: WorkerLease = original(hub, seen, renewal)
         except errors.NotFoundError:
             anew = hub.create_lease(seen.name, seen.cluster, seen.holder)
-            return hub._put_lease(renewed(anew, renewal))
+            return hub.put_lease(renewed(anew, renewal))
         return result
 
     yield _changed(SimHub, "renew_lease", renew)
@@ -300,13 +307,13 @@ def _lost_and_going_on() -> Iterable[Patch]:
 
 
 def _whosever_lease() -> Iterable[Patch]:
-    yield _changed(Worker, "_counts", lambda *_: True)
+    yield _changed(tcf.worker.lease_keeper, "counts", lambda *_: True)
 
 
 def _stopped_clock() -> Iterable[Patch]:
     def stop(original: Any, process: Process, seconds: float) -> None:
         original(process, seconds)
-        process.machine._boot -= seconds * process.machine._rate
+        process.machine.stand_still(seconds)
 
     yield _changed(Process, "stop_for", stop)
 
@@ -315,12 +322,12 @@ def _stopped_clock() -> Iterable[Patch]:
 
 
 def _always_200() -> Iterable[Patch]:
-    async def carry_out(original: Any, asking: Switchovers, command: Command, *, dry_run: bool) -> Any:
-        result = await original(asking, command, dry_run=dry_run)
-        answer = asking._worker.answer()
+    async def ask(original: Any, asking: Switchovers, *args: Any) -> Any:
+        result = await original(asking, *args)
+        answer = asking.knowledge.answer()
         return answer if isinstance(answer, Reading) else result
 
-    yield _changed(Switchovers, "_carry_out", carry_out)
+    yield _changed(Switchovers, "ask", ask)
 
 
 def _lies_believed() -> Iterable[Patch]:
@@ -329,16 +336,14 @@ def _lies_believed() -> Iterable[Patch]:
         error.ambiguous = False
         return error
 
-    yield _changed(client, "refusal", refusal)
+    yield _changed(answers, "refusal", refusal)
 
 
 def _present_answer() -> Iterable[Patch]:
-    async def reached(original: Any, asking: Switchovers, *args: Any) -> Any:
-        result = await original(asking, *args)
-        answer = asking._worker.answer()
-        return answer if isinstance(result, Reading) and isinstance(answer, Reading) else result
+    def met_by(original: Any, claim: Claim, answer: Reading | Refusal) -> Reading | Refusal | None:
+        return answer if original(claim, answer) else None
 
-    yield _changed(Switchovers, "_reached", reached)
+    yield _changed(Claim, "met_by", met_by)
 
 
 # --- failover -------------------------------------------------------------------------------------------
@@ -353,7 +358,7 @@ def _no_proof() -> Iterable[Patch]:
 
 
 def _paused_ignored() -> Iterable[Patch]:
-    yield _changed(paused, "check", lambda *_: None)
+    yield mock.patch.object(tcf.core.failover, "TO_REPLACE", ())
 
 
 def _cooldown_ignored() -> Iterable[Patch]:
@@ -366,14 +371,14 @@ def _timeout_ignored() -> Iterable[Patch]:
         hasty = replace(spec, failover=replace(spec.failover, timeout=0))
         return original(replace(federation, spec=hasty), *args)
 
-    yield _changed(tcf.core.decide, "failover", judged)
+    yield _changed(tcf.core.steps, "failover", judged)
 
 
 def _hasty_first() -> Iterable[Patch]:
     def instead(_: Any, *args: Any) -> Any:
-        return tcf.core.failover._candidate(*args)
+        return tcf.core.failover.best_candidate(*args)
 
-    yield _changed(tcf.core.decide, "first_instead", instead)
+    yield _changed(tcf.core.steps, "first_instead", instead)
 
 
 MUTANTS: Mapping[str, Mutant] = {

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 from simulation.hub import SimHub
 from simulation.world import CrashedError, Process, World
-from tcf.core.decide import Event
 from tcf.core.model import Federation, Status, WorkerLease
 from tcf.core.reading import Renewal
-from tcf.hub import client, errors
+from tcf.core.steps import Event
+from tcf.hub import answers, errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
@@ -205,7 +205,7 @@ def _lie(chance: random.Random) -> errors.HubError:
     status = chance.choice(_LIES)
     if status < 300:
         return errors.MalformedError("the answer is not readable", ambiguous=True)
-    return client.refusal(status, b"<html>a proxy's page</html>", "a write", "", "the hub", "")
+    return answers.refusal(status, b"<html>a proxy's page</html>", "a write", "", "the hub", "")
 
 
 def _settle(answer: asyncio.Future[Any], result: Any) -> None:
@@ -422,5 +422,5 @@ class SimEvents(Events):
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def tell(self, federation: Federation, event: Event, *, deadline: float) -> None:
+    async def write(self, federation: Federation, event: Event, *, deadline: float) -> None:
         await self._link.request(f"Event {event.reason}", lambda: None, deadline=deadline)

@@ -11,13 +11,14 @@ from typing import Any
 from simulation.hub import NAME, NAMESPACE
 from simulation.network import Link, Network, SimEvents, SimFederations, SimLeases, watch
 from simulation.world import Machine, Process, World
-from tcf.coordinator.loop import Coordinator, Hub
-from tcf.core.model import Federation, MemberRef, Refusal, WorkerLease
+from tcf.coordinator.dispatcher import Dispatcher
+from tcf.core.model import Federation, MemberRef, Principal, Refusal, WorkerLease
 from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers, Wish
 
+CLIENT = Principal("10.0.0.9")
 _KOPF_RETRY = 0.3
 _KOPF_DEADLINE = 10.0
 
@@ -108,13 +109,13 @@ class WorkerProgram(Program):
         self._main = process.create_task(self.worker.run())
 
     def _lose(self) -> None:
-        self.lost = self.worker._state._reading if self.worker else None
+        self.lost = self.worker.knowledge.state.reading if self.worker else None
 
     def answer(self) -> Reading | Refusal | None:
         """What a probe is answered now; None if nobody is there."""
         if self.worker is None or self.process is None or self.process.stopped:
             return None
-        return self.worker.answer()
+        return self.worker.knowledge.answer()
 
     def stop(self, then: Callable[[], None]) -> None:
         """SIGTERM: a clean stop, after which the process is gone."""
@@ -138,13 +139,13 @@ class WorkerProgram(Program):
 
     def ask(self, ask: Ask) -> bool:
         """A client's POST; False if nobody is listening."""
-        if self.process is None or self.worker is None:
+        if self.process is None or self.worker is None or self.link is None:
             return False
-        switchovers = Switchovers(self.worker, self.worker._federations)
+        switchovers = Switchovers(self.worker.knowledge, SimFederations(self.link))
 
         async def wait() -> None:
             self.network.asking = ask.request
-            ask.result = await switchovers.ask(ask.wish)
+            ask.result = await switchovers.ask(ask.wish, CLIENT)
             told = ask.result.reason if isinstance(ask.result, Refusal) else f"done, term {ask.result.term}"
             self.world.note(self.name, "answers %s: %s", ask.wish.kind, told)
 
@@ -158,16 +159,15 @@ class OperatorProgram(Program):
     """The coordinator, fed by watches as kopf feeds it."""
 
     def begin(self, process: Process, link: Link) -> None:
-        hub = Hub(SimFederations(link), SimLeases(link), SimEvents(link))
-        coordinator = Coordinator(hub, clock=process.machine)
+        dispatcher = Dispatcher(SimFederations(link), SimLeases(link), SimEvents(link), clock=process.machine)
 
         def federation(value: Any, *, deleted: bool) -> None:
-            coordinator.federation_event(value, deleted=deleted)
+            dispatcher.federation_event(value, deleted=deleted)
 
         def lease(value: Any, *, deleted: bool) -> None:
-            coordinator.lease_event((NAMESPACE, NAME), value, deleted=deleted)
+            dispatcher.lease_event((NAMESPACE, NAME), value, deleted=deleted)
 
-        process.create_task(coordinator.run())
+        process.create_task(dispatcher.run())
         process.create_task(self._watch(link, Federation, federation))
         process.create_task(self._watch(link, WorkerLease, lease))
 

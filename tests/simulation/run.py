@@ -304,7 +304,7 @@ class _Run:
         kind, _, force = fault.value.partition(" ")
         if force and not self.calm and _may_keep_role(self.schedule):
             return  # nobody can be certain that a worker is dead that may answer for ever
-        wish = Wish(Kind(kind), force=bool(force), requested_by="client")
+        wish = Wish(Kind(kind), force=bool(force))
         present = self.hub.federation
         table = (present.uid, present.status.term) if present and present.status else ("", 0)
         ask = Ask(wish, program.member, self.world.now, table, f"ask-{next(self.names)}")

@@ -84,6 +84,10 @@ class Machine(Clock):
     def boot(self) -> float:
         return self._boot + self._rate * self._world.now
 
+    def stand_still(self, seconds: float) -> None:
+        """Lose so many seconds of the world's time."""
+        self._boot -= seconds * self._rate
+
     def moment(self, boot: float) -> float:
         """The world's time at which this clock shows `boot` for certain."""
         return (boot - self._boot) / self._rate + _INSTANT

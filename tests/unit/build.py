@@ -24,7 +24,6 @@ from tcf.core.model import (
     MemberRef,
     MemberStatus,
     Now,
-    Outcome,
     Role,
     Spec,
     Status,
@@ -33,6 +32,7 @@ from tcf.core.model import (
     WorkerLease,
 )
 from tcf.core.reading import WorkerState
+from tcf.core.reasons import Outcome
 from tcf.core.sightings import Doubtful, Sightings, Stage
 from tcf.runtime.clock import Clock
 

@@ -7,31 +7,19 @@ from typing import Any
 
 import pytest
 
-from tcf.core.admission import (
-    Accepted,
-    Admission,
-    Command,
-    Joined,
-    Kind,
-    Unchanged,
-    admit,
-    ended,
-    foreseen,
-    table_after,
-    untouched,
-    withdrawn,
-)
+from tcf.core.admission import Accepted, Admission, Command, Joined, Kind, Unchanged, admit, foreseen
+from tcf.core.history import ended, table_after, untouched, withdrawn
 from tcf.core.model import (
     HISTORY_LENGTH,
     LONGEST_MESSAGE,
     PROTOCOL,
     Federation,
-    Outcome,
     Status,
     Switchover,
     Trigger,
     Unfenceable,
 )
+from tcf.core.reasons import Outcome
 from unit.build import STAMP, TERM, at, bootstrap, entry, federation, request, spec, status
 
 TOGGLE, PROMOTE, DEMOTE = Kind.TOGGLE, Kind.PROMOTE, Kind.DEMOTE

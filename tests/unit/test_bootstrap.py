@@ -15,10 +15,10 @@ from tcf.core.model import (
     Federation,
     HistoryEntry,
     LastActive,
-    Outcome,
     Trigger,
     WorkerLease,
 )
+from tcf.core.reasons import Outcome
 from unit.build import TERM, D, at, entry, federation, lease, request
 
 DEMOTED = entry("demoted", from_="c1", to="")

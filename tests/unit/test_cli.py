@@ -11,10 +11,10 @@ import pytest
 
 from tcf import cli, wiring
 from tcf.core.model import MemberRef
+from tcf.core.pod_marks import Marks
 from tcf.runtime import logs
+from tcf.runtime.address import Address
 from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
-from tcf.web.server import Address
-from tcf.worker.pod_marker import Marks
 
 WORKER = ("worker", "--federation", "shop", "--cluster", "cluster_1")
 OPERATOR = ("operator",)

@@ -24,7 +24,6 @@ from tcf.core.model import (
     Isolation,
     LastActive,
     Member,
-    Outcome,
     Status,
     Stranger,
     Switchover,
@@ -32,6 +31,7 @@ from tcf.core.model import (
     Unfenceable,
     WorkerLease,
 )
+from tcf.core.reasons import Outcome
 from tcf.core.sightings import Sightings
 from unit.build import (
     BOOT,
@@ -762,7 +762,7 @@ def test_the_longest_lease_is_noted_and_outlives_a_shorter_one() -> None:
 def test_neither_an_edit_nor_a_full_history_shortens_the_doubt() -> None:
     """Withdrawn requests push the record of the loss out of the history; the doubt stays."""
     lost = written(decided(federation("passive passive", lease_duration=60), (lease("c2", ack=TERM + 7),)))
-    withdrawn = tuple(entry(f"w{n}", outcome=Outcome.WITHDRAWN) for n in range(HISTORY_LENGTH))
+    withdrawn = tuple(entry(f"w{n}", outcome=Outcome.NO_COORDINATOR) for n in range(HISTORY_LENGTH))
     about = federation("passive passive", lease_duration=1)
     about = replace(about, status=replace(lost, history=withdrawn))
     leases = (lease("c1", duration=1, ack=lost.term), lease("c2", duration=1, ack=lost.term))

@@ -16,12 +16,12 @@ from tcf.core.model import (
     FailoverMode,
     Federation,
     Member,
-    Outcome,
     Role,
     Status,
     Trigger,
     WorkerLease,
 )
+from tcf.core.reasons import Outcome
 from tcf.core.sightings import Sightings
 from unit.build import (
     BOOT,

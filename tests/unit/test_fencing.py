@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tcf.core.fencing import COLLECT_FACTOR, collect_after, collectable, fence
+from tcf.core.fencing import COLLECT_FACTOR, Age, collect_after, collectable, fence, silence_needed
 from tcf.core.liveness import Workers
 from tcf.core.model import Acknowledgement, WorkerLease
 from tcf.core.sightings import Sightings
-from tcf.core.silence import silence_needed
 from unit.build import SILENCE, TERM, UID, kept, later, lease
 
 TABLE = Acknowledgement(UID, TERM)
@@ -18,13 +17,13 @@ RECEIVED = 1000.0
 MOMENT = 0.01
 
 
-def after(silence: float, one: WorkerLease) -> tuple[WorkerLease, Sightings, float]:
-    return one, Sightings().see_lease(one, RECEIVED), RECEIVED + silence
+def after(silence: float, one: WorkerLease) -> tuple[WorkerLease, Age, float]:
+    return one, Sightings().see_lease(one, RECEIVED).age, RECEIVED + silence
 
 
 def judge(silence: float, one: WorkerLease, *, force: bool = False) -> str:
-    one, sightings, now = after(silence, one)
-    verdict = fence([one], sightings, TABLE, now, force=force)
+    one, age, now = after(silence, one)
+    verdict = fence([one], age, TABLE, now, force=force)
     assert verdict.closed is (not verdict.waiting)
     if verdict.waiting:
         return "waits" if verdict.retry_at else "waits for ever"
@@ -70,14 +69,14 @@ def test_silence_is_counted_with_the_duration_of_the_lease(duration: int) -> Non
 
 def test_nobody_is_silent_who_was_not_watched_for_long_enough() -> None:
     one = lease(ack=None)
-    unseen = fence([one], Sightings(), TABLE, 1e9)
+    unseen = fence([one], Sightings().age, TABLE, 1e9)
     assert unseen.waiting == (one,)
-    _, sightings, now = after(1000, one)
-    assert fence([later(one)], sightings, TABLE, now).waiting == (later(one),)
+    _, age, now = after(1000, one)
+    assert fence([later(one)], age, TABLE, now).waiting == (later(one),)
 
 
 def test_without_leases_the_fence_is_closed() -> None:
-    verdict = fence([], Sightings(), TABLE, 0)
+    verdict = fence([], Sightings().age, TABLE, 0)
     assert (verdict.closed, verdict.silent, verdict.retry_at) == (True, (), None)
 
 
@@ -91,7 +90,7 @@ def test_one_that_waits_holds_up_all() -> None:
     sightings = Sightings().see_lease(dead, 0)
     for one in (quick, slow, done):
         sightings = sightings.see_lease(one, RECEIVED)
-    verdict = fence([dead, quick, slow, done], sightings, TABLE, RECEIVED + 1)
+    verdict = fence([dead, quick, slow, done], sightings.age, TABLE, RECEIVED + 1)
     assert verdict.silent == (dead,)
     assert verdict.waiting == (quick, slow)
     assert verdict.retry_at == pytest.approx(RECEIVED + 1.2)
@@ -100,8 +99,10 @@ def test_one_that_waits_holds_up_all() -> None:
 def test_retry_at_knows_of_no_time_at_which_a_keeper_is_silent() -> None:
     keeper, worker = kept(name="keeper", ack=1), lease(name="worker", ack=1)
     sightings = Sightings().see_leases([keeper, worker], RECEIVED)
-    assert fence([keeper, worker], sightings, TABLE, RECEIVED).retry_at == pytest.approx(RECEIVED + SILENCE)
-    assert fence([keeper], sightings, TABLE, RECEIVED).retry_at is None
+    assert fence([keeper, worker], sightings.age, TABLE, RECEIVED).retry_at == pytest.approx(
+        RECEIVED + SILENCE
+    )
+    assert fence([keeper], sightings.age, TABLE, RECEIVED).retry_at is None
 
 
 def test_leftovers_are_collected_late_and_never_under_keep_role() -> None:
@@ -111,7 +112,7 @@ def test_leftovers_are_collected_late_and_never_under_keep_role() -> None:
     assert collectable(*after(late + MOMENT, lease()))
     assert collectable(*after(late + MOMENT, lease(ack=None)))
     assert not collectable(*after(late + MOMENT, kept()))
-    assert not collectable(lease(), Sightings(), 1e9)
+    assert not collectable(lease(), Sightings().age, 1e9)
 
 
 def test_a_lease_is_silent_when_it_has_been_for_longer_than_that_not_just_as_long() -> None:
@@ -120,11 +121,11 @@ def test_a_lease_is_silent_when_it_has_been_for_longer_than_that_not_just_as_lon
     sightings = Sightings().see_lease(old, 0)
     table = Acknowledgement(UID, TERM)
     assert silence_needed(9) == 10
-    waits = fence([old], sightings, table, 10)
+    waits = fence([old], sightings.age, table, 10)
     assert (waits.closed, waits.silent) == (False, ())
     assert waits.retry_at
     assert 10 < waits.retry_at < 10.01
-    assert fence([old], sightings, table, waits.retry_at).silent == (old,)
+    assert fence([old], sightings.age, table, waits.retry_at).silent == (old,)
     assert Workers((old,), sightings, 10).alive([old]) == 1
-    assert not collectable(old, sightings, 100)
-    assert collectable(old, sightings, 100.01)
+    assert not collectable(old, sightings.age, 100)
+    assert collectable(old, sightings.age, 100.01)

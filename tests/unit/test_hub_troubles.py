@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tcf.hub import errors
-from tcf.hub.client import refusal
+from tcf.hub.answers import refusal
 
 PUT = "PUT /apis/x"
 UNPROVEN = "the hub, or something on the way to it, answered {0} and does not say why: PUT /apis/x: {1}"

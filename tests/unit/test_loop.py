@@ -1,22 +1,38 @@
-"""The coordinator's loop where a real hub can't be made to answer at the fatal moment."""
+"""A federation's loop where a real hub can't be made to answer at the fatal moment."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from tcf.coordinator.cache import FederationCache
-from tcf.coordinator.loop import Coordinator, FederationLoop, Hub
+from tcf.coordinator.dispatcher import Dispatcher
+from tcf.coordinator.event_writer import EventWriter
+from tcf.coordinator.loop import FederationLoop
 from tcf.core.model import Federation, Status, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from unit.build import BOOT, TERM, ClockAt, bootstrap, federation, lease, request
+
+
+def loop_with(
+    federations: object, leases: object, boot: Callable[[], float] = lambda: BOOT
+) -> FederationLoop:
+    clock, events = ClockAt(boot), cast("Events", object())
+    return FederationLoop(
+        ("ns", "shop"),
+        cast("Federations", federations),
+        cast("Leases", leases),
+        EventWriter(events, clock=clock),
+        clock=clock,
+        turns=asyncio.Semaphore(),
+    )
 
 
 async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
@@ -29,18 +45,17 @@ async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
 
         async def delete(self, *_: object, **__: object) -> None:
             rolled_back = replace(federation("active passive", term=TERM + 1), resource_version="11")
-            loop.view.watched_federation(rolled_back, BOOT, deleted=False)
+            loop.cache.watched_federation(rolled_back, BOOT, deleted=False)
 
     class FakeFederations:
         async def write_status(self, to: Federation, _: Status, **__: object) -> Federation:
             written.append(to.resource_version)
             raise asyncio.CancelledError
 
-    hub = Hub(cast("Federations", FakeFederations()), cast("Leases", FakeLeases()), cast("Events", object()))
-    loop = FederationLoop(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
+    loop = loop_with(FakeFederations(), FakeLeases())
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
-    loop.view.read_federation(demoting, BOOT)
-    loop.view.read_leases((lease("c1", ack=1), lease("c2")), asked=BOOT - 61, now=BOOT - 60)
+    loop.cache.read_federation(demoting, BOOT)
+    loop.cache.read_leases((lease("c1", ack=1), lease("c2")), asked=BOOT - 61, now=BOOT - 60)
 
     with pytest.raises(asyncio.CancelledError):
         await loop._turn()
@@ -50,7 +65,7 @@ async def test_a_decision_is_written_under_the_version_it_was_made_on() -> None:
 
 async def test_that_the_hub_was_restored_is_not_concluded_from_memory() -> None:
     """What is remembered is older than the restore; its version may by now be that of another table."""
-    begun_anew = federation("passive passive", term=TERM + 9, switchover=bootstrap(), resource_version="10")
+    begun_again = federation("passive passive", term=TERM + 9, switchover=bootstrap(), resource_version="10")
     ahead = lease("c1", ack=TERM + 9)
 
     class FakeLeases:
@@ -59,16 +74,15 @@ async def test_that_the_hub_was_restored_is_not_concluded_from_memory() -> None:
 
     class FakeFederations:
         async def get(self, *_: object, **__: object) -> Federation:
-            return begun_anew
+            return begun_again
 
         async def write_status(self, _: Federation, status: Status, **__: object) -> Federation:
-            assert not status.history, "begun anew a second time"
+            assert not status.history, "begun again a second time"
             raise asyncio.CancelledError
 
-    hub = Hub(cast("Federations", FakeFederations()), cast("Leases", FakeLeases()), cast("Events", object()))
-    loop = FederationLoop(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
-    loop.view.read_federation(federation("active passive", resource_version="10"), BOOT)
-    loop.view.read_leases((ahead,), asked=BOOT, now=BOOT)
+    loop = loop_with(FakeFederations(), FakeLeases())
+    loop.cache.read_federation(federation("active passive", resource_version="10"), BOOT)
+    loop.cache.read_leases((ahead,), asked=BOOT, now=BOOT)
 
     with pytest.raises(asyncio.CancelledError):
         await loop._turn()
@@ -85,9 +99,8 @@ async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
             return replace(to, status=replace(status, longest_lease_seconds=None), resource_version="11")
 
     older = OlderCrd()
-    hub = Hub(cast("Federations", older), cast("Leases", older), cast("Events", object()))
-    loop = FederationLoop(("ns", "shop"), hub, ClockAt(lambda: BOOT), asyncio.Semaphore(), asyncio.Queue())
-    loop.view.read_federation(federation("active passive"), BOOT)
+    loop = loop_with(older, older)
+    loop.cache.read_federation(federation("active passive"), BOOT)
     with pytest.raises(errors.OutdatedKindError, match="older than this operator"):
         await loop._turn()
 
@@ -95,15 +108,15 @@ async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
 async def test_an_older_version_than_is_known_is_looked_into() -> None:
     """It is old news, or the hub was set back, which only a read can tell."""
     quiet = QuietHub(federation("active passive", resource_version="10"))
-    coordinator = Coordinator(quiet.hub(), clock=ClockAt(lambda: quiet.now))
-    coordinator.federation_event(quiet.about, deleted=False)
-    running = asyncio.create_task(coordinator.run())
+    dispatcher = quiet.dispatcher(lambda: quiet.now)
+    dispatcher.federation_event(quiet.about, deleted=False)
+    running = asyncio.create_task(dispatcher.run())
     await asyncio.sleep(0.01)
     assert quiet.reads == []
-    coordinator.federation_event(quiet.about, deleted=False)
+    dispatcher.federation_event(quiet.about, deleted=False)
     await asyncio.sleep(0.01)
     assert quiet.reads == [], "the same version is no reason"
-    coordinator.federation_event(federation("active passive", resource_version="5"), deleted=False)
+    dispatcher.federation_event(federation("active passive", resource_version="5"), deleted=False)
     await asyncio.sleep(0.01)
     assert len(quiet.reads) == 1
     running.cancel()
@@ -157,8 +170,9 @@ class QuietHub:
         self.about = replace(self.about, annotations=annotations, resource_version="30")
         return self.about
 
-    def hub(self) -> Hub:
-        return Hub(cast("Federations", self), cast("Leases", self), cast("Events", object()))
+    def dispatcher(self, boot: Callable[[], float]) -> Dispatcher:
+        events = cast("Events", object())
+        return Dispatcher(cast("Federations", self), cast("Leases", self), events, clock=ClockAt(boot))
 
 
 async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: float) -> None:
@@ -171,10 +185,8 @@ async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: 
             raise asyncio.CancelledError
 
     monkeypatch.setattr("tcf.coordinator.loop.within", jump)
-    loop = FederationLoop(
-        ("ns", "shop"), quiet.hub(), ClockAt(lambda: quiet.now), asyncio.Semaphore(), asyncio.Queue()
-    )
-    loop.view.watched_federation(quiet.about, BOOT, deleted=False)
+    loop = loop_with(quiet, quiet, lambda: quiet.now)
+    loop.cache.watched_federation(quiet.about, BOOT, deleted=False)
     with pytest.raises(asyncio.CancelledError):
         await loop.run()
 
@@ -197,13 +209,13 @@ async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(
     assert len(quiet.reads) - len(soon) <= 20
 
 
-async def test_a_thousand_federations_do_not_besiege_the_hub() -> None:
+async def test_a_thousand_federations_do_not_flood_the_hub() -> None:
     """Each begins with a Lease that was watched before its federation, so that it has to be read."""
     quiet = QuietHub(federation("active passive"))
-    coordinator = Coordinator(quiet.hub(), clock=ClockAt(lambda: BOOT))
+    dispatcher = quiet.dispatcher(lambda: BOOT)
     for n in range(1000):
-        coordinator.lease_event(("ns", f"f{n}"), lease("c1"), deleted=False)
-    running = asyncio.create_task(coordinator.run())
+        dispatcher.lease_event(("ns", f"f{n}"), lease("c1"), deleted=False)
+    running = asyncio.create_task(dispatcher.run())
     await asyncio.wait_for(quiet.thousand.wait(), 30)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tcf.hub import client, errors, pods, records
-from tcf.hub.client import Json
+from tcf.hub import answers, errors, pods, records
+from tcf.hub.answers import Json
 
 ANYTHING = st.recursive(
     st.none()
@@ -102,7 +102,7 @@ STATUS: Json = {
 def refused(value: Json) -> object:
     code = value.get("code")
     status = code if isinstance(code, int) and code in range(300, 600) else 403
-    return client.refusal(status, json.dumps(value).encode(), "PUT", "/x", "the hub", "https://hub")
+    return answers.refusal(status, json.dumps(value).encode(), "PUT", "/x", "the hub", "https://hub")
 
 
 READERS: dict[str, tuple[Json, Callable[[Json], object]]] = {
@@ -202,5 +202,5 @@ def test_any_json_at_all(name: str, value: Json) -> None:
 )
 def test_any_bytes_at_all(text: bytes) -> None:
     with pytest.raises(ValueError, match="no JSON"):
-        client._decoded(text)
-    assert isinstance(client.refusal(403, text, "GET", "/", "the hub", "https://hub"), errors.HubError)
+        answers.decoded(text)
+    assert isinstance(answers.refusal(403, text, "GET", "/", "the hub", "https://hub"), errors.HubError)

@@ -11,12 +11,12 @@ from typing import cast
 import pytest
 
 from tcf.core.model import Refusal, Role
-from tcf.core.pod_marks import Mark, mark
+from tcf.core.pod_marks import Mark, Marks, mark
 from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods, _leads_to
 from tcf.runtime.clock import Clock
-from tcf.worker.pod_marker import Marks, PodMarker
+from tcf.worker.pod_marker import PodMarker
 
 BOTH = Marks(condition=True, label=True)
 NOWHERE = Refusal("HubUnreachable", "the hub does not answer")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +60,7 @@ CASES = [
 
 
 def check(policy: str) -> Policy:
-    found: Policy = importlib.import_module(f"tcf.core.policies.{policy}").check
+    found: Policy = getattr(policies, policy)
     return found
 
 
@@ -86,9 +85,14 @@ def test_policy(case: Case) -> None:
 
 
 def test_every_policy_is_tested_both_ways() -> None:
-    modules = {module.name for module in pkgutil.iter_modules(policies.__path__)}
-    assert {case.policy for case in CASES if case.refused} == modules
-    assert {case.policy for case in CASES if not case.refused} == modules
+    helpers = {"first_refusal"}
+    all_of_them = {
+        name
+        for name, found in inspect.getmembers(policies, inspect.isfunction)
+        if found.__module__ == policies.__name__ and name not in helpers
+    }
+    assert {case.policy for case in CASES if case.refused} == all_of_them
+    assert {case.policy for case in CASES if not case.refused} == all_of_them
 
 
 def test_the_first_policy_that_objects_decides() -> None:

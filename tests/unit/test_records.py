@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tcf.core.fencing import silence_needed
 from tcf.core.liveness import LONGEST_NAME, MOST_NAMES
 from tcf.core.model import (
     HISTORY_LENGTH,
@@ -25,9 +26,8 @@ from tcf.core.model import (
     Status,
 )
 from tcf.core.reading import IDLE_DURATION, REGISTRATION_DURATION
-from tcf.core.silence import silence_needed
 from tcf.hub import records
-from tcf.web.api import LONGEST_REASON
+from tcf.web.parameters import LONGEST_REASON
 
 CRD = yaml.safe_load(
     (Path(__file__).parents[2] / "crds" / "clusterfederations.tcf.dev.yaml").read_text(encoding="utf-8")

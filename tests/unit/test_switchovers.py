@@ -9,16 +9,18 @@ from typing import cast
 
 import pytest
 
-from tcf.core.admission import Kind, ended
-from tcf.core.model import HISTORY_LENGTH, Federation, MemberRef, Outcome, Refusal, Role, Status
+from tcf.core.admission import Kind
+from tcf.core.history import ended
+from tcf.core.model import HISTORY_LENGTH, Federation, MemberRef, Principal, Refusal, Role, Status
 from tcf.core.reading import Reading
+from tcf.core.reasons import Outcome
 from tcf.hub import errors
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
-from tcf.worker.renewal import Worker
+from tcf.worker.knowledge import Knowledge
 from tcf.worker.switchovers import Switchovers, Wish
 from unit.build import BOOT, LOST, TERM, ClockAt, at, entry, federation, request, status
 
+SOMEBODY = Principal("10.0.0.9", "c2")
 Write = Callable[[Federation, Status], Federation]
 
 
@@ -48,33 +50,35 @@ class FakeFederations:
         return seen
 
 
-def worker_of(hub: FakeFederations, boot: Callable[[], float] = lambda: BOOT) -> Worker:
-    member, leases = MemberRef("ns", "shop", "c2"), cast("Leases", object())
-    return Worker(member, cast("Federations", hub), leases, holder="host", clock=ClockAt(boot))
+def knowledge(boot: Callable[[], float] = lambda: BOOT) -> Knowledge:
+    return Knowledge(MemberRef("ns", "shop", "c2"), clock=ClockAt(boot))
 
 
-def give_reading(worker: Worker, about: Federation) -> None:
+def switchovers(known: Knowledge, hub: FakeFederations) -> Switchovers:
+    return Switchovers(known, cast("Federations", hub))
+
+
+def give_reading(known: Knowledge, about: Federation) -> None:
     """As if a cycle had just read this federation."""
-    cycle = worker._state.begin(at(BOOT))
-    renewal = worker._state.observe(cycle, about)
+    cycle = known.state.begin(at(BOOT))
+    renewal = known.state.observe(cycle, about)
     assert renewal
-    worker._state.renewed(cycle, renewal)
+    known.state.renewed(cycle, renewal)
 
 
 async def ask(hub: FakeFederations) -> Reading | Refusal:
-    worker = worker_of(hub)
-    give_reading(worker, federation("active passive", term=TERM))
+    known = knowledge()
+    give_reading(known, federation("active passive", term=TERM))
     if hub.present:
-        worker.latest = replace(hub.present, status=None)
-    switchovers = Switchovers(worker, worker._federations)
+        known.latest = replace(hub.present, status=None)
     original = hub.get
 
     async def seen(*args: object, **more: object) -> Federation:
-        worker.latest = await original(*args, **more)
-        return worker.latest
+        known.latest = await original(*args, **more)
+        return known.latest
 
     hub.get = seen  # type: ignore[method-assign]
-    return await switchovers.ask(Wish(Kind.PROMOTE))
+    return await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY)
 
 
 async def test_a_write_that_was_repeated_on_the_way_is_one_request() -> None:
@@ -107,7 +111,7 @@ async def test_a_federation_that_is_deleted_while_it_is_written_leaves_it_open(
         federation("active passive", term=TERM - 1, resource_version="9"),
         federation("passive passive", term=TERM + 9, resource_version="9", history=(LOST,)),
     ],
-    ids=["created anew", "without a status", "restored", "begun anew"],
+    ids=["created again", "without a status", "restored", "begun again"],
 )
 async def test_a_conflict_with_what_knows_nothing_of_the_request_leaves_it_open(after: Federation) -> None:
     """An earlier attempt, or one that was repeated on the way, may have been carried out before."""
@@ -122,15 +126,15 @@ async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it(
     """Its latest is of the one before, which is older news, not newer."""
     hub = FakeFederations(None, then=None)
     hub.present = federation("passive active", uid="uid-2", resource_version="9")
-    worker = worker_of(hub)
-    worker.latest = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE)))
+    known = knowledge()
+    known.latest = federation("active passive", resource_version="3")
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not asked.done()
-    give_reading(worker, hub.present)
-    worker.latest = hub.present
-    worker._announce()
+    give_reading(known, hub.present)
+    known.latest = hub.present
+    known.announce()
     reading = await asked
     assert isinstance(reading, Reading)
     assert reading.uid == "uid-2"
@@ -140,15 +144,15 @@ async def test_what_a_restored_hub_has_lost_is_not_called_undone() -> None:
     """It was carried out at a term that this worker has seen; the hub shows it as if nobody had acted."""
     now = BOOT
     hub = FakeFederations(None, then=None)
-    worker = worker_of(hub, lambda: now)
+    known = knowledge(lambda: now)
     placed = hub.present = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE)))
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
     for _ in range(5):
         await asyncio.sleep(0)
-    give_reading(worker, federation("demoting passive", term=TERM + 1, resource_version="5"))
+    give_reading(known, federation("demoting passive", term=TERM + 1, resource_version="5"))
     hub.present = replace(placed, status=hub.writes[0], resource_version="4")
     now += 1000
-    worker._announce()
+    known.announce()
     result = await asked
     assert isinstance(result, Refusal)
     assert result.reason == "OutcomeUnknown"
@@ -163,14 +167,14 @@ async def test_a_success_carries_the_table_of_its_own_outcome(kind: Kind) -> Non
     since = "passive active" if kind is Kind.DEMOTE else "active passive"
     hub = FakeFederations(then=None)
     hub.present = federation(already, resource_version="9")
-    worker = worker_of(hub)
+    known = knowledge()
     later = federation(since, term=TERM + 3, resource_version="12")
-    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(kind)))
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(kind), SOMEBODY))
     for _ in range(5):
         await asyncio.sleep(0)
-    worker.latest = later
-    give_reading(worker, later)
-    worker._announce()
+    known.latest = later
+    give_reading(known, later)
+    known.announce()
     result = await asked
     assert isinstance(result, Reading)
     assert (result.term, " ".join(row.role for row in result.clusters)) == (TERM, already)
@@ -182,14 +186,14 @@ async def test_a_table_that_was_edited_by_hand_is_not_answered_by_an_older_readi
     """A 200 must not show the member as passive that it is about."""
     hub = FakeFederations(then=None)
     hub.present = federation("passive active", resource_version="9")
-    worker = worker_of(hub)
-    give_reading(worker, federation("active passive", resource_version="8"))
-    asked = asyncio.create_task(Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE)))
+    known = knowledge()
+    give_reading(known, federation("active passive", resource_version="8"))
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not asked.done()
-    give_reading(worker, hub.present)
-    worker._announce()
+    give_reading(known, hub.present)
+    known.announce()
     result = await asked
     assert isinstance(result, Reading)
     assert [row.role for row in result.clusters] == [Role.PASSIVE, Role.ACTIVE]
@@ -210,11 +214,11 @@ async def test_nothing_is_asked_of_a_hub_that_shows_less_than_was_seen_before() 
     running = federation("demoting passive", term=TERM + 1, switchover=request())
     over = ended(status("passive active", term=TERM + 3, switchover=request()), Outcome.SUCCEEDED, "", at())
     hub = FakeFederations(then=None)
-    worker = worker_of(hub)
-    worker.latest = replace(running, status=over, resource_version="9")
-    give_reading(worker, worker.latest)
+    known = knowledge()
+    known.latest = replace(running, status=over, resource_version="9")
+    give_reading(known, known.latest)
     hub.present = running
-    result = await Switchovers(worker, worker._federations).ask(Wish(Kind.PROMOTE))
+    result = await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY)
     assert isinstance(result, Refusal)
     assert result.reason == "HubRestored"
     assert hub.writes == []

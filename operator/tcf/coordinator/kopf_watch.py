@@ -19,11 +19,11 @@ from typing import Any, cast
 import kopf
 
 from tcf.coordinator.deliveries import Deliveries
-from tcf.coordinator.loop import Coordinator
+from tcf.coordinator.dispatcher import Dispatcher
 from tcf.core.model import LABEL_FEDERATION
 from tcf.hub import errors, federations, leases, records
-from tcf.hub.client import TLS_CLOSE_SECONDS, open_session
 from tcf.hub.credentials import Connection, Credentials
+from tcf.hub.sessions import TLS_CLOSE_SECONDS, open_session
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.threads import in_thread
 
@@ -98,7 +98,7 @@ class KopfWatch:
 
     def __init__(
         self,
-        coordinator: Coordinator,
+        dispatcher: Dispatcher,
         deliveries: Deliveries,
         credentials: Credentials,
         *,
@@ -106,7 +106,7 @@ class KopfWatch:
         identity: str,
         user_agent: str,
     ) -> None:
-        self._coordinator = coordinator
+        self._dispatcher = dispatcher
         self._deliveries = deliveries
         self._credentials = credentials
         self._namespaces = namespaces
@@ -124,7 +124,7 @@ class KopfWatch:
                 await readable()
                 began = time.monotonic()
                 self._deliveries.forget()
-                self._coordinator.look_again()
+                self._dispatcher.look_again()
                 lives = [life for life in lives if not life.ended.done()]
                 lives.append(life := self._begin())
                 # It takes its time to end, seconds if a watch of it has failed; the next one does not wait.
@@ -231,7 +231,7 @@ class KopfWatch:
                 unreadable=unreadable,
             )
             if found:
-                life.deliver(self._coordinator.federation_event, found, deleted=deleted)
+                life.deliver(self._dispatcher.federation_event, found, deleted=deleted)
 
         @kopf.on.event(
             leases.GROUP,
@@ -250,7 +250,7 @@ class KopfWatch:
                 return
             key = (which.namespace, found.federation)
             life.deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
-            life.deliver(self._coordinator.lease_event, key, found, deleted=deleted)
+            life.deliver(self._dispatcher.lease_event, key, found, deleted=deleted)
 
         return registry
 

@@ -1,8 +1,8 @@
-"""The coordinator's loop: one task per federation, woken by events and by the clock.
+"""The loop of one federation: woken by events and by the clock.
 
-Each turn asks the core what to do about what has been seen, does that one thing, and asks again until
-there is nothing to do. Watch events are a hint: a federation is read afresh after each conflict, soon
-and then ever less often while something is under way, and every `_IDLE_SECONDS` else.
+Each turn asks `core.decide` what to do about what has been seen, does that one thing, and asks again until
+there is nothing to do. Watch events are a hint. The loop reads its federation again after each conflict, soon
+and then ever less often while something is under way, and otherwise every `_IDLE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import asyncio
 import logging
 import math
 import random
-from dataclasses import dataclass
 
 from tcf.coordinator.cache import FederationCache
-from tcf.core.decide import AFTERWARDS, Decision, Event, decide
+from tcf.coordinator.event_writer import EventWriter
+from tcf.core.decide import AFTERWARDS, Decision, decide
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub import errors
-from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.runtime.backoff import Backoff
@@ -28,104 +27,11 @@ from tcf.runtime.waiting import within
 _REQUEST_SECONDS = 5.0
 _BUSY_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
-_AT_ONCE = 32
-"""Federations that are worked on at a time, so that a thousand of them do not besiege the hub at a start."""
 _CONFLICT_SECONDS = 0.01
 _AFTER_BUG_SECONDS = 10.0
-_UNTOLD_EVENTS = 1000
 
 Key = tuple[str, str]
 """Namespace and name of a federation."""
-_Untold = tuple[float, Federation, Event]
-"""An Event that is to be written, and when (boot seconds)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """The coordinator's access to the hub."""
-
-    federations: Federations
-    leases: Leases
-    events: Events
-
-
-class Coordinator:
-    """Looks after every federation it is told of. Use `run` in a task of its own."""
-
-    def __init__(self, hub: Hub, *, clock: Clock) -> None:
-        self._hub = hub
-        self._clock = clock
-        self._loops: dict[Key, FederationLoop] = {}
-        self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._tasks: asyncio.TaskGroup | None = None
-        self._untold: asyncio.Queue[_Untold] = asyncio.Queue(_UNTOLD_EVENTS)
-
-    async def run(self) -> None:
-        """Work until cancelled. A request under way then is finished by another replica, or later."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            for loop in self._loops.values():
-                self._start(loop)
-            tasks.create_task(self._tell_events(), name="events")
-
-    def namespaces(self) -> set[str]:
-        """Those with a federation."""
-        return {key[0] for key, loop in self._loops.items() if loop.view.federation}
-
-    def look_again(self) -> None:
-        """The watches begin again, and may have missed anything: read everything anew."""
-        for loop in self._loops.values():
-            loop.look_again()
-
-    def federation_event(self, federation: Federation, *, deleted: bool) -> None:
-        """A watch event about a federation (also the first sight of it)."""
-        loop = self._loop((federation.namespace, federation.name))
-        if loop.view.watched_federation(federation, self._clock.boot(), deleted=deleted):
-            loop.wake.set()
-        elif not deleted and loop.view.is_ahead_of(federation):
-            loop.look_again()  # old news, or a hub that was set back: only a read can tell
-
-    def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
-        """A watch event about a worker's Lease of the federation `key`, whether that exists or not."""
-        loop = self._loop(key)
-        if loop.view.watched_lease(lease, self._clock.boot(), deleted=deleted):
-            loop.wake.set()
-
-    def _loop(self, key: Key) -> FederationLoop:
-        loop = self._loops.get(key)
-        if loop is None:
-            loop = FederationLoop(key, self._hub, self._clock, self._turns, self._untold)
-            self._loops[key] = loop
-            self._start(loop)
-        return loop
-
-    def _start(self, loop: FederationLoop) -> None:
-        if self._tasks is None:
-            return  # `run` starts those that were told of before it
-        self._tasks.create_task(self._attend(loop), name=f"attend {loop.name}")
-
-    async def _attend(self, loop: FederationLoop) -> None:
-        await loop.run()
-        # Nothing is awaited since it found nothing left, so no event can have come in between.
-        del self._loops[loop.key]
-
-    async def _tell_events(self) -> None:
-        """Write Events beside the loops, which must not wait for what people will read later."""
-        backoff = Backoff()
-        while True:
-            due, federation, event = await self._untold.get()
-            await asyncio.sleep(due - self._clock.boot())
-            try:
-                await self._hub.events.tell(federation, event, deadline=_REQUEST_SECONDS)
-                backoff.reset()
-            except errors.HubError as error:
-                logging.getLogger(__name__).warning(
-                    "the Event %s could not be written: %s",
-                    event.reason,
-                    error,
-                    extra={"federation": f"{federation.namespace}/{federation.name}"},
-                )
-                await asyncio.sleep(backoff.next())
 
 
 class FederationLoop:
@@ -134,30 +40,34 @@ class FederationLoop:
     def __init__(
         self,
         key: Key,
-        hub: Hub,
+        federations: Federations,
+        leases: Leases,
+        event_writer: EventWriter,
+        *,
         clock: Clock,
         turns: asyncio.Semaphore,
-        untold: asyncio.Queue[_Untold],
     ) -> None:
+        """`turns`: how many loops work at a time."""
         self.key = key
         self.name = "/".join(key)
-        self.view = FederationCache()
+        self.cache = FederationCache()
         self.wake = asyncio.Event()
-        self._hub = hub
+        self._federations = federations
+        self._leases = leases
+        self._event_writer = event_writer
         self._clock = clock
         self._turns = turns
-        self._untold = untold
         self._looks = Backoff(first=_BUSY_SECONDS, longest=_IDLE_SECONDS)
         self._looked_at: Federation | None = None
         self._trouble: str | None = None
         self._obstacle = ""
-        self._tell_obstacle_at = math.inf
+        self._report_obstacle_at = math.inf
         self._stale = False
 
     @property
     def _log(self) -> Fields:
-        """Every line tells which federation, at which term, moved by what."""
-        status = self.view.federation.status if self.view.federation else None
+        """Every line says which federation, at which term, moved by what."""
+        status = self.cache.federation.status if self.cache.federation else None
         fields: dict[str, object] = {"federation": self.name}
         if status:
             fields["term"] = status.term
@@ -173,7 +83,7 @@ class FederationLoop:
         """Until there is neither a federation nor a Lease of it left."""
         backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_BUSY_SECONDS)
         # What has just been watched need not be read.
-        refresh_at = self._next_refresh() if self.view.federation else 0.0
+        refresh_at = self._next_refresh() if self.cache.federation else 0.0
         while True:
             self.wake.clear()
             try:
@@ -183,7 +93,7 @@ class FederationLoop:
                         await self._refresh()
                         refresh_at = self._next_refresh()
                     decision = await self._turn()
-                if self.view.federation != self._looked_at:
+                if self.cache.federation != self._looked_at:
                     refresh_at = self._next_refresh()
                 self._report_obstacle(decision.obstacle)
             except errors.ConflictError:
@@ -202,9 +112,9 @@ class FederationLoop:
                 backoff.reset()
                 conflicts.reset()
                 self._report(None)
-                if self.view.over(self._clock.boot()):
+                if self.cache.over(self._clock.boot()):
                     return
-                times = (refresh_at, self._tell_obstacle_at, decision.wake_at)
+                times = (refresh_at, self._report_obstacle_at, decision.wake_at)
                 until = min(moment for moment in times if moment is not None)
                 await within(until - self._clock.boot(), self.wake.wait())
 
@@ -215,21 +125,21 @@ class FederationLoop:
 
     async def _read(self) -> Federation | None:
         """Returns what the hub has answered, though something newer may have been watched meanwhile."""
-        before = self.view.federation
+        before = self.cache.federation
         try:
-            federation = await self._hub.federations.get(*self.key, deadline=_REQUEST_SECONDS)
+            federation = await self._federations.get(*self.key, deadline=_REQUEST_SECONDS)
         except errors.NotFoundError:
             federation = None
         # What was watched while the answer was on its way is the newer news.
-        if self.view.federation is before:
-            self.view.read_federation(federation, self._clock.boot())
+        if self.cache.federation is before:
+            self.cache.read_federation(federation, self._clock.boot())
         else:
             self.wake.set()
         return federation
 
     def _next_refresh(self) -> float:
         """When to read again: soon after each change while something is under way, then ever less often."""
-        federation, before = self.view.federation, self._looked_at
+        federation, before = self.cache.federation, self._looked_at
         self._looked_at = federation
         if federation != before:
             self._looks.reset()
@@ -242,23 +152,23 @@ class FederationLoop:
     async def _list(self) -> float:
         """Returns when the list was sent for (boot seconds)."""
         asked = self._clock.boot()
-        leases = await self._hub.leases.list(*self.key, deadline=_REQUEST_SECONDS)
-        self.view.read_leases(leases, asked=asked, now=self._clock.boot())
+        leases = await self._leases.list(*self.key, deadline=_REQUEST_SECONDS)
+        self.cache.read_leases(leases, asked=asked, now=self._clock.boot())
         return asked
 
     async def _turn(self) -> Decision:
         """Do all there is to do now; the last decision, which is to wait."""
         while True:
-            observation = self.view.observation()
+            observation = self.cache.observation()
             decision = decide(observation, self._clock.now())
             if decision.confirm:
-                table = self.view.table
+                table = self.cache.table
                 read = await self._read() if decision.reread else None
                 listed = await self._list()
-                if self.view.table != table:
+                if self.cache.table != table:
                     continue
-                reread = read is not None and self.view.federation is read
-                observation = self.view.observation(listed=listed, reread=reread)
+                reread = read is not None and self.cache.federation is read
+                observation = self.cache.observation(listed=listed, reread=reread)
                 decision = decide(observation, self._clock.now())
                 if decision.confirm:
                     continue  # a Lease is ahead of a federation that was not read but watched
@@ -277,7 +187,7 @@ class FederationLoop:
         for lease in decision.delete:
             await self._delete(lease)
         if federation is not None and decision.status is not None:
-            written = await self._hub.federations.write_status(
+            written = await self._federations.write_status(
                 federation, decision.status, deadline=_REQUEST_SECONDS
             )
             if written.status != decision.status:
@@ -285,44 +195,41 @@ class FederationLoop:
                     "the CRD on the hub is older than this operator and drops parts of what it writes; apply"
                     " the present one (kubectl apply --server-side -f crds/, or helm upgrade)"
                 )
-            self.view.wrote_federation(written, self._clock.boot())
-            self._tell(written, decision)
+            self.cache.wrote_federation(written, self._clock.boot())
+            self._report_events(written, decision)
             self._log_refusals(federation, decision)
             return True
         if federation is not None and decision.annotations:
-            written = await self._hub.federations.annotate(
+            written = await self._federations.annotate(
                 federation, decision.annotations, deadline=_REQUEST_SECONDS
             )
-            self.view.wrote_federation(written, self._clock.boot())
+            self.cache.wrote_federation(written, self._clock.boot())
             return True
         return bool(decision.delete)
 
     async def _delete(self, lease: WorkerLease) -> None:
         try:
-            await self._hub.leases.delete(self.key[0], lease, deadline=_REQUEST_SECONDS)
+            await self._leases.delete(self.key[0], lease, deadline=_REQUEST_SECONDS)
         except errors.NotFoundError:
             pass
         else:
             extra = {"cluster": lease.cluster, "lease": lease.name, "holder": lease.holder}
             self._log.info("deleted the Lease of a silent worker", extra=extra)
-        self.view.forget_lease(lease, self._clock.boot())
+        self.cache.forget_lease(lease, self._clock.boot())
 
-    def _tell(self, written: Federation, decision: Decision) -> None:
+    def _report_events(self, written: Federation, decision: Decision) -> None:
         for event in decision.events:
             level = logging.WARNING if event.warning else logging.INFO
             extra = {"term": event.term, "trigger": event.trigger, "request": event.request}
             self._log.log(level, "%s", event.message, extra=extra)
-            if self._untold.full():
-                self._log.warning("too many Events wait to be written; one is dropped")
-            else:
-                self._untold.put_nowait((self._clock.boot() + AFTERWARDS, written, event))
+            self._event_writer.add(written, event, due=self._clock.boot() + AFTERWARDS)
 
     def _log_refusals(self, before: Federation, decision: Decision) -> None:
         """What ended without an Event moved no role; whoever asked still wants to know why."""
         known = {past.id for past in before.status.history} if before.status else set()
-        told = {event.request for event in decision.events}
+        reported = {event.request for event in decision.events}
         for entry in decision.status.history if decision.status else ():
-            if entry.id not in known | told and not entry.succeeded:
+            if entry.id not in known | reported and not entry.succeeded:
                 extra = {"trigger": entry.trigger, "request": entry.id, "reason": entry.outcome}
                 self._log.warning("request not granted: %s", entry.message, extra=extra)
 
@@ -330,10 +237,10 @@ class FederationLoop:
         """Log what has stood in the way for a second, once."""
         now = self._clock.boot()
         if obstacle != self._obstacle:
-            self._obstacle, self._tell_obstacle_at = obstacle, now + _BUSY_SECONDS if obstacle else math.inf
-        elif obstacle and now >= self._tell_obstacle_at:
+            self._obstacle, self._report_obstacle_at = obstacle, now + _BUSY_SECONDS if obstacle else math.inf
+        elif obstacle and now >= self._report_obstacle_at:
             self._log.info("waiting: %s", obstacle)
-            self._tell_obstacle_at = math.inf
+            self._report_obstacle_at = math.inf
 
     def _report(self, error: errors.HubError | None) -> None:
         """Log trouble with the hub when it begins, changes or ends, not every time it is met."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 
 from tcf.coordinator.deliveries import Deliveries
 from tcf.core.model import Refusal
+from tcf.core.reasons import Reason
 from tcf.hub import errors, federations, leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
@@ -18,7 +19,7 @@ from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.waiting import within
 
-_NOT_WATCHING = "NotWatching"
+_NOT_WATCHING = Reason.NOT_WATCHING
 _PERIOD_SECONDS = 5.0
 _TROUBLED_SECONDS = 1.0
 _PATIENCE_SECONDS = 20.0
@@ -61,7 +62,7 @@ class Readiness:
         """Which version of what the last looks have found had been delivered by then, by uid."""
         self._patience = Backoff(first=_PATIENCE_SECONDS, longest=_LONGEST_PATIENCE_SECONDS)
         self._restart_after = math.inf
-        self._trouble: Refusal | None = Refusal("Starting", "the hub has not been reached yet")
+        self._trouble: Refusal | None = Refusal(Reason.STARTING, "the hub has not been reached yet")
 
     def trouble(self) -> str | None:
         """What is wrong, in words for a person; None when nothing is."""

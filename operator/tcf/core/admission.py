@@ -6,37 +6,23 @@ coordinator. The same admission serves a change of `spec.activeCluster`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tcf.core.history import ended
 from tcf.core.model import (
-    HISTORY_LENGTH,
-    LONGEST_MESSAGE,
     PLAUSIBLE_LEAD,
     PROTOCOL,
     Federation,
-    HistoryEntry,
-    MemberStatus,
     Now,
-    Outcome,
+    Principal,
     Refusal,
-    Role,
     Status,
     Switchover,
     Trigger,
 )
-from tcf.core.policies import (
-    Policy,
-    Proposal,
-    cannot_fence,
-    first_refusal,
-    no_active_cluster,
-    no_live_worker,
-    not_two_clusters,
-    term_mismatch,
-    unknown_cluster,
-)
+from tcf.core.policies import TO_ADMIT, TO_ADMIT_TOGGLE, TO_FORESEE, Proposal, first_refusal
+from tcf.core.reasons import Outcome, Reason
 
 
 class Kind(StrEnum):
@@ -52,8 +38,8 @@ class Command:
     kind: Kind
     cluster: str
     id: str
+    principal: Principal
     trigger: Trigger = Trigger.API
-    requested_by: str = ""
     reason: str = ""
     expected_term: int | None = None
     force: bool = False
@@ -81,8 +67,6 @@ class Accepted:
 
 Admission = Refusal | Unchanged | Joined | Accepted
 
-_TOGGLE: tuple[Policy, ...] = (not_two_clusters.check, no_active_cluster.check)
-
 
 def admit(federation: Federation, command: Command, now: Now) -> Admission:
     """Judge `command` against the federation as read. Pure; nothing is written here."""
@@ -99,7 +83,7 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
         expected_term=command.expected_term,
         force=command.force,
     )
-    refusal = first_refusal((unknown_cluster.check, term_mismatch.check), proposal)
+    refusal = first_refusal(TO_ADMIT, proposal)
     if refusal:
         return refusal
     if command.kind is Kind.DEMOTE and _already(status, command):
@@ -107,7 +91,7 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
     running = status.switchover
     if running and (running.trigger is not Trigger.BOOTSTRAP or _same(running, command, target)):
         return _meet(running, command, target)
-    if command.kind is Kind.TOGGLE and (refusal := first_refusal(_TOGGLE, proposal)):
+    if command.kind is Kind.TOGGLE and (refusal := first_refusal(TO_ADMIT_TOGGLE, proposal)):
         return refusal
     if _already(status, command):
         return Unchanged()
@@ -138,7 +122,7 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
         ),
         force=command.force,
     )
-    return first_refusal((no_live_worker.check, cannot_fence.check), proposal)
+    return first_refusal(TO_FORESEE, proposal)
 
 
 def unanswerable(federation: Federation, cluster: str) -> Refusal | None:
@@ -155,7 +139,7 @@ def not_a_member(federation: Federation, cluster: str) -> Refusal:
     """What to tell a worker whose cluster the spec lacks."""
     members = ", ".join(member.id for member in federation.spec.clusters)
     return Refusal(
-        "UnknownCluster",
+        Reason.UNKNOWN_CLUSTER,
         f"{cluster} is not a member of {federation.namespace}/{federation.name} (its members: {members});"
         " add it to spec.clusters or correct --cluster",
     )
@@ -166,13 +150,13 @@ def unusable(federation: Federation) -> Refusal | None:
     where = f"{federation.namespace}/{federation.name}"
     if federation.status is None:
         return Refusal(
-            "NotBootstrapped",
+            Reason.NOT_BOOTSTRAPPED,
             f"no operator has given {where} its first roles yet; is tcf-operator running and watching"
             f" namespace {federation.namespace}?",
         )
     if federation.status.protocol != PROTOCOL:
         return Refusal(
-            "UnknownProtocol",
+            Reason.UNKNOWN_PROTOCOL,
             f"{where} is kept under role protocol {federation.status.protocol}, this program knows"
             f" {PROTOCOL}; upgrade it",
         )
@@ -185,71 +169,12 @@ def unbelievable(federation: Federation, now: Now) -> Refusal | None:
     if federation.status is None or now.plausible(federation.status.term - PLAUSIBLE_LEAD):
         return None
     return Refusal(
-        "ImplausibleTerm",
+        Reason.IMPLAUSIBLE_TERM,
         f"term {federation.status.term} is more than two hundred years ahead of the clock of this machine:"
         " somebody has edited the status, or the clock is wrong. Set the clock; or remove the status"
         f" (kubectl -n {federation.namespace} patch cfed {federation.name} --subresource=status --type=merge"
         """ -p '{"status":null}'), and the operator begins again""",
     )
-
-
-def ended(
-    status: Status, outcome: str, message: str, now: Now, *, request: Switchover | None = None
-) -> Status:
-    """`status` with its request (or the given one) moved to history; other requests stay."""
-    over = request or status.switchover
-    if over is None:
-        return status
-    entry = HistoryEntry(
-        id=over.id,
-        term=status.term,
-        from_=over.from_,
-        to=over.to,
-        trigger=over.trigger,
-        requested_by=over.requested_by,
-        reason=over.reason,
-        started_at=over.requested_at,
-        finished_at=now.stamp(),
-        outcome=outcome,
-        message=message[:LONGEST_MESSAGE],
-        silent_since=over.silent_since,
-    )
-    return replace(
-        status,
-        switchover=None if over == status.switchover else status.switchover,
-        history=(entry, *status.history)[:HISTORY_LENGTH],
-    )
-
-
-def table_after(entry: HistoryEntry, rows: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:
-    """The rows of another table of the same members, as they were when the request had just succeeded.
-
-    Whoever was asked for is active then, and everybody else passive.
-    """
-    return tuple(replace(row, role=Role.ACTIVE if row.id == entry.to else Role.PASSIVE) for row in rows)
-
-
-def withdrawn(status: Status, request: str, now: Now) -> Status | None:
-    """`status` without the request, if it is still there and nobody has acted on it; else None."""
-    running = status.switchover
-    if running is None or running.id != request or not untouched(status):
-        return None
-    return ended(
-        status,
-        Outcome.WITHDRAWN,
-        "no operator decided on the request in time, so it was withdrawn and no role has changed;"
-        " is tcf-operator running, and what does its log say?",
-        now,
-    )
-
-
-def untouched(status: Status) -> bool:
-    """Has no role moved for the request yet? (The first move makes its target promoting, others demoting.)"""
-    engaged, running = status.engaged, status.switchover
-    if engaged is None or engaged.role is Role.ACTIVE:
-        return True
-    # A bootstrap's target stays promoting until somebody acts on the request that came first.
-    return engaged.role is Role.PROMOTING and running is not None and running.to != engaged.id
 
 
 def _target(status: Status, command: Command) -> str:
@@ -271,7 +196,7 @@ def _meet(running: Switchover, command: Command, target: str) -> Joined | Refusa
     if _same(running, command, target):
         return Joined(running.id)
     return Refusal(
-        "SwitchoverInProgress",
+        Reason.SWITCHOVER_IN_PROGRESS,
         f"a switchover from {running.from_ or 'nobody'} to {running.to or 'nobody'} is under way"
         f" (trigger {running.trigger}); wait until it has ended and decide again"
         + (", force cannot be added to it" if command.force > running.force else ""),
@@ -295,7 +220,7 @@ def _with_request(status: Status, command: Command, target: str, now: Now) -> St
         from_=status.active_cluster,
         to=target,
         trigger=command.trigger,
-        requested_by=command.requested_by,
+        requested_by=str(command.principal),
         reason=command.reason,
         force=command.force,
         requested_at=now.stamp(),

@@ -19,10 +19,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 
-from tcf.core.admission import ended
+from tcf.core.fencing import silence_needed
+from tcf.core.history import ended
 from tcf.core.model import (
     ANNOTATION_LAST_ACTIVE,
     ANNOTATION_LONGEST_LEASE,
+    COORDINATOR,
     HISTORY_LENGTH,
     LONGEST_LEASE,
     NOBODY,
@@ -32,14 +34,13 @@ from tcf.core.model import (
     LastActive,
     MemberStatus,
     Now,
-    Outcome,
     Role,
     Status,
     Switchover,
     Trigger,
     WorkerLease,
 )
-from tcf.core.silence import silence_needed
+from tcf.core.reasons import Outcome
 from tcf.core.transitions import all_passive, with_members
 
 _KEPT = "it was active last, as Leases of workers note, before an earlier object of this name was deleted"
@@ -62,7 +63,7 @@ def bootstrapped(
     known = [*(table.term for table in acknowledged), mirrored.term if mirrored else 0, seen]
     status = Status(
         protocol=PROTOCOL,
-        term=_first_term(known, now),
+        term=first_term(known, now),
         clusters=tuple(MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters),
         observed_active_cluster=federation.spec.active_cluster or "",
         in_doubt=doubt,
@@ -85,7 +86,7 @@ def longest_lease(federation: Federation, status: Status) -> int:
     return min(max(filter(None, known)), LONGEST_LEASE)
 
 
-def _first_term(known: Iterable[int], now: Now) -> int:
+def first_term(known: Iterable[int], now: Now) -> int:
     """A term above all that an earlier life can have had, of which these are `known`."""
     return max((now.term, *(term + 1 for term in known if now.plausible(term))))
 
@@ -98,7 +99,7 @@ def restored(
     Its members are the spec's: what the old table says of others who were engaged is not to be
     relied on, and whoever they are, the fence is about their Leases, not about their rows.
     """
-    passive = all_passive(status, _first_term([known_term, status.term], now))
+    passive = all_passive(status, first_term([known_term, status.term], now))
     members = (MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters)
     passive = with_members(passive, tuple(members))
     message = f"the hub had lost the table of term {known_term}"
@@ -197,7 +198,7 @@ def _request(federation: Federation, what: str, to: str, now: Now, reason: str =
         from_="",
         to=to,
         trigger=Trigger.BOOTSTRAP,
-        requested_by="coordinator",
+        requested_by=str(COORDINATOR),
         reason=reason,
         requested_at=now.stamp(),
     )

@@ -23,6 +23,7 @@ from tcf.core.model import (
     Unfenceable,
     stamp,
 )
+from tcf.core.reasons import ConditionReason
 
 _ASK_AGAIN = (
     "To ask again, POST /tcf/promote to a worker of that member,"
@@ -77,19 +78,19 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
             effect = "they may still answer active under isolation KeepRole"
         return _Verdict(
             False,
-            "NoLiveWorker",
+            ConditionReason.NO_LIVE_WORKER,
             f"{active.id} is active but none of its workers is alive on the hub"
             f"{_since(active)}, so {effect};"
             f" start or repair one ({_start_hint(federation, active.id)}), or promote another member"
             + _failover_hint(federation, status, active),
         )
     if active:
-        return _Verdict(True, "Active", f"{active.id} is active")
+        return _Verdict(True, ConditionReason.ACTIVE, f"{active.id} is active")
     if running:
         return _nobody_yet(federation, status, running)
     return _Verdict(
         False,
-        "NoActiveCluster",
+        ConditionReason.NO_ACTIVE_CLUSTER,
         "no member is active; POST /tcf/promote to a worker of the one that is to be,"
         " or set spec.activeCluster to it",
     )
@@ -101,32 +102,32 @@ def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> 
         if target and not target.live_workers:
             return _Verdict(
                 False,
-                "NoWorkers",
+                ConditionReason.NO_WORKERS,
                 f"no worker of {running.to} is alive; start one"
                 f" ({_start_hint(federation, running.to)}), or promote a member that has workers"
                 + _instead_hint(federation),
             )
         if in_the_way := [who for who in status.unfenceable if who.cluster != running.to]:
-            return _Verdict(False, "CannotFence", _cannot_fence(in_the_way, running.to))
+            return _Verdict(False, ConditionReason.CANNOT_FENCE, _cannot_fence(in_the_way, running.to))
         silent = [m.id for m in status.clusters if m.id != running.to and m.live_workers < m.workers]
         if silent:
             return _Verdict(
                 False,
-                "WaitingForFence",
+                ConditionReason.WAITING_FOR_FENCE,
                 f"{running.to} becomes active when the silent workers of {', '.join(silent)} cannot answer"
                 " any more, which is soon",
             )
     if running.to and not status.engaged and status.in_doubt:
         return _Verdict(
             False,
-            "HubRestored",
+            ConditionReason.HUB_RESTORED,
             f"the hub has lost an earlier status; {running.to} becomes active when no worker can still be"
             f" answering by that one, {status.in_doubt.seconds} s after an operator has"
             f" noticed (first at {status.in_doubt.since})",
         )
     if running.trigger is Trigger.BOOTSTRAP:
-        return _Verdict(False, "Bootstrapping", f"{running.to} is about to become active")
-    return _Verdict(False, "Switching", _about_to(running))
+        return _Verdict(False, ConditionReason.BOOTSTRAPPING, f"{running.to} is about to become active")
+    return _Verdict(False, ConditionReason.SWITCHING, _about_to(running))
 
 
 def _about_to(running: Switchover) -> str:
@@ -140,12 +141,12 @@ def _about_to(running: Switchover) -> str:
 def _switching(status: Status) -> _Verdict:
     running = status.switchover
     if running is None:
-        return _Verdict(False, "Idle", "nothing is under way")
+        return _Verdict(False, ConditionReason.IDLE, "nothing is under way")
     reason = {
-        Trigger.API: "RequestedByApi",
-        Trigger.SPEC: "RequestedBySpec",
-        Trigger.FAILOVER: "Failover",
-        Trigger.BOOTSTRAP: "Bootstrap",
+        Trigger.API: ConditionReason.REQUESTED_BY_API,
+        Trigger.SPEC: ConditionReason.REQUESTED_BY_SPEC,
+        Trigger.FAILOVER: ConditionReason.FAILOVER,
+        Trigger.BOOTSTRAP: ConditionReason.BOOTSTRAP,
     }[running.trigger]
     message = f"from {running.from_ or 'nobody'} to {running.to or 'nobody'}"
     if running.requested_by:
@@ -158,16 +159,16 @@ def _switching(status: Status) -> _Verdict:
 def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
     wanted = federation.spec.active_cluster
     if not wanted:
-        return _Verdict(True, "NotRequested", "spec.activeCluster asks for no member")
+        return _Verdict(True, ConditionReason.NOT_REQUESTED, "spec.activeCluster asks for no member")
     if wanted == status.active_cluster:
-        return _Verdict(True, "Aligned", f"{wanted} is active, as spec.activeCluster asks")
+        return _Verdict(True, ConditionReason.ALIGNED, f"{wanted} is active, as spec.activeCluster asks")
     running = status.switchover
     if running and running.to == wanted:
-        return _Verdict(False, "Switching", f"a switchover to {wanted} is under way")
+        return _Verdict(False, ConditionReason.SWITCHING, f"a switchover to {wanted} is under way")
     if running and wanted != status.observed_active_cluster:
         return _Verdict(
             False,
-            "Waiting",
+            ConditionReason.WAITING,
             f"{wanted} has its turn when the switchover to {running.to or 'nobody'} has ended",
         )
     last = next((h for h in status.history if h.trigger is Trigger.SPEC), None)
@@ -180,7 +181,7 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
     present = _about_to(running) if running else f"{status.active_cluster or 'nobody'} is active"
     return _Verdict(
         False,
-        "Diverged",
+        ConditionReason.DIVERGED,
         f"spec.activeCluster is {wanted}, but {present}; it moves roles only when it changes. {_ASK_AGAIN}",
     )
 
@@ -191,11 +192,13 @@ def _degraded(federation: Federation, status: Status, now: Now) -> _Verdict:
     if any(m.live_workers < m.workers for m in status.clusters):
         return _Verdict(
             False,
-            "SomeWorkersSilent",
+            ConditionReason.SOME_WORKERS_SILENT,
             f"every member has a live worker, but these are silent: {_silent_ones(federation, status)};"
             " the Lease of one that is gone for good is removed by itself",
         )
-    return _Verdict(False, "AllWorkersAlive", "every member has a live worker, and none is silent")
+    return _Verdict(
+        False, ConditionReason.ALL_WORKERS_ALIVE, "every member has a live worker, and none is silent"
+    )
 
 
 def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tuple[str, str]]:
@@ -203,20 +206,20 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
     if refusal := unbelievable(replace(federation, status=status), now):
         yield refusal.reason, refusal.message
     if status.unfenceable:
-        yield "CannotFence", _cannot_fence(status.unfenceable, "another member")
+        yield ConditionReason.CANNOT_FENCE, _cannot_fence(status.unfenceable, "another member")
     strays = [each for each in status.strangers if not each.problem]
     silent = [m for m in status.clusters if not m.live_workers]
     lacking = {m.id for m in silent}
     mistyped = [each for each in strays if _meant(federation, each.cluster) in lacking]
     if mistyped:
-        yield "UnknownMember", _of_no_member(federation, mistyped)
+        yield ConditionReason.UNKNOWN_MEMBER, _of_no_member(federation, mistyped)
     if silent:
         names = ", ".join(m.id + _since(m) for m in silent)
         hints = "; ".join(_start_hint(federation, m.id) for m in silent)
-        yield "NoLiveWorker", f"no worker is alive for {names}; start one: {hints}"
+        yield ConditionReason.NO_LIVE_WORKER, f"no worker is alive for {names}; start one: {hints}"
     elif crashing := [m for m in status.clusters if m.workers > 2 * m.live_workers]:
         yield (
-            "WorkersSilent",
+            ConditionReason.WORKERS_SILENT,
             (
                 f"every member has a live worker, but most of those of {', '.join(m.id for m in crashing)}"
                 f" are silent: {_silent_ones(federation, status)}; they crash again and again, or cannot"
@@ -224,9 +227,9 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
             ),
         )
     if others := [each for each in strays if each not in mistyped]:
-        yield "UnknownMember", _of_no_member(federation, others)
+        yield ConditionReason.UNKNOWN_MEMBER, _of_no_member(federation, others)
     if odd := [each for each in status.strangers if each.problem]:
-        yield "StrangeLease", _strangers(federation, odd)
+        yield ConditionReason.STRANGE_LEASE, _strangers(federation, odd)
 
 
 def _silent_ones(federation: Federation, status: Status) -> str:

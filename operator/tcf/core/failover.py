@@ -17,8 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.liveness import Workers
 from tcf.core.model import (
+    COORDINATOR,
     Acknowledgement,
     FailoverMode,
     Federation,
@@ -31,8 +33,7 @@ from tcf.core.model import (
     Trigger,
     stamp,
 )
-from tcf.core.policies import Proposal, cannot_fence, paused
-from tcf.core.silence import JUST_AFTER, silence_needed
+from tcf.core.policies import TO_REPLACE, TO_TAKE_OVER, Proposal, first_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def failover(
     if rested and now.wall < rested <= now.wall + timedelta(seconds=spec.failover.cooldown) + _CLOCKS_APART:
         wait = (rested - now.wall).total_seconds()
         return Standby(now.boot + wait + JUST_AFTER, f"no failover before {stamp(rested)}: {_COOLDOWN}")
-    chosen = _candidate(federation, status, active, workers)
+    chosen = best_candidate(federation, status, active, workers)
     if isinstance(chosen, Standby):
         return chosen
     return Switchover(
@@ -63,7 +64,7 @@ def failover(
         from_=active,
         to=chosen.id,
         trigger=Trigger.FAILOVER,
-        requested_by="coordinator",
+        requested_by=str(COORDINATOR),
         reason=unheard(active, workers, now),
         requested_at=now.stamp(),
         silent_since=_silent_since(status, active, workers, now),
@@ -73,7 +74,7 @@ def failover(
 def first_instead(federation: Federation, status: Status, chosen: str, workers: Workers) -> Member | Standby:
     """Who becomes active first in the stead of `chosen`, if its workers have been silent for long enough."""
     standby = _not_dead(federation, status, chosen, workers)
-    return _candidate(federation, status, chosen, workers) if standby is None else standby
+    return best_candidate(federation, status, chosen, workers) if standby is None else standby
 
 
 def unheard(member: str, workers: Workers, now: Now) -> str:
@@ -89,7 +90,7 @@ def _not_dead(federation: Federation, status: Status, member: str, workers: Work
     due = workers.last_heard(member) + _needed(spec, workers, member)
     if workers.as_of <= due:
         return Standby(due + JUST_AFTER)
-    refusal = paused.check(Proposal(spec, status, member, ""))
+    refusal = first_refusal(TO_REPLACE, Proposal(spec, status, member, ""))
     return Standby(obstacle=refusal.message) if refusal else None
 
 
@@ -148,7 +149,7 @@ def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
     return max((silence_needed(spec.lease_duration), *own))
 
 
-def _candidate(federation: Federation, status: Status, active: str, workers: Workers) -> Member | Standby:
+def best_candidate(federation: Federation, status: Status, active: str, workers: Workers) -> Member | Standby:
     """The best member that is fit to take over: highest priority first, then in the spec's order.
 
     Its witness is a Lease of the spec's duration: one of a longer duration may be renewed too seldom to tell
@@ -175,7 +176,7 @@ def _candidate(federation: Federation, status: Status, active: str, workers: Wor
             continue
         in_the_way = workers.unfenceable(workers.others(member.id))
         proposal = Proposal(federation.spec, status, member.id, member.id, unfenceable=in_the_way)
-        refused = cannot_fence.check(proposal)
+        refused = first_refusal(TO_TAKE_OVER, proposal)
         if refused is None:
             return member
         refusal = refusal or refused

@@ -1,23 +1,38 @@
 """The fence: may a member be promoted, because no worker of another can still answer "active"?
 
-A worker of another member is out of the way when it has acknowledged exactly the present table of the
-present object (it lowered itself first), or when its Lease has been silent for longer than a reading
-can live *and* that very version of the Lease is then deleted, so that a write of the stalled worker
-can no longer succeed. `docs/safety.md` has the argument.
+A worker of another member is out of the way in two cases:
+
+* It has acknowledged exactly the present table of the present object. It lowered itself before that.
+* Its Lease has been silent for longer than a reading can live, and that very version of the Lease is then
+  deleted. So a write of the stalled worker can no longer succeed.
+
+`docs/safety.md` has the argument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tcf.core.model import Acknowledgement, Isolation, WorkerLease
-from tcf.core.sightings import Sightings
-from tcf.core.silence import JUST_AFTER, silence_needed
 
+JUST_AFTER = 0.001
+"""Seconds by which a wake-up follows the moment it waits for, so that the moment has truly passed."""
 COLLECT_FACTOR = 10
-"""Old Leases are collected after this many times the silence that a fence demands, so that a worker
-behind a slow hub is not robbed of a Lease that nobody is waiting for."""
+"""A Lease that nobody waits for is deleted after this many times the silence that a fence demands: a worker
+behind a slow hub must not lose its Lease for nothing."""
+
+Age = Callable[[WorkerLease, float], float]
+"""Seconds, at a boot time, since the coordinator received this very version of a Lease."""
+
+
+def silence_needed(duration: int) -> float:
+    """Seconds without renewal after which no reading granted under a Lease of `duration` is valid.
+
+    A fence counts with the Lease's own duration, not the federation's: the worker may not know of a change
+    yet. The margin of 10 % covers clocks that are being slewed (time daemons do so by 8 % at most).
+    """
+    return duration * 1.1 + 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,7 @@ class Fence:
 
 def fence(
     leases: Iterable[WorkerLease],
-    sightings: Sightings,
+    age_of: Age,
     table: Acknowledgement,
     now: float,
     *,
@@ -49,17 +64,17 @@ def fence(
 
     Args:
         leases: the Leases in question, from a list issued after `table` was seen.
-        sightings: this coordinator's sightings of them.
+        age_of: for how long this coordinator has seen no new version of each.
         table: uid and term that an acknowledgement has to match exactly.
         now: boot seconds, read after that list was received.
-        force: a person takes the word for silent KeepRole workers.
+        force: a person vouches that silent workers under KeepRole are dead.
     """
     waiting, silent, times = [], [], []
     for lease in leases:
         if lease.acknowledged == table:
             continue
         needed = silence_needed(lease.duration)
-        age = sightings.age(lease, now)
+        age = age_of(lease, now)
         mute = lease.isolation is Isolation.KEEP_ROLE and not force
         if age > needed and not mute:
             silent.append(lease)
@@ -75,6 +90,6 @@ def collect_after(lease: WorkerLease) -> float:
     return COLLECT_FACTOR * silence_needed(lease.duration)
 
 
-def collectable(lease: WorkerLease, sightings: Sightings, now: float) -> bool:
+def collectable(lease: WorkerLease, age_of: Age, now: float) -> bool:
     """Is this Lease such a leftover? (Never under KeepRole: its worker may still answer.)"""
-    return lease.isolation is Isolation.FENCE and sightings.age(lease, now) > collect_after(lease)
+    return lease.isolation is Isolation.FENCE and age_of(lease, now) > collect_after(lease)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.model import Isolation, MemberStatus, Now, Stranger, Unfenceable, WorkerLease, stamp
 from tcf.core.sightings import Sightings
-from tcf.core.silence import JUST_AFTER, silence_needed
 
 MOST_NAMES, LONGEST_NAME = 16, 253
 """Of the holders named in the status: what its schema allows."""

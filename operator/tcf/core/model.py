@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from tcf.core.reasons import Outcome
+
 PROTOCOL = 1
 """The version of the role protocol this code speaks; `status.protocol` of any other value means hands off."""
 
@@ -64,18 +66,6 @@ class Trigger(StrEnum):
     SPEC = "spec"
     FAILOVER = "failover"
     BOOTSTRAP = "bootstrap"
-
-
-class Outcome(StrEnum):
-    """How a request ended when no refusal (whose reason is recorded instead) ended it."""
-
-    SUCCEEDED = "Succeeded"
-    ROLLED_BACK = "RolledBack"
-    TIMED_OUT = "TimedOut"
-    EXPIRED = "Expired"
-    SUPERSEDED = "Superseded"
-    WITHDRAWN = "NoCoordinator"
-    HUB_RESTORED = "HubRestored"
 
 
 def stamp(moment: datetime) -> str:
@@ -129,6 +119,23 @@ class MemberRef:
     def log_fields(self) -> Mapping[str, object]:
         """What every log line about it says."""
         return {"federation": f"{self.namespace}/{self.federation}", "cluster": self.cluster}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks for a change: `name`, through the worker of the member `via` ("" for nobody else)."""
+
+    name: str
+    via: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} via {self.via}" if self.via else self.name
+
+
+COORDINATOR = Principal("coordinator")
+"""An operator by itself: at a beginning, or in a failover."""
+SPEC = Principal("spec.activeCluster")
+"""Whoever edited the spec."""
 
 
 @dataclass(frozen=True, slots=True)

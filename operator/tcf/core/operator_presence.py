@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tcf.core.silence import silence_needed
+from tcf.core.fencing import silence_needed
 
 HEARTBEAT = "tcf-operator-heartbeat"
 LABEL_OPERATOR = "tcf.dev/operator"

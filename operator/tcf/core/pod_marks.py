@@ -18,6 +18,14 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """Which marks the Pod gets."""
+
+    condition: bool
+    label: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """`role`: the label's value; `active`, `reason` (CamelCase), `message`: the condition's."""
 

@@ -34,6 +34,7 @@ from tcf.core.model import (
     Refusal,
     Role,
 )
+from tcf.core.reasons import Reason
 
 REGISTRATION_DURATION = 1
 """Seconds in a Lease that has just been created: nothing has been granted under it yet."""
@@ -41,10 +42,11 @@ REGISTRATION_DURATION = 1
 IDLE_DURATION = 15
 """Seconds in the Lease, and thrice the period, while there is no federation that says otherwise."""
 
-NOTHING_TO_ANSWER = frozenset({"FederationNotFound", "NotBootstrapped", "NoRoleYet"})
+NOTHING_TO_ANSWER = frozenset({Reason.FEDERATION_NOT_FOUND, Reason.NOT_BOOTSTRAPPED, Reason.NO_ROLE_YET})
 """Reasons of a worker that is at work, and waits for a federation in which its member has a role."""
 
-STARTING = Refusal("Starting", "the worker has just started and has not read the roles yet")
+STARTING = Refusal(Reason.STARTING, "the worker has just started and has not read the roles yet")
+STOPPING = Refusal(Reason.STOPPING, "the worker is being stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,17 @@ class Reading:
     def valid_for(self, now: float) -> float:
         """Seconds left; 0 where KeepRole goes on after expiry."""
         return max(0.0, self.valid_until - now)
+
+
+def not_ready(answer: Reading | Refusal, pod_trouble: str | None) -> str | None:
+    """Why a worker with this answer is not ready to be used, for a person; None if it is.
+
+    A worker without a federation is ready. Otherwise a rollout (or an installation of everything at once)
+    that waits for workers to be ready could never get to the point of creating one.
+    """
+    if isinstance(answer, Reading) or answer.reason in NOTHING_TO_ANSWER:
+        return pod_trouble
+    return answer.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +107,17 @@ class WorkerState:
     def __init__(self, member: MemberRef) -> None:
         self._cluster = member.cluster
         self._not_found = Refusal(
-            "FederationNotFound",
+            Reason.FEDERATION_NOT_FOUND,
             f"there is no ClusterFederation {member.federation} in namespace {member.namespace} of the hub;"
             " create it, or correct --federation or --namespace",
         )
-        self._reading: Reading | None = None
-        self._candidate: Reading | None = None
+        self.reading: Reading | None = None
+        self.candidate: Reading | None = None
         self._seen: Acknowledgement | None = None  # the newest table of the present object
         self._last_active: LastActive | None = None
         self._generation: int | None = None
         self._pending = False
-        self._grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # what the Lease was last told
+        self.grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # what the Lease was last told
         self._lowerings = 0
         self._why = STARTING
 
@@ -112,7 +125,7 @@ class WorkerState:
 
     def answer(self, now: float) -> Reading | Refusal:
         """The reading if there is one to be trusted, else why there is none."""
-        reading = self._reading
+        reading = self.reading
         if reading is None:
             return self._why
         if reading.trusted(now):
@@ -131,7 +144,7 @@ class WorkerState:
     @property
     def period(self) -> float:
         """Seconds from the start of one cycle to the start of the next; also each request's deadline."""
-        return self._grant.duration / 3
+        return self.grant.duration / 3
 
     def known_term(self, uid: str) -> int:
         """The highest term seen of the object `uid`; 0 if this is not the present one."""
@@ -139,8 +152,8 @@ class WorkerState:
 
     @property
     def pending(self) -> Renewal | None:
-        """A lowering that was watched and that no Lease write has acknowledged yet."""
-        return replace(self._grant, acknowledged=self._seen) if self._pending else None
+        """A lowering that no Lease write has acknowledged yet, and that need not wait for the next cycle."""
+        return replace(self.grant, acknowledged=self._seen) if self._pending else None
 
     def _isolation(self, own: MemberStatus | None, isolation: Isolation) -> Isolation:
         """What the Lease has to say of a worker with this row: KeepRole only while it may answer "active".
@@ -148,19 +161,19 @@ class WorkerState:
         Whoever keeps any other role for ever is in nobody's way. A Lease says Fence only once the answer is
         no longer "active", and an answer becomes that only after its Lease has said KeepRole.
         """
-        active = any(about and about.role is Role.ACTIVE for about in (own, self._reading))
+        active = any(about and about.role is Role.ACTIVE for about in (own, self.reading))
         return isolation if active else Isolation.FENCE
 
     @property
     def rising(self) -> bool:
         """Will the answer be "active" when the cycle under way succeeds?"""
-        return self._candidate is not None and self._candidate.role is Role.ACTIVE
+        return self.candidate is not None and self.candidate.role is Role.ACTIVE
 
     # --- the cycle ----------------------------------------------------------------------------------
 
     def begin(self, now: Now) -> Cycle:
         """Begin a cycle. A term that no operator can have written proves no loss, and is forgotten."""
-        self._candidate = None
+        self.candidate = None
         if self._seen and not now.plausible(self._seen.term):
             self._seen = None
         return Cycle(now.boot, self._lowerings, self._seen)
@@ -173,25 +186,25 @@ class WorkerState:
         """
         if federation is None:
             self._drop(self._not_found)
-            self._grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION, self._last_active)
-            return self._grant
+            self.grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION, self._last_active)
+            return self.grant
         own = self._take_in(federation, cycle.seen)
         status, spec = federation.status, federation.spec
         if status and status.protocol != PROTOCOL:
             return None
         # Before the Lease says anything shorter or stricter, the present answer has to be so: the
         # coordinator counts with what the Lease says from the moment it sees it.
-        if self._reading:
+        if self.reading:
             limit = cycle.t0 + spec.lease_duration
-            self._reading = replace(
-                self._reading,
-                valid_until=min(self._reading.valid_until, limit),
-                keep=self._reading.keep and spec.isolation is Isolation.KEEP_ROLE,
+            self.reading = replace(
+                self.reading,
+                valid_until=min(self.reading.valid_until, limit),
+                keep=self.reading.keep and spec.isolation is Isolation.KEEP_ROLE,
             )
         isolation = self._isolation(own, spec.isolation)
-        self._grant = Renewal(self._seen, isolation, spec.lease_duration, self._last_active)
+        self.grant = Renewal(self._seen, isolation, spec.lease_duration, self._last_active)
         if own and status and self._seen == Acknowledgement(federation.uid, status.term):
-            self._candidate = Reading(
+            self.candidate = Reading(
                 uid=federation.uid,
                 term=status.term,
                 role=own.role,
@@ -199,18 +212,33 @@ class WorkerState:
                 valid_until=cycle.t0 + spec.lease_duration,
                 keep=spec.isolation is Isolation.KEEP_ROLE,
             )
-        return self._grant
+        return self.grant
 
     def renewed(self, cycle: Cycle, renewal: Renewal) -> None:
         """The Lease write of the cycle succeeded: its table becomes the reading, unless overtaken."""
         self.acknowledged(renewal)
-        overtaken = cycle.lowerings != self._lowerings or self._seen != renewal.acknowledged
-        if self._candidate and not overtaken:
-            self._reading = self._candidate
-            self._why = Refusal("ReadingExpired", "the hub or this process was too slow to renew them")
-        self._candidate = None
+        candidate = self.candidate
+        if candidate and self._holds(candidate, cycle, renewal):
+            self.reading = candidate
+            self._why = Refusal(Reason.READING_EXPIRED, "the hub or this process was too slow to renew them")
+        self.candidate = None
+
+    def _holds(self, candidate: Reading, cycle: Cycle, renewal: Renewal) -> bool:
+        """Has nothing overtaken the table that was read? And does the Lease acknowledge it, if it makes us
+        active?
+
+        Other answers are in nobody's way, so they may be renewed while an acknowledgement is withheld.
+        """
+        table = Acknowledgement(candidate.uid, candidate.term)
+        if cycle.lowerings != self._lowerings or self._seen != table:
+            return False
+        return candidate.role is not Role.ACTIVE or renewal.acknowledged == table
 
     # --- what comes in between ----------------------------------------------------------------------
+
+    def withhold(self) -> None:
+        """The table that was seen is not acknowledged yet, because a loss of the role has to be concluded."""
+        self._pending = True
 
     def acknowledged(self, renewal: Renewal) -> None:
         """A Lease write succeeded. By itself it extends nothing."""
@@ -227,19 +255,19 @@ class WorkerState:
         known = (federation.uid, federation.generation) == (before.uid if before else "", self._generation)
         if status and before and before.uid == federation.uid and status.term < before.term:
             return False  # old news, or a restored hub, which a read will tell
-        said_yes = self._reading is not None and self._reading.role is Role.ACTIVE
+        said_yes = self.reading is not None and self.reading.role is Role.ACTIVE
         own = self._take_in(federation, before)
         news = self._seen != before
         if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
-            self._candidate = None
+            self.candidate = None
             self._lowerings += 1
             self._pending = unusable(federation) is None
-            self._grant = replace(self._grant, isolation=self._isolation(own, self._grant.isolation))
+            self.grant = replace(self.grant, isolation=self._isolation(own, self.grant.isolation))
         return news or not known
 
     def failed(self, why: Refusal) -> None:
         """The hub could not be asked: the reading stays until it expires, and this is why it will."""
-        self._candidate = None
+        self.candidate = None
         self._why = why
 
     def lost(self, why: Refusal) -> None:
@@ -271,9 +299,9 @@ class WorkerState:
             # when it was asked for.
             if asked_at and asked_at.uid == table.uid and asked_at.term > table.term:
                 self._restored(own, table)
-        elif own.role is not Role.ACTIVE and self._reading:
-            self._reading = replace(
-                self._reading,
+        elif own.role is not Role.ACTIVE and self.reading:
+            self.reading = replace(
+                self.reading,
                 uid=table.uid,
                 term=table.term,
                 role=own.role,
@@ -286,7 +314,7 @@ class WorkerState:
             return not_a_member(federation, self._cluster)
         where = f"{federation.namespace}/{federation.name}"
         return Refusal(
-            "NoRoleYet",
+            Reason.NO_ROLE_YET,
             f"{self._cluster} is new in spec.clusters of {where} and no operator has given it a role yet;"
             " if that lasts, see whether tcf-operator is running",
         )
@@ -294,7 +322,7 @@ class WorkerState:
     def _restored(self, own: MemberStatus, table: Acknowledgement) -> None:
         assert self._seen is not None  # noqa: S101 - the table is older than that
         self._why = Refusal(
-            "HubRestored",
+            Reason.HUB_RESTORED,
             f"the hub shows term {table.term}, but term {self._seen.term} has been seen already:"
             " it was restored; the operator has to begin anew above that",
         )
@@ -302,6 +330,6 @@ class WorkerState:
             self._drop(self._why)
 
     def _drop(self, why: Refusal) -> None:
-        self._reading = None
-        self._candidate = None
+        self.reading = None
+        self.candidate = None
         self._why = why

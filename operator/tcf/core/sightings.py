@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from tcf.core.fencing import silence_needed
 from tcf.core.model import Acknowledgement, Doubt, Federation, Role, Status, WorkerLease
-from tcf.core.silence import silence_needed
 
 _SETTLED = 1 / 4
 """The part of its duration that a Lease has to last until its versions are signs of life. A worker renews

@@ -8,36 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import re
 import ssl
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 
 from tcf.hub import errors
-from tcf.hub.credentials import Connection, Credentials
-from tcf.runtime.backoff import Backoff
-from tcf.runtime.text import printable
+from tcf.hub.answers import UNREADABLE, Json, decoded, refusal, shown
+from tcf.hub.credentials import Credentials
+from tcf.hub.sessions import JSON, TLS_CLOSE_SECONDS, cause, identity_headers, new_session, reported
 
-JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 WATCH_SECONDS: Final = 30
 """How long one watch request lasts. A half-open one is found this much, and a little, after it died."""
 WATCH_GRACE: Final = 5
-TLS_CLOSE_SECONDS: Final = 0.25
-"""For connections to be closed before their loop is: aiohttp does not wait for TLS that was broken off."""
-LASTING_SECONDS: Final = 10.0
-"""A watch that ended sooner was not ended by the server as it regularly does."""
-_LONGEST_LINE: Final = 2**22
-_MOST_SHOWN: Final = 200
-"""Bytes of an answer that a message quotes."""
-
-Json = dict[str, Any]
 
 
 class HubClient:
@@ -93,7 +80,7 @@ class HubClient:
                 await self._credentials.current()
                 sent = True
                 async with self._open(method, path, headers=headers, data=data, params=params) as response:
-                    return _decoded(await response.read())
+                    return decoded(await response.read())
         except TimeoutError as error:
             if not sent:
                 what = "a turn among other requests" if self._turns.locked() else "the credentials"
@@ -102,9 +89,9 @@ class HubClient:
             message = f"no answer from {self._called} within {deadline:.1f} s to {method} {path}"
             raise errors.UnreachableError(message, ambiguous=True) from error
         except aiohttp.ClientError as error:
-            message = f"the connection to {self._called} failed during {method} {path}: {_told(error)}"
+            message = f"the connection to {self._called} failed during {method} {path}: {reported(error)}"
             raise errors.UnreachableError(message, ambiguous=True) from error
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             message = f"the answer of {self._called} to {method} {path} is {error}"
             raise errors.MalformedError(message, ambiguous=True) from error
 
@@ -126,16 +113,16 @@ class HubClient:
                 async with self._open("GET", path, params=query, sock_read=silence) as response:
                     opening.reschedule(None)
                     async for line in response.content:
-                        event = _decoded(line)
+                        event = decoded(line)
                         kind, value = event.get("type"), event.get("object")
                         if kind == "ERROR" or not isinstance(kind, str) or not isinstance(value, dict):
-                            raise errors.UnreachableError(f"the watch of {path} ended: {_shown(line)}")
+                            raise errors.UnreachableError(f"the watch of {path} ended: {shown(line)}")
                         yield kind, value
         except TimeoutError as error:
             raise errors.UnreachableError(f"the watch of {path} got no answer in time") from error
         except aiohttp.ClientError as error:
-            raise errors.UnreachableError(f"the watch of {path} broke: {_told(error)}") from error
-        except _UNREADABLE as error:
+            raise errors.UnreachableError(f"the watch of {path} broke: {reported(error)}") from error
+        except UNREADABLE as error:
             raise errors.MalformedError(f"the watch of {path} is {error}") from error
 
     @asynccontextmanager
@@ -154,14 +141,14 @@ class HubClient:
         Once, fresh credentials are had: after a 401, and where the server can't prove who it is.
         """
         if self._session is None:
-            self._session = _session({})
+            self._session = new_session({})
         for attempt in (1, 2):
             connection = await self._credentials.current()
             request = self._session.request(
                 method,
                 connection.server + path,
                 params=params,
-                headers={**_identity(connection, self._user_agent), **(headers or {})},
+                headers={**identity_headers(connection, self._user_agent), **(headers or {})},
                 data=data,
                 ssl=connection.tls or False,
                 proxy=connection.proxy,
@@ -177,7 +164,7 @@ class HubClient:
                     if attempt == 1:
                         continue
                 raise errors.UnreachableError(
-                    f"cannot reach {self._called} at {connection.where}: {_cause(error)}"
+                    f"cannot reach {self._called} at {connection.where}: {cause(error)}"
                 ) from error
             async with response:
                 if response.status < 300:  # noqa: PLR2004
@@ -201,237 +188,3 @@ def folder(group: str, version: str, plural: str, namespace: str | None) -> str:
     """The path under which objects of a kind are (None: those of all namespaces)."""
     within = f"/namespaces/{namespace}" if namespace else ""
     return f"/apis/{group}/{version}{within}/{plural}"
-
-
-def open_session(
-    connection: Connection, user_agent: str, failed: Callable[[str], None]
-) -> aiohttp.ClientSession:
-    """A session in which every request goes where, and by which credentials, the connection says.
-
-    Watches that end at once are not begun again at once. The caller closes it.
-
-    Args:
-        failed: is given, for each request that fails, the reason.
-    """
-
-    async def ask_for_name(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        request.server_hostname = connection.tls_server_name
-        return await handler(request)
-
-    async def told(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        try:
-            response = await handler(request)
-        except aiohttp.ClientError as error:
-            failed(f"cannot reach {connection.where}: {_cause(error)}")
-            raise
-        if response.status >= 400:  # noqa: PLR2004
-            failed(f"{connection.where} answers {response.status} to {request.method} {request.url.path}")
-        return response
-
-    return _session(
-        _identity(connection, user_agent),
-        connection.tls,
-        proxy=connection.proxy,
-        more=(ask_for_name, told, _Unhurried()),
-    )
-
-
-def _session(
-    headers: Mapping[str, str],
-    tls: ssl.SSLContext | None = None,
-    *,
-    proxy: str | None = None,
-    more: tuple[aiohttp.ClientMiddlewareType, ...] = (),
-) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls or False, limit=0),
-        middlewares=(_no_second_write, *more),
-        headers=headers,
-        proxy=proxy,
-        read_bufsize=_LONGEST_LINE,
-    )
-
-
-class _Unhurried:
-    """Lets a watch wait before it begins if the one before it, of the same objects, did not last."""
-
-    def __init__(self) -> None:
-        self._before: dict[str, tuple[float, Backoff]] = {}
-
-    async def __call__(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        if request.url.query.get("watch") == "true":
-            of = request.url.path + request.url.query.get("labelSelector", "")
-            began, backoff = self._before.get(of, (-math.inf, Backoff()))
-            if time.monotonic() - began > LASTING_SECONDS:
-                backoff.reset()
-            else:
-                await asyncio.sleep(backoff.next())
-            self._before[of] = time.monotonic(), backoff
-        return await handler(request)
-
-
-class _BrokenOffError(aiohttp.ClientError):
-    """The connection ended when a request had been sent on it."""
-
-
-async def _no_second_write(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a write once more by itself.
-
-    It does so with PUT and DELETE when a kept connection breaks, and tells of the second attempt only: one
-    that could not be made would hide that the first may have been carried out.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        if request.method == "GET":
-            raise
-        raise _BrokenOffError(_told(error)) from error
-
-
-def _identity(connection: Connection, user_agent: str) -> dict[str, str]:
-    headers = {"User-Agent": user_agent, "Accept": JSON}
-    if connection.authorization:
-        headers["Authorization"] = connection.authorization
-    return headers
-
-
-class _NotJsonError(ValueError):
-    """What an answer is instead of a JSON object; the message is read after "is"."""
-
-
-_UNREADABLE = (_NotJsonError, aiohttp.http_exceptions.HttpProcessingError)
-
-
-def _decoded(data: bytes) -> Json:
-    """Raises _NotJsonError."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _NotJsonError(f"no JSON: {_shown(data)}") from error
-    if not isinstance(value, dict):
-        raise _NotJsonError(f"no JSON object: {_shown(data)}")
-    return value
-
-
-def _shown(data: bytes) -> str:
-    """The beginning of a text that anybody may have written."""
-    return printable(data[:_MOST_SHOWN].decode(errors="replace"))
-
-
-def _dict(value: object) -> Json:
-    """An object of JSON, which is empty if there is something else."""
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _cause(error: Exception) -> str:
-    """Why nothing could be sent, without what aiohttp tells of its own objects."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted ({printable(str(error.certificate_error))})"
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answers {error.status} {printable(error.message)}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return printable(error.os_error.strerror or str(error.os_error) or type(error.os_error).__name__)
-    return _told(error)
-
-
-def _told(error: Exception) -> str:
-    return printable(str(error)) or type(error).__name__
-
-
-def refusal(status: int, data: bytes, method: str, path: str, called: str, server: str) -> errors.HubError:
-    """The error for an answer that is no success.
-
-    The API server explains its refusals in a `Status` object, and those are certain. Anything else comes from
-    a proxy, or from the server when it is not itself: a write that was answered so may have been carried out.
-    """
-    answer = _failure(data, status)
-    if answer is None:
-        return _unproven(status, data, f"{method} {path}", called, server)
-    details, message = _dict(answer.get("details")), printable(str(answer.get("message")))
-    text = f"{method} {path}: {message}"
-    match status:
-        case 401:
-            return _unauthorized(called, server)
-        case 403:
-            return _forbidden(details, message, called)
-        case 404:
-            return _not_found(details, text, called)
-        case 409:
-            return errors.ConflictError(text)
-        case 429:
-            return errors.UnreachableError(f"{called} is overloaded (429): {text}")
-        case _ if status >= 500:  # noqa: PLR2004
-            return errors.UnreachableError(f"{called} failed ({status}): {text}", ambiguous=True)
-        case _:
-            return errors.InvalidError(f"{called} refused ({status}): {text}")
-
-
-def _failure(data: bytes, status: int) -> Json | None:
-    """The `Status` object with which the API server refuses a request; None for anything else."""
-    try:
-        answer = _decoded(data)
-    except _NotJsonError:
-        return None
-    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
-    return answer if said.items() <= answer.items() else None
-
-
-def _unproven(status: int, data: bytes, request: str, called: str, server: str) -> errors.HubError:
-    text = f"{request}: {_shown(data)}"
-    match status:
-        case 401:
-            return _unauthorized(called, server, ambiguous=True)
-        case 404:  # the API server's own words for a path that it does not know are no Status either
-            return errors.KindNotFoundError(
-                f"{text}; is the CRD of this project installed on {called}?", ambiguous=True
-            )
-        case _:
-            return errors.UnreachableError(
-                f"{called}, or something on the way to it, answered {status} and does not say why: {text}",
-                ambiguous=True,
-            )
-
-
-def _unauthorized(called: str, server: str, *, ambiguous: bool = False) -> errors.HubError:
-    return errors.UnauthorizedError(
-        f"{called} ({server}) does not accept the credentials (401): renew the token or kubeconfig",
-        ambiguous=ambiguous,
-    )
-
-
-def _forbidden(details: Json, message: str, called: str) -> errors.HubError:
-    causes = details.get("causes")
-    if any(_dict(cause).get("reason") == "NamespaceTerminating" for cause in _list(causes)):
-        return errors.NamespaceUnusableError(f"the namespace on {called} is being deleted: {message}")
-    hint = ""
-    if "system:anonymous" in message:
-        # To grant anything to that user would be to grant it to everybody.
-        hint = "; it takes this program for a stranger: see that the kubeconfig has credentials for it"
-    elif re.search(r"\bcannot \S+ resource\b", message):
-        hint = "; grant it by RBAC"
-    return errors.ForbiddenError(f"{called} refuses (403): {message}{hint}")
-
-
-def _not_found(details: Json, text: str, called: str) -> errors.HubError:
-    name = details.get("name")
-    if name and details.get("kind") == "namespaces":
-        return errors.NamespaceUnusableError(
-            f"there is no namespace {name} on {called}; create it, or correct --namespace"
-        )
-    if name:
-        return errors.NotFoundError(text)
-    return errors.KindNotFoundError(f"{text}; is the CRD of this project installed on {called}?")

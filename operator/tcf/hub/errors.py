@@ -6,6 +6,8 @@ asks is `public`.
 
 from __future__ import annotations
 
+from tcf.core.reasons import Reason
+
 
 class HubError(Exception):
     """A request to the hub did not succeed.
@@ -16,7 +18,7 @@ class HubError(Exception):
         ambiguous: the request was sent and may have been carried out, or may yet be.
     """
 
-    reason = "HubError"
+    reason = Reason.HUB_ERROR
     public = "a request to the hub has failed"
 
     def __init__(self, message: str, *, ambiguous: bool = False) -> None:
@@ -27,78 +29,78 @@ class HubError(Exception):
 class NotConfiguredError(HubError):
     """There are no usable credentials yet."""
 
-    reason = "HubNotConfigured"
+    reason = Reason.HUB_NOT_CONFIGURED
     public = "this worker has no usable configuration or credentials for the hub"
 
 
 class UnreachableError(HubError):
     """No answer, or none that says anything: connection refused, timeout, 5xx, 429."""
 
-    reason = "HubUnreachable"
+    reason = Reason.HUB_UNREACHABLE
     public = "the hub cannot be reached, or does not answer in time"
 
 
 class UnauthorizedError(HubError):
-    reason = "HubUnauthorized"
+    reason = Reason.HUB_UNAUTHORIZED
     public = "the hub does not accept the credentials of this worker"
 
 
 class ForbiddenError(HubError):
-    reason = "HubForbidden"
+    reason = Reason.HUB_FORBIDDEN
     public = "the hub does not allow this worker to do that"
 
 
 class NotFoundError(HubError):
     """The object does not exist."""
 
-    reason = "NotFound"
+    reason = Reason.NOT_FOUND
     public = "there is no such object on the hub"
 
 
 class OutdatedKindError(HubError):
     """The CRD on the hub is older than this program, and drops what it does not know."""
 
-    reason = "CRDOutdated"
+    reason = Reason.CRD_OUTDATED
     public = "the CRD on the hub is older than this program"
 
 
 class NamespaceUnusableError(HubError):
     """The namespace does not exist, or is being deleted."""
 
-    reason = "NamespaceUnusable"
+    reason = Reason.NAMESPACE_UNUSABLE
     public = "the namespace does not exist on the hub, or is being deleted"
 
 
 class KindNotFoundError(HubError):
     """The hub does not know the kind at all: its CRD is not installed."""
 
-    reason = "CRDNotInstalled"
+    reason = Reason.CRD_NOT_INSTALLED
     public = "the CRD of this project is not installed on the hub"
 
 
 class ConflictError(HubError):
     """The object has changed since it was read, exists already, or is another one by now."""
 
-    reason = "Conflict"
+    reason = Reason.CONFLICT
     public = "the object has changed meanwhile"
 
 
 class InvalidError(HubError):
     """The hub refuses the content."""
 
-    reason = "HubRefused"
+    reason = Reason.HUB_REFUSED
     public = "the hub refuses what was to be written"
 
 
 class MalformedError(HubError):
     """The hub's answer is not what the resource's schema promises."""
 
-    reason = "MalformedObject"
+    reason = Reason.MALFORMED_OBJECT
     public = "what the hub answers is not what it should be"
 
 
 class ImplausibleTermError(HubError):
     """The status has a term that no operator can have written."""
 
-    reason = "ImplausibleTerm"
+    reason = Reason.IMPLAUSIBLE_TERM
     public = "the status of the federation has a term that no operator can have written"

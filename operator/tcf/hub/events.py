@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tcf.core.decide import Event
 from tcf.core.model import Federation
+from tcf.core.steps import Event
 from tcf.hub.client import HubClient
 from tcf.hub.errors import ConflictError
 from tcf.hub.federations import GROUP, KIND, VERSION
@@ -21,7 +21,7 @@ class Events:
         self._component = component
         self._instance = instance
 
-    async def tell(self, federation: Federation, event: Event, *, deadline: float) -> None:
+    async def write(self, federation: Federation, event: Event, *, deadline: float) -> None:
         """Create the Event unless it exists. Raises HubError for anything else."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {

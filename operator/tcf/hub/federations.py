@@ -7,7 +7,8 @@ from contextlib import aclosing
 
 from tcf.core.model import Federation, Status
 from tcf.hub import records
-from tcf.hub.client import MERGE_PATCH, HubClient, Json, folder
+from tcf.hub.answers import Json
+from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.errors import MalformedError
 
 GROUP, VERSION, KIND, PLURAL = "tcf.dev", "v1alpha1", "ClusterFederation", "clusterfederations"

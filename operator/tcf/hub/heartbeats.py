@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tcf.core.operator_presence import HEARTBEAT, HEARTBEAT_DURATION, LABEL_OPERATOR
 from tcf.hub import errors, records
-from tcf.hub.client import MERGE_PATCH, HubClient, Json
+from tcf.hub.answers import Json
+from tcf.hub.client import MERGE_PATCH, HubClient
 from tcf.hub.leases import GROUP, VERSION, lease_folder, micro_time
 
 

@@ -21,7 +21,8 @@ from tcf.core.model import (
 )
 from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import records
-from tcf.hub.client import MERGE_PATCH, HubClient, Json, folder
+from tcf.hub.answers import Json
+from tcf.hub.client import MERGE_PATCH, HubClient, folder
 
 GROUP, VERSION, PLURAL = "coordination.k8s.io", "v1", "leases"
 

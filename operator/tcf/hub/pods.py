@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 from tcf.core.pod_marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
 from tcf.hub import records
-from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, Json, folder
+from tcf.hub.answers import Json
+from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, folder
 from tcf.hub.errors import NotFoundError
 
 

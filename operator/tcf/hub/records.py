@@ -14,7 +14,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from tcf.core import model
 from tcf.hub import errors
-from tcf.hub.client import Json
+from tcf.hub.answers import Json
 from tcf.runtime.text import printable
 
 T = TypeVar("T")

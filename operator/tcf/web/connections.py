@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from tcf.core.reasons import Reason
 from tcf.web.responses import error
 
 LARGEST_FIELD = 8 * 1024
@@ -151,17 +152,17 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         if status >= 500:  # noqa: PLR2004
             log.error("%s %s failed", request.method, request.path, exc_info=exc)
-            response = error(status, "InternalError", "this is a bug in the worker; its log tells more")
+            response = error(status, Reason.INTERNAL_ERROR, "this is a bug in the worker; its log tells more")
         elif isinstance(exc, LineTooLong):
             response = error(
                 431,
-                "HeadTooLarge",
+                Reason.HEAD_TOO_LARGE,
                 f"the request line or a header field has more than {LARGEST_FIELD} bytes,"
                 f" or all of them together more than {LARGEST_HEAD}",
             )
         else:
             detail = " ".join((message or "").split())[:200]
-            response = error(status, "MalformedRequest", f"this is not a valid HTTP request: {detail}")
+            response = error(status, Reason.MALFORMED_REQUEST, f"this is not a valid HTTP request: {detail}")
         response.force_close()
         return response
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
+from tcf.core.reasons import Reason
 from tcf.web.responses import TEXT, answer, error
 from tcf.web.server import Handler, Routes, for_health_checks
 
@@ -24,7 +25,7 @@ def _probe(check: Check, remarks: Remarks) -> Handler:
     async def handle(_: web.BaseRequest) -> web.StreamResponse:
         trouble = check()
         if trouble:
-            return error(503, "NotReady", trouble)
+            return error(503, Reason.NOT_READY, trouble)
         return answer(200, "\n".join(["ok", *remarks()]).encode(), TEXT)
 
     return handle

@@ -13,11 +13,12 @@ import math
 import resource
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
+from tcf.core.reasons import Reason
+from tcf.runtime.address import Address
 from tcf.web.connections import LARGEST_BUFFER, Connections
 from tcf.web.responses import answer, closing, error
 
@@ -25,7 +26,6 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
 """Handlers by path and method."""
 
-LARGEST_BODY = 16 * 1024
 MOST_CONNECTIONS = 5000
 """Connections at a time, each of some 30 KiB; a load balancer has a few. At most half of the file
 descriptors there are, so that clients can't take those with which the hub is reached."""
@@ -53,18 +53,6 @@ def for_health_checks(handler: Handler) -> Mapping[str, Handler]:
         return response
 
     return {"GET": handler, "HEAD": handler, "OPTIONS": options}
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """`host` "": all interfaces, by IPv4 and IPv6."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host or "*"
-        return f"{host}:{self.port}"
 
 
 class HttpServer:
@@ -112,12 +100,12 @@ class HttpServer:
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.version.major != 1:
-            return closing(error(505, "UnsupportedVersion", "this is not HTTP/1.1, or 1.0"))
+            return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is not HTTP/1.1, or 1.0"))
         # Almost every request is for a path as it is; only of others a URL has to be made.
         methods = self._routes.get(request.raw_path) or self._routes.get(_path(request))
         if methods is None:
             known = ", ".join(self._routes)
-            return error(404, "NotFound", f"there is no {request.path[:200]} here; there are {known}")
+            return error(404, Reason.NOT_FOUND, f"there is no {request.path[:200]} here; there are {known}")
         handler = methods.get(request.method)
         if handler is not None:
             return await handler(request)
@@ -126,7 +114,7 @@ class HttpServer:
             return answer(204, headers=allow)
         return error(
             405,
-            "MethodNotAllowed",
+            Reason.METHOD_NOT_ALLOWED,
             f"{request.path} does not take {request.method}; use {' or '.join(methods)}",
             allow,
         )

@@ -11,7 +11,7 @@ from tcf.hub import errors
 from tcf.hub.heartbeats import Heartbeats
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
-from tcf.worker.renewal import Worker
+from tcf.worker.knowledge import Knowledge
 
 _REQUEST_SECONDS = 5.0
 
@@ -19,13 +19,13 @@ _REQUEST_SECONDS = 5.0
 class HeartbeatReader:
     """Looks at the heartbeat of the worker's namespace. Use `run` in a task of its own."""
 
-    def __init__(self, worker: Worker, heartbeats: Heartbeats, *, clock: Clock) -> None:
-        self._worker = worker
+    def __init__(self, knowledge: Knowledge, heartbeats: Heartbeats, *, clock: Clock) -> None:
+        self._knowledge = knowledge
         self._heartbeats = heartbeats
         self._clock = clock
         self._pulse: OperatorPresence | None = None
         self._trouble: str | None = None
-        self._log = Fields(logging.getLogger(__name__), worker.member.log_fields)
+        self._log = Fields(logging.getLogger(__name__), knowledge.member.log_fields)
 
     def remarks(self) -> tuple[str, ...]:
         """What a person should know: a line, or none."""
@@ -35,17 +35,19 @@ class HeartbeatReader:
         """Look until cancelled. A look that fails changes nothing: that is the worker's trouble."""
         while True:
             await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1))
-            if self._worker.latest is None:
+            if self._knowledge.latest is None:
                 self._pulse = self._trouble = None  # without a federation, there is nothing to look after
                 continue
             try:
-                seen = await self._heartbeats.look(self._worker.member.namespace, deadline=_REQUEST_SECONDS)
+                seen = await self._heartbeats.look(
+                    self._knowledge.member.namespace, deadline=_REQUEST_SECONDS
+                )
             except errors.HubError as error:
                 self._log.debug("heartbeat: %s", error)
                 continue
             now = self._clock.boot()
             self._pulse = self._pulse.looked(*seen, now) if self._pulse else OperatorPresence(*seen, now)
-            before, self._trouble = self._trouble, self._pulse.trouble(self._worker.member.namespace, now)
+            before, self._trouble = self._trouble, self._pulse.trouble(self._knowledge.member.namespace, now)
             if self._trouble and not before:
                 self._log.warning("%s", self._trouble)
             elif before and not self._trouble:

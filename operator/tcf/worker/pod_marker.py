@@ -11,10 +11,9 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tcf.core.model import Refusal
-from tcf.core.pod_marks import CONDITION_ACTIVE, Mark, mark
+from tcf.core.pod_marks import CONDITION_ACTIVE, Mark, Marks, mark
 from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods
@@ -31,14 +30,6 @@ _LOOK_SECONDS = 30.0
 """How often the Pod is read although nothing has changed: somebody may have edited it."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Which marks the Pod gets."""
-
-    condition: bool
-    label: bool
 
 
 class PodMarker:

@@ -1,8 +1,8 @@
 """A worker at work: it keeps its Lease and its reading fresh, and stops answering when it can't.
 
-All judgement is in `core.worker.WorkerState`; this is the order of the requests around it. One task runs
-the cycles, strictly one at a time, and is the only one to write the Lease; another one watches, and
-may lower the answer at any moment, but writes nothing.
+All judgement is in `core.reading`; this is the order of the requests around it. One task runs the cycles,
+strictly one at a time, and is the only one to write the Lease. Another task watches. It may lower the answer
+at any moment, but writes nothing.
 """
 
 from __future__ import annotations
@@ -10,47 +10,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
-import secrets
 from contextlib import aclosing
+from dataclasses import replace
 
 from tcf.core.admission import unbelievable
-from tcf.core.model import Federation, MemberRef, Refusal, Role, WorkerLease
-from tcf.core.reading import STARTING, Reading, Renewal, WorkerState
+from tcf.core.model import Federation, MemberRef, Refusal, Role
+from tcf.core.pod_marks import Marks
+from tcf.core.reading import STOPPING, Reading, Renewal
+from tcf.core.reasons import Reason
 from tcf.hub import errors
-from tcf.hub.client import LASTING_SECONDS
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from tcf.hub.pods import Pods
-from tcf.hub.records import newer
+from tcf.hub.sessions import LASTING_SECONDS
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
-from tcf.worker.pod_marker import Marks, PodMarker
+from tcf.worker.answer_log import AnswerLog
+from tcf.worker.conclusion import Conclusion
+from tcf.worker.knowledge import Knowledge
+from tcf.worker.lease_keeper import LeaseChangedError, LeaseKeeper, LeaseLostError
+from tcf.worker.pod_marker import PodMarker
 
 _JITTER = 0.1
 """The part of a period by which a cycle may come early, so that workers do not march in step."""
 _LONGEST_RETRY = 2.0
-"""Seconds between attempts to reach a hub that is away; a worker soon answers again when it is back."""
+"""Seconds between attempts to reach a hub that is down. A worker soon answers again when it is back."""
 _RETRIES = 4
-"""Attempts in a period at least. A reading lasts for three periods, and is a period old at most when the
-hub goes: so it outlives an outage of half its duration."""
-_FAREWELL = 3.0
-"""Seconds that a clean stop may take to delete the Lease; without it, the Lease has to run out."""
+"""Attempts in a period, at least. A reading lasts for three periods, and is a period old at most when the hub
+stops answering. So it outlives an outage of half its duration."""
 _POD_SECONDS = 2.0
 """Seconds at most, and a period at most, for which an acknowledgement waits for the Pod to be marked."""
-_SAME_TROUBLE_SECONDS = 10.0
-"""After these, trouble that is of the same kind but has other words is logged again."""
-_STOPPING = Refusal("Stopping", "the worker is being stopped")
-
-
-class _LeaseChangedError(Exception):
-    """The cycle has to begin anew."""
 
 
 class Worker:
-    """One worker. Use `run` in a task of its own; `answer` and `latest` at any time."""
+    """One worker. Use `run` in a task of its own; `knowledge` at any time."""
 
     def __init__(
         self,
@@ -62,92 +57,79 @@ class Worker:
         clock: Clock,
         pod: tuple[Pods, Marks] | None = None,
     ) -> None:
-        self.member = member
+        self.knowledge = Knowledge(member, clock=clock)
+        self._member = member
+        self._clock = clock
         self._federations = federations
-        self.clock = clock
-        self.latest: Federation | None = None
-        self.stopped = False
-        self._leases = leases
-        self._holder = holder
-        self._state = WorkerState(member)
-        self._pod_marker = PodMarker(*pod, self.answer, clock=clock) if pod else None
-        self._lowered_pod = False
-        self._lease: WorkerLease | None = None
-        self._lease_name = _lease_name(member)
-        self._wake = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._failing: str | None = None
-        self._trouble = ""
-        self._reported: str | None = None
-        self._reported_trouble = ""
-        self._reported_at = 0.0
+        self._state = self.knowledge.state
         self._log = Fields(logging.getLogger(__name__), member.log_fields)
-
-    def answer(self, now: float | None = None) -> Reading | Refusal:
-        """What this worker may say at boot time `now`, which is read anew unless it is given."""
-        return self._state.answer(self.clock.boot() if now is None else now)
-
-    def known_term(self, uid: str) -> int:
-        """The highest term this worker has seen of the object `uid`; 0 if this is not the present one."""
-        return self._state.known_term(uid)
+        self._answer_log = AnswerLog(self._log)
+        self._keeper = LeaseKeeper(leases, member, holder=holder, log=self._log)
+        self._marker = PodMarker(*pod, self.knowledge.answer, clock=clock) if pod else None
+        self._wake = asyncio.Event()
+        parts = [self._lower_pod] if self._marker else []
+        self._conclusion = Conclusion(parts, concluded=self._wake.set)
 
     @property
     def pod_trouble(self) -> str | None:
-        """Why the Pod still says what an earlier process has left; None if it does not, or is not marked."""
-        return self._pod_marker.trouble if self._pod_marker else None
-
-    async def changed(self) -> None:
-        """Wait until `latest` or `answer` may have changed (not by the mere passing of time)."""
-        await self._changed.wait()
+        """Why the Pod may still say what an earlier process has left; None if it does not, or is not
+        marked."""
+        return self._marker.trouble if self._marker else None
 
     async def run(self) -> None:
         """Work until cancelled; then answer nothing more, delete the Lease and return."""
         async with asyncio.TaskGroup() as marking:
-            if self._pod_marker:
-                marking.create_task(self._pod_marker.run(), name=f"mark the pod of {self.member}")
+            if self._marker:
+                marking.create_task(self._marker.run(), name=f"mark the pod of {self._member}")
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._renew_forever(), name=f"renew {self.member}")
-                    tasks.create_task(self._watch_forever(), name=f"watch {self.member}")
+                    tasks.create_task(self._renew_forever(), name=f"renew {self._member}")
+                    tasks.create_task(self._watch_forever(), name=f"watch {self._member}")
+                    tasks.create_task(self._conclusion.run(), name=f"conclude {self._member}")
             finally:
-                self.stopped = True
-                self._state.lost(_STOPPING)
+                self.knowledge.stopped = True
+                self._state.lost(STOPPING)
                 self._announce()
-                await self._lower_pod()
-                await self._deregister()
+                if not self._conclusion.allows():
+                    await self._conclusion.conclude()
+                await self._keeper.deregister()
 
     # --- the cycles ---------------------------------------------------------------------------------
 
     async def _renew_forever(self) -> None:
         backoff = Backoff()
-        due = self.clock.boot()
+        due = self._clock.boot()
         while True:
             self._wake.clear()
-            now = self.clock.boot()
+            now = self._clock.boot()
             try:
-                if self._lease is None:
-                    self._lease = await self._register()
+                if self._keeper.lease is None:
+                    await self._keeper.register(deadline=self._state.period)
                 if not await self._acknowledge_lowering() or now >= due:
                     await self._cycle()
                     due = now + self._state.period * random.uniform(1 - _JITTER, 1)
-            except _LeaseChangedError:
+            except LeaseChangedError:
+                due = now
+            except LeaseLostError as error:
+                why = f"the Lease of this worker is lost ({error}); it registers again"
+                self._state.lost(Refusal(Reason.LEASE_LOST, why))
                 due = now
             except errors.HubError as error:
                 self._state.failed(Refusal(error.reason, error.public))
-                self._failing, self._trouble = error.reason, str(error)
-                due = self.clock.boot() + backoff.next(min(self._state.period / _RETRIES, _LONGEST_RETRY))
+                self._answer_log.fail(error)
+                due = self._clock.boot() + backoff.next(min(self._state.period / _RETRIES, _LONGEST_RETRY))
             else:
-                self._failing = None
+                self._answer_log.succeed()
                 backoff.reset()
             self._announce()
-            await within(due - self.clock.boot(), self._wake.wait())
+            await within(due - self._clock.boot(), self._wake.wait())
 
     async def _cycle(self) -> None:
-        cycle = self._state.begin(self.clock.now())
+        cycle = self._state.begin(self._clock.now())
         renewal = self._state.observe(cycle, await self._read())
         if renewal is not None:
-            await self._lower_pod()
-            await self._write(renewal)
+            renewal = self._acknowledging(renewal)
+            await self._keeper.renew(renewal, deadline=self._state.period)
             self._state.renewed(cycle, renewal)
 
     async def _acknowledge_lowering(self) -> bool:
@@ -155,143 +137,59 @@ class Worker:
         renewal = self._state.pending
         if renewal is None:
             return False
-        await self._lower_pod()
-        await self._write(renewal)
-        self._state.acknowledged(renewal)
-        return isinstance(self.answer(), Reading)
+        allowed = self._acknowledging(renewal)
+        if allowed == renewal:
+            await self._keeper.renew(renewal, deadline=self._state.period)
+            self._state.acknowledged(renewal)
+        return isinstance(self.knowledge.answer(), Reading)
+
+    def _acknowledging(self, renewal: Renewal) -> Renewal:
+        """What to write instead of `renewal` as long as the loss of the role must not be acknowledged.
+
+        There is nothing to conclude if this worker is active, or is about to be.
+        """
+        if self._active() or self._state.rising or self._conclusion.allows():
+            return renewal
+        self._state.withhold()
+        lease = self._keeper.lease
+        return replace(renewal, acknowledged=lease.acknowledged if lease else None)
+
+    def _active(self) -> bool:
+        answer = self.knowledge.answer()
+        return isinstance(answer, Reading) and answer.role is Role.ACTIVE
 
     async def _lower_pod(self) -> None:
-        """Before others hear that this worker is not active any more, its Pod says so, if it can be told.
+        """Before others hear that this worker is not active any more, its Pod says so, if that can be
+        written.
 
-        Waits once for each loss of the role, and not for long: a cluster whose API is away must not keep
-        the others from taking over.
+        The wait is short: a cluster whose API is down must not keep the others from taking over.
         """
-        answer = self.answer()
-        active = isinstance(answer, Reading) and answer.role is Role.ACTIVE
-        if active or self._state.rising or self._lowered_pod or self._pod_marker is None:
-            return
-        self._lowered_pod = True
-        if not await self._pod_marker.settle(min(self._state.period, _POD_SECONDS)):
+        if self._marker and not await self._marker.settle(min(self._state.period, _POD_SECONDS)):
             self._log.warning(
-                "this pod may still be marked as active, or be sent requests: its own cluster has not taken"
+                "this pod may still be marked as active, or still get requests: its own cluster has not taken"
                 " the change, or not acted on it, in time; the role is given up all the same"
             )
 
     async def _read(self) -> Federation | None:
-        member, before = self.member, self.latest
+        member, before = self._member, self.knowledge.latest
         try:
             federation = await self._federations.get(
                 member.namespace, member.federation, deadline=self._state.period
             )
         except errors.NotFoundError:
-            self.latest = None
+            self.knowledge.latest = None
             return None
-        if refusal := unbelievable(federation, self.clock.now()):
+        if refusal := unbelievable(federation, self._clock.now()):
             raise errors.ImplausibleTermError(refusal.message)
-        if self.latest is before:
-            self.latest = federation  # even if it is older: then the hub has lost what was known
-        else:
-            self._publish(federation)
+        self.knowledge.read(federation, before)
         return federation
-
-    # --- the Lease ----------------------------------------------------------------------------------
-
-    async def _register(self) -> WorkerLease:
-        member = self.member
-        try:
-            lease = await self._leases.create(
-                member.namespace,
-                self._lease_name,
-                federation=member.federation,
-                cluster=member.cluster,
-                holder=self._holder,
-                deadline=self._state.period,
-            )
-        except errors.ConflictError as error:
-            # The name is random, so it is our own: an earlier attempt whose answer was lost.
-            lease = await self._leases.get(member.namespace, self._lease_name, deadline=self._state.period)
-            if not self._counts(lease):
-                self._lose("it has been changed by somebody")
-                raise _LeaseChangedError from error
-        self._log.info("registered", extra={"lease": lease.name})
-        return lease
-
-    async def _write(self, renewal: Renewal) -> None:
-        """Renew the Lease.
-
-        Raises:
-            _LeaseChangedError: it was not the version known here. That has been put right, or noted as
-                lost; what was read before does not count any more.
-            HubError: it is that version still, and the hub does not take the write.
-        """
-        assert self._lease is not None  # noqa: S101 - every turn begins by registering
-        namespace, deadline = self.member.namespace, self._state.period
-        try:
-            self._lease = await self._leases.renew(namespace, self._lease, renewal, deadline=deadline)
-        except errors.NotFoundError as error:
-            self._lose("it has been deleted")
-            raise _LeaseChangedError from error
-        except (errors.ConflictError, errors.InvalidError) as error:
-            if await self._reclaim():
-                raise _LeaseChangedError from error
-            raise
-
-    async def _reclaim(self) -> bool:
-        """Find out why our Lease has another version: an own write whose answer was lost, or worse.
-
-        As long as it is the same object, nobody has been fenced by its deletion, so its newest version
-        is ours to go on with; what was granted before stays as it was.
-
-        Returns:
-            False if it has no other version.
-        """
-        assert self._lease is not None  # noqa: S101
-        try:
-            found = await self._leases.get(
-                self.member.namespace, self._lease.name, deadline=self._state.period
-            )
-        except errors.NotFoundError:
-            self._lose("it has been deleted")
-            return True
-        if found == self._lease:
-            return False
-        if found.uid == self._lease.uid and self._counts(found):
-            self._lease = found
-        else:
-            self._lose("it has been changed by somebody, or replaced by another")
-        return True
-
-    def _counts(self, lease: WorkerLease) -> bool:
-        """Does a coordinator find the Lease, as one of this member? By its labels it has to."""
-        return (lease.federation, lease.cluster) == (self.member.federation, self.member.cluster)
-
-    def _lose(self, why: str) -> None:
-        self._lease, lost = None, self._lease_name
-        self._lease_name = _lease_name(self.member)
-        self._state.lost(
-            Refusal("LeaseLost", f"the Lease of this worker is lost ({why}); it is registering anew")
-        )
-        self._log.warning("lease lost: %s", why, extra={"lease": lost})
-
-    async def _deregister(self) -> None:
-        if self._lease is None:
-            return
-        try:
-            await self._leases.delete(
-                self.member.namespace, self._lease, any_version=True, deadline=_FAREWELL
-            )
-        except errors.NotFoundError:
-            pass
-        except errors.HubError as error:
-            self._log.warning("the Lease could not be deleted and has to run out: %s", error)
-        self._lease = None
 
     # --- the watch ----------------------------------------------------------------------------------
 
     async def _watch_forever(self) -> None:
-        member, backoff = self.member, Backoff()
+        member, backoff = self._member, Backoff()
         while True:
-            began = self.clock.boot()
+            began = self._clock.boot()
             try:
                 events = self._federations.watch(
                     member.namespace, member.federation, deadline=self._state.period
@@ -302,64 +200,28 @@ class Worker:
             except errors.HubError as error:
                 # The cycle meets the same trouble and reports it; the watch only makes things fast.
                 self._log.debug("watch: %s", error)
-            if self.clock.boot() - began > LASTING_SECONDS:
+            if self._clock.boot() - began > LASTING_SECONDS:
                 backoff.reset()
                 self._wake.set()  # what was deleted between two watches is found by a read
             else:
                 await asyncio.sleep(backoff.next())
 
     def _take(self, federation: Federation | None) -> None:
-        if federation and unbelievable(federation, self.clock.now()):
+        if federation and unbelievable(federation, self._clock.now()):
             return  # the cycle meets it, too, and reports it
         if self._state.watched(federation):
             self._wake.set()
         if federation is None:
-            self.latest = None
+            self.knowledge.latest = None
         else:
-            self._publish(federation)
+            self.knowledge.watched(federation)
         self._announce()
 
-    def _publish(self, federation: Federation) -> None:
-        """Keep the newest version seen: what was watched may have overtaken what is being read."""
-        known = self.latest
-        if (
-            known is None
-            or known.uid != federation.uid
-            or newer(federation.resource_version, known.resource_version)
-        ):
-            self.latest = federation
-
     def _announce(self) -> None:
-        """Wake those who wait for a change, and log what has become of the answer, once."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-        answer = self.answer()
-        if isinstance(answer, Reading) and answer.role is Role.ACTIVE:
-            self._lowered_pod = False
-        if self._pod_marker:
-            self._pod_marker.changed()
-        if isinstance(answer, Reading):
-            state, message = f"{answer.role} {self._failing}", f"{answer.role}"
-            extra = {"term": answer.term}
-            if self._failing:
-                message += f", and cannot renew: {self._trouble}"
-        else:
-            state, message, extra = answer.reason, f"no answer: {answer.message}", {}
-            if answer.reason == self._failing:
-                message += f": {self._trouble}"
-        now, trouble = self.clock.boot(), self._trouble if self._failing else ""
-        # Trouble of the same kind in other words (the next right that is missing) is news, but not at once.
-        news = trouble not in {"", self._reported_trouble} and now - self._reported_at > _SAME_TROUBLE_SECONDS
-        if state == self._reported and not news:
-            return
-        self._reported, self._reported_trouble, self._reported_at = state, trouble, now
-        healthy = isinstance(answer, Reading) and not self._failing
-        expected = answer in {STARTING, _STOPPING}
-        level = logging.INFO if healthy or expected else logging.WARNING
-        self._log.log(level, "%s", message, extra=extra)
-
-
-def _lease_name(member: MemberRef) -> str:
-    """A fresh name for every registration: a Lease of an earlier life is nobody's to take over."""
-    readable = re.sub(r"[^a-z0-9]+", "-", f"{member.federation}-{member.cluster}".lower()).strip("-")
-    return f"{readable}-{secrets.token_hex(5)}"
+        """Let everybody act on what has become of the answer."""
+        self.knowledge.announce()
+        if self._active():
+            self._conclusion.held()
+        if self._marker:
+            self._marker.changed()
+        self._answer_log.report(self.knowledge.answer(), self._clock.boot())

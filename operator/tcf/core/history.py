@@ -1,0 +1,77 @@
+"""The history: how requests end, and what a table was like when one had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tcf.core.model import (
+    HISTORY_LENGTH,
+    LONGEST_MESSAGE,
+    HistoryEntry,
+    MemberStatus,
+    Now,
+    Role,
+    Status,
+    Switchover,
+)
+from tcf.core.reasons import Outcome
+
+
+def ended(
+    status: Status, outcome: str, message: str, now: Now, *, request: Switchover | None = None
+) -> Status:
+    """`status` with its request (or the given one) moved to history; other requests stay."""
+    over = request or status.switchover
+    if over is None:
+        return status
+    entry = HistoryEntry(
+        id=over.id,
+        term=status.term,
+        from_=over.from_,
+        to=over.to,
+        trigger=over.trigger,
+        requested_by=over.requested_by,
+        reason=over.reason,
+        started_at=over.requested_at,
+        finished_at=now.stamp(),
+        outcome=outcome,
+        message=message[:LONGEST_MESSAGE],
+        silent_since=over.silent_since,
+    )
+    return replace(
+        status,
+        switchover=None if over == status.switchover else status.switchover,
+        history=(entry, *status.history)[:HISTORY_LENGTH],
+    )
+
+
+def table_after(entry: HistoryEntry, rows: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:
+    """The rows of another table of the same members, as they were when the request had just succeeded.
+
+    Whoever was asked for is active then, and everybody else passive.
+    """
+    return tuple(replace(row, role=Role.ACTIVE if row.id == entry.to else Role.PASSIVE) for row in rows)
+
+
+def withdrawn(status: Status, request: str, now: Now) -> Status | None:
+    """`status` without the request, if it is still there and nobody has acted on it; else None."""
+    running = status.switchover
+    if running is None or running.id != request or not untouched(status):
+        return None
+    return ended(
+        status,
+        Outcome.NO_COORDINATOR,
+        "no operator decided on the request in time, so it was withdrawn and no role has changed;"
+        " is tcf-operator running, and what does its log say?",
+        now,
+    )
+
+
+def untouched(status: Status) -> bool:
+    """Has no role moved for the request yet? (The first move makes its target promoting, others demoting.)"""
+    engaged, running = status.engaged, status.switchover
+    if engaged is None or engaged.role is Role.ACTIVE:
+        return True
+    # A bootstrap's target stays promoting until somebody acts on the request that came first.
+    return engaged.role is Role.PROMOTING and running is not None and running.to != engaged.id

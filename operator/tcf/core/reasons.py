@@ -1,0 +1,128 @@
+"""Every reason that a program may read. They are part of the API: add some, but never rename one.
+
+A reason says in one CamelCase word why something is as it is. The message beside it is for people, and may
+change. `docs/http-api.md` and `docs/operations.md` have tables of them, which a test compares with this
+module.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a request ended, in the history, when no refusal ended it. (Otherwise it is the refusal's
+    `Reason`.)"""
+
+    SUCCEEDED = "Succeeded"
+    ROLLED_BACK = "RolledBack"
+    TIMED_OUT = "TimedOut"
+    EXPIRED = "Expired"
+    SUPERSEDED = "Superseded"
+    NO_COORDINATOR = "NoCoordinator"
+    HUB_RESTORED = "HubRestored"
+
+
+class Reason(StrEnum):
+    """Why a worker refuses or cannot answer: `X-TCF-Reason`. An outcome that is no success is one as well."""
+
+    # The worker itself.
+    STARTING = "Starting"
+    STOPPING = "Stopping"
+    READING_EXPIRED = "ReadingExpired"
+    LEASE_LOST = "LeaseLost"
+    # The hub.
+    HUB_ERROR = "HubError"
+    HUB_UNREACHABLE = "HubUnreachable"
+    HUB_UNAUTHORIZED = "HubUnauthorized"
+    HUB_FORBIDDEN = "HubForbidden"
+    HUB_NOT_CONFIGURED = "HubNotConfigured"
+    HUB_REFUSED = "HubRefused"
+    HUB_RESTORED = "HubRestored"
+    CONFLICT = "Conflict"
+    MALFORMED_OBJECT = "MalformedObject"
+    CRD_NOT_INSTALLED = "CRDNotInstalled"
+    CRD_OUTDATED = "CRDOutdated"
+    NAMESPACE_UNUSABLE = "NamespaceUnusable"
+    NOT_WATCHING = "NotWatching"
+    # The federation.
+    FEDERATION_NOT_FOUND = "FederationNotFound"
+    NOT_BOOTSTRAPPED = "NotBootstrapped"
+    NO_ROLE_YET = "NoRoleYet"
+    UNKNOWN_CLUSTER = "UnknownCluster"
+    UNKNOWN_PROTOCOL = "UnknownProtocol"
+    IMPLAUSIBLE_TERM = "ImplausibleTerm"
+    # A request to move a role.
+    TERM_MISMATCH = "TermMismatch"
+    TERM_TOO_OLD = "TermTooOld"
+    NOT_TWO_CLUSTERS = "NotTwoClusters"
+    NO_ACTIVE_CLUSTER = "NoActiveCluster"
+    NO_LIVE_WORKER = "NoLiveWorker"
+    CANNOT_FENCE = "CannotFence"
+    SWITCHOVER_IN_PROGRESS = "SwitchoverInProgress"
+    PAUSED = "Paused"
+    READING_BEHIND = "ReadingBehind"
+    OUTCOME_UNKNOWN = "OutcomeUnknown"
+    # HTTP.
+    MALFORMED_REQUEST = "MalformedRequest"
+    INVALID_PARAMETER = "InvalidParameter"
+    UNKNOWN_PARAMETER = "UnknownParameter"
+    NOT_FOUND = "NotFound"
+    METHOD_NOT_ALLOWED = "MethodNotAllowed"
+    BODY_TOO_LARGE = "BodyTooLarge"
+    HEAD_TOO_LARGE = "HeadTooLarge"
+    UNSUPPORTED_VERSION = "UnsupportedVersion"
+    TOO_MANY_REQUESTS = "TooManyRequests"
+    NOT_READY = "NotReady"
+    INTERNAL_ERROR = "InternalError"
+
+
+class ConditionReason(StrEnum):
+    """Why a condition of the federation is as it is. (SpecAligned may also have the reason of a refusal.)"""
+
+    # Ready
+    ACTIVE = "Active"
+    NO_ACTIVE_CLUSTER = "NoActiveCluster"
+    NO_WORKERS = "NoWorkers"
+    WAITING_FOR_FENCE = "WaitingForFence"
+    BOOTSTRAPPING = "Bootstrapping"
+    HUB_RESTORED = "HubRestored"
+    # Ready and SpecAligned
+    SWITCHING = "Switching"
+    # Ready and Degraded
+    NO_LIVE_WORKER = "NoLiveWorker"
+    CANNOT_FENCE = "CannotFence"
+    # Switching
+    IDLE = "Idle"
+    REQUESTED_BY_API = "RequestedByApi"
+    REQUESTED_BY_SPEC = "RequestedBySpec"
+    FAILOVER = "Failover"
+    BOOTSTRAP = "Bootstrap"
+    # SpecAligned
+    NOT_REQUESTED = "NotRequested"
+    ALIGNED = "Aligned"
+    WAITING = "Waiting"
+    DIVERGED = "Diverged"
+    # Degraded
+    ALL_WORKERS_ALIVE = "AllWorkersAlive"
+    SOME_WORKERS_SILENT = "SomeWorkersSilent"
+    WORKERS_SILENT = "WorkersSilent"
+    UNKNOWN_MEMBER = "UnknownMember"
+    STRANGE_LEASE = "StrangeLease"
+    IMPLAUSIBLE_TERM = "ImplausibleTerm"
+
+
+class EventReason(StrEnum):
+    """What a Kubernetes Event on the federation reports."""
+
+    DEMOTING = "Demoting"
+    DEMOTED = "Demoted"
+    PROMOTING = "Promoting"
+    ACTIVE = "Active"
+    KEPT = "Kept"
+    YIELDED = "Yielded"
+    ROLLED_BACK = "RolledBack"
+    FAILING_OVER = "FailingOver"
+    CHOSEN_INSTEAD = "ChosenInstead"
+    ROLE_KEPT = "RoleKept"
+    HUB_RESTORED = "HubRestored"

@@ -1,0 +1,352 @@
+"""How a switchover moves on: the next step for a role table, by the role of the member that is engaged.
+
+    ===================  ==============================================  ====================
+    table                when                                            row
+    ===================  ==============================================  ====================
+    E active             a request for X or for nobody, or failover      DEMOTE
+    E demoting           fenced                                          HAND_OVER / RETIRE
+    E demoting           deadline passed, X has no live worker any more,  KEEP
+                         or nobody asks for it
+    all passive          a request for X, fenced, and not in doubt       PROMOTE
+    X promoting          a worker of X has acknowledged the table        COMPLETE
+    X promoting          the request is for somebody else by now         YIELD
+    X promoting          deadline passed                                 GIVE_BACK / YIELD
+    ===================  ==============================================  ====================
+
+The rows are those of `transitions`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tcf.core.bootstrap import chosen_first, resumed
+from tcf.core.failover import Standby, failover, first_instead, unheard, without_active
+from tcf.core.fencing import Fence, fence, silence_needed
+from tcf.core.history import ended
+from tcf.core.liveness import Workers, named
+from tcf.core.model import (
+    Acknowledgement,
+    Federation,
+    Isolation,
+    Now,
+    Refusal,
+    Role,
+    Status,
+    Switchover,
+    Trigger,
+    WorkerLease,
+)
+from tcf.core.policies import TO_BEGIN, Proposal, first_refusal
+from tcf.core.reasons import EventReason, Outcome
+from tcf.core.transitions import Row, move
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event on the object. (request, term) names it, so that replicas don't double it."""
+
+    request: str
+    term: int
+    trigger: Trigger | None
+    reason: str
+    message: str
+    warning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of the status. `on_leases`: it rests on Leases, so they have to be confirmed.
+
+    `on_loss`: it rests on that the hub has lost a table, which only a read can tell. A remembered version
+    may be from before the loss, and a hub that was restored may have given its number to another one.
+    """
+
+    status: Status
+    on_leases: bool = False
+    on_loss: bool = False
+    delete: tuple[WorkerLease, ...] = ()
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to change before boot time `until` (None: before something happens), because of `obstacle`."""
+
+    until: float | None = None
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One federation with a status, as the rules below look at it."""
+
+    federation: Federation
+    status: Status
+    workers: Workers
+    now: Now
+
+    @property
+    def request(self) -> Switchover | None:
+        return self.status.switchover
+
+    @property
+    def table(self) -> Acknowledgement:
+        """What a worker has to acknowledge to count as out of the way, or as ready to take over."""
+        return Acknowledgement(self.federation.uid, self.status.term)
+
+    def deadline(self, request: Switchover) -> float:
+        """Boot time until which the request may stay at this table, on the coordinator's own clock."""
+        stage = self.workers.sightings.stage
+        since = stage.met if stage and stage.request == request.id else self.now.boot
+        return since + self.federation.spec.switchover_timeout
+
+    def doubtful_until(self) -> float:
+        """Boot time at which all answers have run out that were given by a status that is lost."""
+        known = self.workers.sightings.doubt
+        return known.until if known else -math.inf
+
+    def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
+        sightings, now = self.workers.sightings, self.now.boot
+        return fence(leases, sightings.age, self.table, now, force=request.force)
+
+
+def progress(case: Case) -> Step | Wait:
+    engaged = case.status.engaged
+    if engaged is None:
+        return _when_nobody(case)
+    rules = {
+        Role.ACTIVE: _when_active,
+        Role.DEMOTING: _when_demoting,
+        Role.PROMOTING: _when_promoting,
+    }
+    return rules[engaged.role](case, engaged.id)
+
+
+def _when_active(case: Case, active: str) -> Step | Wait:
+    request = case.request
+    if request is None:
+        return _unasked(case, active)
+    if request.to == active:
+        return _end(case.status, Outcome.SUCCEEDED, f"{active} was active already", case.now)
+    if refusal := _refusal(case, request):
+        return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
+    after = move(case.status, Row.DEMOTE, {active: Role.DEMOTING})
+    return Step(after, event=event_of(after, request, EventReason.DEMOTING, f"{active} gives up its role"))
+
+
+def _unasked(case: Case, active: str) -> Step | Wait:
+    """Nobody asks for anything; a dead member may have to be replaced."""
+    verdict = failover(case.federation, case.status, active, case.workers, case.now)
+    if isinstance(verdict, Standby):
+        return Wait(verdict.until, verdict.obstacle)
+    after = move(replace(case.status, switchover=verdict), Row.DEMOTE, {active: Role.DEMOTING})
+    event = event_of(
+        after, verdict, EventReason.FAILING_OVER, f"{verdict.to} is to replace {active}", warning=True
+    )
+    return Step(after, on_leases=True, event=event)
+
+
+def _when_demoting(case: Case, old: str) -> Step | Wait:
+    status, request, now = case.status, case.request, case.now
+    if request is None or request.to == old:
+        message = f"{old} stays active: nobody else is to be"
+        after = move(status, Row.KEEP, {old: Role.ACTIVE})
+        event = event_of(after, request, EventReason.KEPT, message)
+        return Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
+    if request.to and not request.force and not case.workers.alive(case.workers.of(request.to)):
+        after = move(status, Row.KEEP, {old: Role.ACTIVE})
+        message = (
+            f"{old} stays active: no worker of {request.to} is alive any more, so nothing would answer for it"
+        )
+        return _rolled_back(after, request, message, now)
+    # With nobody to promote, it is enough that the old member has stopped; who is promoted later is
+    # fenced against everybody then.
+    verdict = case.fence(request, case.workers.others(request.to) if request.to else case.workers.of(old))
+    if verdict.closed and request.to:
+        message = f"{old} is passive, {request.to} takes over"
+        after = move(status, Row.HAND_OVER, {old: Role.PASSIVE, request.to: Role.PROMOTING})
+        return _fenced(after, request, EventReason.PROMOTING, message, verdict)
+    if verdict.closed:
+        message = f"{old} is passive, nobody is active"
+        after = move(status, Row.RETIRE, {old: Role.PASSIVE})
+        step = _fenced(after, request, EventReason.DEMOTED, message, verdict)
+        return replace(step, status=ended(after, Outcome.SUCCEEDED, message + _forced(request), now))
+    deadline = case.deadline(request)
+    if now.boot >= deadline:
+        after = move(status, Row.KEEP, {old: Role.ACTIVE})
+        return _rolled_back(after, request, f"{old} stays active: {_blocked_by(case, verdict)}", now)
+    return _waiting(verdict, deadline)
+
+
+def _when_nobody(case: Case) -> Step | Wait:
+    request = case.request
+    if request is None:
+        again = resumed(case.federation, case.status, case.now)
+        return Step(again) if again else Wait()
+    if not request.to:
+        return _end(case.status, Outcome.SUCCEEDED, "nobody is active", case.now)
+    if case.now.boot < (until := case.doubtful_until()):
+        return Wait(until, f"{request.to} waits until all answers by the lost table have run out")
+    return _to_be_promoted(case, request)
+
+
+def _to_be_promoted(case: Case, request: Switchover) -> Step | Wait:
+    bootstrap = request.trigger is Trigger.BOOTSTRAP
+    if bootstrap and not case.workers.alive(case.workers.of(request.to)):
+        return _chosen_instead(case, request, f"no worker of {request.to} is alive")
+    if not bootstrap and (refusal := _refusal(case, request)):
+        return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
+    verdict = case.fence(request, case.workers.others(request.to))
+    if verdict.closed:
+        after = move(case.status, Row.PROMOTE, {request.to: Role.PROMOTING})
+        return _fenced(after, request, EventReason.PROMOTING, f"{request.to} takes the active role", verdict)
+    if bootstrap:
+        return _waiting(verdict)
+    deadline = case.deadline(request)
+    if case.now.boot >= deadline:
+        message = f"nobody became active: {_blocked_by(case, verdict)}"
+        return _end(case.status, Outcome.TIMED_OUT, message, case.now, on_leases=True)
+    return _waiting(verdict, deadline)
+
+
+def _chosen_instead(case: Case, request: Switchover, obstacle: str) -> Step | Wait:
+    """Choose another member to become active first, if the one that was chosen is dead; else wait for it."""
+    chosen = first_instead(case.federation, case.status, request.to, case.workers)
+    if isinstance(chosen, Standby):
+        return Wait(chosen.until, chosen.obstacle or obstacle)
+    message = (
+        f"{unheard(request.to, case.workers, case.now)}; {chosen.id} is to become active first in its stead"
+    )
+    over = ended(case.status, Outcome.SUPERSEDED, message, case.now)
+    after = chosen_first(case.federation, over, chosen.id, case.now)
+    event = event_of(after, after.switchover, EventReason.CHOSEN_INSTEAD, message, warning=True)
+    return Step(after, on_leases=True, event=event)
+
+
+def _when_promoting(case: Case, new: str) -> Step | Wait:
+    status, request, now = case.status, case.request, case.now
+    if request is None or request.to != new:
+        after = move(status, Row.YIELD, {new: Role.PASSIVE})
+        why = "another request came first" if request else "nobody asks for it"
+        message = f"{new} is passive again: {why}"
+        return Step(after, event=event_of(after, request, EventReason.YIELDED, message))
+    own = case.workers.of(new)
+    ready = any(lease.acknowledged == case.table for lease in own)
+    if ready or (request.force and not case.workers.alive(own)):
+        message = f"{new} is active" + ("" if ready else " by force, without a live worker")
+        if request.trigger is Trigger.FAILOVER:
+            message += f"; nobody was for {without_active(request, now)} s, as far as is known"
+        after = replace(move(status, Row.COMPLETE, {new: Role.ACTIVE}), in_doubt=None)
+        event = event_of(after, request, EventReason.ACTIVE, message, warning=not ready)
+        message += _forced(request) if ready else ""
+        return Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
+    obstacle = f"no worker of {new} has taken over yet"
+    if request.trigger is Trigger.BOOTSTRAP:
+        return _chosen_instead(case, request, obstacle)
+    deadline = case.deadline(request)
+    if now.boot < deadline:
+        return Wait(deadline, obstacle)
+    why = f"no worker of {new} took over in time; see that one is running and reaches the hub, then ask again"
+    former = request.from_
+    if case.federation.spec.member(former):
+        after = move(status, Row.GIVE_BACK, {new: Role.PASSIVE, former: Role.ACTIVE})
+        message = f"{former} is active again: {why}"
+    else:
+        after = move(status, Row.YIELD, {new: Role.PASSIVE})
+        message = f"nobody is active: {why}"
+    return _rolled_back(after, request, message, now)
+
+
+# --- what the rules rest on -------------------------------------------------------------------------
+
+
+def _refusal(case: Case, request: Switchover) -> Refusal | None:
+    """Why a request that nobody has acted on must not, or no longer, be acted on."""
+    if _expired(case, request):
+        return Refusal(
+            Outcome.EXPIRED,
+            f"requested at {request.requested_at}, too long ago to be acted on now: ask again"
+            " (if that was just now, the clocks of the worker and of the operator differ)",
+        )
+    workers = case.workers
+    in_the_way = workers.others(request.to) if request.to else workers.of(request.from_)
+    proposal = Proposal(
+        spec=case.federation.spec,
+        status=case.status,
+        cluster=request.to,
+        target=request.to,
+        live_workers=workers.alive(workers.of(request.to)),
+        unfenceable=workers.unfenceable(in_the_way),
+        force=request.force,
+    )
+    return first_refusal(TO_BEGIN, proposal)
+
+
+def _expired(case: Case, request: Switchover) -> bool:
+    """Made so long ago (wall clock) that its author can no longer be waiting for it."""
+    spec, doubt, now = case.federation.spec, case.status.in_doubt, case.now
+    try:
+        made = datetime.fromisoformat(request.requested_at)
+    except ValueError:
+        return False
+    limit = timedelta(seconds=2 * spec.switchover_timeout + 60 + (doubt.seconds if doubt else 0))
+    return made.tzinfo is not None and now.wall - made > limit
+
+
+def _waiting(verdict: Fence, deadline: float | None = None) -> Wait:
+    until = min((t for t in (deadline, verdict.retry_at) if t is not None), default=None)
+    return Wait(until, f"these workers may still answer active: {named(verdict.waiting)}")
+
+
+def _blocked_by(case: Case, verdict: Fence) -> str:
+    """What to do about a fence that did not close in time."""
+    workers, waiting = case.workers, verdict.waiting
+    message = (
+        f"these workers might still have answered active: {named(waiting)};"
+        " see that they reach the hub, or stop them, then ask again"
+    )
+    if any(lease.isolation is Isolation.KEEP_ROLE for lease in waiting):
+        return message + " (under KeepRole, for workers that are dead for certain, with force=true)"
+    silent_at = max(workers.silent_at(lease, silence_needed(lease.duration)) for lease in waiting)
+    return message + f" (those that are dead have run out in {math.ceil(silent_at - workers.now)} s)"
+
+
+# --- what a step looks like ---------------------------------------------------------------------------
+
+
+def _end(status: Status, outcome: str, message: str, now: Now, *, on_leases: bool = False) -> Step:
+    return Step(ended(status, outcome, message, now), on_leases=on_leases)
+
+
+def _fenced(after: Status, request: Switchover, reason: str, message: str, verdict: Fence) -> Step:
+    """What a closed fence permits. Whoever was taken for dead at a person's word is named."""
+    overridden = [lease for lease in verdict.silent if lease.isolation is Isolation.KEEP_ROLE]
+    if overridden:
+        message += f", by force over silent workers under KeepRole: {named(overridden)}"
+    event = event_of(after, request, reason, message, warning=bool(overridden))
+    return Step(after, on_leases=True, delete=verdict.silent, event=event)
+
+
+def _forced(request: Switchover) -> str:
+    return " (asked for with force=true)" if request.force else ""
+
+
+def _rolled_back(after: Status, request: Switchover, message: str, now: Now) -> Step:
+    event = event_of(after, request, EventReason.ROLLED_BACK, message, warning=True)
+    return Step(ended(after, Outcome.ROLLED_BACK, message, now), on_leases=True, event=event)
+
+
+def event_of(
+    after: Status, request: Switchover | None, reason: str, message: str, *, warning: bool = False
+) -> Event:
+    parts = [f"term {after.term}"]
+    if request:
+        parts += [f"trigger {request.trigger}", f"requested by {request.requested_by or 'unknown'}"]
+        parts += [request.reason] if request.reason else []
+    text = f"{message} ({', '.join(parts)})"
+    trigger = request.trigger if request else None
+    return Event(request.id if request else "repair", after.term, trigger, reason, text, warning)

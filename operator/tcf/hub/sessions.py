@@ -1,0 +1,140 @@
+"""aiohttp sessions for the hub: how a request is sent, and when it is not sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import aiohttp
+
+from tcf.hub.credentials import Connection
+from tcf.runtime.backoff import Backoff
+from tcf.runtime.text import printable
+
+JSON: Final = "application/json"
+TLS_CLOSE_SECONDS: Final = 0.25
+"""For connections to be closed before their loop is: aiohttp does not wait for TLS that was broken off."""
+LASTING_SECONDS: Final = 10.0
+"""A watch that ended sooner was not ended by the server as it regularly does."""
+_LONGEST_LINE: Final = 2**22
+
+
+def open_session(
+    connection: Connection, user_agent: str, failed: Callable[[str], None]
+) -> aiohttp.ClientSession:
+    """A session in which every request goes where, and by which credentials, the connection says.
+
+    Watches that end at once are not begun again at once. The caller closes it.
+
+    Args:
+        failed: is given, for each request that fails, the reason.
+    """
+
+    async def ask_for_name(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.server_hostname = connection.tls_server_name
+        return await handler(request)
+
+    async def report_failures(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        try:
+            response = await handler(request)
+        except aiohttp.ClientError as error:
+            failed(f"cannot reach {connection.where}: {cause(error)}")
+            raise
+        if response.status >= 400:  # noqa: PLR2004
+            failed(f"{connection.where} answers {response.status} to {request.method} {request.url.path}")
+        return response
+
+    return new_session(
+        identity_headers(connection, user_agent),
+        connection.tls,
+        proxy=connection.proxy,
+        more=(ask_for_name, report_failures, _Unhurried()),
+    )
+
+
+def new_session(
+    headers: Mapping[str, str],
+    tls: ssl.SSLContext | None = None,
+    *,
+    proxy: str | None = None,
+    more: tuple[aiohttp.ClientMiddlewareType, ...] = (),
+) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=tls or False, limit=0),
+        middlewares=(_no_second_write, *more),
+        headers=headers,
+        proxy=proxy,
+        read_bufsize=_LONGEST_LINE,
+    )
+
+
+class _Unhurried:
+    """Lets a watch wait before it begins if the one before it, of the same objects, did not last."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, tuple[float, Backoff]] = {}
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if request.url.query.get("watch") == "true":
+            of = request.url.path + request.url.query.get("labelSelector", "")
+            began, backoff = self._before.get(of, (-math.inf, Backoff()))
+            if time.monotonic() - began > LASTING_SECONDS:
+                backoff.reset()
+            else:
+                await asyncio.sleep(backoff.next())
+            self._before[of] = time.monotonic(), backoff
+        return await handler(request)
+
+
+class _BrokenOffError(aiohttp.ClientError):
+    """The connection ended when a request had been sent on it."""
+
+
+async def _no_second_write(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a write once more by itself.
+
+    It does so with PUT and DELETE when a kept connection breaks, and tells of the second attempt only: one
+    that could not be made would hide that the first may have been carried out.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":
+            raise
+        raise _BrokenOffError(reported(error)) from error
+
+
+def identity_headers(connection: Connection, user_agent: str) -> dict[str, str]:
+    headers = {"User-Agent": user_agent, "Accept": JSON}
+    if connection.authorization:
+        headers["Authorization"] = connection.authorization
+    return headers
+
+
+def cause(error: Exception) -> str:
+    """Why nothing could be sent, without what aiohttp tells of its own objects."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted ({printable(str(error.certificate_error))})"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers {error.status} {printable(error.message)}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return printable(error.os_error.strerror or str(error.os_error) or type(error.os_error).__name__)
+    return reported(error)
+
+
+def reported(error: Exception) -> str:
+    return printable(str(error)) or type(error).__name__

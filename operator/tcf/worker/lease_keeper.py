@@ -1,0 +1,139 @@
+"""The worker's own Lease: registered under a fresh name, renewed under its version, deleted at a clean stop.
+
+One task uses it, one call at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from tcf.core.model import MemberRef, WorkerLease
+from tcf.core.reading import Renewal
+from tcf.hub import errors
+from tcf.hub.leases import Leases
+from tcf.runtime.logs import Fields
+
+_FAREWELL = 3.0
+"""Seconds that a clean stop may take to delete the Lease. A Lease that stays has to run out."""
+
+
+class LeaseChangedError(Exception):
+    """The Lease was not the version known here, but is still this worker's. Its new version is known now.
+
+    What was read before counts no more: the cycle has to begin again.
+    """
+
+
+class LeaseLostError(Exception):
+    """There is no Lease of this worker any more, so somebody else may be promoted. It has to register
+    again."""
+
+
+class LeaseKeeper:
+    """Keeps one Lease. Every method may raise `HubError`; deadlines are in seconds.
+
+    Attributes:
+        lease: as it was written or read last; None while this worker is not registered.
+    """
+
+    def __init__(self, leases: Leases, member: MemberRef, *, holder: str, log: Fields) -> None:
+        self.lease: WorkerLease | None = None
+        self._leases = leases
+        self._member = member
+        self._holder = holder
+        self._log = log
+        self._name = _fresh_name(member)
+
+    async def register(self, *, deadline: float) -> None:
+        """Create the Lease. Raises LeaseLostError if somebody has changed it already."""
+        member = self._member
+        try:
+            self.lease = await self._leases.create(
+                member.namespace,
+                self._name,
+                federation=member.federation,
+                cluster=member.cluster,
+                holder=self._holder,
+                deadline=deadline,
+            )
+        except errors.ConflictError as error:
+            # The name is random, so it is our own: an earlier attempt whose answer was lost.
+            lease = await self._leases.get(member.namespace, self._name, deadline=deadline)
+            if not counts(lease, member):
+                raise self._lost("somebody has changed it") from error
+            self.lease = lease
+        self._log.info("registered", extra={"lease": self.lease.name})
+
+    async def renew(self, renewal: Renewal, *, deadline: float) -> None:
+        """Write the Lease.
+
+        Raises:
+            LeaseChangedError: it has another version, which is known now.
+            LeaseLostError: it is gone, or belongs to somebody else.
+            HubError: it has the version that is known here, and the hub does not take the write.
+        """
+        assert self.lease is not None  # noqa: S101 - every turn begins by registering
+        namespace = self._member.namespace
+        try:
+            self.lease = await self._leases.renew(namespace, self.lease, renewal, deadline=deadline)
+        except errors.NotFoundError as error:
+            raise self._lost("somebody has deleted it") from error
+        except (errors.ConflictError, errors.InvalidError) as error:
+            if await self._reclaim(self.lease, deadline=deadline):
+                raise LeaseChangedError from error
+            raise
+
+    async def _reclaim(self, known: WorkerLease, *, deadline: float) -> bool:
+        """Find out why the Lease has another version: an own write whose answer was lost, or worse.
+
+        As long as it is the same object, nobody has fenced this worker by deleting it. So its newest version
+        is ours to go on with, and what was granted before stays as it was.
+
+        Returns:
+            False if it has no other version.
+
+        Raises:
+            LeaseLostError: it is gone, or belongs to somebody else.
+        """
+        try:
+            found = await self._leases.get(self._member.namespace, known.name, deadline=deadline)
+        except errors.NotFoundError as error:
+            raise self._lost("somebody has deleted it") from error
+        if found == known:
+            return False
+        if found.uid != known.uid or not counts(found, self._member):
+            raise self._lost("somebody has changed it, or replaced it by another")
+        self.lease = found
+        return True
+
+    def _lost(self, why: str) -> LeaseLostError:
+        self._log.warning("lease lost: %s", why, extra={"lease": self._name})
+        self.lease = None
+        self._name = _fresh_name(self._member)
+        return LeaseLostError(why)
+
+    async def deregister(self) -> None:
+        """Delete the Lease, so that nobody has to wait for it to run out."""
+        if self.lease is None:
+            return
+        try:
+            await self._leases.delete(
+                self._member.namespace, self.lease, any_version=True, deadline=_FAREWELL
+            )
+        except errors.NotFoundError:
+            pass
+        except errors.HubError as error:
+            self._log.warning("the Lease could not be deleted and has to run out: %s", error)
+        self.lease = None
+
+
+def counts(lease: WorkerLease, member: MemberRef) -> bool:
+    """Does a coordinator find the Lease, as one of this member? It goes by the labels."""
+    return (lease.federation, lease.cluster) == (member.federation, member.cluster)
+
+
+def _fresh_name(member: MemberRef) -> str:
+    """A new name for every registration: nobody may take over the Lease of an earlier life."""
+    readable = re.sub(r"[^a-z0-9]+", "-", f"{member.federation}-{member.cluster}".lower()).strip("-")
+    return f"{readable}-{secrets.token_hex(5)}"
