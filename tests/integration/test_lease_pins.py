@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 from support.api import PATIENCE, Hub
 
-from tcf.core.model import Acknowledgement, Federation, Isolation, LastActive, Role, WorkerLease
+from tcf.core.annotations import Acknowledgement, LastActive
+from tcf.core.model import Federation, Isolation, Role, WorkerLease
 from tcf.core.reading import Renewal
 from tcf.hub import errors
 from tcf.hub.client import HubClient

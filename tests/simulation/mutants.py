@@ -26,10 +26,11 @@ from simulation.network import SimLeases
 from simulation.schedule import Profile
 from simulation.world import Process
 from tcf.coordinator.cache import FederationCache
+from tcf.core.annotations import Acknowledgement
 from tcf.core.claims import Claim
 from tcf.core.decide import Observation
 from tcf.core.fencing import Fence
-from tcf.core.model import Acknowledgement, Federation, Now, Refusal, Role, Status, WorkerLease
+from tcf.core.model import Federation, Now, Refusal, Role, Status, WorkerLease
 from tcf.core.reading import Cycle, Reading, Renewal, WorkerState
 from tcf.core.sightings import Sightings
 from tcf.core.steps import Case

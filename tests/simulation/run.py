@@ -34,9 +34,8 @@ from simulation.schedule import (
 )
 from simulation.world import Machine, Process, World
 from tcf.core.admission import Kind
+from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, Acknowledgement, parse_pair
 from tcf.core.model import (
-    ANNOTATION_LAST_ACTIVE,
-    Acknowledgement,
     Failover,
     FailoverMode,
     Federation,
@@ -46,7 +45,6 @@ from tcf.core.model import (
     Spec,
     Status,
     WorkerLease,
-    parse_pair,
 )
 from tcf.worker.switchovers import Wish
 

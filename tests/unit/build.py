@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tcf.core.annotations import Acknowledgement
 from tcf.core.bootstrap import longest_lease
 from tcf.core.conditions import conditions
 from tcf.core.decide import Decision, Observation, decide
 from tcf.core.model import (
     PROTOCOL,
-    Acknowledgement,
     Doubt,
     Federation,
     HistoryEntry,

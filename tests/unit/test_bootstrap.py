@@ -6,18 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, ANNOTATION_LONGEST_LEASE, LastActive
 from tcf.core.bootstrap import bootstrapped, longest_lease, mirror, restored, resumed
-from tcf.core.model import (
-    ANNOTATION_LAST_ACTIVE,
-    ANNOTATION_LONGEST_LEASE,
-    HISTORY_LENGTH,
-    LONGEST_LEASE,
-    Federation,
-    HistoryEntry,
-    LastActive,
-    Trigger,
-    WorkerLease,
-)
+from tcf.core.model import HISTORY_LENGTH, LONGEST_LEASE, Federation, HistoryEntry, Trigger, WorkerLease
 from tcf.core.reasons import Outcome
 from unit.build import TERM, D, at, entry, federation, lease, request
 

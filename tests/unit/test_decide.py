@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
+from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, ANNOTATION_LONGEST_LEASE, LastActive
 from tcf.core.decide import AFTERWARDS, Decision, Observation, decide
 from tcf.core.fencing import COLLECT_FACTOR
 from tcf.core.model import (
-    ANNOTATION_LAST_ACTIVE,
-    ANNOTATION_LONGEST_LEASE,
     HISTORY_LENGTH,
     LONGEST_LEASE,
     PLAUSIBLE_LEAD,
@@ -22,7 +21,6 @@ from tcf.core.model import (
     Federation,
     HistoryEntry,
     Isolation,
-    LastActive,
     Member,
     Status,
     Stranger,

@@ -7,20 +7,11 @@ from typing import Any
 
 import pytest
 
+from tcf.core.annotations import Acknowledgement
 from tcf.core.decide import Decision, Observation, decide
 from tcf.core.failover import Standby, failover, without_active
 from tcf.core.liveness import Workers
-from tcf.core.model import (
-    Acknowledgement,
-    Failover,
-    FailoverMode,
-    Federation,
-    Member,
-    Role,
-    Status,
-    Trigger,
-    WorkerLease,
-)
+from tcf.core.model import Failover, FailoverMode, Federation, Member, Role, Status, Trigger, WorkerLease
 from tcf.core.reasons import Outcome
 from tcf.core.sightings import Sightings
 from unit.build import (

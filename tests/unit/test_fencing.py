@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tcf.core.annotations import Acknowledgement
 from tcf.core.fencing import COLLECT_FACTOR, Age, collect_after, collectable, fence, silence_needed
 from tcf.core.liveness import Workers
-from tcf.core.model import Acknowledgement, WorkerLease
+from tcf.core.model import WorkerLease
 from tcf.core.sightings import Sightings
 from unit.build import SILENCE, TERM, UID, kept, later, lease
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tcf.core.model import Acknowledgement, Now, Role, parse_pair
+from tcf.core.annotations import Acknowledgement, parse_pair
+from tcf.core.model import Now, Role
 from tcf.core.reasons import Outcome
 from unit.build import entry, spec, status
 

@@ -7,16 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tcf.core.model import (
-    PLAUSIBLE_LEAD,
-    PROTOCOL,
-    Acknowledgement,
-    Federation,
-    Isolation,
-    LastActive,
-    Refusal,
-    Role,
-)
+from tcf.core.annotations import Acknowledgement, LastActive
+from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Federation, Isolation, Refusal, Role
 from tcf.core.reading import IDLE_DURATION, Cycle, Reading, Renewal, WorkerState
 from unit.build import TERM, UID, D, at, federation, machine_of, request
 

@@ -20,8 +20,9 @@ import kopf
 
 from tcf.coordinator.deliveries import Deliveries
 from tcf.coordinator.dispatcher import Dispatcher
-from tcf.core.model import LABEL_FEDERATION
+from tcf.core.annotations import LABEL_FEDERATION
 from tcf.hub import errors, federations, leases, records
+from tcf.hub.answers import Json
 from tcf.hub.credentials import Connection, Credentials
 from tcf.hub.sessions import TLS_CLOSE_SECONDS, open_session
 from tcf.runtime.backoff import Backoff
@@ -192,46 +193,11 @@ class KopfWatch:
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:
-            """Called at the start and after every 401; there is no state in which to give up."""
-            if life.logged_in_at is not None:
-                await asyncio.sleep(_LOGIN_SECONDS)
-            while True:
-                try:
-                    connection = await life.connect(self._credentials)
-                except errors.NotConfiguredError:  # `Readiness` has met it too, and reports it
-                    await asyncio.sleep(_LOGIN_SECONDS)
-                else:
-                    session = open_session(
-                        connection, self._user_agent, partial(life.deliver, self._deliveries.fail)
-                    )
-                    life.logged_in_at = time.monotonic()
-                    return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
+            return await self._log_in(life)
 
         @kopf.on.event(federations.GROUP, federations.VERSION, federations.PLURAL, registry=registry)
         async def federation(event: Mapping[str, Any], **_: Any) -> None:
-            deleted = event["type"] == "DELETED"
-            value = dict(event["object"])
-            found, unreadable = None, None
-            try:
-                which = records.identity(value)
-            except errors.MalformedError as error:
-                log.warning("%s", error)
-                return
-            try:
-                found = records.federation(value)
-            except errors.MalformedError as error:
-                unreadable = f"{error}; it is left alone until it is mended"
-                log.warning("%s", unreadable)
-            life.deliver(
-                self._deliveries.note_object,
-                federations.PLURAL,
-                which.uid,
-                which.resource_version,
-                deleted=deleted,
-                unreadable=unreadable,
-            )
-            if found:
-                life.deliver(self._dispatcher.federation_event, found, deleted=deleted)
+            self._take_federation(life, dict(event["object"]), deleted=event["type"] == "DELETED")
 
         @kopf.on.event(
             leases.GROUP,
@@ -241,18 +207,57 @@ class KopfWatch:
             registry=registry,
         )
         async def lease(event: Mapping[str, Any], **_: Any) -> None:
-            deleted = event["type"] == "DELETED"
-            value = dict(event["object"])
-            try:
-                which, found = records.identity(value), records.lease(value)
-            except errors.MalformedError as error:
-                log.warning("%s; it counts when it is listed, if that says more", error)
-                return
-            key = (which.namespace, found.federation)
-            life.deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
-            life.deliver(self._dispatcher.lease_event, key, found, deleted=deleted)
+            self._take_lease(life, dict(event["object"]), deleted=event["type"] == "DELETED")
 
         return registry
+
+    async def _log_in(self, life: _Life) -> kopf.AiohttpSession:
+        """kopf asks at the start and after every 401. There is no state in which to give up."""
+        if life.logged_in_at is not None:
+            await asyncio.sleep(_LOGIN_SECONDS)
+        while True:
+            try:
+                connection = await life.connect(self._credentials)
+            except errors.NotConfiguredError:  # `Readiness` has met it too, and reports it
+                await asyncio.sleep(_LOGIN_SECONDS)
+            else:
+                failed = partial(life.deliver, self._deliveries.fail)
+                session = open_session(connection, self._user_agent, failed)
+                life.logged_in_at = time.monotonic()
+                return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
+
+    def _take_federation(self, life: _Life, value: Json, *, deleted: bool) -> None:
+        found, unreadable = None, None
+        try:
+            which = records.identity(value)
+        except errors.MalformedError as error:
+            log.warning("%s", error)
+            return
+        try:
+            found = records.federation(value)
+        except errors.MalformedError as error:
+            unreadable = f"{error}; it is left alone until it is mended"
+            log.warning("%s", unreadable)
+        life.deliver(
+            self._deliveries.note_object,
+            federations.PLURAL,
+            which.uid,
+            which.resource_version,
+            deleted=deleted,
+            unreadable=unreadable,
+        )
+        if found:
+            life.deliver(self._dispatcher.federation_event, found, deleted=deleted)
+
+    def _take_lease(self, life: _Life, value: Json, *, deleted: bool) -> None:
+        try:
+            which, found = records.identity(value), records.lease(value)
+        except errors.MalformedError as error:
+            log.warning("%s; it counts when it is listed, if the list has it in full", error)
+            return
+        key = (which.namespace, found.federation)
+        life.deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
+        life.deliver(self._dispatcher.lease_event, key, found, deleted=deleted)
 
 
 def _settings() -> kopf.OperatorSettings:

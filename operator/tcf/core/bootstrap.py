@@ -19,19 +19,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 
+from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, ANNOTATION_LONGEST_LEASE, NOBODY, LastActive
 from tcf.core.fencing import silence_needed
 from tcf.core.history import ended
 from tcf.core.model import (
-    ANNOTATION_LAST_ACTIVE,
-    ANNOTATION_LONGEST_LEASE,
     COORDINATOR,
     HISTORY_LENGTH,
     LONGEST_LEASE,
-    NOBODY,
     PROTOCOL,
     Doubt,
     Federation,
-    LastActive,
     MemberStatus,
     Now,
     Role,

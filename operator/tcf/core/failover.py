@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from tcf.core.annotations import Acknowledgement
 from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.liveness import Workers
 from tcf.core.model import (
     COORDINATOR,
-    Acknowledgement,
     FailoverMode,
     Federation,
     Member,

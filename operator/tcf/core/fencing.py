@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tcf.core.model import Acknowledgement, Isolation, WorkerLease
+from tcf.core.annotations import Acknowledgement
+from tcf.core.model import Isolation, WorkerLease
 
 JUST_AFTER = 0.001
 """Seconds by which a wake-up follows the moment it waits for, so that the moment has truly passed."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from tcf.core.annotations import Acknowledgement, LastActive
 from tcf.core.reasons import Outcome
 
 PROTOCOL = 1
@@ -21,16 +22,8 @@ PROTOCOL = 1
 
 HISTORY_LENGTH = 20
 LONGEST_MESSAGE = 2048
-LONGEST_TERM = 18
-"""Digits of a term; more would not fit the API's int64, with room to rise."""
 LONGEST_LEASE = 300
 """Seconds: the longest `leaseDuration` that the CRD allows, and so the longest that a worker writes."""
-LABEL_FEDERATION = "tcf.dev/federation"
-LABEL_CLUSTER = "tcf.dev/cluster"
-ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"
-ANNOTATION_ISOLATION = "tcf.dev/isolation"
-ANNOTATION_LAST_ACTIVE = "tcf.dev/last-active"
-ANNOTATION_LONGEST_LEASE = "tcf.dev/longest-lease"
 
 
 class Role(StrEnum):
@@ -324,51 +317,6 @@ class Federation:
     spec: Spec
     status: Status | None = None
     annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-
-def parse_pair(text: str | None) -> tuple[str, int] | None:
-    """The parts of `WORD/TERM`, the form of every annotation of this project; None for anything else."""
-    word, _, term = (text or "").rpartition("/")
-    valid = word and term.isascii() and term.isdigit() and len(term) <= LONGEST_TERM
-    return (word, int(term)) if valid else None
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """A worker's word that it has lowered itself as far as table `term` of object `uid` demands."""
-
-    uid: str
-    term: int
-
-    def __str__(self) -> str:
-        return f"{self.uid}/{self.term}"
-
-    @classmethod
-    def parse(cls, text: str | None) -> Acknowledgement | None:
-        """The inverse of `str`; None for anything else, so that a damaged note acknowledges nothing."""
-        pair = parse_pair(text)
-        return cls(*pair) if pair else None
-
-
-NOBODY = "-"
-"""In a note: no member was active, and nobody was to become so. (It is no valid id.)"""
-
-
-@dataclass(frozen=True, slots=True)
-class LastActive:
-    """Who was active at which term: a note that outlives the status, for the choice of who begins."""
-
-    member: str
-    term: int
-
-    def __str__(self) -> str:
-        return f"{self.member}/{self.term}"
-
-    @classmethod
-    def parse(cls, text: str | None) -> LastActive | None:
-        """The inverse of `str`; None for anything else."""
-        pair = parse_pair(text)
-        return cls(*pair) if pair else None
 
 
 @dataclass(frozen=True, slots=True)

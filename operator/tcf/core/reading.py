@@ -21,19 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tcf.core.admission import not_a_member, unanswerable, unusable
-from tcf.core.model import (
-    NOBODY,
-    PROTOCOL,
-    Acknowledgement,
-    Federation,
-    Isolation,
-    LastActive,
-    MemberRef,
-    MemberStatus,
-    Now,
-    Refusal,
-    Role,
-)
+from tcf.core.annotations import NOBODY, Acknowledgement, LastActive
+from tcf.core.model import PROTOCOL, Federation, Isolation, MemberRef, MemberStatus, Now, Refusal, Role
 from tcf.core.reasons import Reason
 
 REGISTRATION_DURATION = 1

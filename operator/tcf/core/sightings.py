@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from tcf.core.annotations import Acknowledgement
 from tcf.core.fencing import silence_needed
-from tcf.core.model import Acknowledgement, Doubt, Federation, Role, Status, WorkerLease
+from tcf.core.model import Doubt, Federation, Role, Status, WorkerLease
 
 _SETTLED = 1 / 4
 """The part of its duration that a Lease has to last until its versions are signs of life. A worker renews

@@ -23,23 +23,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tcf.core.annotations import Acknowledgement
 from tcf.core.bootstrap import chosen_first, resumed
 from tcf.core.failover import Standby, failover, first_instead, unheard, without_active
 from tcf.core.fencing import Fence, fence, silence_needed
 from tcf.core.history import ended
 from tcf.core.liveness import Workers, named
-from tcf.core.model import (
-    Acknowledgement,
-    Federation,
-    Isolation,
-    Now,
-    Refusal,
-    Role,
-    Status,
-    Switchover,
-    Trigger,
-    WorkerLease,
-)
+from tcf.core.model import Federation, Isolation, Now, Refusal, Role, Status, Switchover, Trigger, WorkerLease
 from tcf.core.policies import TO_BEGIN, Proposal, first_refusal
 from tcf.core.reasons import EventReason, Outcome
 from tcf.core.transitions import Row, move

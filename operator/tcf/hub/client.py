@@ -17,7 +17,7 @@ import aiohttp
 
 from tcf.hub import errors
 from tcf.hub.answers import UNREADABLE, Json, decoded, refusal, shown
-from tcf.hub.credentials import Credentials
+from tcf.hub.credentials import Connection, Credentials
 from tcf.hub.sessions import JSON, TLS_CLOSE_SECONDS, cause, identity_headers, new_session, reported
 
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -138,34 +138,21 @@ class HubClient:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The response with a 2xx status.
 
-        Once, fresh credentials are had: after a 401, and where the server can't prove who it is.
+        It tries again once, with fresh credentials: after a 401, and where the server can't prove who it is.
         """
-        if self._session is None:
-            self._session = new_session({})
         for attempt in (1, 2):
             connection = await self._credentials.current()
-            request = self._session.request(
-                method,
-                connection.server + path,
-                params=params,
-                headers={**identity_headers(connection, self._user_agent), **(headers or {})},
-                data=data,
-                ssl=connection.tls or False,
-                proxy=connection.proxy,
-                server_hostname=connection.tls_server_name,
-                timeout=aiohttp.ClientTimeout(total=None, sock_read=sock_read),
-                allow_redirects=False,
-            )
             try:
-                response = await request
+                response = await self._send(
+                    connection, method, path, params=params, headers=headers, data=data, sock_read=sock_read
+                )
             except _NEVER_SENT as error:
                 if isinstance(error, ssl.SSLError | ssl.CertificateError):
                     self._credentials.refused(connection)
                     if attempt == 1:
                         continue
-                raise errors.UnreachableError(
-                    f"cannot reach {self._called} at {connection.where}: {cause(error)}"
-                ) from error
+                message = f"cannot reach {self._called} at {connection.where}: {cause(error)}"
+                raise errors.UnreachableError(message) from error
             async with response:
                 if response.status < 300:  # noqa: PLR2004
                     yield response
@@ -178,6 +165,32 @@ class HubClient:
                 if attempt == 1 and (method == "GET" or not refused.ambiguous):
                     continue
             raise refused
+
+    async def _send(
+        self,
+        connection: Connection,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        data: bytes | None,
+        sock_read: float | None,
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:
+            self._session = new_session({})
+        return await self._session.request(
+            method,
+            connection.server + path,
+            params=params,
+            headers={**identity_headers(connection, self._user_agent), **(headers or {})},
+            data=data,
+            ssl=connection.tls or False,
+            proxy=connection.proxy,
+            server_hostname=connection.tls_server_name,
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=sock_read),
+            allow_redirects=False,
+        )
 
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)

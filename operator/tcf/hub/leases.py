@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tcf.core.model import (
+from tcf.core.annotations import (
     ANNOTATION_ACKNOWLEDGED,
     ANNOTATION_ISOLATION,
     ANNOTATION_LAST_ACTIVE,
     LABEL_CLUSTER,
     LABEL_FEDERATION,
-    Isolation,
-    WorkerLease,
 )
+from tcf.core.model import Isolation, WorkerLease
 from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import records
 from tcf.hub.answers import Json

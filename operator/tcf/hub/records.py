@@ -13,6 +13,15 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from tcf.core import model
+from tcf.core.annotations import (
+    ANNOTATION_ACKNOWLEDGED,
+    ANNOTATION_ISOLATION,
+    ANNOTATION_LAST_ACTIVE,
+    LABEL_CLUSTER,
+    LABEL_FEDERATION,
+    Acknowledgement,
+    LastActive,
+)
 from tcf.hub import errors
 from tcf.hub.answers import Json
 from tcf.runtime.text import printable
@@ -163,23 +172,26 @@ def lease(value: Json) -> model.WorkerLease:
     with reading(f"the Lease {which.namespace}/{which.name}"):
         metadata, spec = value["metadata"], value.get("spec") or {}
         annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
-        isolation, duration = annotations.get(model.ANNOTATION_ISOLATION), spec.get("leaseDurationSeconds")
+        isolation, duration = (
+            annotations.get(ANNOTATION_ISOLATION),
+            spec.get("leaseDurationSeconds"),
+        )
         believed = _believed(duration)
         return model.WorkerLease(
             name=which.name,
             uid=which.uid,
             resource_version=which.resource_version,
-            federation=_exactly(labels.get(model.LABEL_FEDERATION, ""), str),
-            cluster=_exactly(labels.get(model.LABEL_CLUSTER, ""), str),
+            federation=_exactly(labels.get(LABEL_FEDERATION, ""), str),
+            cluster=_exactly(labels.get(LABEL_CLUSTER, ""), str),
             holder=_exactly(spec.get("holderIdentity") or which.name, str),
-            acknowledged=model.Acknowledgement.parse(annotations.get(model.ANNOTATION_ACKNOWLEDGED)),
+            acknowledged=Acknowledgement.parse(annotations.get(ANNOTATION_ACKNOWLEDGED)),
             isolation=(
                 model.Isolation.FENCE if isolation == model.Isolation.FENCE else model.Isolation.KEEP_ROLE
             ),
             duration=believed or model.LONGEST_LEASE,
             renewed_at=_moment(spec.get("renewTime")),
             problem=_problem(isolation, duration, believed=believed is not None),
-            last_active=model.LastActive.parse(annotations.get(model.ANNOTATION_LAST_ACTIVE)),
+            last_active=LastActive.parse(annotations.get(ANNOTATION_LAST_ACTIVE)),
         )
 
 
@@ -209,7 +221,7 @@ def _problem(isolation: object, duration: object, *, believed: bool) -> str:
     if not believed:
         return f"leaseDurationSeconds is {_shown(duration)}, not 1 to {model.LONGEST_LEASE}"
     if isolation not in set(model.Isolation):
-        return f"the annotation {model.ANNOTATION_ISOLATION} is {_shown(isolation)}"
+        return f"the annotation {ANNOTATION_ISOLATION} is {_shown(isolation)}"
     return ""
 
 
