@@ -31,7 +31,7 @@ def test_a_pod_follows_its_worker(hub: Hub, programs: Programs) -> None:
     assert pods[1].condition["lastTransitionTime"] >= since
     assert two.stop() == 0
     assert pods[1].says == ("False", "Stopping", "unknown")
-    assert "WARNING" not in one.log + two.log
+    assert "this pod" not in one.log + two.log, "nothing was wrong with it"
 
 
 def test_a_condition_that_an_earlier_process_has_left_is_taken_back(hub: Hub, programs: Programs) -> None:
