@@ -122,7 +122,7 @@ $(DOCS)/.locked: hack/requirements/docs.txt $(VENV)/.locked
 
 docs: $(READY) $(DOCS)/.locked ## Build the docs as a site in ./site
 	@PYTHONPATH=hack $(BIN)/python -m docs stage $(DOCS)/pages
-	@TCF_DOCS_PAGES=$(abspath $(DOCS)/pages) NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	@TCF_DOCS_PAGES=$(abspath $(DOCS)/pages) NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 	@echo "The docs are in site/index.html"
 
 lock: $(READY) ## Resolve the dependencies anew into the lock files
