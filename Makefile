@@ -11,7 +11,7 @@ unexport KUBECONFIG
 given = $(filter command,$(firstword $(origin $(1))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak mutate chaos figures bench image packages kind-up kind-down e2e lint fmt lock clean
+.PHONY: help demo test soak mutate chaos figures bench image packages kind-up kind-down e2e lint fmt docs lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,18 +105,32 @@ bench $(BENCHES): $(READY)
 COPIES := crds/clusterfederations.tcf.dev.yaml:charts/tcf-operator/crd.yaml \
   examples/shop.yaml:charts/tcf-operator/files/shop.yaml
 
-lint: $(READY) ## Check format, style, types, the layers, the chart's copies and that there is one version
+lint: $(READY) ## Check format, style, types, layers, the version, the chart's copies and the docs
 	@$(foreach copy,$(COPIES),cmp --quiet $(subst :, ,$(copy)) || { echo "$(lastword $(subst :, ,$(copy))) is outdated: run 'make fmt'" >&2; exit 1; };)
 	@$(BIN)/python hack/version.py check
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@PYTHONPATH=hack $(BIN)/python -m docs check
 
-fmt: $(READY) ## Format the code, mend what can be mended, and renew the chart's copies
+fmt: $(READY) ## Format the code, fix what can be fixed, and renew the chart's copies and docs/reference
 	@$(foreach copy,$(COPIES),cp $(subst :, ,$(copy));)
+	@PYTHONPATH=hack $(BIN)/python -m docs write
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
+
+# mkdocs has an environment of its own: nothing else needs it.
+DOCS := .venv-docs
+$(DOCS)/.locked: hack/requirements/docs.txt $(VENV)/.locked
+	@rm -rf $(DOCS) && $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/docs.txt
+	@touch $@
+
+docs: $(READY) $(DOCS)/.locked ## Build the docs as a site in ./site
+	@PYTHONPATH=hack $(BIN)/python -m docs stage $(DOCS)/pages
+	@TCF_DOCS_PAGES=$(abspath $(DOCS)/pages) NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+	@echo "The docs are in site/index.html"
 
 lock: $(READY) ## Resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
@@ -125,7 +139,9 @@ lock: $(READY) ## Resolve the dependencies anew into the lock files
 	  --upgrade --constraints hack/requirements/run.txt --extra dev --output-file hack/requirements/dev.txt pyproject.toml
 	@echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --constraints hack/requirements/dev.txt --output-file hack/requirements/build.txt -
+	@echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --upgrade --output-file hack/requirements/docs.txt -
 
 clean: ## Remove what was made in this folder (the built control plane stays in its cache)
-	@rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DOCS) site build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
