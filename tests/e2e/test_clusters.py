@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from support.api import ROOT, eventually
+from rig.files import ROOT
+from rig.patience import eventually
 
 from e2e.cluster import MEMBERS, PATIENCE, Namespace, dashed
 

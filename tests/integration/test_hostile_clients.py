@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 
 import psutil
 import pytest
-from support.api import PATIENCE, own_namespace
-from support.programs import Program, Programs
+from rig.hub_namespace import own_namespace
+from rig.patience import PATIENCE
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 ATTACKERS = 5000
 """Who hold connections. Those who keep the machine busy besides are fewer, or it would be about that."""
@@ -32,11 +33,11 @@ Attack = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 @pytest.fixture(scope="module")
 def worker(
     control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Program]:
+) -> Iterator[TcfProcess]:
     """An active worker."""
     with own_namespace(control_plane) as hub:
         hub.apply(leaseDuration="15s")
-        programs = Programs(hub, tmp_path_factory.mktemp("hostile"), development=False)
+        programs = TcfProcesses(hub, tmp_path_factory.mktemp("hostile"), development=False)
         try:
             operator, active = programs.operator(), programs.worker("cluster_1")
             active.await_active()
@@ -150,7 +151,7 @@ async def probe(port: int, path: str) -> bool:
 
 
 @pytest.mark.parametrize(("attack", "count"), ATTACKS.values(), ids=ATTACKS)
-async def test_probes_are_answered_all_the_same(worker: Program, attack: Attack, count: int) -> None:
+async def test_probes_are_answered_all_the_same(worker: TcfProcess, attack: Attack, count: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -166,7 +167,7 @@ async def test_probes_are_answered_all_the_same(worker: Program, attack: Attack,
     assert await probe(worker.port, "/tcf/is_active")
 
 
-async def test_too_few_file_descriptors_are_told_in_one_line(worker: Program) -> None:
+async def test_too_few_file_descriptors_are_told_in_one_line(worker: TcfProcess) -> None:
     """Whatever has taken them. Clients wait in the kernel's queue, and are answered when there are some."""
     process = worker.process.pid
     before, mark = resource.prlimit(process, resource.RLIMIT_NOFILE), len(worker.log)

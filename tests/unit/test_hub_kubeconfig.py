@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.api import ROOT
+from rig.files import ROOT
 
 SCRIPT = ROOT / "hack" / "hub_kubeconfig.py"
 
