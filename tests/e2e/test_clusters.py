@@ -58,7 +58,7 @@ def account(member: str) -> str:
 
 
 def place_kubeconfig(hub: Namespace, member: Namespace) -> None:
-    command = [sys.executable, str(ROOT / "hack/hub_kubeconfig.py"), "--namespace", hub.name]
+    command = [sys.executable, "-m", "tcf.ctl.kubeconfig", "--namespace", hub.name]
     command += ["--kubeconfig", str(hub.cluster.kubeconfig), "--kubectl", str(hub.cluster.program)]
     command += ["--server", INSIDE, account("cluster_1")]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -88,7 +88,8 @@ def kubeconfig(namespace: Namespace, member: str, folder: Path) -> Path:
     cluster = namespace.cluster
     command = [
         sys.executable,
-        str(ROOT / "hack/hub_kubeconfig.py"),
+        "-m",
+        "tcf.ctl.kubeconfig",
         "--secret",
         "--namespace",
         namespace.name,

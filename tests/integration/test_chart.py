@@ -377,7 +377,7 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert manifest.count("workers.members[1].namespace=prod") == 1
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
-    assert "hack/hub_kubeconfig.py --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
+    assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
     for values in SETS.values():
         assert "POSTs to workers are not authenticated" in notes(values)
 
