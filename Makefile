@@ -92,14 +92,14 @@ mutate: $(READY) ## Change the code a little, again and again: does a test notic
 
 figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover for one part)
 	@$(BIN)/python hack/controlplane build > /dev/null
-	@PYTHONPATH=tests:hack $(BIN)/python hack/measure_failover.py $(ARGS)
+	@PYTHONPATH=hack $(BIN)/python -m bench.measure_failover $(ARGS)
 
 bench: ## Measure how fast it is, 27 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -worker, -scale, -load)
 BENCHES := $(addprefix bench-,probe probe-close silent switch failover worker scale load)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null
-	@PYTHONPATH=tests:hack $(BIN)/python -m bench $(patsubst bench-%,%,$(filter bench-%,$@))
+	@PYTHONPATH=hack $(BIN)/python -m bench $(patsubst bench-%,%,$(filter bench-%,$@))
 
 # The chart's own copies: links would be dropped by tools that fetch charts from Git.
 COPIES := crds/clusterfederations.tcf.dev.yaml:charts/tcf-operator/crd.yaml \
@@ -111,7 +111,7 @@ lint: $(READY) ## Check format, style, types, layers, the version, the chart's c
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@PYTHONPATH=.:hack:tests $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@PYTHONPATH=hack $(BIN)/python -m docs check
 
 fmt: $(READY) ## Format the code, fix what can be fixed, and renew the chart's copies and docs/reference

@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 
 import psutil
 import pytest
-from support.api import PATIENCE, own_namespace
-from support.programs import Program, Programs
+from rig.hub_namespace import own_namespace
+from rig.patience import PATIENCE
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 ATTACKERS = 5000
 PROBES = 1000
@@ -32,11 +33,11 @@ Attack = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 @pytest.fixture(scope="module")
 def worker(
     control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Program]:
+) -> Iterator[TcfProcess]:
     """An active worker."""
     with own_namespace(control_plane) as hub:
         hub.apply(leaseDuration="15s")
-        programs = Programs(hub, tmp_path_factory.mktemp("hostile"), development=False)
+        programs = TcfProcesses(hub, tmp_path_factory.mktemp("hostile"), development=False)
         try:
             operator, active = programs.operator(), programs.worker("cluster_1")
             active.await_active()
@@ -49,10 +50,10 @@ def worker(
 @pytest.fixture(scope="module")
 def operator(
     control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Program]:
+) -> Iterator[TcfProcess]:
     """An operator with nothing to do."""
     with own_namespace(control_plane) as hub:
-        programs = Programs(hub, tmp_path_factory.mktemp("hostile"), development=False)
+        programs = TcfProcesses(hub, tmp_path_factory.mktemp("hostile"), development=False)
         try:
             operator = programs.operator()
             operator.await_ready()
@@ -161,18 +162,18 @@ async def probe(port: int, path: str) -> bool:
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-async def test_probes_are_answered_all_the_same(worker: Program, attack: Attack) -> None:
+async def test_probes_are_answered_all_the_same(worker: TcfProcess, attack: Attack) -> None:
     await withstands(worker, attack, ["/tcf/is_active"] * PROBES)
     assert await probe(worker.port, "/tcf/is_active")
 
 
 @pytest.mark.parametrize("attack", ["silent", "endless_head", "never_reads"])
-async def test_an_operator_stays_healthy(operator: Program, attack: str) -> None:
+async def test_an_operator_stays_healthy(operator: TcfProcess, attack: str) -> None:
     """Otherwise its liveness probe would restart it."""
     await withstands(operator, ATTACKS[attack], [])
 
 
-async def withstands(program: Program, attack: Attack, paths: list[str]) -> None:
+async def withstands(program: TcfProcess, attack: Attack, paths: list[str]) -> None:
     """Under attack, at most one in a thousand of these probes fails, and none of the health probes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -188,7 +189,7 @@ async def withstands(program: Program, attack: Attack, paths: list[str]) -> None
     assert memory < LARGEST_RESIDENT
 
 
-async def test_too_few_file_descriptors_are_told_in_one_line(worker: Program) -> None:
+async def test_too_few_file_descriptors_are_told_in_one_line(worker: TcfProcess) -> None:
     """Whatever has taken them. Clients wait in the kernel's queue, and are answered when there are some."""
     process = worker.process.pid
     before, mark = resource.prlimit(process, resource.RLIMIT_NOFILE), len(worker.log)

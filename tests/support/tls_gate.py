@@ -8,8 +8,8 @@ import ssl
 from pathlib import Path
 from typing import Self
 
-from support.api import Hub
-from support.loops import LoopThread
+from rig.hub_namespace import HubNamespace
+from rig.loop_thread import LoopThread
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 """Made for these tests, valid for a hundred years: the gate's own, and two for clients, each signed by
@@ -19,7 +19,7 @@ itself."""
 class TlsGate:
     """Takes clients that show the certificate of this name ("first" or "second"); `server` is its URL."""
 
-    def __init__(self, hub: Hub, takes: str) -> None:
+    def __init__(self, hub: HubNamespace, takes: str) -> None:
         host, _, port = hub.server.removeprefix("https://").rpartition(":")
         self._hub = host, int(port)
         self._takes = takes

@@ -1,21 +1,17 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
-    make bench                   everything, some 27 minutes, written to docs/benchmarks.md
+    make bench                   everything, some 27 minutes, written to docs/results/bench.md
     make bench-probe             one part: probe, probe-close, silent, switch, failover, worker or scale
     make bench-load              ten minutes of load during switchovers, not part of the above
 
-Needs wrk. A part that fails says so, and does not keep the others from being measured.
+Needs wrk. When a part fails, the others are still measured, but the page of results stays as it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime as dt
 import itertools
-import os
-import platform
-import re
 import socket
 import statistics
 import sys
@@ -25,20 +21,20 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from importlib.metadata import version
 from pathlib import Path
 
-import pytest
-from controlplane.client import ControlPlane
-from controlplane.processes import raise_when_stopped
-from measure_failover import killed, scenes
-from support.api import ROOT, Hub, ask, install_crd, kubectl_of
-from support.programs import Programs
+from controlplane.children import raise_when_stopped
+from controlplane.plane import ControlPlane
+from rig.asking import ask
+from rig.hub_namespace import HubNamespace
+from rig.kubectl import install_crd, kubectl_of
+from rig.tcf_processes import TcfProcesses
 
-from bench import scale, switches
+from bench import results, scale, switches
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
+from bench.two_members import federations, killed
 
 RUNS = 5
 LOAD_SECONDS = 600.0
@@ -51,8 +47,6 @@ IDLE_SECONDS = 600.0
 """How old an idle worker is when its memory is looked at."""
 QUIET_SECONDS = 60.0
 """Over how long it is idle alone at least, for its requests to be counted."""
-RESULTS = ROOT / "docs" / "benchmarks.md"
-MARK = "<!-- what follows is written by make bench -->\n"
 
 
 def probe(connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False) -> Iterator[Figure]:
@@ -122,9 +116,9 @@ def load() -> Iterator[Figure]:
     """Ten minutes of 256 connections during switchovers every 5 s (not part of `make bench`)."""
     with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
         install_crd(plane)
-        hub = Hub(kubectl_of(plane, "load"), "load", plane.kubeconfig)
+        hub = HubNamespace(kubectl_of(plane, "load"), "load", plane.kubeconfig)
         hub.kubectl("create", "namespace", hub.namespace)
-        with contextlib.closing(Programs(hub, Path(folder), development=False)) as programs:
+        with contextlib.closing(TcfProcesses(hub, Path(folder), development=False)) as programs:
             hub.apply()
             programs.operator()
             pair = programs.pair()
@@ -152,10 +146,10 @@ def switch() -> Iterator[Figure]:
     """POST /tcf/toggle against the shortest chain of requests that the protocol allows."""
     with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
         install_crd(plane)
-        hubs = [Hub(kubectl_of(plane, name), name, plane.kubeconfig) for name in ("ours", "floor")]
+        hubs = [HubNamespace(kubectl_of(plane, name), name, plane.kubeconfig) for name in ("ours", "floor")]
         for hub in hubs:
             hub.kubectl("create", "namespace", hub.namespace)
-        programs = Programs(hubs[0], Path(folder), development=False)
+        programs = TcfProcesses(hubs[0], Path(folder), development=False)
         with contextlib.closing(programs):
             hubs[0].apply()
             programs.operator()
@@ -181,8 +175,8 @@ def failover() -> Iterator[Figure]:
     with ControlPlane.start() as plane:
         install_crd(plane)
         for duration in (1, 3):
-            with scenes(plane, 1, duration) as (scene,):
-                values = [killed(scene) for _ in range(RUNS)]
+            with federations(plane, 1, duration) as (federation,):
+                values = [killed(federation) for _ in range(RUNS)]
             goal = Goal("≤", round(duration * 1.1 + 0.5, 1))
             yield Figure("failover", f"leaseDuration {duration} s", "s", values, (), goal, worst=True)
 
@@ -326,10 +320,10 @@ def main() -> int:
         print(f"The part {name} failed: see above.")
     if wanted == list(PARTS):
         if failed:
-            print(f"{RESULTS.relative_to(ROOT)} has been left as it was.")
+            print("The page of results has been left as it was.")
         else:
-            kept = RESULTS.read_text().split(MARK)[0]
-            RESULTS.write_text(f"{kept}{MARK}\n{shown}")
+            page = results.write("bench.md", "make bench", f"# Results of the benchmarks\n\n{shown}")
+            print(f"written: {page}")
     return bool(failed)
 
 
@@ -348,35 +342,19 @@ def measured(parts: Mapping[str, Part]) -> tuple[list[Figure], list[str]]:
                     break
                 figures[name].append(figure)
                 print("  " + " | ".join(figure.cells()[1:]), flush=True)
-        # Whatever is wrong with one part must not stop the others. (What tests fail with is no Exception.)
-        except (Exception, pytest.fail.Exception):  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - whatever is wrong with one part must not stop the others
             traceback.print_exc()
             failed.append(name)
     return list(itertools.chain.from_iterable(figures.values())), failed
 
 
 def _about(minutes: float) -> str:
-    """On what, with what, and when."""
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
-    versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "kopf"))
-    modules = (ROOT / "hack" / "controlplane" / "go.mod").read_text()
-    [api] = re.findall(r"k8s.io/kubernetes (v\S+)", modules)
-    [etcd] = re.findall(r"go.etcd.io/etcd/server/v3 (v\S+)", modules)
-    today = dt.datetime.now(dt.UTC).date()
+    """When and where the figures were measured, and how to read them."""
     return (
-        f"`make bench` on {today}, {minutes:.0f} minutes, on {os.cpu_count()} cores of {model},"
-        f" {platform.system()} {platform.release()}, Python {platform.python_version()}, {versions},"
-        f" {wrk_version()}; hub on the same machine: kube-apiserver {api}, etcd {etcd} (which does not sync)."
-        " Each value is the median (min to max) of so many runs; floors are measured in turns with it, and"
-        " ratios taken pair by pair. Only `scale` measures one size after the other, and compares with the"
-        " median of a smaller one."
+        f"Measured by `make bench` on {results.today()}, in {minutes:.0f} minutes, with {wrk_version()}, on"
+        f" {results.machine()}. Each value is the median (min to max) of so many runs. Floors are measured in"
+        " turns with it, and ratios are taken pair by pair. Only `scale` measures one size after the other,"
+        " and compares with the median of a smaller one."
     )
 
 

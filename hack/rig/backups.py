@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from controlplane.client import ControlPlane
+from controlplane.plane import ControlPlane
 
-from support.api import ROOT
+from rig.files import ROOT
 
 _BUMP = 1_000_000
 _CLUSTER = ("--name=etcd", "--initial-cluster=etcd=http://127.0.0.1:2380")

@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import yaml
 
-from support.api import Hub, place
-from support.loops import LoopThread
+from rig.files import place
+from rig.hub_namespace import HubNamespace
+from rig.loop_thread import LoopThread
 
 
 class Gate:
@@ -48,7 +49,7 @@ class Gate:
         self._thread.end()
         self._reserved.close()
 
-    def kubeconfig(self, hub: Hub, path: Path) -> Path:
+    def kubeconfig(self, hub: HubNamespace, path: Path) -> Path:
         """A kubeconfig that leads through this gate."""
         config = yaml.safe_load(hub.kubeconfig.read_text())
         config["clusters"][0]["cluster"]["server"] = self.server

@@ -18,8 +18,9 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from support.api import Hub, place
-from support.loops import LoopThread
+from rig.files import place
+from rig.hub_namespace import HubNamespace
+from rig.loop_thread import LoopThread
 
 Lie = tuple[int, str, bytes]
 """Status, content type and body."""
@@ -60,7 +61,7 @@ class Liar:
         asked: how many requests have come.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: HubNamespace) -> None:
         cluster = yaml.safe_load(hub.kubeconfig.read_text())["clusters"][0]["cluster"]
         authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
         self._target: str = cluster["server"]
@@ -81,7 +82,7 @@ class Liar:
         self._loop.run(self._stop())
         self._loop.end()
 
-    def kubeconfig(self, hub: Hub, path: Path) -> Path:
+    def kubeconfig(self, hub: HubNamespace, path: Path) -> Path:
         """A kubeconfig that leads through this proxy."""
         config = yaml.safe_load(hub.kubeconfig.read_text())
         config["clusters"][0]["cluster"] = {"server": self.server}

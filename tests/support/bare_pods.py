@@ -1,4 +1,4 @@
-"""Pods that no kubelet knows of, to be marked by workers."""
+"""Pods without a kubelet, for workers to mark."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from support.api import Hub, eventually
+from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
 
 Json = dict[str, Any]
 MARKED = ("--pod-condition", "--pod-label")
 
 
-class Pod:
-    """A Pod without a kubelet: an object that a worker process may believe to be its own."""
+class BarePod:
+    """A Pod that no kubelet runs: only an object, which a worker process takes for its own Pod."""
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    def __init__(self, hub: HubNamespace, name: str) -> None:
         """`hub`: the cluster it is in."""
         self._hub = hub
         self.name = name

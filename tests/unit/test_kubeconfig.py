@@ -1,4 +1,4 @@
-"""What the script says when it has nothing to print. (That its kubeconfigs work: test_multicluster.)"""
+"""What tcf-kubeconfig says when it has nothing to print. (test_multicluster uses its kubeconfigs.)"""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.api import ROOT
-
-SCRIPT = ROOT / "hack" / "hub_kubeconfig.py"
+MODULE = "tcf.ctl.kubeconfig"
 
 
 def call(kubectl: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), "account", "--secret", "--kubectl", str(kubectl)]
+    command = [sys.executable, "-m", MODULE, "account", "--secret", "--kubectl", str(kubectl)]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 

@@ -1,4 +1,4 @@
-"""A scene with its programs, and the hand that does the faults and mends them."""
+"""A scene with real programs, and the code that makes faults and repairs them."""
 
 from __future__ import annotations
 
@@ -11,47 +11,70 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from controlplane.client import ControlPlane
-from support.api import ROOT, Hub, eventually, install_crd, kubectl_of
-from support.backups import Backups
-from support.gate import Gate
-from support.liar import LIES, Liar
-from support.probes import Probe, Prober
-from support.programs import Program, Programs
+from controlplane.plane import ControlPlane
+from rig.backups import Backups
+from rig.files import ROOT
+from rig.gate import Gate
+from rig.hub_namespace import HubNamespace
+from rig.kubectl import install_crd, kubectl_of
+from rig.liar import LIES, Liar
+from rig.patience import eventually
+from rig.prober import Prober
+from rig.promise import Probe
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 from chaos.faults import SECONDS, Fault, Scene
 
 _CRDS = str(ROOT / "crds")
 _REST_SECONDS = 60.0
-"""Within this, everything has to be at rest after the last fault: far more than it takes, on any machine."""
+"""Everything has to be at rest this soon after the last fault. Far more than is needed on any machine."""
 
 
-class Stage:
-    """Use as a context; `play` a schedule at a time."""
+class LiveScene:
+    """Use it as a context, and `play` one schedule after the other."""
 
     def __init__(self, where: Scene, plane: ControlPlane, folder: Path, etcdutl: Path) -> None:
         self.scene = where
         self.counts: Counter[str] = Counter()
         self.lost_term = 0
-        """The highest term there was when the hub was set back in this schedule; 0 if it was not."""
+        """The highest term when the hub was restored from a backup in this schedule; 0 if it was not."""
         self._excused: list[tuple[float, float]] = []
         self._backups = Backups(plane, folder, etcdutl)
         self._plane = plane
         self._folder = folder
-        self._hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
-        self._programs = Programs(self._hub, folder)
+        self._hub = HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
+        self._programs = TcfProcesses(self._hub, folder)
         self._names = [*where.workers, *where.operators]
         self._ports = dict(zip(self._names, _ports(len(self._names)), strict=True))
         self._gates: dict[str, Gate] = {}
-        self._running: dict[str, Program] = {}
+        self._running: dict[str, TcfProcess] = {}
         self._locks = {name: threading.Lock() for name in [*self._names, "hub"]}
         self._calm = threading.Event()
+        self._actions: dict[str, Callable[[Fault, str], None]] = {
+            "kill": self._kill,
+            "restart": self._restart,
+            "stop": self._stop,
+            "cut": self._cut,
+            "half-open": self._half_open,
+            "slow": self._slow,
+            "reset": self._reset,
+            "apiserver restart": self._apiserver_restart,
+            "etcd pause": self._etcd_pause,
+            "lies": self._lies,
+            "distorted watches": self._distorted_watches,
+            "touched Lease": self._touched_lease,
+            "deleted Lease": self._deleted_lease,
+            "foreign Lease": self._foreign_lease,
+            "edited status": self._edited_status,
+            "removed CRD": self._removed_crd,
+            "restored etcd": self._restored_etcd,
+        }
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -75,7 +98,7 @@ class Stage:
         self._exit.__exit__(kind, error, trace)
 
     def play(self, faults: list[Fault]) -> Prober:
-        """Do the faults at their moments, mend everything, wait for rest; what the probes saw meanwhile."""
+        """Make the faults at their moments, repair everything, wait for rest; return what the probes saw."""
         members = {self._ports[name]: name.split(".")[0] for name in self.scene.workers}
         self._calm.clear()
         self.lost_term = 0
@@ -99,7 +122,7 @@ class Stage:
         return prober
 
     def holds(self, probe: Probe) -> bool:
-        """Does the promise hold for this answer, or has a third party taken away what it rests on?"""
+        """Must the promise hold for this answer? Not if a fault broke a rule that the promise depends on."""
         excused = any(start <= probe.answered and probe.sent <= end for start, end in self._excused)
         return not excused and probe.term > self.lost_term
 
@@ -110,7 +133,7 @@ class Stage:
     # --- faults -----------------------------------------------------------------------------------------
 
     def _targets(self, fault: Fault) -> list[str]:
-        """Whom it is done to: a program, or both workers of a member."""
+        """The targets of a fault: one program, or both workers of a member."""
         if not fault.kind.endswith(" member"):
             return [fault.target]
         member = fault.target
@@ -119,14 +142,14 @@ class Stage:
         return [name for name in self.scene.workers if name.startswith(f"{member}.")]
 
     def _do(self, fault: Fault, target: str) -> None:
-        kind = fault.kind.removesuffix(" member").replace("-", "_").replace(" ", "_").lower()
+        kind = fault.kind.removesuffix(" member")
         if kind == "switch":
             self._switch(target)
             return
-        # One fault at a time for each program, or nobody knew what is to be undone.
+        # Only one fault at a time for each program: else nobody could say what has to be undone.
         with self._locks[target if target in self._locks else "hub"]:
             if not self._calm.is_set():
-                getattr(self, f"_{kind}")(fault, target)
+                self._actions[kind](fault, target)
 
     def _for(self, fault: Fault) -> None:
         self._calm.wait(fault.seconds)
@@ -176,14 +199,14 @@ class Stage:
         os.kill(self._plane.pids["etcd"], signal.SIGCONT)
 
     def _lies(self, fault: Fault, _: str) -> None:
-        """Some of the writes that are carried out are answered as if they had not been."""
+        """The hub carries out every write, but some of its answers say that it did not."""
         chance = random.Random(fault.at)
         self._liar.lie = lambda _, __: chance.choice([*LIES.values()]) if chance.random() < 0.2 else None
         self._for(fault)
         self._liar.lie = lambda _, __: None
 
     def _distorted_watches(self, fault: Fault, _: str) -> None:
-        """Some events are lost, late, or come twice."""
+        """Some events of watches get lost, come late, or come twice."""
         chance = random.Random(fault.at)
         ways: list[tuple[float, ...]] = [(0.0,), (0.0,), (), (0.5 * self.scene.duration,), (0.0, 0.1)]
         self._liar.distort = lambda: chance.choice(ways)
@@ -191,7 +214,7 @@ class Stage:
         self._liar.distort = lambda: (0.0,)
 
     def _lease_of(self, worker: str) -> str | None:
-        """The name of the newest Lease of a member of whose workers this is one."""
+        """The name of the newest Lease among those of this worker's member."""
         member = worker.split(".", maxsplit=1)[0]
         held = [x["metadata"] for x in self._leases() if x["metadata"]["labels"]["tcf.dev/cluster"] == member]
         newest = max(held, key=lambda each: int(each["resourceVersion"]), default=None)
@@ -211,13 +234,13 @@ class Stage:
             )
 
     def _deleted_lease(self, _: Fault, target: str) -> None:
-        """No promise until the worker's present answer has run out: that is why nobody must do this."""
+        """Nobody may delete a Lease: there is no promise until its worker's present answer has expired."""
         if name := self._lease_of(target):
             with self._no_promise():
                 self._hub.kubectl("delete", "lease", name, check=False)
 
     def _foreign_lease(self, _: Fault, target: str) -> None:
-        """Somebody has made a Lease with the labels of a worker's, for as long as any may last."""
+        """Somebody creates a Lease with the labels of a worker's Lease."""
         made = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -231,7 +254,7 @@ class Stage:
         self._hub.kubectl("create", "-f", "-", stdin=json.dumps(made), check=False)
 
     def _edited_status(self, _: Fault, target: str) -> None:
-        """Somebody moves the role by hand."""
+        """Somebody edits the status and so moves the role by hand."""
         with contextlib.suppress(Exception):
             status = self._hub.status()
             rows = [
@@ -274,7 +297,7 @@ class Stage:
             answer = self._running[target].post("/tcf/promote")
             self.counts["switched" if answer.status == 200 else f"refused: {answer.reason}"] += 1
 
-    # --- and their end ----------------------------------------------------------------------------------
+    # --- programs and rest ---------------------------------------------------------------------------------
 
     def _start(self, name: str) -> None:
         kubeconfig = self._gates[name].kubeconfig(self._hub, self._folder / f"{name}.kubeconfig")
@@ -305,7 +328,7 @@ class Stage:
             return False
 
     def _await_rest(self) -> None:
-        """One member's workers answer 200, all others 418, and nothing is under way."""
+        """Wait until one member's workers answer 200, all others 418, and no switchover is under way."""
 
         def at_rest() -> bool:
             status = self._hub.status()
@@ -321,7 +344,7 @@ class Stage:
 
 
 def _ports(count: int) -> list[int]:
-    """Ports that nobody uses, below those that the kernel gives to whoever asks for any."""
+    """Free ports, below the range from which the kernel picks ports for others."""
     found: list[int] = []
     while len(found) < count:
         port = random.randint(10_000, 30_000)

@@ -8,16 +8,29 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from support.api import PATIENCE, Answer, Hub, ask, eventually
+from rig.asking import Answer, ask
+from rig.hub_namespace import HubNamespace
+from rig.patience import PATIENCE, eventually
+
+
+def command(program: str, kubeconfig: Path, *options: str, python: Sequence[str] = ()) -> list[str]:
+    """The command line of `operator` or `worker`; `python`: options of the interpreter."""
+    return [sys.executable, *python, "-m", "tcf", program, "--kubeconfig", str(kubeconfig), *options]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without options of our own programs: somebody may have exported them."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TCF_")}
 
 
 @dataclass
-class Program:
+class TcfProcess:
     """A running tcf-operator or tcf-worker."""
 
     process: subprocess.Popen[bytes]
@@ -60,7 +73,7 @@ class Program:
 
     @property
     def resident(self) -> int:
-        """Bytes of memory."""
+        """Its memory in bytes."""
         used: int = psutil.Process(self.process.pid).memory_info().rss
         return used
 
@@ -68,35 +81,35 @@ class Program:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """SIGKILL: no farewell."""
+        """SIGKILL: a crash."""
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> int:
-        """SIGTERM, and the exit status."""
+        """SIGTERM; returns the exit status."""
         self.process.terminate()
         return self.process.wait(PATIENCE)
 
 
-class Programs:
-    """Starts programs and stops those that are left; a traceback in any log fails the test."""
+class TcfProcesses:
+    """Starts programs; `close` stops those that still run and checks that no log has a traceback in it."""
 
     def __init__(
-        self, hub: Hub, folder: Path, *, development: bool = True, release: Path | None = None
+        self, hub: HubNamespace, folder: Path, *, development: bool = True, release: Path | None = None
     ) -> None:
-        """`development`: with Python's development mode, which finds more and is slower.
+        """`development`: use Python's development mode, which finds more faults and is slower.
 
-        `release`: the wheel of an earlier release, to run that instead.
+        `release`: the wheel of an earlier release, to run instead of this code.
         """
         self._hub = hub
         self._release = {"PYTHONPATH": str(release)} if release else {}
         self._checks = ["-X", "dev", "-W", "error::ResourceWarning"] if development else []
         self._folder = folder
-        self._running: list[Program] = []
+        self._running: list[TcfProcess] = []
         self._numbers = itertools.count()
 
-    def operator(self, *args: str, kubeconfig: Path | None = None) -> Program:
-        """An operator that looks after the test's namespace."""
+    def operator(self, *args: str, kubeconfig: Path | None = None) -> TcfProcess:
+        """Start an operator that looks after this namespace only."""
         return self._start("operator", ["--namespace", self._hub.namespace, *args], kubeconfig, "/healthz")
 
     def worker(
@@ -105,31 +118,27 @@ class Programs:
         *args: str,
         federation: str = "shop",
         kubeconfig: Path | None = None,
-    ) -> Program:
+    ) -> TcfProcess:
         where = ["--namespace", self._hub.namespace, "--federation", federation, "--cluster", cluster]
         return self._start("worker", [*where, *args], kubeconfig, "/healthz")
 
-    def pair(self) -> tuple[Program, Program]:
-        """A worker for each of the two members."""
+    def pair(self) -> tuple[TcfProcess, TcfProcess]:
+        """Start a worker for each of the two members."""
         return self.worker("cluster_1"), self.worker("cluster_2")
 
-    def _start(self, program: str, args: list[str], kubeconfig: Path | None, path: str) -> Program:
+    def _start(self, program: str, args: list[str], kubeconfig: Path | None, path: str) -> TcfProcess:
         log_path = self._folder / f"{program}-{next(self._numbers)}.log"
         listen = [] if "--listen" in args else ["--listen", "127.0.0.1:0"]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TCF_")} | self._release
+        options = [*listen, *args]
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [
-                    *(sys.executable, *self._checks, "-m", "tcf", program),
-                    *("--kubeconfig", str(kubeconfig or self._hub.kubeconfig)),
-                    *(*listen, *args),
-                ],
+                command(program, kubeconfig or self._hub.kubeconfig, *options, python=self._checks),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=environment() | self._release,
             )
-        running = Program(process, log_path, 0)
+        running = TcfProcess(process, log_path, 0)
         self._running.append(running)
 
         def listening() -> int | None:

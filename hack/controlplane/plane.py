@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from controlplane.processes import ControlPlaneError
+from controlplane.children import ControlPlaneError
 
 
 class ControlPlane:

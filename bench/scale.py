@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controlplane.client import ControlPlane
-from support.api import Hub, eventually, kubectl_of
-from support.programs import Program, Programs
+from controlplane.plane import ControlPlane
+from rig.hub_namespace import HubNamespace
+from rig.kubectl import kubectl_of
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 from bench.farm import MEMBERS
 from bench.servers import computed, resident
@@ -57,7 +59,7 @@ class Scaled:
 class Farm:
     """The workers, in a process of their own."""
 
-    def __init__(self, hub: Hub, count: int) -> None:
+    def __init__(self, hub: HubNamespace, count: int) -> None:
         command = [
             sys.executable,
             str(Path(__file__).with_name("farm.py")),
@@ -104,9 +106,9 @@ class Farm:
 
 
 @contextlib.contextmanager
-def _federations(plane: ControlPlane, count: int, logs: Path) -> Iterator[tuple[Hub, Programs]]:
+def _federations(plane: ControlPlane, count: int, logs: Path) -> Iterator[tuple[HubNamespace, TcfProcesses]]:
     name = f"scale-{count}"
-    hub = Hub(kubectl_of(plane, name), name, plane.kubeconfig)
+    hub = HubNamespace(kubectl_of(plane, name), name, plane.kubeconfig)
     hub.kubectl("create", "namespace", name)
     clusters = [{"id": member, "name": member} for member in MEMBERS]
     spec = {
@@ -126,7 +128,7 @@ def _federations(plane: ControlPlane, count: int, logs: Path) -> Iterator[tuple[
         for n in range(count)
     ]
     asyncio.run(_send(hub, "POST", [("", manifest) for manifest in manifests]))
-    programs = Programs(hub, logs, development=False)
+    programs = TcfProcesses(hub, logs, development=False)
     try:
         yield hub, programs
     finally:
@@ -173,7 +175,9 @@ def _window(plane: ControlPlane, process: subprocess.Popen[bytes]) -> tuple[floa
     return resident(process), used / _IDLE_SECONDS, asked / _IDLE_SECONDS
 
 
-def _started(hub: Hub, programs: Programs, count: int, *, generation: int) -> tuple[Program, float]:
+def _started(
+    hub: HubNamespace, programs: TcfProcesses, count: int, *, generation: int
+) -> tuple[TcfProcess, float]:
     """Every spec is edited while no operator is there: seconds from its start until all are taken in."""
     paused = {"spec": {"paused": generation % 2 == 0}}
     asyncio.run(_send(hub, "PATCH", [(f"/f{n}", paused) for n in range(count)]))
@@ -183,7 +187,7 @@ def _started(hub: Hub, programs: Programs, count: int, *, generation: int) -> tu
     return operator, time.monotonic() - began
 
 
-async def _send(hub: Hub, method: str, requests: list[tuple[str, Json]]) -> None:
+async def _send(hub: HubNamespace, method: str, requests: list[tuple[str, Json]]) -> None:
     """Many requests for federations at once, which kubectl would make one by one, and not too fast."""
     client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
     path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
@@ -200,7 +204,7 @@ async def _send(hub: Hub, method: str, requests: list[tuple[str, Json]]) -> None
         await client.close()
 
 
-def _await_all(hub: Hub, count: int, fits: Callable[[Json], bool], what: str) -> None:
+def _await_all(hub: HubNamespace, count: int, fits: Callable[[Json], bool], what: str) -> None:
     def all_of_them() -> bool:
         items = json.loads(hub.kubectl("get", "cfed", "-o", "json").stdout)["items"]
         return sum(fits(item.get("status", {})) for item in items) == count

@@ -16,9 +16,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 import psutil
-from controlplane.client import ControlPlane
-from controlplane.processes import end, spawn
-from support.api import Answer, Hub, ask, free_port, install_crd, kubectl_of
+from controlplane.children import end, spawn
+from controlplane.plane import ControlPlane
+from rig.asking import Answer, ask, free_port
+from rig.hub_namespace import HubNamespace
+from rig.kubectl import install_crd, kubectl_of
 
 from tcf.web.server import AT_ONCE
 
@@ -103,7 +105,7 @@ class Servers:
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TCF_")}
         self._environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
         install_crd(plane)
-        hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
+        hub = HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
         hub.apply()
         rows = [
             {"id": f"cluster_{n}", "name": f"cluster{n}", "status": role}

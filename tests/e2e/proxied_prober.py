@@ -1,4 +1,4 @@
-"""Probes of workers in the cluster, by way of the API server."""
+"""Probes of workers in the cluster, sent through the API server's proxy."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from support.probes import Probe, broken_promises, longest_gap
+from rig.promise import Probe, broken_promises, longest_gap
 
 from e2e.cluster import Namespace
 
 _INTERVAL = 0.03
 
 
-class Probes:
-    """Asks each of `whom` (by member) whether it is active, thirty times a second, until the block ends."""
+class ProxiedProber:
+    """Asks `whom` (a Service or Pod for each member) thirty times a second until the block ends."""
 
     def __init__(self, namespace: Namespace, whom: Mapping[str, str]) -> None:
         self.probes: list[Probe] = []
@@ -41,7 +41,7 @@ class Probes:
         return broken_promises(self.probes)
 
     def gap(self) -> float:
-        """The longest time in seconds without a yes by anybody."""
+        """The longest time in seconds in which nobody answered 200."""
         return longest_gap(self.probes)
 
     def await_active(self, member: str) -> None:

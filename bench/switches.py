@@ -12,17 +12,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import socket
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from support.api import Hub, ask
-from support.programs import Program
+from rig.asking import ask
+from rig.hub_namespace import HubNamespace
+from rig.prober import Prober
+from rig.tcf_processes import TcfProcess
 
 from tcf.hub import federations, leases
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
@@ -33,11 +32,11 @@ SWITCHES = 20
 _PATIENCE = 10.0
 PAUSE = 0.4
 """Seconds between two switchovers, in which what the last one has left to do is done."""
-_PROBE_EVERY = 1 / 300
+_PROBES_PER_SECOND = 300
 _MEMBERS = ("cluster_1", "cluster_2")
 
 
-def ours(workers: tuple[Program, Program]) -> list[float]:
+def ours(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
     """So many switchovers there and back, by POST at the passive member: seconds from request to answer."""
     took = []
     for number in range(SWITCHES):
@@ -50,48 +49,25 @@ def ours(workers: tuple[Program, Program]) -> list[float]:
     return took
 
 
-def gaps(workers: tuple[Program, Program]) -> list[float]:
-    """The same, probed meanwhile: seconds from the last yes of the old member to the first of the new.
+def gaps(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
+    """The same with probes: seconds from the last 200 of the old member to the first 200 of the new one.
 
-    Less the time between two probes, by which they overstate it: by half of it, on average, at each end.
+    Two probes are some time apart, so this would be too long: on average by half of that time at each end. So
+    that time is subtracted.
     """
     found = []
+    ports = {worker.port: member for worker, member in zip(workers, _MEMBERS, strict=True)}
     for number in range(SWITCHES):
         new = 1 - number % 2
-        with _probed(workers) as yes:
+        with Prober(ports, per_second=_PROBES_PER_SECOND) as prober:
             time.sleep(PAUSE)
             ask(workers[new].port, "POST", "/tcf/toggle")
             time.sleep(PAUSE / 4)
-        last, first = max(sent for sent, _ in yes[1 - new]), min(answered for _, answered in yes[new])
-        found.append(first - last - _PROBE_EVERY)
+        yes = [probe for probe in prober.probes if probe.status == HTTPStatus.OK]
+        last = max(probe.sent for probe in yes if probe.member == _MEMBERS[1 - new])
+        first = min(probe.answered for probe in yes if probe.member == _MEMBERS[new])
+        found.append(first - last - 1 / _PROBES_PER_SECOND)
     return found
-
-
-@contextlib.contextmanager
-def _probed(workers: tuple[Program, Program]) -> Iterator[list[list[tuple[float, float]]]]:
-    """When each one's probes were sent and answered by 200 (monotonic seconds).
-
-    As cheap as can be, for they take the time of the machine on which the switchover is to be fast.
-    """
-    yes: list[list[tuple[float, float]]] = [[] for _ in workers]
-    end = threading.Event()
-
-    def probe(number: int) -> None:
-        with socket.create_connection(("127.0.0.1", workers[number].port), timeout=_PATIENCE) as connection:
-            while not end.wait(_PROBE_EVERY):
-                sent = time.monotonic()
-                connection.sendall(b"GET /tcf/is_active HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                if connection.recv(4096).startswith(b"HTTP/1.1 200 "):
-                    yes[number].append((sent, time.monotonic()))
-
-    with ThreadPoolExecutor(len(workers)) as pool:
-        probes = [pool.submit(probe, number) for number in range(len(workers))]
-        try:
-            yield yes
-        finally:
-            end.set()
-    for each in probes:
-        each.result()
 
 
 @dataclass(frozen=True)
@@ -102,12 +78,12 @@ class Chained:
     gap: float
 
 
-def floor(hub: Hub, like: Json) -> list[Chained]:
+def floor(hub: HubNamespace, like: Json) -> list[Chained]:
     """As many chains, where nobody else looks; `like`: the status to begin with."""
     return asyncio.run(_floor(hub, like))
 
 
-async def _floor(hub: Hub, like: Json) -> list[Chained]:
+async def _floor(hub: HubNamespace, like: Json) -> list[Chained]:
     client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
     took = []
     try:
@@ -147,7 +123,7 @@ class _Chain:
 
     NAME = "floor"
 
-    def __init__(self, client: HubClient, hub: Hub, like: Json) -> None:
+    def __init__(self, client: HubClient, hub: HubNamespace, like: Json) -> None:
         self._client = client
         self._like = like
         self._federations = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
@@ -159,7 +135,7 @@ class _Chain:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def opened(cls, client: HubClient, hub: Hub, like: Json) -> AsyncIterator[_Chain]:
+    async def opened(cls, client: HubClient, hub: HubNamespace, like: Json) -> AsyncIterator[_Chain]:
         chain = cls(client, hub, like)
         await chain._create(hub)
         own = {"fieldSelector": f"metadata.name={cls.NAME}"}
@@ -205,7 +181,7 @@ class _Chain:
         ended = time.monotonic()
         return Chained(ended - began, ended - lowered)
 
-    async def _create(self, hub: Hub) -> None:
+    async def _create(self, hub: HubNamespace) -> None:
         """A federation as large as one that has been switched to and fro, and two Leases."""
         hub.apply(self.NAME)
         hub.set_status(self._like, self.NAME)

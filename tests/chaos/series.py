@@ -1,4 +1,4 @@
-"""Plays schedules one after the other and keeps count of what the probes saw."""
+"""Plays one schedule after the other and counts what the probes saw."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controlplane.client import ControlPlane
-from support.api import install_crd
-from support.backups import etcdutl
-from support.probes import Probe, broken_promises
+from controlplane.plane import ControlPlane
+from rig.backups import etcdutl
+from rig.kubectl import install_crd
+from rig.promise import Probe, broken_promises
 
 from chaos.faults import scene, schedule
-from chaos.stage import Stage
+from chaos.live_scene import LiveScene
 
 SCHEDULES_PER_SCENE = 10
 
 
 @dataclass
 class Tally:
-    """What came of some schedules."""
+    """The results of some schedules."""
 
     schedules: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class Tally:
         self.violations += other.violations
 
     def table(self) -> str:
-        """For people, and for the docs."""
+        """A table in Markdown, for people and for the docs."""
         faults = {name: n for name, n in self.counts.items() if not name.startswith(("switch", "refused"))}
         rows = [
             ("schedules", self.schedules),
@@ -61,7 +61,7 @@ class Tally:
 
 
 def play(first: int, schedules: int, *, progress: Callable[[Tally], object]) -> Tally:
-    """Play so many schedules, the scene changing now and then, against a control plane of our own."""
+    """Play so many schedules against a control plane of our own. The scene changes every few schedules."""
     total = Tally()
     with ControlPlane.start() as plane:
         install_crd(plane)
@@ -70,10 +70,10 @@ def play(first: int, schedules: int, *, progress: Callable[[Tally], object]) -> 
             count = min(SCHEDULES_PER_SCENE, schedules - total.schedules)
             with tempfile.TemporaryDirectory(prefix="tcf-chaos-") as folder:
                 where = scene(seed)
-                with Stage(where, plane, Path(folder), etcdutl()) as stage:
+                with LiveScene(where, plane, Path(folder), etcdutl()) as live:
                     before = Before()
                     for number in range(count):
-                        one = _one(stage, number, before)
+                        one = _one(live, number, before)
                         total.add(one)
                         progress(one)
     return total
@@ -81,35 +81,35 @@ def play(first: int, schedules: int, *, progress: Callable[[Tally], object]) -> 
 
 @dataclass
 class Before:
-    """What was seen of a scene in earlier schedules: requests that have ended, who has answered 200."""
+    """What earlier schedules of a scene showed: which requests ended, and who answered 200."""
 
     requests: set[str] = field(default_factory=set)
     yes: dict[str, Probe] = field(default_factory=dict)
 
 
-def _one(stage: Stage, number: int, before: Before) -> Tally:
-    before.requests |= {past["id"] for past in stage.history()}
-    stage.counts.clear()
-    prober = stage.play(schedule(stage.scene, number))
+def _one(live: LiveScene, number: int, before: Before) -> Tally:
+    before.requests |= {past["id"] for past in live.history()}
+    live.counts.clear()
+    prober = live.play(schedule(live.scene, number))
     done = [
         past
-        for past in stage.history()
+        for past in live.history()
         if past["outcome"] == "Succeeded" and past["id"] not in before.requests
     ]
-    yes = [probe for probe in prober.probes if probe.status == 200 and stage.holds(probe)]
+    yes = [probe for probe in prober.probes if probe.status == 200 and live.holds(probe)]
     broken = broken_promises([*before.yes.values(), *yes])
     before.yes |= {probe.member: probe for probe in sorted(yes, key=lambda probe: probe.term)}
-    before.yes = {} if stage.lost_term else before.yes
+    before.yes = {} if live.lost_term else before.yes
     return Tally(
         schedules=1,
-        counts=Counter(stage.counts),
+        counts=Counter(live.counts),
         probes=len(prober.probes),
         yes=len(yes),
         switchovers=len(done),
         failovers=sum(past["trigger"] == "failover" for past in done),
         worst_gap=prober.gap(),
         violations=[
-            f"scene {stage.scene.seed}, schedule {number}: {first} and later {second}"
+            f"scene {live.scene.seed}, schedule {number}: {first} and later {second}"
             for first, second in broken
         ],
     )
