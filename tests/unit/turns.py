@@ -1,17 +1,21 @@
-"""The event loop in small steps, for tests of tasks that wait for each other and never for the clock."""
+"""The event loop in small steps, for tests of tasks that wait for each other, or for a clock that jumps."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
+
+from unit.build import BOOT, ClockAt
+
+_sleep = asyncio.sleep
 
 
 async def turns(count: int = 10) -> None:
     """Let all tasks go on until they wait for something else."""
     for _ in range(count):
-        await asyncio.sleep(0)
+        await _sleep(0)
 
 
 @contextlib.asynccontextmanager
@@ -25,3 +29,29 @@ async def at_work(act: Coroutine[Any, Any, object]) -> AsyncIterator[asyncio.Tas
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+class JumpingClock(ClockAt):
+    """Its `sleep` lets time pass on this clock only, until `seconds` have passed since BOOT."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(lambda: self.time)
+        self.time = BOOT
+        self.slept: list[float] = []
+        self.at: dict[float, Callable[[], None]] = {}
+        """What happens so many seconds after BOOT."""
+        self._end = BOOT + seconds
+
+    @property
+    def passed(self) -> float:
+        return self.time - BOOT
+
+    async def sleep(self, seconds: float) -> None:
+        """In the stead of `asyncio.sleep`. Cancels whoever sleeps beyond the end."""
+        self.slept.append(seconds)
+        await turns()
+        self.time += max(0.0, seconds)
+        for moment in [moment for moment in self.at if moment <= self.passed]:
+            self.at.pop(moment)()
+        if self.time > self._end:
+            raise asyncio.CancelledError
