@@ -9,7 +9,6 @@ from typing import cast
 
 import pytest
 
-from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.dispatcher import Dispatcher
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.loop import FederationLoop
@@ -121,22 +120,6 @@ async def test_an_older_version_than_is_known_is_looked_into() -> None:
     assert len(quiet.reads) == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-
-
-def test_a_list_knows_better_than_what_was_seen_before_it_was_asked_for() -> None:
-    """A hub that has lost its last writes lists an older version: it can be deleted only as that."""
-    view, lost = FederationCache(), lease("c1", resource_version="12")
-    view.watched_lease(lost, BOOT, deleted=False)
-    older = replace(lost, resource_version="9")
-    view.read_leases((older,), asked=BOOT + 1, now=BOOT + 2)
-    assert view.observation().leases == (older,)
-
-
-def test_a_list_does_not_know_what_was_seen_after_it_was_asked_for() -> None:
-    view, newest = FederationCache(), lease("c1", resource_version="12")
-    view.watched_lease(newest, BOOT + 1, deleted=False)
-    view.read_leases((replace(newest, resource_version="9"),), asked=BOOT, now=BOOT + 2)
-    assert view.observation().leases == (newest,)
 
 
 class QuietHub:
