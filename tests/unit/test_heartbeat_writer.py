@@ -147,3 +147,14 @@ async def test_trouble_is_logged_when_it_begins_or_changes_and_is_tried_again(
     for record, why in zip(caplog.records, whys, strict=True):
         assert why in record.message
         assert "namespace a" in record.message
+
+
+async def test_trouble_in_a_namespace_that_has_come_back_is_logged_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub(monkeypatch, 100, "a")
+    hub.error = errors.ForbiddenError("no rights")
+    hub.clock.at[50] = hub.namespaces.clear
+    hub.clock.at[60] = lambda: hub.namespaces.add("a")
+    await hub.run()
+    assert len(caplog.records) == 2

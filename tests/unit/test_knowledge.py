@@ -25,6 +25,7 @@ def knowledge(latest: Federation | None = None) -> Knowledge:
 
 def test_at_its_start_it_knows_nothing() -> None:
     known = knowledge()
+    assert str(known.member) == "ns/shop/c1"
     assert (known.latest, known.stopped, known.known_term(UID)) == (None, False, 0)
     answer = known.answer()
     assert isinstance(answer, Refusal)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from unit.build import BOOT, ClockAt
 
 _sleep = asyncio.sleep
+_MOST_WAITS = 10_000
 
 
 async def turns(count: int = 10) -> None:
@@ -41,6 +43,7 @@ class JumpingClock(ClockAt):
         self.at: dict[float, Callable[[], None]] = {}
         """What happens so many seconds after BOOT."""
         self._end = BOOT + seconds
+        self._waits = 0
 
     @property
     def passed(self) -> float:
@@ -48,10 +51,37 @@ class JumpingClock(ClockAt):
 
     async def sleep(self, seconds: float) -> None:
         """In the stead of `asyncio.sleep`. Cancels whoever sleeps beyond the end."""
-        self.slept.append(seconds)
+        if seconds:
+            self.slept.append(seconds)
         await turns()
         self.time += max(0.0, seconds)
         for moment in [moment for moment in self.at if moment <= self.passed]:
             self.at.pop(moment)()
         if self.time > self._end:
             raise asyncio.CancelledError
+
+    async def within(self, seconds: float, wait: Coroutine[Any, Any, object]) -> None:
+        """In the stead of `runtime.waiting.within`: jumps to the end, or to what happens before."""
+        self._waits += 1
+        assert self._waits < _MOST_WAITS, "it goes round and round"
+        waiting, until = asyncio.ensure_future(wait), self.time + max(0.0, seconds)
+        try:
+            while not await self._jump(waiting, until):
+                pass
+        finally:
+            waiting.cancel()
+
+    async def _jump(self, waiting: asyncio.Future[object], until: float) -> bool:
+        """To the next thing that happens. Is the wait over then?"""
+        await turns()
+        if waiting.done():
+            return True
+        upcoming = min(self.at, default=math.inf)
+        if BOOT + upcoming <= min(until, self._end):
+            self.time = max(self.time, BOOT + upcoming)
+            self.at.pop(upcoming)()
+            return False
+        self.time = until
+        if until > self._end:
+            raise asyncio.CancelledError
+        return True
