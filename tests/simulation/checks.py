@@ -69,7 +69,7 @@ class Checker:
         worker = program.worker
         if worker is None:
             return
-        reading = worker._state.reading
+        reading = worker.knowledge.state.reading
         if reading is not None and reading is program.lost:
             self._fail(f"{program.name} goes on answering {reading.role} although its Lease is lost")
         fresh = reading is not program.last

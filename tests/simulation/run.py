@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-import tcf.worker.renewal
+import tcf.worker.lease_keeper
 import tcf.worker.switchovers
 from simulation.checks import Checker, settled
 from simulation.failovers import Failovers
@@ -581,7 +581,7 @@ def _named(run: _Run) -> Iterator[None]:
             return str(next(names))
 
     with (
-        mock.patch.object(tcf.worker.renewal, "secrets", Secrets),
+        mock.patch.object(tcf.worker.lease_keeper, "secrets", Secrets),
         mock.patch.object(tcf.worker.switchovers, "uuid", _Requests(run.network)),
     ):
         yield
