@@ -12,8 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from simulation.mutants import MUTANTS
+from simulation.play import play
 from simulation.profiles import GENERAL, PROFILES
-from simulation.run import play
 from simulation.schedule import draw
 from simulation.search import told
 

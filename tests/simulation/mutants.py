@@ -21,9 +21,9 @@ import tcf.core.liveness
 import tcf.core.steps
 import tcf.worker.lease_keeper
 from simulation import profiles
-from simulation.hub import SimHub, renewed
-from simulation.network import SimLeases
 from simulation.schedule import Profile
+from simulation.sim_hub import SimHub, renewed
+from simulation.stand_ins import SimLeases
 from simulation.world import Process
 from tcf.coordinator.cache import FederationCache
 from tcf.core.annotations import Acknowledgement

@@ -100,6 +100,13 @@ class Schedule:
     rates: Rates
     faults: tuple[Fault, ...] = field(default=())
 
+    @property
+    def may_keep_role(self) -> bool:
+        """May a worker answer for ever, as KeepRole allows?"""
+        return self.keep_role or any(
+            fault.value == ("isolation", Isolation.KEEP_ROLE) for fault in self.faults
+        )
+
     def __str__(self) -> str:
         head = replace(self, faults=())
         return "\n".join([repr(head), *(f"  {fault}" for fault in self.faults)])

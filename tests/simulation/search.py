@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from simulation.network import Rates
-from simulation.run import Outcome, play
+from simulation.play import Outcome, play
 from simulation.schedule import Fault, Profile, Schedule, draw, targets
 
 

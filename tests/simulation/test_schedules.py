@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from simulation.play import play
 from simulation.profiles import GENERAL, PROFILES
-from simulation.run import play
 from simulation.schedule import Fault, Schedule, draw
 from simulation.search import first_failure, shrunk, told
 
