@@ -19,8 +19,7 @@ from tcf.core.pod_marks import Marks
 from tcf.core.reading import STOPPING, Reading, Renewal
 from tcf.core.reasons import Reason
 from tcf.hub import errors
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import FederationStore, LeaseStore
 from tcf.hub.pods import Pods
 from tcf.hub.sessions import LASTING_SECONDS
 from tcf.runtime.backoff import Backoff
@@ -50,8 +49,8 @@ class Worker:
     def __init__(
         self,
         member: MemberRef,
-        federations: Federations,
-        leases: Leases,
+        federations: FederationStore,
+        leases: LeaseStore,
         *,
         holder: str,
         clock: Clock,
