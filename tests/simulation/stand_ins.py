@@ -10,9 +10,7 @@ from tcf.core.model import Federation, Status, WorkerLease
 from tcf.core.reading import Renewal
 from tcf.core.steps import Event
 from tcf.hub import errors
-from tcf.hub.events import Events
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
 
 
 async def watch(link: Link, kind: type, *, deadline: float) -> AsyncGenerator[tuple[Any, bool]]:
@@ -41,7 +39,7 @@ async def watch(link: Link, kind: type, *, deadline: float) -> AsyncGenerator[tu
             each.close()
 
 
-class SimFederations(Federations):
+class SimFederations(FederationStore):
     def __init__(self, link: Link) -> None:
         self._link = link
 
@@ -72,7 +70,7 @@ class SimFederations(Federations):
             yield None if deleted else federation
 
 
-class SimLeases(Leases):
+class SimLeases(LeaseStore):
     def __init__(self, link: Link) -> None:
         self._link = link
 
@@ -145,7 +143,7 @@ def _whose(lease: WorkerLease) -> tuple[str, str, str]:
     return lease.uid, lease.federation, lease.cluster
 
 
-class SimEvents(Events):
+class SimEvents(EventStore):
     def __init__(self, link: Link) -> None:
         self._link = link
 
