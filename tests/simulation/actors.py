@@ -8,8 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from simulation.hub import NAME, NAMESPACE
-from simulation.network import Link, Network, SimEvents, SimFederations, SimLeases, watch
+from simulation.network import Link, Network
+from simulation.sim_hub import NAME, NAMESPACE
+from simulation.stand_ins import SimEvents, SimFederations, SimLeases, watch
 from simulation.world import Machine, Process, World
 from tcf.coordinator.dispatcher import Dispatcher
 from tcf.core.model import Federation, MemberRef, Principal, Refusal, WorkerLease
