@@ -85,7 +85,9 @@ def test_an_authority_that_is_replaced_is_trusted(
     operator.await_ready()
 
 
-def test_a_client_certificate_that_is_replaced_is_used(hub: HubNamespace, programs: TcfProcesses, tmp_path: Path) -> None:
+def test_a_client_certificate_that_is_replaced_is_used(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
     """Its two files alone are replaced, as rotations do it, and the kubeconfig is not touched."""
     hub.apply(leaseDuration="3s", switchoverTimeout="10s")
     certificate, key = tmp_path / "client.crt", tmp_path / "client.key"
