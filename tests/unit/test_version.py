@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import version
-from support.api import ROOT
+from rig.files import ROOT
 
 OTHER = "12.34.56"
 
