@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from docs import crd_reference, values_reference
-from docs.checks import broken_links, left_out
+from docs.checks import broken_links, crowded_lines, left_out
 from docs.pages import ROOT
 from docs.site import stage
 
@@ -43,7 +43,7 @@ def write(root: Path) -> None:
 
 
 def check(root: Path) -> int:
-    troubles = [*outdated(root), *broken_links(root), *left_out(root)]
+    troubles = [*outdated(root), *broken_links(root), *left_out(root), *crowded_lines(root)]
     for trouble in troubles:
         print(trouble, file=sys.stderr)
     return 1 if troubles else 0

@@ -11,10 +11,10 @@ from docs.markdown import anchors, links, prose, sentences
 from docs.pages import SITE_CONFIG, named, pages
 
 _ELSEWHERE = ("http://", "https://", "mailto:")
-_LEAD = re.compile(r"\s*(?:(?:>|[-*+]|\d+[.)])\s+)*(?:\[[ x]\]\s+)?(?:\*\*[^*]+\*\*\s*)?")
+_LEAD = re.compile(r"\s*(?:(?:>|[-*+]|\d+[.)])\s+)*(?:\[[ x]\]\s+)?(?:\*\*[^*]+(?:\*\*\s*|$))?")
 """What a line may begin with beside its sentence: marks of lists and quotations, and a run-in heading."""
-_BY_PROGRAMS = "docs/results/"
-"""Pages that programs write after they have measured something."""
+_FORMS = ("docs/results/", ".github/")
+"""Pages that are no prose: what programs write after they have measured something, and templates."""
 
 
 def broken_links(root: Path) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _trouble(root: Path, page: Path, target: str) -> str:
 def crowded_lines(root: Path) -> Iterator[str]:
     """Lines with two sentences: each begins a new line, so that a change shows which one has changed."""
     for page in pages(root):
-        if page.relative_to(root).as_posix().startswith(_BY_PROGRAMS):
+        if page.relative_to(root).as_posix().startswith(_FORMS):
             continue
         for line in prose(page.read_text(encoding="utf-8")):
             if len(found := sentences(_LEAD.sub("", line.text, count=1))) > 1:

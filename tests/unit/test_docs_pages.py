@@ -101,6 +101,7 @@ def test_sentences(text: str, expected: list[str] | None) -> None:
         "> - One.",
         "**Why.** One.",
         "- [ ] **Why.** One.",
+        "**8. One that goes on",
         "| One. Two. |",
         "# One. Two",
         "    ",
@@ -113,8 +114,9 @@ def test_lines_with_one_sentence(project: Path, line: str) -> None:
 
 def test_lines_with_two_sentences(project: Path) -> None:
     (project / "README.md").write_text("```\nOne. Two.\n```\n- One. Two.\n")
-    (project / "docs/results").mkdir()
-    (project / "docs/results/run.md").write_text("One. Two.\n")
+    for form in ("docs/results/run.md", ".github/template.md"):
+        (project / form).parent.mkdir()
+        (project / form).write_text("One. Two.\n")
     assert list(crowded_lines(project)) == ["README.md:4: begin a new line before: Two."]
 
 
