@@ -11,10 +11,10 @@ unexport KUBECONFIG
 given = $(filter command,$(firstword $(origin $(1))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak mutate chaos figures bench image kind-up kind-down e2e lint fmt lock clean
+.PHONY: help demo test soak mutate chaos figures bench image packages kind-up kind-down e2e lint fmt lock clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment is made anew when the lock file changes. The package is installed in it in
 # editable form, again when its metadata changes.
@@ -49,6 +49,11 @@ image: ## Build the image of operator and worker (IMAGE=name, BASE=a Debian imag
 	@test -n "$(BUILDER)" || { echo "docker, podman or buildah is needed to build an image" >&2; exit 1; }
 	@$(BUILDER) build $(IMAGE_ARGS) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" --tag $(IMAGE) .
+
+packages: $(READY) ## Build what a release consists of, without the image: wheel, sdist and chart, in dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
+	@$$($(BIN)/python hack/controlplane helm) package charts/tcf-operator --destination dist
 
 # The cluster of `make kind-up`, unless another one is named.
 KIND_KUBECONFIG := .kind/kubeconfig
@@ -99,8 +104,9 @@ bench $(BENCHES): $(READY)
 COPIES := crds/clusterfederations.tcf.dev.yaml:charts/tcf-operator/crd.yaml \
   examples/shop.yaml:charts/tcf-operator/files/shop.yaml
 
-lint: $(READY) ## Check format, style, types, the layers and the chart's copies
+lint: $(READY) ## Check format, style, types, the layers, the chart's copies and that there is one version
 	@$(foreach copy,$(COPIES),cmp --quiet $(subst :, ,$(copy)) || { echo "$(lastword $(subst :, ,$(copy))) is outdated: run 'make fmt'" >&2; exit 1; };)
+	@$(BIN)/python hack/version.py check
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
