@@ -31,6 +31,8 @@ class LeaseServer:
     def __init__(self) -> None:
         self.leases: dict[str, WorkerLease] = {}
         self.troubles: dict[str, list[Trouble]] = {}
+        self.down: errors.HubError | None = None
+        """What every request meets."""
         self.asked: list[str] = []
         self.deadlines: set[float] = set()
         self._count = 0
@@ -112,6 +114,8 @@ class LeaseServer:
         assert namespace == "ns"
         self.asked.append(what)
         self.deadlines.add(deadline)
+        if self.down:
+            raise self.down
         waiting = self.troubles.get(what)
         return waiting.pop(0) if waiting else None
 

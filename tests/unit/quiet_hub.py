@@ -16,6 +16,8 @@ from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
 from unit.build import BOOT, ClockAt
 
+_MOST_ASKED = 10_000
+
 
 class QuietHub:
     """`troubles`, by what is asked, are met once each, in order, before anything is done."""
@@ -86,6 +88,7 @@ class QuietHub:
         return self.about
 
     def _begin(self, what: str) -> None:
+        assert len(self.asked) < _MOST_ASKED, "it goes round and round"
         self.asked.append(what)
         if waiting := self.troubles.get(what):
             raise waiting.pop(0)
