@@ -35,6 +35,7 @@ class LeaseServer:
         """What every request meets."""
         self.asked: list[str] = []
         self.deadlines: set[float] = set()
+        self.renewals: list[Renewal] = []
         self._count = 0
 
     @property
@@ -82,6 +83,7 @@ class LeaseServer:
         self, namespace: str, lease: WorkerLease, renewal: Renewal, *, deadline: float
     ) -> WorkerLease:
         trouble = self._begin("renew", namespace, deadline)
+        self.renewals.append(renewal)
         if trouble is None or trouble.done:
             self._check(lease, any_version=False)
             self.edit(

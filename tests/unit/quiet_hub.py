@@ -52,7 +52,8 @@ class QuietHub:
         self._begin("list")
         return self.leases
 
-    async def delete(self, _: str, lease: WorkerLease, **__: object) -> None:
+    async def delete(self, namespace: str, lease: WorkerLease, **__: object) -> None:
+        assert namespace == "ns"
         self._begin("delete")
         if lease not in self.leases:
             raise errors.ConflictError("it has another version")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import cast
 
@@ -27,6 +27,8 @@ class RoleServer:
         """When a watch was begun."""
         self.deadlines: set[float] = set()
         self.writes: list[Status] = []
+        self.during_read: Callable[[], None] | None = None
+        """What somebody does once while the answer to a read is on its way."""
         self._watchers: list[asyncio.Queue[Federation | errors.HubError | str | None]] = []
 
     @property
@@ -52,9 +54,14 @@ class RoleServer:
         self.deadlines.add(deadline)
         await asyncio.sleep(0)
         self._begin("get")
-        if self.about is None:
+        answer, act = self.about, self.during_read
+        if act:
+            self.during_read = None
+            act()
+            await asyncio.sleep(0.001)
+        if answer is None:
             raise errors.NotFoundError("there is no such federation")
-        return self.about
+        return answer
 
     async def write_status(self, seen: Federation, status: Status, *, deadline: float) -> Federation:
         self.deadlines.add(deadline)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
@@ -169,6 +170,7 @@ async def test_a_term_that_nobody_can_have_written_is_trouble() -> None:
 
 @jumping
 async def test_a_reading_outlives_an_outage_of_half_its_duration(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     async with at_work(Site()) as site:
         await asyncio.sleep(20)
         site.fail(DOWN)
@@ -181,6 +183,7 @@ async def test_a_reading_outlives_an_outage_of_half_its_duration(caplog: pytest.
         await asyncio.sleep(D / 2)
         assert site.says == "active"
         assert len(site.roles.reads) - before <= 2
+        assert caplog.records[-1].getMessage() == "active", "it has renewed"
 
 
 @jumping
@@ -201,10 +204,9 @@ async def test_it_tries_again_soon_and_never_waits_long(duration: int, longest: 
     async with at_work(site):
         site.fail(DOWN)
         site.roles.reads.clear()
-        await asyncio.sleep(duration)
+        await asyncio.sleep(10 * duration)
         pauses = [later - sooner for sooner, later in pairwise(site.roles.reads)]
-        assert max(pauses) <= longest + 0.001
-        assert max(pauses) > longest / 2
+        assert 0.81 * longest < max(pauses) <= longest + 0.001
         assert pauses[1] <= 0.2, "the first ones come fast"
         site.fail(None)
         await asyncio.sleep(longest)
@@ -280,6 +282,9 @@ async def test_a_watched_loss_lowers_the_answer_and_is_acknowledged_at_once() ->
         site.roles.put(RETIRED)
         await asyncio.sleep(0.001)
         assert (site.says, site.acknowledged) == ("passive", TERM + 3)
+        renewals = site.leases.asked.count("renew")
+        await asyncio.sleep(30)
+        assert site.leases.asked.count("renew") - renewals == len(site.roles.reads) - reads, "it is said once"
 
 
 @jumping
@@ -341,6 +346,7 @@ async def test_watches_that_fail_at_once_begin_again_ever_less_often() -> None:
     async with at_work(site):
         await asyncio.sleep(60)
         assert site.says == "active", "watches only make things fast"
+        assert site.worker.knowledge.latest == ACTIVE
         assert 10 <= len(site.roles.watches) <= 40
         site.roles.troubles.clear()
         await asyncio.sleep(20)
@@ -444,6 +450,33 @@ async def test_whoever_becomes_active_has_no_loss_to_conclude() -> None:
         await asyncio.sleep(D)
         assert (site.says, site.acknowledged) == ("active", TERM)
         assert "no API" in (site.worker.pod_trouble or "")
+
+
+@jumping
+async def test_an_active_worker_withholds_nothing() -> None:
+    """The watch has overtaken the read. In the newer table, it is active as well."""
+    async with at_work(Site(ACTIVE, ApiServer())) as site:
+        more = federation("active passive passive", term=TERM + 1)
+        site.roles.during_read = lambda: site.roles.put(more)
+        site.leases.renewals.clear()
+        await asyncio.sleep(PERIOD)
+        assert site.leases.renewals[0].acknowledged == Acknowledgement(UID, TERM + 1)
+        assert site.says == "active"
+
+
+@jumping
+async def test_a_loss_that_was_read_is_acknowledged_without_another_read() -> None:
+    pod = held_pod(active=False)
+    async with at_work(Site(federation("active passive", lease_duration=6), pod)) as site:
+        await asyncio.sleep(0.5)
+        pod.kubelet_after = pod.reads + 10
+        site.roles.put(federation("demoting passive", term=TERM + 1, lease_duration=6), watched=False)
+        while site.says == "active":
+            await site.worker.knowledge.changed()
+        reads = len(site.roles.reads)
+        assert site.acknowledged == TERM
+        await asyncio.sleep(0.7)
+        assert (site.acknowledged, len(site.roles.reads)) == (TERM + 1, reads)
 
 
 @jumping
