@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from simulation.random_faults import Drawn, any_member, any_worker, foreign_lease, moment, soon
-from simulation.schedule import ACTIVE, DURATIONS, MEMBERS, PASSIVE, Fault, Schedule, operators, programs
+from simulation.schedule import (
+    ACTIVE,
+    DURATIONS,
+    MEMBERS,
+    PASSIVE,
+    TIMEOUTS,
+    Fault,
+    Schedule,
+    operators,
+    programs,
+)
 from tcf.core.model import Isolation
 
 
@@ -286,6 +296,24 @@ def _absurd(schedule: Schedule, chance: random.Random) -> Fault:
     return replace(foreign_lease(schedule, chance), value=(any_member(schedule, chance), "absurd"))
 
 
+def _asked_again(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """A request times out while the active worker concludes. Soon after, somebody asks for the same again."""
+    t = moment(schedule, chance)
+    again = (t + TIMEOUTS[0] + 0.4 * n + soon(chance) for n in range(8))
+    return tuple(Fault(at, "ask", PASSIVE, value="promote") for at in (t, *again))
+
+
+def _switched_and_ended(kind: str, longest: float) -> Drawn:
+    """The role moves; while the active worker concludes, its process ends, and soon there is another."""
+
+    def draw(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+        t = moment(schedule, chance)
+        end = Fault(t + longest * chance.random(), kind, ACTIVE, soon(chance))
+        return Fault(t, "ask", PASSIVE, value="promote"), end
+
+    return draw
+
+
 def _robbed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """The Lease of the active worker is taken away; just after that the role moves."""
     t = moment(schedule, chance)
@@ -298,6 +326,9 @@ def _robbed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 DIRECTED_FAULTS: Mapping[str, Drawn] = {
     "robbed": _robbed,
+    "asked again": _asked_again,
+    "switched and crashed": _switched_and_ended("crash", 2.0),
+    "switched and restarted": _switched_and_ended("restart", 2.0),
     "stalled": _stalled,
     "stalled slowly": _stalled_slowly,
     "frozen": _frozen,

@@ -56,6 +56,9 @@ GENERAL = Profile(
         "set back without lease": 0.1,
         "outrun": 0.03,
         "late first": 0.1,
+        "asked again": 0.2,
+        "switched and crashed": 0.2,
+        "switched and restarted": 0.2,
     },
     rates=Rates(
         refused=0.05,
@@ -71,6 +74,7 @@ GENERAL = Profile(
     ),
     stops=0.01,
     walls_wrong=0.15,
+    longest_conclusion=9.0,
 )
 
 _BARE: dict[str, Any] = {"rates_vary": False, "keep_role": 0.0, "automatic": 0.0, "workers": (1,)}
@@ -195,6 +199,49 @@ FAILOVERS = Profile(
     **_BARE | {"automatic": 1.0},
 )
 
+CONCLUSIONS = Profile(
+    "conclusions",  # roles that take longer to end than a Lease without renewals lasts; nothing else happens
+    faults={"ask": 10.0},
+    durations=(2,),
+    periods=40.0,
+    longest_conclusion=6.0,
+    **_BARE,
+)
+GIVEN_BACK = Profile(
+    "given back",  # roles that take so long to end that requests time out meanwhile
+    faults={"asked again": 3.0},
+    durations=(2,),
+    periods=40.0,
+    longest_conclusion=14.0,
+    **_BARE,
+)
+CUT_SHORT = Profile(
+    "cut short",  # processes that end while they conclude
+    faults={"switched and crashed": 4.0, "switched and restarted": 4.0},
+    periods=24.0,
+    longest_conclusion=6.0,
+    **_BARE,
+)
+CONCLUSIONS_IN_TROUBLE = Profile(
+    "conclusions in trouble",
+    faults={
+        "ask": 8.0,
+        "stop": 1.0,
+        "cut": 1.0,
+        "asked again": 0.5,
+        "switched and crashed": 1.0,
+        "switched and restarted": 1.0,
+        "recreate": 0.5,
+        "edit": 1.0,
+        "rob lease": 0.3,
+    },
+    rates=Rates(lost=0.02, unanswered=0.02, late=0.05),
+    stops=0.003,
+    periods=24.0,
+    longest_conclusion=9.0,
+    **_BARE,
+)
+
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -226,5 +273,9 @@ PROFILES = {
         RACES,
         OUTAGES,
         FAILOVERS,
+        CONCLUSIONS,
+        GIVEN_BACK,
+        CUT_SHORT,
+        CONCLUSIONS_IN_TROUBLE,
     )
 }
