@@ -303,13 +303,22 @@ def _asked_again(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]
     return tuple(Fault(at, "ask", PASSIVE, value="promote") for at in (t, *again))
 
 
-def _switched_and_ended(kind: str, longest: float) -> Drawn:
-    """The role moves; while the active worker concludes, its process ends, and soon there is another."""
+_CONCLUDING = 2.0
+"""Seconds after a request in which the worker that loses its role is likely to be concluding that."""
+
+
+def _while_concluding(kind: str, *values: object, target: str = ACTIVE, periods: float = 0.0) -> Drawn:
+    """The role moves; while the worker that loses it concludes that, something happens to it.
+
+    For up to `periods` lease durations, or shortly.
+    """
 
     def draw(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
         t = moment(schedule, chance)
-        end = Fault(t + longest * chance.random(), kind, ACTIVE, soon(chance))
-        return Fault(t, "ask", PASSIVE, value="promote"), end
+        at = t + _CONCLUDING * chance.random()
+        seconds = periods * schedule.duration * chance.random() or soon(chance)
+        value = chance.choice(values) if values else None
+        return Fault(t, "ask", PASSIVE, value="promote"), Fault(at, kind, target, seconds, value)
 
     return draw
 
@@ -327,8 +336,12 @@ def _robbed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 DIRECTED_FAULTS: Mapping[str, Drawn] = {
     "robbed": _robbed,
     "asked again": _asked_again,
-    "switched and crashed": _switched_and_ended("crash", 2.0),
-    "switched and restarted": _switched_and_ended("restart", 2.0),
+    "crash while concluding": _while_concluding("crash"),
+    "restart while concluding": _while_concluding("restart"),
+    "stop while concluding": _while_concluding("stop", periods=3.0),
+    "cut while concluding": _while_concluding("cut", periods=3.0),
+    "rob while concluding": _while_concluding("rob lease", "delete", "replace", "unlabel"),
+    "recreate while concluding": _while_concluding("recreate", ("", False, PASSIVE), target=""),
     "stalled": _stalled,
     "stalled slowly": _stalled_slowly,
     "frozen": _frozen,

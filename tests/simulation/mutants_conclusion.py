@@ -125,12 +125,12 @@ CONCLUSION_MUTANTS = (
         "earlier process",
         "a new process has nothing to conclude",
         _earlier_process,
-        profiles.CUT_SHORT,
+        profiles.INTERRUPTED,
     ),
     Mutant(
         "stopped too soon",
         "a clean stop deletes the Lease although what the role has caused is not over",
         _stopped_too_soon,
-        profiles.CUT_SHORT,
+        profiles.INTERRUPTED,
     ),
 )

@@ -57,8 +57,12 @@ GENERAL = Profile(
         "outrun": 0.03,
         "late first": 0.1,
         "asked again": 0.2,
-        "switched and crashed": 0.2,
-        "switched and restarted": 0.2,
+        "crash while concluding": 0.1,
+        "restart while concluding": 0.1,
+        "stop while concluding": 0.1,
+        "cut while concluding": 0.1,
+        "rob while concluding": 0.05,
+        "recreate while concluding": 0.05,
     },
     rates=Rates(
         refused=0.05,
@@ -215,31 +219,36 @@ GIVEN_BACK = Profile(
     longest_conclusion=14.0,
     **_BARE,
 )
-CUT_SHORT = Profile(
-    "cut short",  # processes that end while they conclude
-    faults={"switched and crashed": 4.0, "switched and restarted": 4.0},
+_WHILE_CONCLUDING = {
+    "crash while concluding": 1.5,
+    "restart while concluding": 1.5,
+    "stop while concluding": 1.0,
+    "cut while concluding": 1.0,
+    "rob while concluding": 0.7,
+    "recreate while concluding": 0.7,
+}
+INTERRUPTED = Profile(
+    "interrupted",  # something happens to a worker while it concludes
+    faults=_WHILE_CONCLUDING,
     periods=24.0,
     longest_conclusion=6.0,
     **_BARE,
 )
-CONCLUSIONS_IN_TROUBLE = Profile(
-    "conclusions in trouble",
+INTERRUPTED_IN_TROUBLE = Profile(
+    "interrupted in trouble",  # the same with two workers each, and much else
     faults={
-        "ask": 8.0,
-        "stop": 1.0,
-        "cut": 1.0,
+        **_WHILE_CONCLUDING,
         "asked again": 0.5,
-        "switched and crashed": 1.0,
-        "switched and restarted": 1.0,
-        "recreate": 0.5,
+        "ask": 4.0,
         "edit": 1.0,
-        "rob lease": 0.3,
+        "kill member": 0.3,
+        "hub down": 0.3,
     },
     rates=Rates(lost=0.02, unanswered=0.02, late=0.05),
     stops=0.003,
     periods=24.0,
     longest_conclusion=9.0,
-    **_BARE,
+    **_BARE | {"workers": (1, 2), "automatic": 0.5},
 )
 
 PROFILES = {
@@ -275,7 +284,7 @@ PROFILES = {
         FAILOVERS,
         CONCLUSIONS,
         GIVEN_BACK,
-        CUT_SHORT,
-        CONCLUSIONS_IN_TROUBLE,
+        INTERRUPTED,
+        INTERRUPTED_IN_TROUBLE,
     )
 }
