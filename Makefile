@@ -40,7 +40,7 @@ test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane etcdutl > /dev/null
 	@$(BIN)/pytest $(ARGS)
 
-# hack/controlplane-1.36 says which release that is.
+# hack/gotools/controlplane-1.36 says which release that is.
 test-older: export TCF_KUBERNETES := 1.36
 test-older: $(READY) ## Run the CRD, Lease and HTTP tests against an older Kubernetes, 1.36 (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null

@@ -58,7 +58,7 @@ def matrix(section: str) -> dict[str, str]:
 
 
 def kubernetes_minor(module: str) -> str:
-    required = re.search(r"k8s\.io/kubernetes v(\d+\.\d+)\.", (ROOT / "hack" / module / "go.mod").read_text())
+    required = re.search(r"k8s\.io/kubernetes v(\d+\.\d+)\.", (ROOT / "hack" / "gotools" / module / "go.mod").read_text())
     assert required, module
     return required[1]
 
