@@ -156,7 +156,10 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"example": True}, "/example"),
         ({"commonLabels": {"app.kubernetes.io/component": "x"}}, "invalid propertyName"),
         ({"commonLabels": {"tcf.dev/cluster": "x"}}, "invalid propertyName"),
-        ({"example": {"enabled": True}, "operator": {"namespaces": ["prod"]}}, "is not in operator.namespaces"),
+        (
+            {"example": {"enabled": True}, "operator": {"namespaces": ["prod"]}},
+            "is not in operator.namespaces",
+        ),
     ],
     ids=str,
 )
