@@ -265,7 +265,7 @@ class KopfWatch:
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # the coordinator writes its own Events, each only once
-    # An error that lasts must not end the process: try again for ever, quickly at first.
+    # An error that lasts must not end the process: try again forever, quickly at first.
     settings.networking.error_backoffs = _Endless()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10

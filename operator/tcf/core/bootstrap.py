@@ -94,8 +94,8 @@ def restored(
 ) -> Status:
     """The table that follows when a term of this object is known that the hub no longer has.
 
-    Its members are those of the spec. The old table may be wrong about any other member that was engaged,
-    and the fence looks at Leases, not at rows.
+    Its members are those of the spec. The old table may be wrong about any other member that was engaged, and
+    the fence looks at Leases, not at rows.
     """
     passive = all_passive(status, first_term([known_term, status.term], now))
     members = (MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters)

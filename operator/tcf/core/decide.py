@@ -212,8 +212,8 @@ def _believed(term: int, now: Now) -> int:
 def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:
     """The rows of the table for the members of the spec, in the order of the spec.
 
-    A member that is engaged, or that the request names, stays in the table even if it has left the spec.
-    The CRD refuses such an edit. But if the rules of the CRD were not in force, a role must not disappear.
+    A member that is engaged, or that the request names, stays in the table even if it has left the spec. The
+    CRD refuses such an edit. But if the rules of the CRD were not in force, a role must not disappear.
     """
     rows = {m.id: m for m in status.clusters}
     wanted = tuple(

@@ -6,9 +6,8 @@ chosen instead. The cooldown does not apply there, since nobody is active.
 A failover is an ordinary switchover, fenced like any other. A wrong decision here costs a needless switch,
 never a second active member. But the coordinator must not take its own trouble for that of a member: an
 outage of the hub, or a stop of this process, makes every member look silent. So silence counts only if there
-is a
-witness: a worker of another member that this coordinator has seen renewing, without a break, for as long as
-the active member has to be silent. Then the hub took writes all the while, and this process received them.
+is a witness: a worker of another member that this coordinator has seen renewing, without a break, for as long
+as the active member has to be silent. Then the hub took writes all the while, and this process received them.
 
 Nothing fails back: a member that returns is passive until somebody promotes it.
 """

@@ -96,7 +96,7 @@ class Workers:
 
         Coordinators see a worker become silent at slightly different times. So as long as a worker is neither
         renewing nor silent, a coordinator leaves the count as it is. Otherwise two coordinators would
-        overwrite each other's counts for ever. ("Renewing" allows half a duration between two renewals, and
+        overwrite each other's counts forever. ("Renewing" allows half a duration between two renewals, and
         half a duration since the latest. Together that is less than any silence that another coordinator can
         have seen.)
         """

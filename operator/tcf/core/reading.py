@@ -11,8 +11,7 @@ one at a time, and each of them in this order:
 
 Between two cycles a watch may deliver newer tables (`watched`). They can lower the worker but never raise it.
 They are acknowledged (`pending`) by a write of the Lease that extends no reading. A lowering voids the cycle
-under
-way: a table that was asked for before the lowering must not become a reading after it.
+under way: a table that was asked for before the lowering must not become a reading after it.
 
 All times are boot seconds (CLOCK_BOOTTIME). The caller reads the clock again for every call and passes the
 time in.
