@@ -53,8 +53,7 @@ def bootstrapped(
 ) -> Status:
     """The first table: every member is passive, and a request without a deadline names the first target.
 
-    `seen`: a term that this object is known to have had; 0 for none. `doubt`: left over from an earlier
-    object.
+    `seen`: a term that this object is known to have had; 0 for none. `doubt`: that of an earlier object.
     """
     acknowledged = [lease.acknowledged for lease in leases if lease.acknowledged]
     mirrored = _mirrored(federation)

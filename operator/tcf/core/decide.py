@@ -73,12 +73,10 @@ class Decision:
     """What to do, in this order: list if `confirm` (and decide again), delete, write, report.
 
     Attributes:
-        confirm: the decision depends on Leases, which have to be listed first. Then nothing else but `reread`
-            may be set.
+        confirm: the decision depends on Leases, which have to be listed first. Then only `reread` may be set.
         reread: it depends on the federation as well, which has to be read before the Leases are listed.
         delete: Leases to delete, with their uid and resourceVersion as preconditions. If `status` is set, it
-        may
-            be written only when each of these Leases is gone.
+            may be written only when each of these Leases is gone.
         status: the status to write; None if nothing has to be written.
         annotations: those that outlive the status and have to be written now.
         events: those to write after the write of the status has succeeded.

@@ -18,8 +18,7 @@ MOST_NAMES, LONGEST_NAME = 16, 253
 class Workers:
     """The Leases of a federation, with what is known about each at boot time `now`.
 
-    `listed`: boot time at which the coordinator sent for the list of these Leases; None if they were not
-    listed.
+    `listed`: boot time at which the coordinator sent for the list of these Leases; None without a list.
     """
 
     leases: tuple[WorkerLease, ...]

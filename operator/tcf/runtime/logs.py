@@ -1,7 +1,6 @@
 """Structured logs: one line per event, text for a terminal or JSON for a collector.
 
-Fields are given by `extra={...}`. No line may contain credentials; this project never logs a header or a
-kubeconfig.
+Fields are given by `extra={...}`. No line may contain credentials, so headers and kubeconfigs are not logged.
 """
 
 from __future__ import annotations

@@ -49,8 +49,7 @@ class Connection(RequestHandler):
     """aiohttp's connection with limits. It also gives our form to the errors that never reach a handler.
 
     Attributes:
-        busy: a complete head has arrived, and its answer has not been sent yet. Otherwise the connection is
-        idle.
+        busy: a complete head has arrived, and its answer has not been sent yet. If not, it is idle.
     """
 
     __slots__ = ("_allowed", "_half_closed", "_head", "_impatience", "busy")
