@@ -152,7 +152,7 @@ def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
 def best_candidate(federation: Federation, status: Status, active: str, workers: Workers) -> Member | Standby:
     """The best member that can take over: by priority, the highest first, then by the order of the spec.
 
-    A Lease whose duration is longer than the spec's makes no witness. Its renewals may be too far apart to
+    A Lease whose duration is longer than the spec's is no witness. Its renewals may be too far apart to
     prove that this process was not stopped in between.
     """
     table = Acknowledgement(federation.uid, status.term)

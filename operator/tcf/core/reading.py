@@ -7,7 +7,7 @@ one at a time, and each of them in this order:
     ... GET the federation (a quorum read) ...
     renewal = state.observe(cycle, federation)  lowers the worker at once, if the table requires it
     ... write `renewal` to the worker's own Lease, under its uid and resourceVersion ...
-    state.renewed(cycle, renewal)               only now there is a new reading, good until t0 + D
+    state.renewed(cycle, renewal)               only now is there a new reading, good until t0 + D
 
 Between two cycles a watch may deliver newer tables (`watched`). They can lower the worker but never raise it.
 They are acknowledged (`pending`) by a write of the Lease that extends no reading. A lowering voids the cycle
