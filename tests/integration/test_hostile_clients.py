@@ -203,4 +203,4 @@ async def test_too_few_file_descriptors_are_told_in_one_line(worker: TcfProcess)
     assert await probe(worker.port, "/tcf/is_active")
     told = [line for line in worker.log[mark:].splitlines() if "Too many open files" in line]
     assert len(told) == 1
-    assert "clients cannot be accepted, and wait" in told[0]
+    assert "no client can be accepted for now" in told[0]

@@ -402,7 +402,7 @@ def test_a_lost_lease_is_registered_anew(hub: HubNamespace, programs: TcfProcess
         "tcf.dev/last-active": "cluster_1/1",
     }
     assert renewed["spec"]["leaseDurationSeconds"] == 1
-    assert worker.log.count("lease lost: it has been deleted") == 1
+    assert worker.log.count("lease lost: somebody has deleted it") == 1
 
 
 @pytest.mark.parametrize("label", ["tcf.dev/federation", "tcf.dev/cluster"])

@@ -121,8 +121,7 @@ class KopfWatch:
         lives: list[_Life] = []
         try:
             while len(lives) < _MOST_LIVES:
-                # kopf looks for the two kinds only when it begins. By then they have to exist and be
-                # readable.
+                # kopf looks for the two kinds only when it begins. By then it must be able to read both.
                 await readable()
                 began = time.monotonic()
                 self._deliveries.forget()
@@ -153,8 +152,7 @@ class KopfWatch:
         return life
 
     async def _operate(self, life: _Life) -> None:
-        # When an error ends kopf, its tasks report errors about each other. The real error is reported
-        # elsewhere.
+        # When an error ends kopf, its tasks report errors about each other. `run` reports the real one.
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: log.debug("kopf: %s", context.get("message"))
         )
@@ -265,7 +263,7 @@ class KopfWatch:
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # the coordinator writes its own Events, each only once
-    # An error that lasts must not end the process: try again for ever, quickly at first.
+    # An error that lasts must not end the process: try again forever, quickly at first.
     settings.networking.error_backoffs = _Endless()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10

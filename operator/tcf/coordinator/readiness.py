@@ -105,8 +105,7 @@ class Readiness:
             return self._not_watching("federations and Leases can be read, but are not watched yet")
         if self._restart_after == math.inf:
             self._restart_after = self._clock.boot() + self._patience.next()
-        # A version that was just written may still be under way to the watch. One that was missed before is
-        # not.
+        # A version that was just written may still be under way to the watch, but not one missed before.
         lost = [one for uid, one in missed.items() if self._watched.version(uid) < before.get(uid, 0)]
         if not missed:
             self._patience.reset()

@@ -53,8 +53,7 @@ def bootstrapped(
 ) -> Status:
     """The first table: every member is passive, and a request without a deadline names the first target.
 
-    `seen`: a term that this object is known to have had; 0 for none. `doubt`: left over from an earlier
-    object.
+    `seen`: a term that this object is known to have had; 0 for none. `doubt`: that of an earlier object.
     """
     acknowledged = [lease.acknowledged for lease in leases if lease.acknowledged]
     mirrored = _mirrored(federation)
@@ -94,8 +93,8 @@ def restored(
 ) -> Status:
     """The table that follows when a term of this object is known that the hub no longer has.
 
-    Its members are those of the spec. The old table may be wrong about any other member that was engaged,
-    and the fence looks at Leases, not at rows.
+    Its members are those of the spec. The old table may be wrong about any other member that was engaged, and
+    the fence looks at Leases, not at rows.
     """
     passive = all_passive(status, first_term([known_term, status.term], now))
     members = (MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters)

@@ -165,7 +165,7 @@ class Claim:
             return Refusal(
                 Reason.READING_BEHIND,
                 f"the roles are as asked (term {self.term}), but this worker still knows only term"
-                f" {answer.term}: the hub answers it slowly",
+                f" {answer.term}: the hub answers slowly",
             )
         return Refusal(
             answer.reason,

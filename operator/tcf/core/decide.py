@@ -73,12 +73,10 @@ class Decision:
     """What to do, in this order: list if `confirm` (and decide again), delete, write, report.
 
     Attributes:
-        confirm: the decision depends on Leases, which have to be listed first. Then nothing else but `reread`
-            may be set.
+        confirm: the decision depends on Leases, which have to be listed first. Then only `reread` may be set.
         reread: it depends on the federation as well, which has to be read before the Leases are listed.
         delete: Leases to delete, with their uid and resourceVersion as preconditions. If `status` is set, it
-        may
-            be written only when each of these Leases is gone.
+            may be written only when each of these Leases is gone.
         status: the status to write; None if nothing has to be written.
         annotations: those that outlive the status and have to be written now.
         events: those to write after the write of the status has succeeded.
@@ -212,8 +210,8 @@ def _believed(term: int, now: Now) -> int:
 def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:
     """The rows of the table for the members of the spec, in the order of the spec.
 
-    A member that is engaged, or that the request names, stays in the table even if it has left the spec.
-    The CRD refuses such an edit. But if the rules of the CRD were not in force, a role must not disappear.
+    A member that is engaged, or that the request names, stays in the table even if it has left the spec. The
+    CRD refuses such an edit. But if the rules of the CRD were not in force, a role must not disappear.
     """
     rows = {m.id: m for m in status.clusters}
     wanted = tuple(

@@ -6,9 +6,8 @@ chosen instead. The cooldown does not apply there, since nobody is active.
 A failover is an ordinary switchover, fenced like any other. A wrong decision here costs a needless switch,
 never a second active member. But the coordinator must not take its own trouble for that of a member: an
 outage of the hub, or a stop of this process, makes every member look silent. So silence counts only if there
-is a
-witness: a worker of another member that this coordinator has seen renewing, without a break, for as long as
-the active member has to be silent. Then the hub took writes all the while, and this process received them.
+is a witness: a worker of another member that this coordinator has seen renewing, without a break, for as long
+as the active member has to be silent. Then the hub took writes all the while, and this process received them.
 
 Nothing fails back: a member that returns is passive until somebody promotes it.
 """
@@ -153,7 +152,7 @@ def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
 def best_candidate(federation: Federation, status: Status, active: str, workers: Workers) -> Member | Standby:
     """The best member that can take over: by priority, the highest first, then by the order of the spec.
 
-    A Lease whose duration is longer than the spec's makes no witness. Its renewals may be too far apart to
+    A Lease whose duration is longer than the spec's is no witness. Its renewals may be too far apart to
     prove that this process was not stopped in between.
     """
     table = Acknowledgement(federation.uid, status.term)

@@ -31,19 +31,16 @@ def silence_needed(duration: int) -> float:
     """Seconds without a renewal after which every reading under a Lease of this `duration` has expired.
 
     A fence uses the duration in the Lease, not the one in the spec: the worker may not know of a change yet.
-    The margin of 10 % covers clocks that are being adjusted (time daemons change a clock's rate by 8 % at
-    most).
+    The margin of 10 % covers clocks that are being adjusted. (Time daemons change the rate by 8 % at most.)
     """
     return duration * 1.1 + 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The verdict. `waiting`: Leases that keep the fence open. `silent`: Leases to delete, with
-    preconditions.
+    """The verdict. `waiting`: Leases that keep the fence open. `silent`: Leases to delete first.
 
-    `retry_at`: the boot time at which the next Lease in `waiting` may be silent; None if waiting does not
-    help.
+    `retry_at`: the boot time at which the next Lease in `waiting` may be silent; None if that cannot be.
     """
 
     waiting: tuple[WorkerLease, ...] = ()
@@ -67,8 +64,7 @@ def fence(
     """Judge `leases` against `table`.
 
     Args:
-        leases: those of all workers that must not answer "active", from a list sent for after `table` was
-        seen.
+        leases: those of the workers that must not be active, from a list sent for after `table` was seen.
         age_of: how long ago this coordinator received the present version of a Lease.
         table: uid and term that an acknowledgement has to match exactly.
         now: boot seconds, read after that list was received.

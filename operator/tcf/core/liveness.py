@@ -18,8 +18,7 @@ MOST_NAMES, LONGEST_NAME = 16, 253
 class Workers:
     """The Leases of a federation, with what is known about each at boot time `now`.
 
-    `listed`: boot time at which the coordinator sent for the list of these Leases; None if they were not
-    listed.
+    `listed`: boot time at which the coordinator sent for the list of these Leases; None without a list.
     """
 
     leases: tuple[WorkerLease, ...]
@@ -96,7 +95,7 @@ class Workers:
 
         Coordinators see a worker become silent at slightly different times. So as long as a worker is neither
         renewing nor silent, a coordinator leaves the count as it is. Otherwise two coordinators would
-        overwrite each other's counts for ever. ("Renewing" allows half a duration between two renewals, and
+        overwrite each other's counts forever. ("Renewing" allows half a duration between two renewals, and
         half a duration since the latest. Together that is less than any silence that another coordinator can
         have seen.)
         """

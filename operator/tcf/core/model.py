@@ -85,8 +85,7 @@ class Now:
     def term(self) -> int:
         """The term at which a new federation begins: Unix milliseconds.
 
-        A switchover raises the term by three and takes tens of milliseconds, so terms never overtake this
-        clock.
+        A switchover raises the term by three and takes tens of milliseconds. So terms never overtake it.
         """
         return int(self.wall.timestamp() * 1000)
 
@@ -167,8 +166,7 @@ class Spec:
 class MemberStatus:
     """A row of the role table. `workers` counts Leases, `live_workers` those that are not silent.
 
-    `silent_since`: since when (wall clock) the member has been silent, by the coordinator that noticed it
-    first.
+    `silent_since`: since when (wall clock) the member is silent, by the coordinator that noticed it first.
     """
 
     id: str
@@ -207,8 +205,7 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The record of a loss: the hub has lost a status, as was noticed at `since` (RFC 3339 with
-    microseconds).
+    """The record of a loss, which was noticed at `since` (RFC 3339 with microseconds).
 
     An operator promotes nobody before it has seen this record for `seconds`. The record is removed when a
     member becomes active.
@@ -276,8 +273,7 @@ class Status:
 
     `unfenceable`: workers of any member, including members that have left the spec.
     `longest_lease_seconds`: the longest `leaseDuration` that the spec has ever had. No reading of this table
-    or an
-        earlier one lasts longer. None if unknown.
+        or an earlier one lasts longer. None if unknown.
     """
 
     protocol: int

@@ -49,6 +49,6 @@ class OperatorPresence:
         return (
             f"no operator seems to look after namespace {namespace}: the Lease {HEARTBEAT} there {problem}."
             " Without an operator, nobody carries out switchovers and failovers, and the status is outdated."
-            " Check that tcf-operator is running, looks after this namespace (--namespace,"
-            " operator.namespaces), and may write that Lease (otherwise its log says so)"
+            " Check that tcf-operator is running and looks after this namespace (--namespace,"
+            " operator.namespaces). If it may not write that Lease, its log says so"
         )

@@ -7,15 +7,13 @@ one at a time, and each of them in this order:
     ... GET the federation (a quorum read) ...
     renewal = state.observe(cycle, federation)  lowers the worker at once, if the table requires it
     ... write `renewal` to the worker's own Lease, under its uid and resourceVersion ...
-    state.renewed(cycle, renewal)               only now there is a new reading, good until t0 + D
+    state.renewed(cycle, renewal)               only now is there a new reading, good until t0 + D
 
 Between two cycles a watch may deliver newer tables (`watched`). They can lower the worker but never raise it.
 They are acknowledged (`pending`) by a write of the Lease that extends no reading. A lowering voids the cycle
-under
-way: a table that was asked for before the lowering must not become a reading after it.
+under way: a table that was asked for before the lowering must not become a reading after it.
 
-All times are boot seconds (CLOCK_BOOTTIME). The caller reads the clock again for every call and passes the
-time in.
+All times are boot seconds (CLOCK_BOOTTIME). The caller reads the clock for every call and passes the time in.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ IDLE_DURATION = 15
 """The duration of the Lease, in seconds, while there is no federation that says otherwise."""
 
 NOTHING_TO_ANSWER = frozenset({Reason.FEDERATION_NOT_FOUND, Reason.NOT_BOOTSTRAPPED, Reason.NO_ROLE_YET})
-"""With these reasons, the worker itself works. It waits for a federation in which its member has a role."""
+"""The reasons of a worker that is healthy, but waits for a federation in which its member has a role."""
 
 STARTING = Refusal(Reason.STARTING, "the worker has just started and has not read the roles yet")
 STOPPING = Refusal(Reason.STOPPING, "the worker is being stopped")

@@ -12,8 +12,7 @@ Invariants, checked at every move:
 
 * at most one member is engaged (active, promoting or demoting), before and after;
 * a member becomes active only from promoting, except in the two rollbacks: they give the role back to the
-member
-  that had it, and no other member was active in between;
+  member that had it, and no other member was active in between;
 * every move raises the term by exactly one.
 """
 

@@ -1,4 +1,4 @@
-"""What the hub allows this process to do."""
+"""The rights of this process on the hub."""
 
 from __future__ import annotations
 

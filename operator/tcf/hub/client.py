@@ -68,8 +68,7 @@ class HubClient:
         """Send one request and return the decoded answer.
 
         Args:
-            deadline: seconds within which the answer must arrive, including the time to connect and
-            reconnect.
+            deadline: seconds within which the answer must arrive, including the time to connect.
 
         Raises:
             HubError: the subclass depends on what the hub has answered, or on what the network has reported.

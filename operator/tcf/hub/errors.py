@@ -1,8 +1,7 @@
 """Everything that can go wrong with a request to the hub.
 
 The message of an error says what to do about it. It is for the log, and may name servers, files and users.
-The text
-`public` has none of that; it is for clients.
+The text `public` has none of that; it is for clients.
 """
 
 from __future__ import annotations

@@ -22,8 +22,7 @@ from tcf.hub.errors import NotFoundError
 class Pod:
     """A Pod as read: its marks and its version.
 
-    `gated`: the condition is a readiness gate, so the Pod is ready only while it is True. `ready`: the Pod is
-    ready.
+    `gated`: the condition is a readiness gate of the Pod. `ready`: the Pod is ready.
     """
 
     uid: str

@@ -44,8 +44,7 @@ class AnswerLog:
             state, message = answer.reason, f"no answer: {answer.message}"
             if answer.reason == self._failing:
                 message += f": {self._trouble}"
-        # The same reason with another message (another missing right, for example) is logged, but not at
-        # once.
+        # If the same reason has another message (another missing right, say), log that, but not at once.
         other_words = self._trouble not in {"", self._reported_trouble}
         log_again = other_words and now - self._reported_at > _SAME_TROUBLE_SECONDS
         if state == self._reported and not log_again:

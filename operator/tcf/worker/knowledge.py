@@ -15,7 +15,7 @@ class Knowledge:
 
     Attributes:
         latest: the newest version seen; None before the first, and while there is no such object.
-        stopped: the worker has stopped to renew.
+        stopped: the worker has stopped renewing.
     """
 
     def __init__(self, member: MemberRef, *, clock: Clock) -> None:
@@ -31,7 +31,7 @@ class Knowledge:
         return self.state.answer(self.clock.boot() if now is None else now)
 
     def known_term(self, uid: str) -> int:
-        """The highest term that this worker has seen of the object `uid`; 0 if that is not the present."""
+        """The highest term that this worker has seen of object `uid`; 0 if that is not the present one."""
         return self.state.known_term(uid)
 
     async def changed(self) -> None:

@@ -37,8 +37,7 @@ class PodMarker:
 
     Attributes:
         trouble: why this process has not marked the Pod yet; None when it has. Until then, the Pod may still
-        have
-            the marks of an earlier process.
+            have the marks of an earlier process.
     """
 
     def __init__(

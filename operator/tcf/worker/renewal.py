@@ -42,7 +42,7 @@ _RETRIES = 4
 """The least number of attempts in a period. A reading lasts for three periods, and is at most one period old
 when the hub stops answering. So it outlives an outage of half its duration."""
 _POD_SECONDS = 2.0
-"""How long an acknowledgement waits until the Pod is marked. (At most, it waits for a period.)"""
+"""How long an acknowledgement waits for the Pod to be marked. (It never waits for more than a period.)"""
 
 
 class Worker:
