@@ -119,8 +119,7 @@ lint: $(READY) ## Check format, style, types, layers, the version, the chart's c
 	@PYTHONPATH=.:hack:tests $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@PYTHONPATH=hack $(BIN)/python -m docs check
 
-fmt: $(READY) ## Format the code, fix what can be fixed, and renew the chart's copies and docs/reference
-fmt: $(READY) ## Format the code, correct what ruff can correct, and update the chart's copies
+fmt: $(READY) ## Format the code, correct what ruff can correct, and update the chart's copies and docs/reference
 	@$(foreach copy,$(COPIES),cp $(subst :, ,$(copy));)
 	@PYTHONPATH=hack $(BIN)/python -m docs write
 	@$(BIN)/ruff format --quiet .

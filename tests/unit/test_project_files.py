@@ -57,8 +57,13 @@ def matrix(section: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `?([^|`]+?)`? \| (tested|expected|no) \|", text, re.MULTILINE))
 
 
+GOTOOLS = ROOT / "hack" / "gotools"
+
+
 def kubernetes_minor(module: str) -> str:
-    required = re.search(r"k8s\.io/kubernetes v(\d+\.\d+)\.", (ROOT / "hack" / "gotools" / module / "go.mod").read_text())
+    required = re.search(
+        r"k8s\.io/kubernetes v(\d+\.\d+)\.", (ROOT / "hack" / "gotools" / module / "go.mod").read_text()
+    )
     assert required, module
     return required[1]
 
