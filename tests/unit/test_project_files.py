@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.api import ROOT
+from rig.files import ROOT
 
 Json = dict[str, Any]
 
