@@ -122,6 +122,7 @@ async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: 
 
     monkeypatch.setattr("tcf.coordinator.loop.within", jump)
     loop = loop_with(quiet, quiet, lambda: quiet.now)
+    assert quiet.about
     loop.cache.watched_federation(quiet.about, BOOT, deleted=False)
     with pytest.raises(asyncio.CancelledError):
         await loop.run()
@@ -383,7 +384,9 @@ async def test_a_step_is_logged_and_becomes_an_event_a_little_later(
     caplog.set_level(logging.INFO)
     attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 0.1)
     await attended.run()
-    assert attended.events == [("Demoting", pytest.approx(AFTERWARDS))]
+    ((reason, due),) = attended.events
+    assert reason == "Demoting"
+    assert due == pytest.approx(AFTERWARDS)
     (record,) = [one for one in caplog.records if "gives up its role" in one.getMessage()]
     assert (record.levelname, vars(record)["term"], vars(record)["request"]) == ("INFO", TERM + 1, "r1")
     assert vars(record)["federation"] == "ns/shop"
