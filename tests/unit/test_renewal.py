@@ -292,6 +292,27 @@ async def test_a_watched_loss_lowers_the_answer_and_is_acknowledged_at_once() ->
 
 
 @jumping
+async def test_what_is_watched_counts_while_a_renewal_is_on_its_way() -> None:
+    """The hub takes its time for writes. Nobody who acts on the answer waits for that."""
+    pod = ApiServer()
+    async with at_work(Site(ACTIVE, pod)) as site:
+        site.leases.slow = 2
+        await asyncio.sleep(PERIOD)
+        woken = asyncio.create_task(site.worker.knowledge.changed())
+        await asyncio.sleep(0)
+        site.roles.put(DEMOTING)
+        await asyncio.sleep(0.001)
+        assert site.says == "demoting"
+        assert site.knows(DEMOTING)
+        assert woken.done()
+        assert pod.pod.active is False
+        site.roles.put(None)
+        await asyncio.sleep(0.001)
+        assert site.says == "FederationNotFound"
+        assert site.knows(None)
+
+
+@jumping
 async def test_an_answer_that_is_lowered_is_renewed_when_its_cycle_is_due() -> None:
     async with at_work(Site()) as site:
         site.roles.put(DEMOTING)

@@ -1,26 +1,25 @@
-"""What a client hears of its request: from its start to its end, and when the hub's answers mislead."""
+"""A request from its start to its end: what is written, how long is waited, and what the client hears."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import cast
+from itertools import pairwise
 
 import pytest
 
 from tcf.core.admission import Kind
 from tcf.core.history import ended
-from tcf.core.model import HISTORY_LENGTH, Federation, MemberRef, Principal, Refusal, Role, Status, Trigger
+from tcf.core.model import Federation, MemberRef, Principal, Refusal, Role, Status, Trigger
 from tcf.core.reading import Reading
 from tcf.core.reasons import Outcome
 from tcf.hub import errors
-from tcf.hub.federations import Federations
 from tcf.worker.knowledge import Knowledge
 from tcf.worker.switchovers import Switchovers, Wish
-from unit.build import BOOT, LOST, TERM, TIMEOUT, ClockAt, at, entry, federation, request, rows, status
+from unit.build import TERM, TIMEOUT, at, federation, request, rows, status
 from unit.jumping_loop import CLOCK, jumping, passed
 from unit.role_server import RoleServer
 
@@ -45,10 +44,11 @@ class Desk:
         """Whether its own reading stays behind."""
         self.see()
 
-    def see(self) -> None:
+    def see(self, *, watched: bool = True) -> None:
         """As a watch and a cycle of renewal do."""
         if self.hub.about:
-            self.known.watched(self.hub.about)
+            if watched:
+                self.known.watched(self.hub.about)
             if not self.blind:
                 cycle = self.known.state.begin(at(CLOCK.boot()))
                 renewal = self.known.state.observe(cycle, self.hub.about)
@@ -101,6 +101,10 @@ def fails(outcome: str, why: str, term: int = TERM + 2) -> Callable[[Status], St
 def acts(before: Status) -> Status:
     """An operator moves the first role."""
     return status("demoting passive", term=TERM + 1, switchover=before.switchover, history=before.history)
+
+
+def pauses(moments: list[float]) -> list[float]:
+    return [later - sooner for sooner, later in pairwise(moments)]
 
 
 def reason_of(result: Reading | Refusal) -> str:
@@ -237,6 +241,60 @@ async def test_a_member_that_came_meanwhile_is_in_the_table() -> None:
     assert result.clusters == rows("passive active passive")
 
 
+@pytest.mark.parametrize("latest", ["none", "another", "bare"])
+@jumping
+async def test_a_success_that_a_read_has_found_is_about_the_members_at_the_time(latest: str) -> None:
+    """This worker's watch is behind: it knows nothing of the federation, one of an earlier life, or no roles.
+
+    And the roles have moved on since.
+    """
+    desk = Desk()
+    async with desk.asked() as task:
+        about = desk.hub.about
+        assert about
+        old = {"none": None, "another": replace(about, uid="uid-0", resource_version="0")}
+        desk.known.latest = old.get(latest, replace(about, status=None))
+        desk.known.announce()
+        desk.move(succeeds("passive active"), seen=False)
+        await asyncio.sleep(WITHDRAWS + 0.1)
+        assert not task.done()
+        desk.hub.put(federation("active passive", term=TERM + 6))
+        desk.see(watched=False)
+        result = await task
+    assert isinstance(result, Reading)
+    assert (result.term, result.clusters) == (TERM + 3, rows("passive active"))
+
+
+@jumping
+async def test_a_success_counts_until_the_last_moment() -> None:
+    desk = Desk(blind=True)
+    async with desk.asked() as task:
+        desk.move(succeeds("passive active"))
+        await asyncio.sleep(GIVES_UP - 0.5)
+        desk.known.announce()
+        await asyncio.sleep(0.3)
+        desk.blind = False
+        desk.see()
+        assert reason_of(await task) == "done, active"
+
+
+@jumping
+async def test_a_success_that_was_watched_needs_no_read() -> None:
+    desk = Desk()
+    async with desk.asked() as task:
+        desk.hub.troubles["get"] = [DOWN] * 1000
+        desk.move(succeeds("passive active"))
+        assert reason_of(await task) == "done, active"
+
+
+@jumping
+async def test_a_federation_of_another_life_may_have_a_lower_term() -> None:
+    desk = Desk()
+    desk.hub.about = federation("active passive", uid="uid-2", term=7, resource_version="9")
+    async with desk.asked():
+        assert desk.written.term == 7
+
+
 # --- a dry run ----------------------------------------------------------------------------------------
 
 
@@ -278,6 +336,17 @@ async def test_after_a_conflict_it_is_written_anew() -> None:
 
 
 @jumping
+async def test_however_many_conflicts_there_are_it_tries_again_within_a_second() -> None:
+    desk = Desk()
+    desk.hub.troubles["status"] = [errors.ConflictError("another version")] * 1000
+    async with desk.asked():
+        await asyncio.sleep(30)
+    between = pauses(desk.hub.written)
+    assert between[0] <= 0.01
+    assert 0.8 < max(between) <= 1
+
+
+@jumping
 async def test_after_a_conflict_it_is_judged_anew() -> None:
     desk = Desk()
     desk.hub.troubles["status"] = [errors.ConflictError("another version")]
@@ -306,7 +375,9 @@ async def test_a_write_of_unknown_fate_is_given_up_after_ten_seconds() -> None:
     assert reason_of(result) == "OutcomeUnknown"
     assert "while the request was being written" in message_of(result)
     assert GIVES_UP <= passed() < GIVES_UP + 1
-    assert 10 <= len(desk.hub.writes) <= 40
+    between = pauses(desk.hub.written)
+    assert between[0] <= 0.02
+    assert 0.5 < max(between) <= 1
 
 
 # --- waiting ------------------------------------------------------------------------------------------
@@ -354,7 +425,10 @@ async def test_a_hub_that_is_not_there_when_it_is_to_be_taken_back_leaves_it_ope
     assert says in message_of(result)
     expected = WITHDRAWS + (GIVES_UP if error is DOWN else 0)
     assert expected <= passed() < expected + 1
-    assert len(desk.hub.reads) <= 40
+    between = pauses(desk.hub.reads[1:])
+    if error is DOWN:
+        assert between[0] <= 0.05
+        assert 0.5 < max(between) <= 1
 
 
 @jumping
@@ -403,6 +477,19 @@ async def test_one_that_has_ended_when_it_is_to_be_taken_back_is_answered() -> N
 
 
 @jumping
+async def test_a_status_that_is_gone_for_a_while_is_waited_for() -> None:
+    desk = Desk()
+    async with desk.asked() as task:
+        latest = desk.known.latest
+        assert latest
+        desk.known.latest = replace(latest, status=None)
+        desk.known.announce()
+        await asyncio.sleep(1)
+        desk.move(succeeds("passive active"))
+        assert reason_of(await task) == "done, active"
+
+
+@jumping
 async def test_one_that_somebody_has_removed_by_hand_is_left_open() -> None:
     desk = Desk()
     async with desk.asked() as task:
@@ -438,208 +525,3 @@ async def test_a_federation_that_is_created_again_leaves_it_open(*, blind: bool)
     assert reason_of(result) == "OutcomeUnknown"
     assert "created again" in message_of(result)
     assert passed() < 1
-
-
-# --- answers of the hub that mislead ------------------------------------------------------------------
-
-Write = Callable[[Federation, Status], Federation]
-
-
-class FakeFederations:
-    """A hub that takes the first write and answers each as it is told to."""
-
-    def __init__(self, *answers: errors.HubError | None, then: Federation | None) -> None:
-        self.present: Federation | None = federation("active passive")
-        self.writes: list[Status] = []
-        self._answers: Iterator[errors.HubError | None] = iter(answers)
-        self._then = then
-        self.made_of_it: Federation | None = None
-
-    async def get(self, *_: object, **__: object) -> Federation:
-        if self.present is None:
-            raise errors.NotFoundError("no such federation")
-        return self.present
-
-    async def write_status(self, seen: Federation, status: Status, **_: object) -> Federation:
-        if not self.writes:
-            self.present = self.made_of_it or (
-                self._then and replace(self._then, status=ended(status, Outcome.ROLLED_BACK, "why", at()))
-            )
-        self.writes.append(status)
-        if error := next(self._answers):
-            raise error
-        return seen
-
-
-def knowledge(boot: Callable[[], float] = lambda: BOOT) -> Knowledge:
-    return Knowledge(MemberRef("ns", "shop", "c2"), clock=ClockAt(boot))
-
-
-def switchovers(known: Knowledge, hub: FakeFederations) -> Switchovers:
-    return Switchovers(known, cast("Federations", hub))
-
-
-def give_reading(known: Knowledge, about: Federation) -> None:
-    """As if a cycle had just read this federation."""
-    cycle = known.state.begin(at(BOOT))
-    renewal = known.state.observe(cycle, about)
-    assert renewal
-    known.state.renewed(cycle, renewal)
-
-
-async def ask(hub: FakeFederations) -> Reading | Refusal:
-    known = knowledge()
-    give_reading(known, federation("active passive", term=TERM))
-    if hub.present:
-        known.latest = replace(hub.present, status=None)
-    original = hub.get
-
-    async def seen(*args: object, **more: object) -> Federation:
-        known.latest = await original(*args, **more)
-        return known.latest
-
-    hub.get = seen  # type: ignore[method-assign]
-    return await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY)
-
-
-async def test_a_write_that_was_repeated_on_the_way_is_one_request() -> None:
-    """The answer is that of the repetition: a conflict, with what the first one has written."""
-    hub = FakeFederations(errors.ConflictError("another version"), then=federation("active passive"))
-    result = await ask(hub)
-    assert isinstance(result, Refusal)
-    assert (result.reason, len(hub.writes)) == (Outcome.ROLLED_BACK, 1)
-
-
-@pytest.mark.parametrize(
-    "lost", [(), (errors.UnreachableError("no answer", ambiguous=True),)], ids=["at once", "after a timeout"]
-)
-async def test_a_federation_that_is_deleted_while_it_is_written_leaves_it_open(
-    lost: tuple[errors.HubError, ...],
-) -> None:
-    """Also at once: that answer, too, may be one to a repetition on the way."""
-    hub = FakeFederations(*lost, errors.NotFoundError("no such federation"), then=None)
-    result = await ask(hub)
-    assert isinstance(result, Refusal)
-    assert result.reason == "OutcomeUnknown"
-    assert "deleted meanwhile" in result.message
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        federation("active passive", uid="uid-2", resource_version="9"),
-        replace(federation("active passive", resource_version="9"), status=None),
-        federation("active passive", term=TERM - 1, resource_version="9"),
-        federation("passive passive", term=TERM + 9, resource_version="9", history=(LOST,)),
-    ],
-    ids=["created again", "without a status", "restored", "begun again"],
-)
-async def test_a_conflict_with_what_knows_nothing_of_the_request_leaves_it_open(after: Federation) -> None:
-    """An earlier attempt, or one that was repeated on the way, may have been carried out before."""
-    hub = FakeFederations(errors.ConflictError("another version"), then=None)
-    hub.made_of_it = after
-    result = await ask(hub)
-    assert isinstance(result, Refusal)
-    assert (result.reason, len(hub.writes)) == ("OutcomeUnknown", 1)
-
-
-async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it() -> None:
-    """Its latest is of the one before, which is older news, not newer."""
-    hub = FakeFederations(None, then=None)
-    hub.present = federation("passive active", uid="uid-2", resource_version="9")
-    known = knowledge()
-    known.latest = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not asked.done()
-    give_reading(known, hub.present)
-    known.latest = hub.present
-    known.announce()
-    reading = await asked
-    assert isinstance(reading, Reading)
-    assert reading.uid == "uid-2"
-
-
-async def test_what_a_restored_hub_has_lost_is_not_called_undone() -> None:
-    """It was carried out at a term that this worker has seen; the hub shows it as if nobody had acted."""
-    now = BOOT
-    hub = FakeFederations(None, then=None)
-    known = knowledge(lambda: now)
-    placed = hub.present = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    give_reading(known, federation("demoting passive", term=TERM + 1, resource_version="5"))
-    hub.present = replace(placed, status=hub.writes[0], resource_version="4")
-    now += 1000
-    known.announce()
-    result = await asked
-    assert isinstance(result, Refusal)
-    assert result.reason == "OutcomeUnknown"
-    assert "restored" in result.message
-    assert len(hub.writes) == 1
-
-
-@pytest.mark.parametrize("kind", [Kind.DEMOTE, Kind.PROMOTE])
-async def test_a_success_carries_the_table_of_its_own_outcome(kind: Kind) -> None:
-    """Somebody else has moved the roles again before this worker has caught up."""
-    already = "active passive" if kind is Kind.DEMOTE else "passive active"
-    since = "passive active" if kind is Kind.DEMOTE else "active passive"
-    hub = FakeFederations(then=None)
-    hub.present = federation(already, resource_version="9")
-    known = knowledge()
-    later = federation(since, term=TERM + 3, resource_version="12")
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(kind), SOMEBODY))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    known.latest = later
-    give_reading(known, later)
-    known.announce()
-    result = await asked
-    assert isinstance(result, Reading)
-    assert (result.term, " ".join(row.role for row in result.clusters)) == (TERM, already)
-    assert result.role is (Role.PASSIVE if kind is Kind.DEMOTE else Role.ACTIVE)
-    assert result.valid_for(BOOT) == 0
-
-
-async def test_a_table_that_was_edited_by_hand_is_not_answered_by_an_older_reading_of_the_same_term() -> None:
-    """A 200 must not show the member as passive that it is about."""
-    hub = FakeFederations(then=None)
-    hub.present = federation("passive active", resource_version="9")
-    known = knowledge()
-    give_reading(known, federation("active passive", resource_version="8"))
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not asked.done()
-    give_reading(known, hub.present)
-    known.announce()
-    result = await asked
-    assert isinstance(result, Reading)
-    assert [row.role for row in result.clusters] == [Role.PASSIVE, Role.ACTIVE]
-
-
-async def test_a_request_that_so_many_others_followed_that_none_before_is_remembered_is_left_open() -> None:
-    """It may have been carried out, and its record pushed out of the history."""
-    many = tuple(entry(f"r{n}") for n in range(HISTORY_LENGTH))
-    hub = FakeFederations(errors.ConflictError("another version"), then=None)
-    hub.made_of_it = federation("active passive", term=TERM + 60, resource_version="9", history=many)
-    result = await ask(hub)
-    assert isinstance(result, Refusal)
-    assert (result.reason, len(hub.writes)) == ("OutcomeUnknown", 1)
-
-
-async def test_nothing_is_asked_of_a_hub_that_shows_less_than_was_seen_before() -> None:
-    """What is under way there has ended already, as far as this worker knows: in a table that is lost."""
-    running = federation("demoting passive", term=TERM + 1, switchover=request())
-    over = ended(status("passive active", term=TERM + 3, switchover=request()), Outcome.SUCCEEDED, "", at())
-    hub = FakeFederations(then=None)
-    known = knowledge()
-    known.latest = replace(running, status=over, resource_version="9")
-    give_reading(known, known.latest)
-    hub.present = running
-    result = await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY)
-    assert isinstance(result, Refusal)
-    assert result.reason == "HubRestored"
-    assert hub.writes == []
