@@ -323,8 +323,9 @@ async def test_a_role_that_is_kept_for_ever_is_shown_for_ever() -> None:
     assert server.reads == 1
 
 
+@pytest.mark.parametrize("since", [Role.DEMOTING, Role.PASSIVE], ids=["another role", "the role before"])
 @jumping
-async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once() -> None:
+async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(since: Role) -> None:
     server = ApiServer()
     async with told(server) as one:
         server.held = []
@@ -332,9 +333,27 @@ async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once() -
         await server.until(lambda: bool(server.held))
         server.land(*server.held[0])
         began = passed()
-        one.now(reading(Role.DEMOTING))
+        one.now(reading(since))
         assert await one.marking.settle(5)
         assert (server.pod.active, passed()) == (False, began)
+
+
+@jumping
+async def test_a_change_is_taken_in_at_the_very_moment_at_which_a_yes_runs_out() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        server.held = []
+        until = CLOCK.boot() + 0.2
+        taken_in: list[bool] = []
+
+        def change() -> None:
+            one.now(NOWHERE)
+            taken_in.append(True)
+
+        one.now(reading(Role.ACTIVE, until))
+        asyncio.get_running_loop().call_at(until + 5e-10, change)
+        await server.until(lambda: server.pod.reason == "HubUnreachable")
+        assert taken_in
 
 
 @jumping
