@@ -288,6 +288,14 @@ async def test_a_success_that_was_watched_needs_no_read() -> None:
 
 
 @jumping
+async def test_a_worker_that_has_seen_nothing_yet_may_be_asked() -> None:
+    desk = Desk()
+    desk.known.latest = None
+    async with desk.asked():
+        assert desk.written.switchover
+
+
+@jumping
 async def test_a_federation_of_another_life_may_have_a_lower_term() -> None:
     desk = Desk()
     desk.hub.about = federation("active passive", uid="uid-2", term=7, resource_version="9")
