@@ -19,7 +19,8 @@ from mutation.changes import Change
 ROOT = Path(__file__).resolve().parents[2]
 UNIT, SIMULATION, INTEGRATION = "unit tests", "simulation", "integration tests"
 _LONGEST_UNIT_TEST = 20
-"""Seconds: many times as long as the longest one needs. Most of those that hang wait for something."""
+"""Seconds: many times as long as the longest one needs. Those that hang wait for something, or go round and
+round."""
 GENERAL_SCHEDULES, DIRECTED_SCHEDULES = 250, 10
 _NOT_SIMULATED = ("worker/pod_marker.py",)
 """Imported by the simulation, which has no Pods."""
@@ -130,6 +131,8 @@ def _pytest(what: Sequence[str], *, seconds: int | None = None) -> bool:
 
     os.chdir(ROOT)
     arguments = ["-x", "-q", "-n0", "-p", "no:cacheprovider", *what]
+    if seconds:
+        arguments += ["--timeout=0"]  # pytest-timeout would handle SIGALRM, and a mutant survive that
     return pytest.main(arguments, plugins=[Impatience()]) != 0
 
 

@@ -14,6 +14,8 @@ from typing import Any, ParamSpec
 from unit.build import BOOT, ClockAt
 
 P = ParamSpec("P")
+_MOST_STEPS = 20_000
+"""At one moment: more is an endless loop."""
 
 
 class _Jumper(selectors.SelectSelector):
@@ -22,9 +24,12 @@ class _Jumper(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = BOOT
+        self._steps = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         assert timeout is not None, "nothing will ever happen: the test waits for what nobody does"
+        self._steps = 0 if timeout > 0 else self._steps + 1
+        assert self._steps < _MOST_STEPS, "it goes round and round"
         self.now += max(0.0, timeout)
         return super().select(0)
 

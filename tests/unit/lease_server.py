@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
@@ -31,6 +32,8 @@ class LeaseServer:
     def __init__(self) -> None:
         self.leases: dict[str, WorkerLease] = {}
         self.troubles: dict[str, list[Trouble]] = {}
+        self.slow = 0.0
+        """Seconds that a renewal takes."""
         self.down: errors.HubError | None = None
         """What every request meets."""
         self.asked: list[str] = []
@@ -84,6 +87,7 @@ class LeaseServer:
     ) -> WorkerLease:
         trouble = self._begin("renew", namespace, deadline)
         self.renewals.append(renewal)
+        await asyncio.sleep(self.slow)
         if trouble is None or trouble.done:
             self._check(lease, any_version=False)
             self.edit(

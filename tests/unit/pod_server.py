@@ -17,6 +17,8 @@ class ApiServer:
     def __init__(self) -> None:
         self.pod = Pod("uid", "1", None, None, None)
         self.writes: list[str] = []
+        """The reasons of conditions, in order."""
+        self.labels: list[str] = []
         self.reads = 0
         self.held: list[tuple[Pod, Mark]] | None = None
         self.failing: errors.HubError | None = None
@@ -63,6 +65,7 @@ class ApiServer:
 
     async def label(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
         self._check(pod)
+        self.labels.append(wanted.role)
         self.pod = replace(self.pod, role=wanted.role, resource_version=self._next())
         self._written.set()
         return self.pod

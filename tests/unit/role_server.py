@@ -27,6 +27,8 @@ class RoleServer:
         """When a watch was begun."""
         self.deadlines: set[float] = set()
         self.writes: list[Status] = []
+        self.written: list[float] = []
+        """When the status was to be written."""
         self.during_read: Callable[[], None] | None = None
         """What somebody does once while the answer to a read is on its way."""
         self._watchers: list[asyncio.Queue[Federation | errors.HubError | str | None]] = []
@@ -66,6 +68,7 @@ class RoleServer:
     async def write_status(self, seen: Federation, status: Status, *, deadline: float) -> Federation:
         self.deadlines.add(deadline)
         self.writes.append(status)
+        self.written.append(passed())
         self._begin("status")
         if self.about is None:
             raise errors.NotFoundError("there is no such federation")

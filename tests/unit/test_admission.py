@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tcf.core.admission import Accepted, Admission, Command, Joined, Kind, Unchanged, admit, foreseen
-from tcf.core.model import PROTOCOL, Federation, Principal, Switchover, Trigger, Unfenceable
+from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Federation, Principal, Switchover, Trigger, Unfenceable
 from tcf.core.reasons import Outcome
-from unit.build import STAMP, TERM, at, bootstrap, entry, federation, request, spec, status
+from unit.build import STAMP, TERM, UNIX, at, bootstrap, entry, federation, request, spec, status
 
 TOGGLE, PROMOTE, DEMOTE = Kind.TOGGLE, Kind.PROMOTE, Kind.DEMOTE
 TAKE_OVER, STOP = request("c1", "c2"), request("c1", "")
@@ -199,6 +199,7 @@ def test_what_is_written_for_an_accepted_command() -> None:
             command(PROMOTE, "c2"),
             "UnknownProtocol",
         ),
+        (federation(term=UNIX + 3 * PLAUSIBLE_LEAD), command(PROMOTE, "c2"), "ImplausibleTerm"),
         (federation(), command(PROMOTE, "c9"), "UnknownCluster"),
         (federation(None), command(PROMOTE, "c9"), "UnknownCluster"),
         (federation(None), command(PROMOTE, "c2"), "NotBootstrapped"),

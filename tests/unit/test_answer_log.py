@@ -34,8 +34,8 @@ class Log:
         self.answer_log.report(answer, BOOT + after)
         return "\n".join(f"{one.levelname}: {one.getMessage()}" for one in self._caplog.records)
 
-    @property
     def term(self) -> object:
+        """Which one the line names."""
         return getattr(self._caplog.records[0], "term", None)
 
 
@@ -50,12 +50,12 @@ def unreachable(message: str) -> errors.HubError:
 
 def test_a_change_of_the_answer_is_logged_once(log: Log) -> None:
     assert log.report(ACTIVE) == "INFO: active"
-    assert log.term == TERM
+    assert log.term() == TERM
     assert log.report(ACTIVE, after=1) == ""
     assert log.report(replace(ACTIVE, term=TERM + 1), after=100) == ""
     assert log.report(PASSIVE) == "INFO: passive"
     assert log.report(LOST) == "WARNING: no answer: the Lease is lost"
-    assert log.term is None
+    assert log.term() is None
     assert log.report(LOST, after=100) == ""
     assert log.report(ACTIVE) == "INFO: active"
 

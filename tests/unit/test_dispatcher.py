@@ -124,12 +124,12 @@ async def test_what_a_loop_reports_becomes_an_event(monkeypatch: pytest.MonkeyPa
 
 async def test_an_older_version_than_is_known_is_looked_into() -> None:
     """It is old news, or the hub was set back, which only a read can tell."""
-    quiet = QuietHub(federation("active passive", resource_version="10"))
-    dispatcher = quiet.dispatcher(lambda: quiet.now)
-    dispatcher.federation_event(quiet.about, deleted=False)
+    quiet, dispatcher = quietly()
+    dispatcher.federation_event(SHOP, deleted=False)
     running = asyncio.create_task(dispatcher.run())
     await asyncio.sleep(0.01)
     assert quiet.reads == []
+    assert quiet.about
     dispatcher.federation_event(quiet.about, deleted=False)
     await asyncio.sleep(0.01)
     assert quiet.reads == [], "the same version is no reason"

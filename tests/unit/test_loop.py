@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import cast
@@ -111,40 +111,6 @@ async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
         await loop._turn()
 
 
-async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: float) -> None:
-    """Let a loop attend to it for so long, by a clock that jumps to when the loop wants to wake up."""
-
-    async def jump(wait: float, event: Coroutine[object, object, object]) -> None:
-        event.close()
-        quiet.now += max(wait, 0.001)
-        if quiet.now > BOOT + seconds:
-            raise asyncio.CancelledError
-
-    monkeypatch.setattr("tcf.coordinator.loop.within", jump)
-    loop = loop_with(quiet, quiet, lambda: quiet.now)
-    loop.cache.watched_federation(quiet.about, BOOT, deleted=False)
-    with pytest.raises(asyncio.CancelledError):
-        await loop.run()
-
-
-async def test_what_was_watched_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet = QuietHub(federation("active passive"))
-    await seconds_of(monkeypatch, quiet, 40)
-    assert quiet.reads == []
-    await seconds_of(monkeypatch, quiet, 200)
-    assert 2 <= len(quiet.reads) <= 5
-
-
-async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    quiet = QuietHub(federation("passive passive", switchover=bootstrap(), workers=0, live=0))
-    await seconds_of(monkeypatch, quiet, 600)
-    soon = [read for read in quiet.reads if read < BOOT + 60]
-    assert 5 <= len(soon) <= 14
-    assert len(quiet.reads) - len(soon) <= 20
-
-
 # --- a loop at work, on a clock that jumps ------------------------------------------------------------
 
 ONE, TWO = lease("c1"), lease("c2")
@@ -206,6 +172,13 @@ async def test_what_is_not_known_is_read_before_anything_else(monkeypatch: pytes
     assert attended.loop.cache.federation == attended.hub.about
 
 
+async def test_a_federation_without_a_status_gets_its_first_roles(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(federation(None)), 0.1)
+    await attended.run()
+    assert attended.hub.about
+    assert attended.hub.about.status
+
+
 async def test_with_neither_a_federation_nor_a_lease_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     attended = Attended(monkeypatch, QuietHub(None), 100)
     await attended.loop.run()
@@ -238,6 +211,23 @@ async def test_nothing_is_written_when_a_lease_that_is_to_be_deleted_has_changed
     assert asked[:4] == ["list", "delete", "get", "list"]
     assert "status" not in asked[: asked.index("delete", 3)]
     assert "status" in asked
+
+
+async def test_what_was_watched_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(IDLE), 40)
+    await attended.run()
+    assert attended.reads == []
+
+
+async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = federation("passive passive", switchover=bootstrap(), workers=0, live=0)
+    attended = Attended(monkeypatch, QuietHub(waiting), 600)
+    await attended.run()
+    soon = [moment for moment in attended.reads if moment < 60]
+    assert 5 <= len(soon) <= 14
+    assert len(attended.reads) - len(soon) <= 20
 
 
 async def test_the_hub_is_read_now_and_then_though_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,7 +373,9 @@ async def test_a_step_is_logged_and_becomes_an_event_a_little_later(
     caplog.set_level(logging.INFO)
     attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 0.1)
     await attended.run()
-    assert attended.events == [("Demoting", pytest.approx(AFTERWARDS))]
+    ((reason, due),) = attended.events
+    assert reason == "Demoting"
+    assert due == pytest.approx(AFTERWARDS)
     (record,) = [one for one in caplog.records if "gives up its role" in one.getMessage()]
     assert (record.levelname, vars(record)["term"], vars(record)["request"]) == ("INFO", TERM + 1, "r1")
     assert vars(record)["federation"] == "ns/shop"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcf.core.operator_presence import LOOK_SECONDS, OperatorPresence
+from tcf.core.operator_presence import BEAT_SECONDS, HEARTBEAT_DURATION, LOOK_SECONDS, OperatorPresence
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,7 @@ def test_silence_is_counted_from_the_first_sight_of_a_version() -> None:
     assert first.looked("7", 60, 1010.0) == first
     assert first.looked("8", 60, 1010.0) == OperatorPresence("8", 60, 1010.0)
     assert first.looked("", 0, 1010.0) == OperatorPresence("", 0, 1010.0)
+
+
+def test_an_operator_may_fail_to_renew_twice() -> None:
+    assert HEARTBEAT_DURATION == 3 * BEAT_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
@@ -16,7 +17,7 @@ from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods, _leads_to
 from tcf.worker.pod_marker import PodMarker
-from unit.jumping_loop import CLOCK, jumping
+from unit.jumping_loop import CLOCK, jumping, passed
 from unit.pod_server import ApiServer
 
 BOTH = Marks(condition=True, label=True)
@@ -208,6 +209,7 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
         one.now(reading(Role.ACTIVE, until))
         await server.until(lambda: server.writes == ["HubUnreachable"])
         assert CLOCK.boot() >= until
+    assert len(server.held) == 1, "it went on, and was not begun again"
 
 
 @jumping
@@ -279,6 +281,10 @@ async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.M
     async with told(server) as one:
         server.pod = replace(server.pod, role=None, resource_version="100")
         await server.until(lambda: server.pod.role == "passive")
+        assert server.writes == ["Passive"], "the condition was right"
+        server.pod = replace(server.pod, active=None, resource_version="200")
+        await server.until(lambda: server.pod.active is False)
+        assert server.labels == ["passive", "passive"], "the label was right"
         one.now(reading(Role.ACTIVE, keep=True))
         assert await one.marking.settle(5)
 
@@ -295,3 +301,224 @@ async def test_a_pod_is_looked_at_however_often_the_answer_is_renewed(
             await asyncio.sleep(0.01)
             one.now(reading(Role.PASSIVE))
         assert server.pod.role == "passive"
+
+
+@jumping
+async def test_settling_goes_by_the_answer_of_the_moment() -> None:
+    """Whether somebody has called `changed` or not."""
+    server = ApiServer()
+    async with told(server) as one:
+        one.answer = reading(Role.ACTIVE)
+        assert await one.marking.settle(5)
+        assert server.pod.active is True
+
+
+@jumping
+async def test_a_role_that_is_kept_for_ever_is_shown_for_ever() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        one.now(reading(Role.ACTIVE, valid_until=CLOCK.boot() + 1, keep=True))
+        await asyncio.sleep(25)
+    assert server.writes == ["Passive", "Active"]
+    assert server.reads == 1
+
+
+@pytest.mark.parametrize("since", [Role.DEMOTING, Role.PASSIVE], ids=["another role", "the role before"])
+@jumping
+async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(since: Role) -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        server.held = []
+        one.now(reading(Role.ACTIVE))
+        await server.until(lambda: bool(server.held))
+        server.land(*server.held[0])
+        began = passed()
+        one.now(reading(since))
+        assert await one.marking.settle(5)
+        assert (server.pod.active, passed()) == (False, began)
+
+
+@jumping
+async def test_a_change_is_taken_in_at_the_very_moment_at_which_a_yes_runs_out() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        server.held = []
+        until = CLOCK.boot() + 0.2
+        taken_in: list[bool] = []
+
+        def change() -> None:
+            one.now(NOWHERE)
+            taken_in.append(True)
+
+        one.now(reading(Role.ACTIVE, until))
+        asyncio.get_running_loop().call_at(until + 5e-10, change)
+        await server.until(lambda: server.pod.reason == "HubUnreachable")
+        assert taken_in
+
+
+@jumping
+async def test_the_very_first_yes_is_broken_off_when_it_has_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the Pod has not been told anything, and that is said."""
+    server, troubles = ApiServer(), []
+    server.held = []
+    one = Told(server, BOTH)
+    one.answer = reading(Role.ACTIVE, CLOCK.boot() + 0.2)
+    original = server.get
+
+    async def get(**more: object) -> Pod:
+        troubles.append(one.marking.trouble)
+        return await original(**more)
+
+    monkeypatch.setattr(server, "get", get)
+    async with running(one):
+        await server.until(lambda: server.writes == ["HubUnreachable"])
+        assert passed() == pytest.approx(0.2)
+    assert troubles == ["this pod has not been told its role yet"] * 2
+
+
+# --- whose conclusion is waited for -------------------------------------------------------------------
+
+GATED = Pod("uid", "1", None, active=True, reason="Active", gated=True, ready=True)
+SLICES = frozenset({"a"})
+
+
+async def seconds_to_tell(server: ApiServer, marks: Marks = BOTH) -> float:
+    """Until it is settled that the Pod says "passive"."""
+    began = passed()
+    async with told(server, marks):
+        return passed() - began
+
+
+@pytest.mark.parametrize(
+    ("pod", "marks"),
+    [
+        (replace(GATED, active=False), BOTH),
+        (replace(GATED, active=None), BOTH),
+        (replace(GATED, gated=False), BOTH),
+        (GATED, Marks(condition=False, label=True)),
+    ],
+    ids=["was not active", "was never told", "no gate", "no condition"],
+)
+@jumping
+async def test_nobody_is_waited_for_who_has_no_conclusion_to_draw(pod: Pod, marks: Marks) -> None:
+    server = ApiServer()
+    server.pod, server.slices = pod, [SLICES] * 1000
+    assert await seconds_to_tell(server, marks) == 0
+    assert server.looked == []
+
+
+@pytest.mark.parametrize("held_by", ["kubelet", "slices"])
+@jumping
+async def test_a_conclusion_that_nobody_draws_is_waited_for_two_seconds(held_by: str) -> None:
+    server = ApiServer()
+    server.pod = GATED if held_by == "kubelet" else replace(GATED, ready=False)
+    server.slices = [SLICES] * 1000
+    assert await seconds_to_tell(server) == pytest.approx(2, abs=0.06)
+    assert server.reads + len(server.looked) <= 45, "it looks now and then, not all the time"
+
+
+@jumping
+async def test_the_conclusion_is_noticed_soon() -> None:
+    server = ApiServer()
+    server.pod, server.kubelet_after, server.slices = GATED, 4, [SLICES] * 4
+    assert await seconds_to_tell(server) == pytest.approx(7 * 0.05, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "error", [errors.ForbiddenError("no rights"), errors.KindNotFoundError("old")], ids=repr
+)
+@jumping
+async def test_slices_that_cannot_be_seen_are_not_waited_for(error: errors.HubError) -> None:
+    server = ApiServer()
+    server.pod, server.slices = replace(GATED, ready=False), [error] * 1000
+    assert await seconds_to_tell(server) == 0
+    assert len(server.looked) == 1
+
+
+@jumping
+async def test_what_is_concluded_is_not_waited_for_again() -> None:
+    server = ApiServer()
+    server.pod = replace(GATED, ready=False)
+    async with told(server) as one:
+        looked = len(server.looked)
+        one.now(NOWHERE)
+        assert await one.marking.settle(5)
+        assert len(server.looked) == looked
+
+
+@jumping
+async def test_whoever_is_active_again_waits_for_no_conclusion() -> None:
+    """The loss before has been noted, and was not written."""
+    server = ApiServer()
+    server.pod = GATED
+    one = Told(server, BOTH)
+    one.answer = reading(Role.ACTIVE)
+    async with running(one):
+        assert await one.marking.settle(5)
+        server.failing = errors.UnreachableError("nobody there")
+        one.now(reading(Role.DEMOTING))
+        await asyncio.sleep(0.01)
+        server.failing = None
+        one.now(reading(Role.ACTIVE))
+        began = passed()
+        assert await one.marking.settle(5)
+        assert passed() - began < 0.2
+
+
+# --- trouble ------------------------------------------------------------------------------------------
+
+
+@jumping
+async def test_trouble_is_logged_when_it_begins_changes_or_ends(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server = ApiServer()
+    server.pod = replace(server.pod, gated=True)
+    async with told(server) as one:
+        for error in (errors.ForbiddenError("no rights"), errors.UnreachableError("nobody there"), None):
+            server.failing = error
+            one.now(reading(Role.ACTIVE))
+            await asyncio.sleep(10)
+        server.edited()
+        one.now(reading(Role.PASSIVE))
+        assert await one.marking.settle(5)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "this pod cannot be told its role: no rights"),
+        ("WARNING", "this pod cannot be told its role: nobody there"),
+        ("INFO", "this pod is told its role again"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gated", "marks", "warned"),
+    [(False, BOTH, True), (True, BOTH, False), (False, Marks(condition=False, label=True), False)],
+    ids=["no gate", "a gate", "no condition"],
+)
+@jumping
+async def test_a_condition_that_no_gate_is_for_is_warned_of(
+    gated: bool,  # noqa: FBT001 - a column of the table
+    marks: Marks,
+    *,
+    warned: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = ApiServer()
+    server.pod = replace(server.pod, gated=gated)
+    async with told(server, marks):
+        assert ("no readiness gate" in caplog.text) is warned
+
+
+@jumping
+async def test_it_is_tried_again_soon_and_ever_less_often() -> None:
+    server = ApiServer()
+    async with told(server) as one:
+        for role in (Role.ACTIVE, Role.PASSIVE):
+            server.failing = errors.UnreachableError("nobody there")
+            one.now(reading(role))
+            await asyncio.sleep(30)
+            server.failing = None
+            assert await one.marking.settle(2.1)
+            server.edited()
+            began = passed()
+            one.now(reading(Role.DEMOTING))
+            assert await one.marking.settle(5)
+            assert passed() - began <= 0.1

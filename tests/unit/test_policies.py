@@ -36,6 +36,7 @@ CASES = [
     Case("no_active_cluster", "NoActiveCluster", {"status": status("passive passive")}, ("promote",)),
     Case("no_active_cluster", "NoActiveCluster", {"status": status("demoting passive")}),
     Case("no_active_cluster", "NoActiveCluster", {"status": status("promoting passive")}),
+    Case("no_live_worker", "NoLiveWorker"),
     Case("no_live_worker", None, ALIVE),
     Case("no_live_worker", "NoLiveWorker", DEAD, ("c2", "tcf-worker", "force=true")),
     Case("no_live_worker", None, {**DEAD, "force": True}),
