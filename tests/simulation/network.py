@@ -189,8 +189,8 @@ class Link:
             if chance.random() < rates.failed_after:
                 result = errors.UnreachableError("the hub failed", ambiguous=True)
         if self.world.trace is not None:
-            told = type(result).__name__ if isinstance(result, Exception) else "done"
-            self.world.note(self.process.name, "%s: %s", what, told)
+            outcome = type(result).__name__ if isinstance(result, Exception) else "done"
+            self.world.note(self.process.name, "%s: %s", what, outcome)
         if self.loses_answers or chance.random() < rates.unanswered:
             self.world.note(self.process.name, "the answer to %s is lost", what)
             return

@@ -30,7 +30,7 @@ _SNAPSHOTS = 400
 
 
 class Watcher(Protocol):
-    """Who is told of each change of one kind."""
+    """Hears of each change of one kind."""
 
     def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None: ...
 
