@@ -33,7 +33,8 @@ how many of each; `draw` makes a schedule of it. To add a fault:
 
 **Checks** (`checks.py`): the promise to clients, the role tables, the history, and the answers to requests.
 `failovers.py` checks when a member may be replaced; `conclusions.py`, what a worker acknowledges before all
-that its role has caused is over; `settling.py`, that the federation comes to rest. Add a check to one of them.
+that its role has caused is over; `settling.py`, that the federation comes to rest.
+Add a check to one of these.
 `play.py` runs one schedule from beginning to end. `search.py` finds one that fails, and makes it small.
 
 **Mutants** (`mutants.py`): breaks of the protocol, by topic in `mutants_*.py`. Each replaces public names of

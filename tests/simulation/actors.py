@@ -27,7 +27,7 @@ _KOPF_DEADLINE = 10.0
 
 @dataclass(eq=False)
 class Ask:
-    """A POST of a client, and its answer. `result` is None while the client waits, and stays so after a crash."""
+    """A POST of a client, and its answer. `result` is None while it waits, and stays so after a crash."""
 
     wish: Wish
     member: str

@@ -176,7 +176,7 @@ def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _shown_late(stop: float, d: float) -> Fault:
-    """The active worker is stopped before it acknowledges what it has read. Then it does so, and is cut off."""
+    """The active worker is stopped before it acknowledges what it has read, does so later, and is cut off."""
     cut = Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d)
     return Fault(0.0, "stop after read", ACTIVE, stop, then=(cut,))
 
@@ -284,7 +284,7 @@ def _outrun(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _late_first(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """A federation begins while the member that is chosen first has no worker, for a longer or shorter time."""
+    """A federation begins while the member that is chosen first has no worker, for a while."""
     t, member = moment(schedule, chance), any_member(schedule, chance)
     seconds = (schedule.duration + schedule.failover_timeout) * 1.5 * chance.random()
     return (

@@ -70,7 +70,7 @@ class Failovers:
         self._signs.setdefault(member, []).append(_Sign(self._world.now))
 
     def ended(self, past: HistoryEntry) -> None:
-        """A request has ended, at the moment that it names: the write may have been on its way for seconds."""
+        """A request has ended, at the moment that it names: the write may have taken seconds to arrive."""
         said = (datetime.fromisoformat(past.finished_at) - START).total_seconds()
         self._ended[past.id] = min(said, self._world.now)
 
