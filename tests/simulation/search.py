@@ -27,7 +27,7 @@ def shrunk(schedule: Schedule, *, fails: Callable[[Schedule], bool] | None = Non
 
 
 def report(schedule: Schedule) -> str:
-    """What a person needs to see of a failing schedule: its smallest form, and its trace up to the failure."""
+    """A failing schedule for a person: in its smallest form, with its trace up to the failure."""
     small = shrunk(schedule)
     outcome: Outcome = play(small, tracing=True)
     end = next((n for n, line in enumerate(outcome.trace) if " CHECK " in line), len(outcome.trace))
