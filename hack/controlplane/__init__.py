@@ -2,7 +2,9 @@
 
     python hack/controlplane build
         Print the directory that has etcd, kube-apiserver and kubectl: KUBEBUILDER_ASSETS if that is
-        set, else one under the user's cache directory, where they are built the first time.
+        set, else one under the user's cache directory, where they are built the first time. With
+        TCF_KUBERNETES=1.36, the programs of that minor version: hack/gotools/controlplane-1.36 says what to
+        build.
     python hack/controlplane helm
     python hack/controlplane etcdutl
         Print the path of helm, for the tests of the chart, or of etcdutl, for those that restore a backup.
@@ -27,7 +29,7 @@ program that started it, and takes commands, one a line:
 Each is answered, when it is done, by a line as above (with the new pids, of what runs) or by
 {"error": MESSAGE}. After `start` the API is ready again, unless the other component is still down.
 A component that ends without such a command ends all of it, with exit status 1. Programs that want
-this in a few lines use `controlplane.client.ControlPlane`.
+this in a few lines use `controlplane.plane.ControlPlane`.
 
 Everything here runs on the standard library alone: it has to work before any virtual environment
 exists.

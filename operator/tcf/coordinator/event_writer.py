@@ -1,4 +1,4 @@
-"""Writes Events beside the loops, which must not wait for what people will read later."""
+"""Writes Events in a task of its own. They are for people, so the loops do not wait for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EventWriter:
     def add(self, federation: Federation, event: Event, *, due: float) -> None:
         """Write the Event at boot time `due`, or later."""
         if self._waiting.full():
-            log.warning("too many Events wait to be written; one is dropped", extra=_about(federation))
+            log.warning("too many Events wait to be written; this one is dropped", extra=_about(federation))
         else:
             self._waiting.put_nowait((due, federation, event))
 
@@ -43,7 +43,7 @@ class EventWriter:
                 await self._events.write(federation, event, deadline=_REQUEST_SECONDS)
                 backoff.reset()
             except errors.HubError as error:
-                message = "the Event %s could not be written: %s"
+                message = "cannot write the Event %s: %s"
                 log.warning(message, event.reason, error, extra=_about(federation))
                 await asyncio.sleep(backoff.next())
 
