@@ -31,11 +31,12 @@ how many of each; `draw` makes a schedule of it. To add a fault:
 
 `testbed.py` builds all the parts of a run. `injector.py` does the faults when they are due.
 
-**Checks** (`checks.py`): the promise to clients, the role tables, the history, and the answers to requests.
+**Checks** (`invariants.py`): the promise to clients, the role tables, the history, the answers to requests.
 `failovers.py` checks when a member may be replaced; `conclusions.py`, what a worker acknowledges before all
 that its role has caused is over; `settling.py`, that the federation comes to rest.
 Add a check to one of these.
-`play.py` runs one schedule from beginning to end. `search.py` finds one that fails, and makes it small.
+`schedule_player.py` runs one schedule from beginning to end. `search.py` finds one that fails, and makes it
+small.
 
 **Mutants** (`mutants.py`): breaks of the protocol, by topic in `mutants_*.py`. Each replaces public names of
 the product, and has a profile that must show it. Add one with every rule that you add to the protocol.

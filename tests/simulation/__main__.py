@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from simulation.draw import draw
 from simulation.mutants import MUTANTS
-from simulation.play import play
 from simulation.profiles import GENERAL, PROFILES
+from simulation.schedule_player import play
 from simulation.search import report
 
 _BATCH = 50

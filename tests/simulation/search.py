@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from simulation.draw import draw
 from simulation.network import Rates
-from simulation.play import Outcome, play
 from simulation.schedule import Fault, Profile, Schedule, targets
+from simulation.schedule_player import Outcome, play
 
 
 def first_failure(profile: Profile, seeds: Iterable[int]) -> Schedule | None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from simulation.draw import draw
-from simulation.play import play
 from simulation.profiles import GENERAL, PROFILES
 from simulation.schedule import Fault, Schedule
+from simulation.schedule_player import play
 from simulation.search import first_failure, report, shrunk
 
 SCHEDULES, BATCH = 2000, 50

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from simulation.network import Rates
-from simulation.play import Outcome, play
 from simulation.schedule import ACTIVE, PASSIVE, WALLS_RIGHT, Fault, Schedule
+from simulation.schedule_player import Outcome, play
 from tcf.core.model import HistoryEntry, Status
 
 HOUR = 3600.0
