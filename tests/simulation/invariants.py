@@ -39,16 +39,16 @@ class Checker:
         self._failovers = failovers
         self._walls_agree = walls_agree
         self._placed: set[str] = set()
-        """The requests that have ever been under way."""
+        """Every request that has been under way."""
         self._ended: dict[str, HistoryEntry] = {}
         self._tables: dict[tuple[str, int], Mapping[str, Role]] = {}
         """The roles at each term of each object."""
         self._lost_at = 0.0
-        """When the hub has lost writes last."""
+        """When the hub lost writes last."""
         self._promised: dict[str, int] = {}
         """The highest term at which each member has been answered 200."""
         self._since = 0.0
-        """The term from which on the promise holds; none at all for now if that is infinite."""
+        """The promise holds from this term on. Infinite: it does not hold for now."""
         self._trusting = True
         """Whether it may begin to hold again."""
         self._highest = 0
@@ -58,7 +58,7 @@ class Checker:
         self._doubted_until = 0.0
         """Until when an earlier table, which may be that of another object by now, is in doubt."""
         self._doubted_by: Link | None = None
-        """Who has written that down."""
+        """Who wrote that into the status."""
         self.yes_listeners: list[Callable[[WorkerProgram, Reading], None]] = []
         """Called whenever a worker is seen to answer "active"."""
         self._forged = False
@@ -67,7 +67,7 @@ class Checker:
     # --- probes -----------------------------------------------------------------------------------------
 
     def look(self, program: WorkerProgram) -> None:
-        """A probe of one worker, which has just run or woken up."""
+        """Probe one worker, which has just run or woken up."""
         worker = program.worker
         if worker is None:
             return
@@ -81,7 +81,7 @@ class Checker:
             return  # the same answer as before
         program.last, program.looked_at = reading, self._world.now
         if self._yes(program) and fresh:
-            # Whoever else says yes from now on, or still does, has to know of it.
+            # Any other worker that answers 200 from now on, or still does, has to agree with that.
             for other in self._workers:
                 if other is not program:
                     self._yes(other)
@@ -114,11 +114,11 @@ class Checker:
         self._promised.clear()
 
     def calm(self) -> None:
-        """Everybody hears of everything from now on."""
+        """From now on everybody learns everything."""
         self._excused_until = min(self._excused_until, self._world.now + silence_needed(max(DURATIONS)))
 
     def forged(self) -> None:
-        """A Lease was made by hand that acknowledges more than there has ever been."""
+        """Somebody made a Lease by hand that acknowledges a term that there has never been."""
         self._forged = True
 
     def forget(self, *, for_good: bool) -> None:
@@ -177,7 +177,7 @@ class Checker:
             self._doubted_until, self._doubted_by = self._world.now + new.in_doubt.seconds, by
 
     def _begun(self, new: Status, highest: int, shown: int, by: Link | None) -> None:
-        """A first table. docs/safety.md says when it promises nothing about what was before it."""
+        """A first table. docs/safety.md says when it promises nothing about earlier ones."""
         unnoticed = self._since == math.inf and not new.in_doubt
         forgotten = self._world.now < self._doubted_until and not new.in_doubt and by is not self._doubted_by
         behind = not self._walls_agree and shown < highest and new.term <= highest
