@@ -21,9 +21,9 @@ from tcf.core.model import (
 _SETTLED = 1 / 4
 """The part of its duration for which a Lease must exist before its renewals are signs of life."""
 _AT_ONCE = 1 / 2
-"""The part within which they may have been written that reach it at once, after a stop of its own."""
+"""Renewals within this part of a duration may reach a coordinator all at once, after it was stopped."""
 _FAST = 0.95
-"""How much of a second may pass on a coordinator's clock, at least, with some margin."""
+"""The part of a silence that has passed for certain when a coordinator with a fast clock has counted it."""
 _WALLS_APART = 2 * WALLS_RIGHT + 1.0
 """Seconds between two wall clocks, and one more because history keeps whole seconds."""
 
