@@ -96,8 +96,8 @@ def _noticed(change: Change, kind: str) -> bool:
         files = _INTEGRATION.get(change.path, ())
         return bool(files) and _run_integration(change, files)
     from simulation.draw import draw  # noqa: PLC0415
-    from simulation.play import play  # noqa: PLC0415
     from simulation.profiles import GENERAL, PROFILES  # noqa: PLC0415 - they import the changed module
+    from simulation.schedule_player import play  # noqa: PLC0415
 
     if change.module not in sys.modules or change.path in _NOT_SIMULATED:
         return False

@@ -27,7 +27,7 @@ _KOPF_DEADLINE = 10.0
 
 @dataclass(eq=False)
 class Ask:
-    """A POST of a client and what came of it; `result` is None while it waits, and for ever after a crash."""
+    """A POST of a client, and its answer. `result` is None while it waits, and stays so after a crash."""
 
     wish: Wish
     member: str
@@ -70,8 +70,9 @@ class Effect:
 
 
 class Program:
+    """A program on a machine of its own. It may run, be stopped, be killed and be started again."""
+
     member: str
-    """A program on a machine of its own; it may run, be stopped, be killed and be started again."""
 
     def __init__(self, name: str, network: Network, machine: Machine, new_process: NewProcess) -> None:
         self.name = name
@@ -153,7 +154,7 @@ class WorkerProgram(Program):
         self.lost = self.worker.knowledge.state.reading if self.worker else None
 
     def answer(self) -> Reading | Refusal | None:
-        """What a probe is answered now; None if nobody is there."""
+        """The answer to a probe now; None if nobody is there to give one."""
         if self.worker is None or self.process is None or self.process.stopped:
             return None
         return self.worker.knowledge.answer()
@@ -187,8 +188,10 @@ class WorkerProgram(Program):
         async def wait() -> None:
             self.network.asking = ask.request
             ask.result = await switchovers.ask(ask.wish, CLIENT)
-            told = ask.result.reason if isinstance(ask.result, Refusal) else f"done, term {ask.result.term}"
-            self.world.note(self.name, "answers %s: %s", ask.wish.kind, told)
+            outcome = (
+                ask.result.reason if isinstance(ask.result, Refusal) else f"done, term {ask.result.term}"
+            )
+            self.world.note(self.name, "answers %s: %s", ask.wish.kind, outcome)
 
         self._asked.append(ask)
         process = self.process
@@ -212,12 +215,12 @@ class OperatorProgram(Program):
         process.create_task(self._watch(link, Federation, federation))
         process.create_task(self._watch(link, WorkerLease, lease))
 
-    async def _watch(self, link: Link, kind: type, tell: Callable[..., None]) -> None:
+    async def _watch(self, link: Link, kind: type, take: Callable[..., None]) -> None:
         while True:
             try:
                 events = watch(link, kind, deadline=_KOPF_DEADLINE)
                 async with aclosing(events):
                     async for value, deleted in events:
-                        tell(value, deleted=deleted)
+                        take(value, deleted=deleted)
             except errors.HubError:
                 await asyncio.sleep(_KOPF_RETRY)

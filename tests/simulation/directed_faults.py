@@ -22,7 +22,7 @@ from tcf.core.model import Isolation
 
 
 def _stalled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The active worker is cut off, gets one read through, and stops; meanwhile the role moves."""
+    """The active worker is cut off, reads once more, and is stopped; meanwhile the role moves."""
     t, d = moment(schedule, chance), schedule.duration
     cut = Fault(t, "cut", ACTIVE, d * (0.3 + 0.3 * chance.random()))
     switch = Fault(0.01, "ask", PASSIVE, value="promote")
@@ -49,7 +49,7 @@ def _frozen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _renewed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The active worker is replaced by another one, of which no operator has heard when the role moves."""
+    """A new worker replaces the active one, and no operator has heard of it when the role moves."""
     t, d = moment(schedule, chance), schedule.duration
     cut = t + 0.2 + soon(chance)
     return (
@@ -61,7 +61,7 @@ def _renewed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _unheard(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The active worker is not told by its watch that the role moves."""
+    """The role moves, and the watch of the active worker does not say so."""
     t = moment(schedule, chance)
     return (
         Fault(t, "deafen", ACTIVE, schedule.duration),
@@ -70,7 +70,7 @@ def _unheard(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _unanswered(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """Nor, when it has read that, is it answered that its renewal was carried out."""
+    """The same; and when the worker has read it, the answer to its renewal is lost."""
     deaf, switch = _unheard(schedule, chance)
     cut = Fault(0.0, "cut", ACTIVE, 0.5 * schedule.duration, value="answers")
     return deaf, switch, Fault(switch.at + 0.05, "once read", ACTIVE, then=(cut,))
@@ -146,7 +146,7 @@ def _slow_operator(schedule: Schedule, chance: random.Random) -> tuple[Fault, ..
     )
 
 
-def _anew(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+def _recreated(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """Deleted and applied again at once, for another active member, who also asks for the role."""
     t = moment(schedule, chance)
     return (
@@ -155,8 +155,8 @@ def _anew(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     )
 
 
-def _anew_once_active(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The same when a member has become active, and a worker of it is about to be the first to tell so."""
+def _recreated_once_active(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The same when a member has just become active, and its worker is about to be the first to show that."""
     t = moment(schedule, chance)
     again = Fault(0.001, "recreate", seconds=0.001, value=("", False, PASSIVE))
     ask = Fault(0.003, "ask", PASSIVE, value="promote")
@@ -175,8 +175,8 @@ def _expelled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     )
 
 
-def _told_late(stop: float, d: float) -> Fault:
-    """The active worker is stopped when it is about to tell what it has read, tells it, and is cut off."""
+def _shown_late(stop: float, d: float) -> Fault:
+    """The active worker is stopped before it acknowledges what it has read, does so later, and is cut off."""
     cut = Fault(stop + 0.005, "cut", ACTIVE, 2.0 * d)
     return Fault(0.0, "stop after read", ACTIVE, stop, then=(cut,))
 
@@ -188,25 +188,26 @@ def _once_moved(t: float, history: tuple[Fault, ...]) -> tuple[Fault, ...]:
 
 
 def _set_back(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The hub is set back to where a member has just become active; whoever knows most is the last to tell.
+    """The hub is set back to where a member has just become active; who knows most is the last to show it.
 
     Two tables are lost, in which members only come and go. A worker of another member has seen the first,
-    and acknowledges it again. That of the active one has seen both; it is about to tell when the operator,
-    away meanwhile, begins anew, and is asked for the member that was active before. Then it is cut off.
+    and acknowledges it again. That of the active member has seen both. It is about to acknowledge the second
+    when the operator, which was down, begins again and is asked for the member that was active before. Then
+    the worker is cut off.
     """
     d, lost = schedule.duration, 0.6
-    away = d / 3 + 0.1
+    down = d / 3 + 0.1
     stop = d * (0.1 + 0.15 * chance.random())
-    told_late = _told_late(stop, d)
+    shown_late = _shown_late(stop, d)
     history = (
         Fault(0.3, "edit", value=("clusters", MEMBERS)),
         Fault(0.4, "deafen", PASSIVE, lost - 0.4),
         Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
-        Fault(lost, "crash", "op1", away),
+        Fault(lost, "crash", "op1", down),
         Fault(lost, "deafen", ACTIVE, 2.0 * d),
         Fault(lost, "restore", seconds=lost - 0.0005, value=True),
-        Fault(lost, "once read", ACTIVE, then=(told_late,)),
-        Fault(lost + away / 2, "edit", value=("active_cluster", MEMBERS[0])),
+        Fault(lost, "once read", ACTIVE, then=(shown_late,)),
+        Fault(lost + down / 2, "edit", value=("active_cluster", MEMBERS[0])),
     )
     return _once_moved(moment(schedule, chance), history)
 
@@ -216,23 +217,23 @@ def _set_back_without_lease(schedule: Schedule, chance: random.Random) -> tuple[
 
     Then it is cut off, and before the operator is back, somebody makes the lease duration shorter.
     """
-    lost, away = 0.6, schedule.duration / 3 + 0.1
+    lost, down = 0.6, schedule.duration / 3 + 0.1
     history = (
-        *_lost_with_the_lease(schedule, lost, away),
+        *_lost_with_the_lease(schedule, lost, down),
         Fault(lost + 0.01, "edit", value=("lease_duration", min(DURATIONS))),
-        Fault(lost + away * chance.random(), "edit", value=("active_cluster", MEMBERS[0])),
+        Fault(lost + down * chance.random(), "edit", value=("active_cluster", MEMBERS[0])),
     )
     return _once_moved(moment(schedule, chance), history)
 
 
-def _lost_with_the_lease(schedule: Schedule, lost: float, away: float) -> tuple[Fault, ...]:
+def _lost_with_the_lease(schedule: Schedule, lost: float, down: float) -> tuple[Fault, ...]:
     """At `lost`, the hub forgets the active worker's Lease and later tables. The operator crashes with it."""
     return (
         Fault(0.05, "restart", ACTIVE, 0.1),
         Fault(0.3, "edit", value=("clusters", MEMBERS)),
         Fault(0.4, "deafen", PASSIVE, lost - 0.4),
         Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
-        Fault(lost, "crash", "op1", away),
+        Fault(lost, "crash", "op1", down),
         Fault(lost, "cut", ACTIVE, 2.0 * schedule.duration),
         Fault(lost, "restore", seconds=lost - 0.12, value=True),
     )
@@ -240,10 +241,10 @@ def _lost_with_the_lease(schedule: Schedule, lost: float, away: float) -> tuple[
 
 def _set_back_and_recreated(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """As "without lease"; when the loss has been noticed, the federation is deleted and applied again."""
-    lost, away = 0.6, schedule.duration / 3 + 0.1
-    back = lost + away
+    lost, down = 0.6, schedule.duration / 3 + 0.1
+    back = lost + down
     history = (
-        *_lost_with_the_lease(schedule, lost, away),
+        *_lost_with_the_lease(schedule, lost, down),
         Fault(back + 0.2 + soon(chance), "recreate", seconds=0.02, value=("", False, PASSIVE)),
         Fault(back + 0.6, "ask", PASSIVE, value="promote"),
     )
@@ -253,19 +254,19 @@ def _set_back_and_recreated(schedule: Schedule, chance: random.Random) -> tuple[
 def _set_back_and_seen(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """As "set back", but a second operator has long seen the lost table, whose number the new one gets."""
     d, lost = schedule.duration, 0.45 + 1.7 * schedule.duration
-    away = d / 3 + 0.1
+    down = d / 3 + 0.1
     stop = d * (0.1 + 0.4 * chance.random())
-    told_late = _told_late(stop, d)
+    shown_late = _shown_late(stop, d)
     history = (
         Fault(0.3, "edit", value=("clusters", MEMBERS)),
         Fault(0.42, "cut", PASSIVE, lost - 0.42),
         Fault(0.45, "edit", value=("clusters", MEMBERS[:2])),
-        Fault(lost, "crash", "op1", away),
-        Fault(lost, "stop", "op2", away + 0.1),
+        Fault(lost, "crash", "op1", down),
+        Fault(lost, "stop", "op2", down + 0.1),
         Fault(lost, "deafen", ACTIVE, 2.0 * d),
         Fault(lost, "restore", seconds=lost - 0.0005, value=True),
-        Fault(lost, "once read", ACTIVE, then=(told_late,)),
-        Fault(lost + away / 2, "edit", value=("active_cluster", MEMBERS[0])),
+        Fault(lost, "once read", ACTIVE, then=(shown_late,)),
+        Fault(lost + down / 2, "edit", value=("active_cluster", MEMBERS[0])),
     )
     return _once_moved(moment(schedule, chance), history)
 
@@ -283,7 +284,7 @@ def _outrun(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 
 def _late_first(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """A federation begins while the member that is chosen first is away, for longer or shorter."""
+    """A federation begins while the member that is chosen first has no worker, for a while."""
     t, member = moment(schedule, chance), any_member(schedule, chance)
     seconds = (schedule.duration + schedule.failover_timeout) * 1.5 * chance.random()
     return (
@@ -324,7 +325,7 @@ def _while_concluding(kind: str, *values: object, target: str = ACTIVE, periods:
 
 
 def _robbed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
-    """The Lease of the active worker is taken away; just after that the role moves."""
+    """Somebody takes the Lease of the active worker away; just after that the role moves."""
     t = moment(schedule, chance)
     what = chance.choice(("delete", "replace", "unlabel"))
     return (
@@ -356,8 +357,8 @@ DIRECTED_FAULTS: Mapping[str, Drawn] = {
     "dead": _dead,
     "dead and paused": _dead_and_paused,
     "slow operator": _slow_operator,
-    "anew": _anew,
-    "anew once active": _anew_once_active,
+    "recreated": _recreated,
+    "recreated once active": _recreated_once_active,
     "expelled": _expelled,
     "set back": _set_back,
     "set back without lease": _set_back_without_lease,

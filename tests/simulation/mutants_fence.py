@@ -117,7 +117,10 @@ FENCE_MUTANTS = (
     Mutant("no delete", "silent Leases are not deleted before a promotion", _no_delete, profiles.STALLS),
     Mutant("no list", "Leases are not listed after the demoting write", _no_list, profiles.NEWCOMERS),
     Mutant(
-        "no uid", "an acknowledgement counts whatever object it is about", _no_uid, profiles.ANEW_ONCE_ACTIVE
+        "no uid",
+        "an acknowledgement counts whatever object it is about",
+        _no_uid,
+        profiles.RECREATED_ONCE_ACTIVE,
     ),
     Mutant("any acknowledgement", "any acknowledgement will do", _any_acknowledgement, profiles.UNHEARD),
     Mutant("members only", "only the spec's members are fenced", _members_only, profiles.EXPELLED),

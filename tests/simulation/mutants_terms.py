@@ -70,7 +70,7 @@ def _low_terms() -> Iterable[Patch]:
 
 
 TERMS_MUTANTS = (
-    Mutant("no doubt", "a table that begins anew after a loss is not in doubt", no_doubt, profiles.SET_BACK),
+    Mutant("no doubt", "a table that begins again after a loss is not in doubt", no_doubt, profiles.SET_BACK),
     Mutant(
         "doubt by the spec",
         "the doubt lasts for the present leaseDuration",
@@ -91,5 +91,5 @@ TERMS_MUTANTS = (
     ),
     Mutant("terms in seconds", "terms begin at Unix seconds", _terms_in_seconds, profiles.OUTRUN),
     Mutant("absurd terms", "any acknowledged term is believed", _absurd_terms, profiles.FORGED),
-    Mutant("low terms", "a bootstrap begins at term 1", _low_terms, profiles.ANEW),
+    Mutant("low terms", "a bootstrap begins at term 1", _low_terms, profiles.RECREATED),
 )

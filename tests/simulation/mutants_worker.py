@@ -101,8 +101,8 @@ def _put() -> Iterable[Patch]:
         try:
             result: WorkerLease = original(hub, seen, renewal)
         except errors.NotFoundError:
-            anew = hub.create_lease(seen.name, seen.cluster, seen.holder)
-            return hub.put_lease(renewed(anew, renewal))
+            created = hub.create_lease(seen.name, seen.cluster, seen.holder)
+            return hub.put_lease(renewed(created, renewal))
         return result
 
     yield changed(SimHub, "renew_lease", renew)
@@ -135,7 +135,7 @@ WORKER_MUTANTS = (
         _cycle_not_voided,
         profiles.ANSWERED_LATE,
     ),
-    Mutant("PUT", "a renewal creates the Lease anew if it is gone", _put, profiles.STALLS),
+    Mutant("PUT", "a renewal creates the Lease again if it is gone", _put, profiles.STALLS),
     Mutant(
         "lost and going on",
         "a worker goes on answering although its Lease is lost",

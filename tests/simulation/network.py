@@ -19,10 +19,10 @@ READ = "GET federation"
 WRITES = ("PUT", "PATCH", "POST", "DELETE", "annotate")
 _LIES = (200, 302, 400, 401, 403, 404, 405, 408, 409, 422, 429, 502, 504)
 WATCH_SECONDS = 30.0
-"""How long one watch lasts, and how long a silent one is waited for (with a little more)."""
+"""How long a watch lasts. A silent one is given up a little later."""
 _GRACE = 5.0
 _REFUSED_WHEN_DOWN = 0.5
-"""Part of the requests to a hub that is down that nobody takes; the others meet what fails in its stead."""
+"""The part of the requests that nobody accepts while the hub is down. The others fail with an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Rates:
     failed: float = 0.0
     failed_after: float = 0.0
     lied: float = 0.0
-    """Of writes that were carried out, but are answered as if they had not been, or by junk."""
+    """Of writes that were carried out, but are answered as if they had failed, or with junk."""
     event_lost: float = 0.0
     event_late: float = 0.0
     deaf: float = 0.0
     """Of events for workers, on top of `event_lost`."""
     longest: float = 3.0
-    """Seconds that what is late may take."""
+    """Seconds by which something that is late is late, at most."""
 
 
 class Network:
@@ -56,7 +56,7 @@ class Network:
         self.down = False
         self.links: list[Link] = []
         self.writer: Link | None = None
-        """Whose request the hub carries out."""
+        """Whose request the hub is carrying out."""
         self.fail: Callable[[str], None] = world.errors.append
         """Called with what a process must not do."""
         self.asking = ""
@@ -89,7 +89,7 @@ class Link:
         self.loses_answers = False
         """Events as well."""
         self.refusing = False
-        """No connection can be made, and that is known at once."""
+        """Every connection is refused at once."""
         self.delay = 0.0
         self.deaf = False
         self.deaf_to_leases = False
@@ -97,9 +97,9 @@ class Link:
         """Called when the process is about to take in the federation as it has read it."""
         self.opened = self.world.now
         self.listed = 0.0
-        """When the hub made the last list of Leases that has come back."""
+        """When the hub made the list of Leases that arrived last."""
         self.lease: WorkerLease | None = None
-        """The Lease that the process has been given last."""
+        """The Lease in the answer that the process got last."""
         self.lease_lost: Callable[[], object] = lambda: None
         """Called when the process hears that it is gone, or not its own any more."""
         self.read_at: float | None = None
@@ -108,7 +108,7 @@ class Link:
         network.links.append(self)
 
     def close(self) -> None:
-        """The process is gone; what it has sent is on its way all the same."""
+        """The process is gone. What it has sent still arrives."""
         self.network.links.remove(self)
         for watch in tuple(self.watches):
             watch.close()
@@ -124,7 +124,7 @@ class Link:
             watch.fail()
 
     async def request(self, what: str, work: Callable[[], T], *, deadline: float) -> T:
-        """Have `work` done at the hub, at some moment from now on, if it gets there."""
+        """Have the hub do `work` some time from now, if the request arrives."""
         if self.process.dead:
             raise CrashedError
         await asyncio.sleep(0)  # a process may be stopped here as anywhere, before its deadline begins
@@ -189,8 +189,8 @@ class Link:
             if chance.random() < rates.failed_after:
                 result = errors.UnreachableError("the hub failed", ambiguous=True)
         if self.world.trace is not None:
-            told = type(result).__name__ if isinstance(result, Exception) else "done"
-            self.world.note(self.process.name, "%s: %s", what, told)
+            outcome = type(result).__name__ if isinstance(result, Exception) else "done"
+            self.world.note(self.process.name, "%s: %s", what, outcome)
         if self.loses_answers or chance.random() < rates.unanswered:
             self.world.note(self.process.name, "the answer to %s is lost", what)
             return
@@ -209,7 +209,7 @@ class Link:
 
 
 def _lie(chance: random.Random) -> errors.HubError:
-    """What the product's client makes of an answer that a proxy gives in the hub's place."""
+    """The error that the product's client raises when a proxy answers in the hub's place."""
     status = chance.choice(_LIES)
     if status < 300:
         return errors.MalformedError("the answer is not readable", ambiguous=True)

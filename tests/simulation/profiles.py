@@ -49,8 +49,8 @@ GENERAL = Profile(
         "slow operator": 0.2,
         "dead": 0.3,
         "dead and paused": 0.1,
-        "anew": 0.1,
-        "anew once active": 0.1,
+        "recreated": 0.1,
+        "recreated once active": 0.1,
         "expelled": 0.1,
         "set back": 0.15,
         "set back without lease": 0.1,
@@ -105,16 +105,16 @@ NEWCOMERS = Profile(
     periods=24.0,
     **_BARE,
 )
-ANEW = Profile(
-    "anew",  # a federation that is deleted and comes back as another one, for somebody else
-    faults={"anew": 5.0},
+RECREATED = Profile(
+    "recreated",  # a federation that is deleted and comes back as another one, for somebody else
+    faults={"recreated": 5.0},
     rates=Rates(late=0.3, longest=0.6),
     periods=24.0,
     **_BARE,
 )
-ANEW_ONCE_ACTIVE = Profile(
-    "anew once active",  # the same at the worst moment, and with wall clocks that say nothing
-    faults={"anew once active": 8.0},
+RECREATED_ONCE_ACTIVE = Profile(
+    "recreated once active",  # the same at the worst moment, and with wall clocks that say nothing
+    faults={"recreated once active": 8.0},
     periods=24.0,
     wall_runs=False,
     **_BARE,
@@ -144,7 +144,7 @@ ROBBED = Profile("robbed", faults={"robbed": 4.0}, periods=24.0, **_BARE)
 FORGED = Profile("forged", faults={"absurd": 2.0}, **_BARE)
 LIES = Profile("lies", faults={"ask": 10.0}, rates=Rates(lied=0.3), **_BARE)
 BEGINNINGS = Profile(
-    "beginnings",  # the member that is to become active first is away
+    "beginnings",  # the member that is to become active first has no worker
     faults={"late first": 3.0},
     periods=30.0,
     **_BARE | {"automatic": 1.0},
@@ -259,8 +259,8 @@ PROFILES = {
         STALLS_SLOWLY,
         FROZEN,
         NEWCOMERS,
-        ANEW,
-        ANEW_ONCE_ACTIVE,
+        RECREATED,
+        RECREATED_ONCE_ACTIVE,
         EXPELLED,
         SET_BACK,
         SET_BACK_WITHOUT_LEASE,

@@ -1,4 +1,4 @@
-"""Draws one fault at a time: at any moment, aimed at anybody, for as long as chance has it."""
+"""Draws one fault at a time: at a random moment, for a random target, and of random length."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _slow(schedule: Schedule, chance: random.Random) -> Fault:
 
 
 def _cut(kind: str, whom: Callable[[Schedule, random.Random], str]) -> Drawn:
-    """Both ways, or one: nothing arrives, or what arrives and is carried out is not answered."""
+    """A cut in both directions, or in one: either requests or answers are lost."""
 
     def draw(schedule: Schedule, chance: random.Random) -> Fault:
         lost = chance.choice((None, None, "requests", "answers"))
@@ -116,9 +116,9 @@ def _restore(schedule: Schedule, chance: random.Random) -> Fault:
 # --- third parties ----------------------------------------------------------------------------------------
 
 TOUCHES = ("annotation", "forget", "keep role", "longer")
-"""What may be done to a worker's Lease by hand without any harm to the promise."""
+"""Edits of a worker's Lease by hand that leave the promise intact."""
 ROBBERIES = ("delete", "replace", "relabel", "unlabel", "shorter", "forge")
-"""What keeps a fence from counting the worker's present answer."""
+"""Edits of a worker's Lease that hide its present answer from a fence."""
 STATUS_TOUCHES = ("history", "request", "conditions", "counts")
 REWRITES = ("swap", "nobody", "demoting", "promoting")
 

@@ -22,7 +22,7 @@ WALLS_RIGHT, WALLS_WRONG = 1.0, 200.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is done to somebody at some moment (seconds), perhaps for a while.
+    """Something that happens to somebody at a certain second, perhaps for a while.
 
     `target` is a process, a member, or ACTIVE or PASSIVE: a worker of a member that has that role then.
     `then` is what follows when it has come to that; moments are counted from there.
@@ -45,7 +45,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What kind of schedules to draw. `faults`: how many of each kind, on the average."""
+    """What kind of schedules to draw. `faults`: how many of each kind, on average."""
 
     name: str
     faults: Mapping[str, float]
@@ -65,9 +65,9 @@ class Profile:
     longest_stop: float = 2.0
     """Of one stop, in lease durations."""
     wall_runs: bool = True
-    """Else the wall clocks stand still, and no term can be had from them."""
+    """If not, the wall clocks stand still, so terms cannot come from them."""
     walls_wrong: float = 0.0
-    """In how many of the schedules the wall clocks are wrong by minutes."""
+    """The part of the schedules in which wall clocks are wrong by minutes."""
     slew: float = 0.04
     """By how much a clock's rate may differ from 1."""
     rates_vary: bool = True
@@ -78,7 +78,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One run, entirely: the same schedule gives the same run."""
+    """Everything about one run: the same schedule gives the same run."""
 
     seed: int
     profile: str

@@ -1,4 +1,4 @@
-"""Plays many schedules; makes a schedule that fails as small as it can, and tells what happens in it."""
+"""Looks for a schedule that fails, makes it as small as it still fails, and prints what happens in it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from simulation.draw import draw
 from simulation.network import Rates
-from simulation.play import Outcome, play
 from simulation.schedule import Fault, Profile, Schedule, targets
+from simulation.schedule_player import Outcome, play
 
 
 def first_failure(profile: Profile, seeds: Iterable[int]) -> Schedule | None:
-    """The first schedule that breaks something; None if none does."""
+    """The first schedule that breaks something; None if there is none."""
     return next((schedule for seed in seeds if play(schedule := draw(profile, seed)).broken), None)
 
 
 def shrunk(schedule: Schedule, *, fails: Callable[[Schedule], bool] | None = None) -> Schedule:
-    """A smaller schedule that breaks something, too: no part of it can be left out."""
+    """The smallest schedule found that still breaks something: no part of it can be left out."""
     still_fails = fails or (lambda smaller: bool(play(smaller).broken))
     while True:
         smaller = next(filter(still_fails, _smaller(schedule)), None)
@@ -26,8 +26,8 @@ def shrunk(schedule: Schedule, *, fails: Callable[[Schedule], bool] | None = Non
         schedule = smaller
 
 
-def told(schedule: Schedule) -> str:
-    """A failing schedule for a person: the smallest form of it, and the trace up to what it broke."""
+def report(schedule: Schedule) -> str:
+    """A failing schedule for a person: in its smallest form, with its trace up to the failure."""
     small = shrunk(schedule)
     outcome: Outcome = play(small, tracing=True)
     end = next((n for n, line in enumerate(outcome.trace) if " CHECK " in line), len(outcome.trace))

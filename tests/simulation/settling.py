@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulation.actors import WorkerProgram
-from simulation.checks import describe
+from simulation.invariants import describe
 from simulation.schedule import DURATIONS, TIMEOUTS
 from simulation.sim_hub import SimHub
 from simulation.testbed import Testbed

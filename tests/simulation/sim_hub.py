@@ -30,7 +30,7 @@ _SNAPSHOTS = 400
 
 
 class Watcher(Protocol):
-    """Who is told of each change of one kind."""
+    """Hears of each change of one kind."""
 
     def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None: ...
 
@@ -46,7 +46,7 @@ class Snapshot:
 
 
 class SimHub:
-    """Every method is one request at the moment at which it is carried out. Raises HubErrors."""
+    """Each method carries out one request. It may raise HubError."""
 
     def __init__(
         self, world: World, committed: Callable[[Federation | None, Federation | None], None]
@@ -120,7 +120,7 @@ class SimHub:
         return True
 
     def lose_status(self) -> None:
-        """As from a backup that does not have it."""
+        """Drop the status, as a restore from a backup without it does."""
         if self.federation:
             self._put(replace(self.federation, status=None))
 
@@ -194,7 +194,7 @@ class SimHub:
         self._version += 1
         lease = replace(lease, resource_version=str(self._version))
         self.leases[lease.name] = lease
-        # Watches select by the label: what has lost it is gone for them.
+        # Watches select by the label: a Lease that has lost it is gone for them.
         self._commit(lease, deleted=lease.federation != NAME)
         return lease
 
@@ -230,12 +230,12 @@ class SimHub:
     # --- both -------------------------------------------------------------------------------------------
 
     def backup(self, seconds: float) -> Snapshot:
-        """All as it was so many seconds ago, or as long ago as is known."""
+        """The state of this many seconds ago, or the oldest that is known."""
         limit = max(self._world.now - seconds, self._snapshots[0].taken)
         return next(snapshot for snapshot in reversed(self._snapshots) if snapshot.taken <= limit)
 
     def restore(self, backup: Snapshot, *, bump: bool) -> None:
-        """Lose all writes since. With `bump`, versions go on above those that were lost."""
+        """Lose all writes since that backup. With `bump`, versions go on above those that were lost."""
         kept = [snapshot for snapshot in self._snapshots if snapshot.version <= backup.version]
         self._snapshots = deque(kept, maxlen=_SNAPSHOTS)
         self.federation, self.leases = backup.federation, dict(backup.leases)
@@ -252,7 +252,7 @@ class SimHub:
 
 
 def renewed(lease: WorkerLease, renewal: Renewal) -> WorkerLease:
-    """What a renewal makes of a Lease."""
+    """The Lease after this renewal."""
     return replace(
         lease,
         acknowledged=renewal.acknowledged,

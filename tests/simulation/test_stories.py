@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from simulation.network import Rates
-from simulation.play import Outcome, play
 from simulation.schedule import ACTIVE, PASSIVE, WALLS_RIGHT, Fault, Schedule
+from simulation.schedule_player import Outcome, play
 from tcf.core.model import HistoryEntry, Status
 
 HOUR = 3600.0
@@ -65,21 +65,21 @@ BEGUN = ("bootstrap", "a", "Succeeded")
 
 
 @pytest.mark.parametrize("automatic", [True, False])
-def test_the_hub_is_away_for_long(automatic: bool) -> None:  # noqa: FBT001
-    away = HOUR if automatic else HOUR / 10
-    _, status = story(Fault(20, "hub down", seconds=away), automatic=automatic, length=away + 60)
+def test_the_hub_is_down_for_long(automatic: bool) -> None:  # noqa: FBT001
+    down = HOUR if automatic else HOUR / 10
+    _, status = story(Fault(20, "hub down", seconds=down), automatic=automatic, length=down + 60)
     assert past(status) == [BEGUN]
     assert status.active_cluster == "a"
 
 
-def test_all_workers_are_away_for_an_hour() -> None:
+def test_all_workers_are_down_for_an_hour() -> None:
     gone = [Fault(20, "kill member", member, HOUR) for member in "ab"]
     _, status = story(*gone, automatic=True)
     assert past(status) == [BEGUN]
     assert status.active_cluster == "a"
 
 
-def test_all_workers_are_away_for_an_hour_and_the_passive_one_is_back_first() -> None:
+def test_all_workers_are_down_for_an_hour_and_the_passive_one_is_back_first() -> None:
     """It takes over when it has been there for a full period; the other one is back too late."""
     gone = (Fault(20, "kill member", "a", HOUR), Fault(20, "kill member", "b", HOUR - 60))
     _, status = story(*gone, automatic=True)

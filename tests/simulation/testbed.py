@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 from simulation.actors import Ask, Effect, OperatorProgram, Program, WorkerProgram
-from simulation.checks import Checker
 from simulation.conclusions import Conclusions
 from simulation.failovers import Failovers
+from simulation.invariants import Checker
 from simulation.network import Network
 from simulation.schedule import MEMBERS, TIMEOUTS, WALLS_RIGHT, Schedule, operators, programs
 from simulation.sim_hub import SimHub

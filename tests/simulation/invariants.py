@@ -39,16 +39,16 @@ class Checker:
         self._failovers = failovers
         self._walls_agree = walls_agree
         self._placed: set[str] = set()
-        """The requests that have ever been under way."""
+        """Every request that has been under way."""
         self._ended: dict[str, HistoryEntry] = {}
         self._tables: dict[tuple[str, int], Mapping[str, Role]] = {}
         """The roles at each term of each object."""
         self._lost_at = 0.0
-        """When the hub has lost writes last."""
+        """When the hub lost writes last."""
         self._promised: dict[str, int] = {}
         """The highest term at which each member has been answered 200."""
         self._since = 0.0
-        """The term from which on the promise holds; none at all for now if that is infinite."""
+        """The promise holds from this term on. Infinite: it does not hold for now."""
         self._trusting = True
         """Whether it may begin to hold again."""
         self._highest = 0
@@ -58,16 +58,16 @@ class Checker:
         self._doubted_until = 0.0
         """Until when an earlier table, which may be that of another object by now, is in doubt."""
         self._doubted_by: Link | None = None
-        """Who has written that down."""
+        """Who wrote that into the status."""
         self.yes_listeners: list[Callable[[WorkerProgram, Reading], None]] = []
         """Called whenever a worker is seen to answer "active"."""
         self._forged = False
-        """A Lease tells of terms that there have never been."""
+        """A Lease acknowledges a term that there has never been."""
 
     # --- probes -----------------------------------------------------------------------------------------
 
     def look(self, program: WorkerProgram) -> None:
-        """A probe of one worker, which has just run or woken up."""
+        """Probe one worker, which has just run or woken up."""
         worker = program.worker
         if worker is None:
             return
@@ -81,7 +81,7 @@ class Checker:
             return  # the same answer as before
         program.last, program.looked_at = reading, self._world.now
         if self._yes(program) and fresh:
-            # Whoever else says yes from now on, or still does, has to know of it.
+            # Any other worker that answers 200 from now on, or still does, has to agree with that.
             for other in self._workers:
                 if other is not program:
                     self._yes(other)
@@ -114,17 +114,17 @@ class Checker:
         self._promised.clear()
 
     def calm(self) -> None:
-        """Everybody hears of everything from now on."""
+        """From now on everybody learns everything."""
         self._excused_until = min(self._excused_until, self._world.now + silence_needed(max(DURATIONS)))
 
     def forged(self) -> None:
-        """A Lease was made by hand that acknowledges more than there has ever been."""
+        """Somebody made a Lease by hand that acknowledges a term that there has never been."""
         self._forged = True
 
     def forget(self, *, for_good: bool) -> None:
-        """The hub has lost writes: two members may believe two tables, each by the word of the hub.
+        """The hub has lost writes: two members may believe two tables, and have read each on the hub.
 
-        `for_good`: a worker under KeepRole may do so without end, and no Lease tell of it any more.
+        `for_good`: a worker under KeepRole may do so without end, and there may be no Lease that shows it.
         """
         self._since = math.inf
         self._trusting = self._trusting and not for_good
@@ -133,7 +133,7 @@ class Checker:
         self._tables.clear()
 
     def _trust(self, term: int) -> None:
-        """A coordinator has noticed, and begins anew, with all members passive and above all lost terms.
+        """A coordinator has noticed, and begins again, with all members passive and above all lost terms.
 
         Who still believes a lost table promises nothing, for there may be two of them. But whoever is
         promoted now waits for them to end: from the first answer at a new term on, the promise holds
@@ -177,7 +177,7 @@ class Checker:
             self._doubted_until, self._doubted_by = self._world.now + new.in_doubt.seconds, by
 
     def _begun(self, new: Status, highest: int, shown: int, by: Link | None) -> None:
-        """A first table. docs/safety.md says when it promises nothing about what was before it."""
+        """A first table. docs/safety.md says when it promises nothing about earlier ones."""
         unnoticed = self._since == math.inf and not new.in_doubt
         forgotten = self._world.now < self._doubted_until and not new.in_doubt and by is not self._doubted_by
         behind = not self._walls_agree and shown < highest and new.term <= highest
@@ -193,12 +193,12 @@ class Checker:
     ) -> None:
         moved = {r.id: r.role for r in old.clusters} != {r.id: r.role for r in new.clusters}
         if any(past.outcome == Outcome.HUB_RESTORED for past in fresh):
-            # Not all who know a lost table can tell at once, and each may know of a later one.
-            anew = (self._lost_at > 0 or self._forged) and all(
+            # Those who know a lost table may show it one after the other, each a later one.
+            needed = (self._lost_at > 0 or self._forged) and all(
                 row.role is Role.PASSIVE for row in new.clusters
             )
-            if not anew or new.term <= old.term:
-                self.fail(f"begun anew without need, or not above all: {describe(old)} -> {describe(new)}")
+            if not needed or new.term <= old.term:
+                self.fail(f"begun again without need, or not above all: {describe(old)} -> {describe(new)}")
         elif new.term != old.term + moved:
             self.fail(f"the term goes from {old.term} to {new.term}: {describe(old)} -> {describe(new)}")
         self._check_history(old, new, fresh)
@@ -232,7 +232,7 @@ class Checker:
     # --- requests ---------------------------------------------------------------------------------------
 
     def check_asks(self, asks: Iterable[Ask]) -> None:
-        """What clients were told has to be what was done, unless what was done has been lost."""
+        """The answers to clients have to be true, unless what was done has been lost."""
         for ask in asks:
             if ask.abandoned:
                 continue
@@ -258,15 +258,15 @@ class Checker:
         member = past.to if past and past.to else ask.member
         role = Role.PASSIVE if ask.wish.kind is Kind.DEMOTE else Role.ACTIVE
         # Who has left the spec meanwhile is not active either.
-        told = {row.id: row.role for row in reading.clusters}
+        answered = {row.id: row.role for row in reading.clusters}
         table = self._tables.get((reading.uid, reading.term))
-        if reading.term not in terms or told.get(member, Role.PASSIVE) is not role:
+        if reading.term not in terms or answered.get(member, Role.PASSIVE) is not role:
             self.fail(
-                f"{ask.wish.kind} of {ask.member} was answered 200 with {told} at term {reading.term},"
+                f"{ask.wish.kind} of {ask.member} was answered 200 with {answered} at term {reading.term},"
                 f" but done at {terms}"
             )
-        elif table is not None and any(told.get(other, is_) is not is_ for other, is_ in table.items()):
-            self.fail(f"{ask.wish.kind} was answered with {told}, but term {reading.term} had {table}")
+        elif table is not None and any(answered.get(other, is_) is not is_ for other, is_ in table.items()):
+            self.fail(f"{ask.wish.kind} was answered with {answered}, but term {reading.term} had {table}")
 
     def _check_refused(self, ask: Ask, refusal: Refusal) -> None:
         past = self._ended.get(ask.request)
