@@ -11,10 +11,10 @@ unexport KUBECONFIG
 given = $(filter command,$(firstword $(origin $(1))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak mutate chaos figures bench image kind-up kind-down e2e lint fmt lock clean
+.PHONY: help demo test soak mutate chaos figures bench image packages kind-up kind-down e2e lint fmt docs lock clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment is created again when the lock file changes. The package is installed in it in editable form,
 # and installed again when its metadata changes.
@@ -49,6 +49,12 @@ image: ## Build the image of operator and worker (IMAGE=name, BASE=a Debian imag
 	@test -n "$(BUILDER)" || { echo "docker, podman or buildah is needed to build an image" >&2; exit 1; }
 	@$(BUILDER) build $(IMAGE_ARGS) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" --tag $(IMAGE) .
+
+packages: $(READY) ## Build what a release consists of, without the image: wheel, sdist and chart, in dist/
+	@rm -rf dist
+	@$(BIN)/python -m hatchling --quiet build
+	@$$($(BIN)/python hack/controlplane helm) package charts/tcf-operator --destination dist > /dev/null
+	@ls dist
 
 # The cluster of `make kind-up`, unless you name another one.
 KIND_KUBECONFIG := .kind/kubeconfig
@@ -86,30 +92,45 @@ mutate: $(READY) ## Break the code in many small ways: does a test notice? (hour
 
 figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover for one part)
 	@$(BIN)/python hack/controlplane build > /dev/null
-	@PYTHONPATH=tests:hack $(BIN)/python hack/measure_failover.py $(ARGS)
+	@PYTHONPATH=hack $(BIN)/python -m bench.measure_failover $(ARGS)
 
 bench: ## Measure how fast it is, 27 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -worker, -scale, -load)
 BENCHES := $(addprefix bench-,probe probe-close silent switch failover worker scale load)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null
-	@PYTHONPATH=tests:hack $(BIN)/python -m bench $(patsubst bench-%,%,$(filter bench-%,$@))
+	@PYTHONPATH=hack $(BIN)/python -m bench $(patsubst bench-%,%,$(filter bench-%,$@))
 
 # The chart has copies, because tools that fetch charts from Git drop links.
 COPIES := crds/clusterfederations.tcf.dev.yaml:charts/tcf-operator/crd.yaml \
   examples/shop.yaml:charts/tcf-operator/files/shop.yaml
 
-lint: $(READY) ## Check format, style, types, the layers and the chart's copies
+lint: $(READY) ## Check format, style, types, layers, the version, the chart's copies and the docs
 	@$(foreach copy,$(COPIES),cmp --quiet $(subst :, ,$(copy)) || { echo "$(lastword $(subst :, ,$(copy))) is outdated: run 'make fmt'" >&2; exit 1; };)
+	@$(BIN)/python hack/version.py check
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fmt'" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@PYTHONPATH=.:hack:tests $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@PYTHONPATH=hack $(BIN)/python -m docs check
 
-fmt: $(READY) ## Format the code, correct what ruff can correct, and update the chart's copies
+fmt: $(READY) ## Format the code, fix what can be fixed, and update the chart's copies and docs/reference
 	@$(foreach copy,$(COPIES),cp $(subst :, ,$(copy));)
+	@PYTHONPATH=hack $(BIN)/python -m docs write
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
+
+# mkdocs has an environment of its own: nothing else needs it.
+DOCS := .venv-docs
+$(DOCS)/.locked: hack/requirements/docs.txt $(VENV)/.locked
+	@rm -rf $(DOCS) && $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/docs.txt
+	@touch $@
+
+docs: $(READY) $(DOCS)/.locked ## Build the docs as a site in ./site
+	@PYTHONPATH=hack $(BIN)/python -m docs stage $(DOCS)/pages
+	@TCF_DOCS_PAGES=$(abspath $(DOCS)/pages) NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+	@echo "The docs are in site/index.html"
 
 lock: $(READY) ## Resolve the dependencies again and write the lock files
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
@@ -118,7 +139,9 @@ lock: $(READY) ## Resolve the dependencies again and write the lock files
 	  --upgrade --constraints hack/requirements/run.txt --extra dev --output-file hack/requirements/dev.txt pyproject.toml
 	@echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --constraints hack/requirements/dev.txt --output-file hack/requirements/build.txt -
+	@echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --upgrade --output-file hack/requirements/docs.txt -
 
 clean: ## Remove everything that make has created in this folder (the control plane stays in its cache)
-	@rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DOCS) site build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from controlplane.client import ControlPlane
-from controlplane.processes import ControlPlaneError, Stopped, end, raise_when_stopped, spawn
+from controlplane.children import ControlPlaneError, Stopped, end, raise_when_stopped, spawn
+from controlplane.plane import ControlPlane
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "tcf-demo"

@@ -27,7 +27,7 @@ program that started it, and takes commands, one a line:
 Each is answered, when it is done, by a line as above (with the new pids, of what runs) or by
 {"error": MESSAGE}. After `start` the API is ready again, unless the other component is still down.
 A component that ends without such a command ends all of it, with exit status 1. Programs that want
-this in a few lines use `controlplane.client.ControlPlane`.
+this in a few lines use `controlplane.plane.ControlPlane`.
 
 Everything here runs on the standard library alone: it has to work before any virtual environment
 exists.

@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from controlplane import binaries, launcher  # noqa: E402
-from controlplane.processes import ControlPlaneError, Stopped, raise_when_stopped  # noqa: E402
+from controlplane.children import ControlPlaneError, Stopped, raise_when_stopped  # noqa: E402
 
 
 def main() -> int:

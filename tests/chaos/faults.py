@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 SECONDS = 10.0
-"""Length of one schedule; then everything is mended, and has to come to rest."""
+"""How long one schedule takes. Then everything is repaired and has to come to rest."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Who is there: two operators, and two workers for each member."""
+    """Who takes part: two operators, and two workers for each member."""
 
     seed: int
     members: int
@@ -29,7 +29,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Fault:
-    """`kind` is done to `target` (a program, a member or nobody) at second `at`, undone after `seconds`."""
+    """What happens to `target` (a program, a member or nothing) at second `at`, until `seconds` later."""
 
     at: float
     kind: str
@@ -50,7 +50,7 @@ def schedule(where: Scene, seed: int) -> list[Fault]:
     members = [f"cluster_{m}" for m in range(1, where.members + 1)]
 
     def lasting(shortest: float, longest: float) -> float:
-        """In lease durations; shorter ones are as likely as longer ones."""
+        """Between so many lease durations; a factor of two is equally likely at each end."""
         return float(where.duration * shortest * (longest / shortest) ** chance.random())
 
     kinds: dict[str, Callable[[], Fault]] = {

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.api import ROOT, free_port
+from rig.asking import free_port
+from rig.files import ROOT
 
 from e2e.cluster import Cluster, Namespace
 

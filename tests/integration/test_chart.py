@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 import yaml
-from support.api import ROOT, Account, Hub, Kubectl, eventually
+from rig.files import ROOT
+from rig.hub_namespace import HubNamespace, ServiceAccount
+from rig.kubectl import Kubectl
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.chart import CHART, Helm
-from support.programs import Program, Programs
 
 from tcf.core.operator_presence import HEARTBEAT
 
@@ -383,7 +386,9 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
 
 
 @pytest.mark.parametrize("name", [*SETS, "namespaced"])
-def test_the_api_server_takes_it(chart: Helm, hub: Hub, kubectl: Kubectl, tmp_path: Path, name: str) -> None:
+def test_the_api_server_takes_it(
+    chart: Helm, hub: HubNamespace, kubectl: Kubectl, tmp_path: Path, name: str
+) -> None:
     """As a server-side dry run, in a namespace that enforces the restricted Pod Security Standard."""
     kubectl("label", "namespace", hub.namespace, "pod-security.kubernetes.io/enforce=restricted")
     values = SETS.get(name, {"operator": {"namespaces": [hub.namespace]}})
@@ -449,7 +454,7 @@ def resources(rule: Json) -> list[str]:
 class Installed:
     """The chart's ServiceAccounts and Roles in the test's namespace, and programs that use them."""
 
-    def __init__(self, chart: Helm, hub: Hub, programs: Programs, folder: Path) -> None:
+    def __init__(self, chart: Helm, hub: HubNamespace, programs: TcfProcesses, folder: Path) -> None:
         self.hub = hub
         self._programs = programs
         self._folder = folder
@@ -481,12 +486,12 @@ class Installed:
 
     def _kubeconfig(self, account: str) -> Path:
         token = self.hub.kubectl("create", "token", account).stdout.strip()
-        return Account(self.hub, account, token).kubeconfig(self._folder / account)
+        return ServiceAccount(self.hub, account, token).kubeconfig(self._folder / account)
 
-    def operator(self) -> Program:
+    def operator(self) -> TcfProcess:
         return self._programs.operator(kubeconfig=self._kubeconfig("tcf"))
 
-    def worker(self, cluster: str) -> Program:
+    def worker(self, cluster: str) -> TcfProcess:
         account = f"tcf-shop-{cluster.replace('_', '-')}"
         return self._programs.worker(cluster, "--log-level=debug", kubeconfig=self._kubeconfig(account))
 
@@ -506,7 +511,7 @@ def scenario(installed: Installed) -> str:
         log = operator.log + one.log + two.log + (told.error if told.status != 200 else "")
         return "\n".join(line for line in log.splitlines() if COMPLAINTS.search(line))
 
-    def reached(what: str, program: Program, status: int) -> bool:
+    def reached(what: str, program: TcfProcess, status: int) -> bool:
         """Wait until a worker answers so, or somebody complains."""
         eventually(lambda: program.is_active().status == status or complaints(), what=what)
         return not complaints()
@@ -538,12 +543,12 @@ def scenario(installed: Installed) -> str:
 LAST_ACTIVE = "jsonpath={.metadata.annotations.tcf\\.dev/last-active}"
 
 
-def events(hub: Hub) -> str:
+def events(hub: HubNamespace) -> str:
     return hub.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").stdout
 
 
 def test_the_chart_gives_the_rights_that_are_needed(
-    chart: Helm, hub: Hub, programs: Programs, tmp_path: Path
+    chart: Helm, hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     installed = Installed(chart, hub, programs, tmp_path)
     assert scenario(installed) == ""
@@ -560,7 +565,7 @@ def test_the_chart_gives_the_rights_that_are_needed(
     ids="-".join,
 )
 def test_and_none_that_is_not(
-    chart: Helm, hub: Hub, programs: Programs, tmp_path: Path, right: Right
+    chart: Helm, hub: HubNamespace, programs: TcfProcesses, tmp_path: Path, right: Right
 ) -> None:
     installed = Installed(chart, hub, programs, tmp_path)
     installed.without(right)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from controlplane.client import ControlPlane
-from controlplane.processes import ControlPlaneError
+from controlplane.children import ControlPlaneError
+from controlplane.plane import ControlPlane
 
 COMMAND = (sys.executable, str(Path(__file__).parents[2] / "hack" / "controlplane"))
 WAIT = 30  # seconds until a test gives up; nothing here takes a tenth of it

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.api import ROOT, free_port
+from rig.asking import free_port
+from rig.files import ROOT
 
 
 def test_the_demo_plays_its_session(tmp_path: Path) -> None:

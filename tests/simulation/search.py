@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from simulation.draw import draw
 from simulation.network import Rates
-from simulation.run import Outcome, play
-from simulation.schedule import Fault, Profile, Schedule, draw, targets
+from simulation.play import Outcome, play
+from simulation.schedule import Fault, Profile, Schedule, targets
 
 
 def first_failure(profile: Profile, seeds: Iterable[int]) -> Schedule | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulation.network import Rates
-from simulation.run import Outcome, play
+from simulation.play import Outcome, play
 from simulation.schedule import ACTIVE, PASSIVE, WALLS_RIGHT, Fault, Schedule
 from tcf.core.model import HistoryEntry, Status
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from support.api import Answer, Hub, place
-from support.programs import Program
+from rig.asking import Answer
+from rig.files import place
+from rig.hub_namespace import HubNamespace
+from rig.tcf_processes import TcfProcess
 
 Json = dict[str, Any]
 
@@ -22,7 +23,7 @@ def table(term: int, *roles: str, **more: Any) -> Json:
     return {"protocol": 1, "term": term, "activeCluster": active, "clusters": rows, **more}
 
 
-def variant(hub: Hub, path: Path, change: Callable[[Json, Json], object]) -> Path:
+def variant(hub: HubNamespace, path: Path, change: Callable[[Json, Json], object]) -> Path:
     """A kubeconfig at `path` with its cluster and its user changed; replaced as editors do it."""
     config = yaml.safe_load(hub.kubeconfig.read_text())
     change(config["clusters"][0]["cluster"], config["users"][0]["user"])
@@ -40,14 +41,14 @@ def with_plugin(command: str) -> Callable[[Json, Json], None]:
     return change
 
 
-def complaints(worker: Program, start: int = 0) -> list[str]:
+def complaints(worker: TcfProcess, start: int = 0) -> list[str]:
     """What it has complained of (from this position in its log on), without refused POSTs."""
     found = re.findall(r"^\S+ (?:WARNING|ERROR) +(.*?)  federation=", worker.log[start:], re.MULTILINE)
     lines = [str(line) for line in found]
     return [line for line in lines if " refused: " not in line]
 
 
-def attempts(worker: Program) -> int:
+def attempts(worker: TcfProcess) -> int:
     """How many watches have failed, which only the debug log tells."""
     return len(re.findall(r"^\S+ DEBUG +watch: ", worker.log, re.MULTILINE))
 

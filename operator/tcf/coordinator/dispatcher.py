@@ -7,9 +7,7 @@ import asyncio
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.loop import FederationLoop, Key
 from tcf.core.model import Federation, WorkerLease
-from tcf.hub.events import Events
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
 from tcf.runtime.clock import Clock
 
 _AT_ONCE = 32
@@ -19,7 +17,9 @@ _AT_ONCE = 32
 class Dispatcher:
     """Looks after every federation about which it gets an event. Use `run` in a task of its own."""
 
-    def __init__(self, federations: Federations, leases: Leases, events: Events, *, clock: Clock) -> None:
+    def __init__(
+        self, federations: FederationStore, leases: LeaseStore, events: EventStore, *, clock: Clock
+    ) -> None:
         self._federations = federations
         self._leases = leases
         self._event_writer = EventWriter(events, clock=clock)

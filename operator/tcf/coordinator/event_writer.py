@@ -8,7 +8,7 @@ import logging
 from tcf.core.model import Federation
 from tcf.core.steps import Event
 from tcf.hub import errors
-from tcf.hub.events import Events
+from tcf.hub.interfaces import EventStore
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class EventWriter:
     """Use `run` in a task of its own."""
 
-    def __init__(self, events: Events, *, clock: Clock) -> None:
+    def __init__(self, events: EventStore, *, clock: Clock) -> None:
         self._events = events
         self._clock = clock
         self._waiting: asyncio.Queue[tuple[float, Federation, Event]] = asyncio.Queue(_MOST_WAITING)

@@ -17,8 +17,7 @@ from tcf.coordinator.event_writer import EventWriter
 from tcf.core.decide import AFTERWARDS, Decision, decide
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub import errors
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import FederationStore, LeaseStore
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
@@ -40,8 +39,8 @@ class FederationLoop:
     def __init__(
         self,
         key: Key,
-        federations: Federations,
-        leases: Leases,
+        federations: FederationStore,
+        leases: LeaseStore,
         event_writer: EventWriter,
         *,
         clock: Clock,

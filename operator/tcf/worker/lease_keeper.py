@@ -11,7 +11,7 @@ import secrets
 from tcf.core.model import MemberRef, WorkerLease
 from tcf.core.reading import Renewal
 from tcf.hub import errors
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import LeaseStore
 from tcf.runtime.logs import Fields
 
 _FAREWELL = 3.0
@@ -36,7 +36,7 @@ class LeaseKeeper:
         lease: as it was last written or read; None while this worker is not registered.
     """
 
-    def __init__(self, leases: Leases, member: MemberRef, *, holder: str, log: Fields) -> None:
+    def __init__(self, leases: LeaseStore, member: MemberRef, *, holder: str, log: Fields) -> None:
         self.lease: WorkerLease | None = None
         self._leases = leases
         self._member = member

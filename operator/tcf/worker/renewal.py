@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -19,8 +20,7 @@ from tcf.core.pod_marks import Marks
 from tcf.core.reading import STOPPING, Reading, Renewal
 from tcf.core.reasons import Reason
 from tcf.hub import errors
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import FederationStore, LeaseStore
 from tcf.hub.pods import Pods
 from tcf.hub.sessions import LASTING_SECONDS
 from tcf.runtime.backoff import Backoff
@@ -28,7 +28,7 @@ from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
 from tcf.worker.answer_log import AnswerLog
-from tcf.worker.conclusion import Conclusion
+from tcf.worker.conclusion import Conclusion, Part
 from tcf.worker.knowledge import Knowledge
 from tcf.worker.lease_keeper import LeaseChangedError, LeaseKeeper, LeaseLostError
 from tcf.worker.pod_marker import PodMarker
@@ -51,13 +51,16 @@ class Worker:
     def __init__(
         self,
         member: MemberRef,
-        federations: Federations,
-        leases: Leases,
+        federations: FederationStore,
+        leases: LeaseStore,
         *,
         holder: str,
         clock: Clock,
         pod: tuple[Pods, Marks] | None = None,
+        parts: Sequence[Part] = (),
     ) -> None:
+        """`parts`: what has to be over, besides the Pod's marks, before a loss of the role is
+        acknowledged."""
         self.knowledge = Knowledge(member, clock=clock)
         self._member = member
         self._clock = clock
@@ -68,8 +71,8 @@ class Worker:
         self._keeper = LeaseKeeper(leases, member, holder=holder, log=self._log)
         self._marker = PodMarker(*pod, self.knowledge.answer, clock=clock) if pod else None
         self._wake = asyncio.Event()
-        parts = [self._lower_pod] if self._marker else []
-        self._conclusion = Conclusion(parts, concluded=self._wake.set)
+        marks = [self._lower_pod] if self._marker else []
+        self._conclusion = Conclusion([*marks, *parts], concluded=self._wake.set)
 
     @property
     def pod_trouble(self) -> str | None:

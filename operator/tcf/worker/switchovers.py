@@ -21,7 +21,7 @@ from tcf.core.model import Federation, HistoryEntry, Principal, Refusal, Status
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.hub import errors
-from tcf.hub.federations import Federations
+from tcf.hub.interfaces import FederationStore
 from tcf.hub.records import newer
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.logs import Fields
@@ -52,7 +52,7 @@ class OutcomeUnknownError(Exception):
 class Switchovers:
     """Makes requests for the member of one worker."""
 
-    def __init__(self, knowledge: Knowledge, federations: Federations) -> None:
+    def __init__(self, knowledge: Knowledge, federations: FederationStore) -> None:
         """`federations`: with connections of its own, so that requests cannot delay renewals."""
         self.knowledge = knowledge
         self._federations = federations

@@ -1,0 +1,46 @@
+"""Where results are written, and a line about the machine that they come from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from rig.files import ROOT
+
+_FOLDER = ROOT / "docs" / "results"
+_GO_MOD = ROOT / "hack" / "gotools" / "controlplane" / "go.mod"
+
+
+def write(name: str, command: str, text: str) -> Path:
+    """Write a page of results, all of it; return its path within the repository."""
+    path = _FOLDER / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<!-- Written by `{command}`. Do not edit. -->\n\n{text.rstrip()}\n")
+    return path.relative_to(ROOT)
+
+
+def machine() -> str:
+    """The processor, and the versions of everything that takes part."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "kopf"))
+    modules = _GO_MOD.read_text()
+    [api] = re.findall(r"k8s.io/kubernetes (v\S+)", modules)
+    [etcd] = re.findall(r"go.etcd.io/etcd/server/v3 (v\S+)", modules)
+    return (
+        f"{os.cpu_count()} cores of {_processor()}, {platform.system()} {platform.release()},"
+        f" Python {platform.python_version()}, {versions};"
+        f" the hub runs on the same machine: kube-apiserver {api}, etcd {etcd} (which does not sync to disk)"
+    )
+
+
+def today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = (line.split(":")[1].strip() for line in lines if "model name" in line)
+    return next(names, platform.machine())
