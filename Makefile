@@ -11,7 +11,7 @@ unexport KUBECONFIG
 given = $(filter command,$(firstword $(origin $(1))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak mutate chaos figures bench image packages kind-up kind-down e2e lint fmt docs lock clean
+.PHONY: help demo test test-older soak mutate chaos figures bench image packages kind-up kind-down e2e lint fmt docs lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane etcdutl > /dev/null
 	@$(BIN)/pytest $(ARGS)
 
+# hack/gotools/controlplane-1.36 says which release that is.
+test-older: export TCF_KUBERNETES := 1.36
+test-older: $(READY) ## Run the CRD, Lease and HTTP tests against an older Kubernetes, 1.36 (ARGS="..." goes to pytest)
+	@$(BIN)/python hack/controlplane build > /dev/null
+	@$(BIN)/pytest $(addprefix tests/integration/test_,crd.py lease_pins.py http_contract.py) $(ARGS)
+
 # The program that builds images: docker if its engine runs, otherwise podman or buildah, which need no engine.
 BUILDER ?= $(shell docker info > /dev/null 2>&1 && echo docker || command -v podman || command -v buildah)
 IMAGE ?= tcf-operator:dev
@@ -52,9 +58,8 @@ image: ## Build the image of operator and worker (IMAGE=name, BASE=a Debian imag
 
 packages: $(READY) ## Build what a release consists of, without the image: wheel, sdist and chart, in dist/
 	@rm -rf dist
-	@$(BIN)/python -m hatchling --quiet build
-	@$$($(BIN)/python hack/controlplane helm) package charts/tcf-operator --destination dist > /dev/null
-	@ls dist
+	@$(BIN)/python -m hatchling build
+	@$$($(BIN)/python hack/controlplane helm) package charts/tcf-operator --destination dist
 
 # The cluster of `make kind-up`, unless you name another one.
 KIND_KUBECONFIG := .kind/kubeconfig
@@ -114,7 +119,7 @@ lint: $(READY) ## Check format, style, types, layers, the version, the chart's c
 	@PYTHONPATH=.:hack:tests $(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@PYTHONPATH=hack $(BIN)/python -m docs check
 
-fmt: $(READY) ## Format the code, fix what can be fixed, and update the chart's copies and docs/reference
+fmt: $(READY) ## Format the code, correct what ruff can correct, and update the chart's copies and docs/reference
 	@$(foreach copy,$(COPIES),cp $(subst :, ,$(copy));)
 	@PYTHONPATH=hack $(BIN)/python -m docs write
 	@$(BIN)/ruff format --quiet .

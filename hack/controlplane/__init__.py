@@ -2,7 +2,9 @@
 
     python hack/controlplane build
         Print the directory that has etcd, kube-apiserver and kubectl: KUBEBUILDER_ASSETS if that is
-        set, else one under the user's cache directory, where they are built the first time.
+        set, else one under the user's cache directory, where they are built the first time. With
+        TCF_KUBERNETES=1.36, the programs of that minor version: hack/gotools/controlplane-1.36 says what to
+        build.
     python hack/controlplane helm
     python hack/controlplane etcdutl
         Print the path of helm, for the tests of the chart, or of etcdutl, for those that restore a backup.

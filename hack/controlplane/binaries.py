@@ -88,8 +88,7 @@ def _required(module: Path, path: str) -> str:
     return match[1]
 
 
-def _control_plane() -> Tools:
-    module = _MODULES / "controlplane"
+def _control_plane(module: Path = _MODULES / "controlplane") -> Tools:
     kubernetes, etcd = _required(module, "k8s.io/kubernetes"), _required(module, "go.etcd.io/etcd/server/v3")
     return Tools(
         module=module,
@@ -100,6 +99,17 @@ def _control_plane() -> Tools:
         renamed={"server": "etcd"},
         flags=("-trimpath", f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={kubernetes}"),
     )
+
+
+def _other_control_plane(minor: str) -> Tools:
+    """The control plane of another minor version of Kubernetes, such as 1.36: gotools/controlplane-1.36."""
+    prefix = "controlplane-"
+    modules = {path.name.removeprefix(prefix): path for path in _MODULES.glob(f"{prefix}*")}
+    if minor not in modules:
+        raise ControlPlaneError(
+            f"TCF_KUBERNETES={minor} cannot be built: set it to {' or '.join(sorted(modules))}, or unset it"
+        )
+    return _control_plane(modules[minor])
 
 
 def _helm() -> Tools:
@@ -115,7 +125,12 @@ def _etcdutl() -> Tools:
 
 
 def ensure() -> Path:
-    """Return the directory that has the three programs: KUBEBUILDER_ASSETS, else one built once."""
+    """Return the directory that has the three programs: KUBEBUILDER_ASSETS, else one built once.
+
+    Those of the minor version in TCF_KUBERNETES are always built, because KUBEBUILDER_ASSETS may have any.
+    """
+    if minor := os.environ.get("TCF_KUBERNETES"):
+        return _built(_other_control_plane(minor), "or unset TCF_KUBERNETES")
     tools = _control_plane()
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         directory = Path(assets).resolve()

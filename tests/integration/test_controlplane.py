@@ -69,10 +69,11 @@ class Stub:
         for name in ("alive", "go-on"):
             os.mkfifo(self._directory / name)
 
-    def build(self) -> subprocess.Popen[str]:
+    def build(self, minor: str | None = None) -> subprocess.Popen[str]:
         return self._spawn(
             "build",
             KUBEBUILDER_ASSETS=None,
+            TCF_KUBERNETES=minor,
             XDG_CACHE_HOME=self._cache_home,
             STUB=self._directory,
             PATH=f"{self._directory}:{os.environ['PATH']}",
@@ -268,6 +269,26 @@ def test_of_two_builds_at_once_the_second_waits_for_the_first(stub: Stub) -> Non
     assert second.communicate(timeout=WAIT)[0] == out
     assert second.returncode == 0
     assert stub.builds() == 1
+
+
+def test_another_minor_version_is_built_apart(stub: Stub) -> None:
+    process = stub.build("1.36")
+    with stub.building():
+        stub.go_on()
+    programs = Path(process.communicate(timeout=WAIT)[0].strip())
+    assert process.returncode == 0
+    assert programs.parent.name.startswith("v1.36.")
+    assert sorted(path.name for path in programs.iterdir()) == ["etcd", "kube-apiserver", "kubectl"]
+    assert not stub.cache.exists()
+
+
+def test_a_minor_version_that_cannot_be_built_is_refused_in_one_line(spawn: Spawn) -> None:
+    process = spawn("build", TCF_KUBERNETES="1.2")
+    assert process.communicate(timeout=WAIT) == (
+        "",
+        "controlplane: TCF_KUBERNETES=1.2 cannot be built: set it to 1.36, or unset it\n",
+    )
+    assert process.returncode == 1
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

@@ -94,9 +94,9 @@ def _noticed(change: Change, kind: str) -> bool:
     if kind == INTEGRATION:
         files = _INTEGRATION.get(change.path, ())
         return bool(files) and _run_integration(change, files)
-    from simulation.profiles import GENERAL, PROFILES  # noqa: PLC0415 - they import the changed module
-    from simulation.play import play  # noqa: PLC0415
     from simulation.draw import draw  # noqa: PLC0415
+    from simulation.play import play  # noqa: PLC0415
+    from simulation.profiles import GENERAL, PROFILES  # noqa: PLC0415 - they import the changed module
 
     if change.module not in sys.modules or change.path in _NOT_SIMULATED:
         return False

@@ -8,7 +8,7 @@ an answer may have changed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from simulation.actors import Ask, WorkerProgram
 from simulation.failovers import Failovers
@@ -59,6 +59,8 @@ class Checker:
         """Until when an earlier table, which may be that of another object by now, is in doubt."""
         self._doubted_by: Link | None = None
         """Who has written that down."""
+        self.yes_listeners: list[Callable[[WorkerProgram, Reading], None]] = []
+        """Called whenever a worker is seen to answer "active"."""
         self._forged = False
         """A Lease tells of terms that there have never been."""
 
@@ -88,6 +90,8 @@ class Checker:
         answer = program.answer()
         if not isinstance(answer, Reading) or answer.role is not Role.ACTIVE:
             return False
+        for listener in self.yes_listeners:
+            listener(program, answer)
         if self._world.now < self._excused_until:
             return True
         for member, term in self._promised.items():

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from simulation.random_faults import Drawn, any_member, any_worker, foreign_lease, moment, soon
-from simulation.schedule import ACTIVE, DURATIONS, MEMBERS, PASSIVE, Fault, Schedule, operators, programs
+from simulation.schedule import (
+    ACTIVE,
+    DURATIONS,
+    MEMBERS,
+    PASSIVE,
+    TIMEOUTS,
+    Fault,
+    Schedule,
+    operators,
+    programs,
+)
 from tcf.core.model import Isolation
 
 
@@ -286,6 +296,33 @@ def _absurd(schedule: Schedule, chance: random.Random) -> Fault:
     return replace(foreign_lease(schedule, chance), value=(any_member(schedule, chance), "absurd"))
 
 
+def _asked_again(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """A request times out while the active worker concludes. Soon after, somebody asks for the same again."""
+    t = moment(schedule, chance)
+    again = (t + TIMEOUTS[0] + 0.4 * n + soon(chance) for n in range(8))
+    return tuple(Fault(at, "ask", PASSIVE, value="promote") for at in (t, *again))
+
+
+_CONCLUDING = 2.0
+"""Seconds after a request in which the worker that loses its role is likely to be concluding that."""
+
+
+def _while_concluding(kind: str, *values: object, target: str = ACTIVE, periods: float = 0.0) -> Drawn:
+    """The role moves; while the worker that loses it concludes that, something happens to it.
+
+    For up to `periods` lease durations, or shortly.
+    """
+
+    def draw(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+        t = moment(schedule, chance)
+        at = t + _CONCLUDING * chance.random()
+        seconds = periods * schedule.duration * chance.random() or soon(chance)
+        value = chance.choice(values) if values else None
+        return Fault(t, "ask", PASSIVE, value="promote"), Fault(at, kind, target, seconds, value)
+
+    return draw
+
+
 def _robbed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """The Lease of the active worker is taken away; just after that the role moves."""
     t = moment(schedule, chance)
@@ -298,6 +335,13 @@ def _robbed(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
 
 DIRECTED_FAULTS: Mapping[str, Drawn] = {
     "robbed": _robbed,
+    "asked again": _asked_again,
+    "crash while concluding": _while_concluding("crash"),
+    "restart while concluding": _while_concluding("restart"),
+    "stop while concluding": _while_concluding("stop", periods=3.0),
+    "cut while concluding": _while_concluding("cut", periods=3.0),
+    "rob while concluding": _while_concluding("rob lease", "delete", "replace", "unlabel"),
+    "recreate while concluding": _while_concluding("recreate", ("", False, PASSIVE), target=""),
     "stalled": _stalled,
     "stalled slowly": _stalled_slowly,
     "frozen": _frozen,

@@ -28,7 +28,10 @@ def draw(profile: Profile, seed: int) -> Schedule:
     chance = random.Random(f"{profile.name} {seed}")
     quiet = _draw_frame(profile, seed, chance)
     faults = sorted(_draw_faults(profile, quiet, chance), key=lambda fault: fault.at)
-    return replace(quiet, faults=tuple(faults))
+    longest = profile.longest_conclusion
+    if longest and profile.rates_vary:
+        longest *= chance.choice((0.0, 0.0, 0.2, 1.0))
+    return replace(quiet, faults=tuple(faults), longest_conclusion=longest)
 
 
 def _draw_frame(profile: Profile, seed: int, chance: random.Random) -> Schedule:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from simulation.mutant import Mutant
 from simulation.mutants_clients import CLIENTS_MUTANTS
+from simulation.mutants_conclusion import CONCLUSION_MUTANTS
 from simulation.mutants_failover import FAILOVER_MUTANTS
 from simulation.mutants_fence import FENCE_MUTANTS
 from simulation.mutants_terms import TERMS_MUTANTS
@@ -17,5 +18,12 @@ from simulation.mutants_worker import WORKER_MUTANTS
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant
-    for mutant in (*FENCE_MUTANTS, *TERMS_MUTANTS, *WORKER_MUTANTS, *CLIENTS_MUTANTS, *FAILOVER_MUTANTS)
+    for mutant in (
+        *FENCE_MUTANTS,
+        *TERMS_MUTANTS,
+        *WORKER_MUTANTS,
+        *CONCLUSION_MUTANTS,
+        *CLIENTS_MUTANTS,
+        *FAILOVER_MUTANTS,
+    )
 }

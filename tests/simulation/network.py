@@ -57,6 +57,8 @@ class Network:
         self.links: list[Link] = []
         self.writer: Link | None = None
         """Whose request the hub carries out."""
+        self.fail: Callable[[str], None] = world.errors.append
+        """Called with what a process must not do."""
         self.asking = ""
         """The name of the request that is being made."""
 
@@ -100,6 +102,8 @@ class Link:
         """The Lease that the process has been given last."""
         self.lease_lost: Callable[[], object] = lambda: None
         """Called when the process hears that it is gone, or not its own any more."""
+        self.read_at: float | None = None
+        """When the process has read the federation for a renewal that it has not sent yet."""
         self.watches: list[Watch] = []
         network.links.append(self)
 
@@ -131,6 +135,18 @@ class Link:
                 return await answer
         except TimeoutError as error:
             raise errors.UnreachableError(f"no answer to {what}", ambiguous=True) from error
+
+    def reads(self) -> None:
+        """A cycle begins: the process reads the federation to renew its Lease."""
+        if self.read_at is not None:
+            self.network.fail(f"{self.process.name} reads the federation again without having renewed")
+
+    def renews(self) -> None:
+        """The process sends a renewal. One that follows a read follows it at once."""
+        if self.read_at is not None and self.read_at != self.world.now:
+            late = self.world.now - self.read_at
+            self.network.fail(f"{self.process.name} renews {late:.3f} s after it has read the federation")
+        self.read_at = None
 
     def latency(self) -> float:
         chance = self.world.random

@@ -47,7 +47,6 @@ def play(schedule: Schedule, *, tracing: bool = False) -> Outcome:
             bed.world.at(fault.at, injector.inject, fault)
         bed.world.run(schedule.length)
         settled_after = _settle(bed, injector)
-        bed.checker.check_asks(bed.asks)
         end = bed.hub.federation
         for program in bed.programs.values():
             program.crash()
@@ -64,14 +63,17 @@ def play(schedule: Schedule, *, tracing: bool = False) -> Outcome:
 def _settle(bed: Testbed, injector: Injector) -> float:
     """End all faults and let the federation come to rest; the seconds that it took."""
     world, checker = bed.world, bed.checker
-    calm_at, bound, settling = world.now, settling_bound(), Settling(bed)
+    calm_at, bound, settling = world.now, settling_bound(bed.schedule.longest_conclusion), Settling(bed)
     bed.end_faults()
     world.at(calm_at + _FORCE_AFTER * bound, _override, injector, settling)
     world.run(calm_at + bound, enough=lambda: bool(checker.broken or world.errors) or settling.over())
+    if checker.broken or world.errors:
+        return world.now - calm_at  # the run was broken off
     if why := settling.obstacle():
         checker.fail(f"not at rest {bound:.0f} s after the last fault: {why}")
     if bed.schedule.profile == OUTAGES.name and checker.failovers:
         checker.fail("a member was replaced though nobody was dead")
+    checker.check_asks(bed.asks)
     return world.now - calm_at
 
 

@@ -72,6 +72,8 @@ class Profile:
     """By how much a clock's rate may differ from 1."""
     rates_vary: bool = True
     """Each schedule has its own part of `rates`, down to nothing."""
+    longest_conclusion: float = 0.0
+    """Seconds until what a role has caused is over, at most; 0: a role causes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Schedule:
     """Seconds by which a wall clock may be wrong, until the faults end."""
     slew: float
     rates: Rates
+    longest_conclusion: float = 0.0
     faults: tuple[Fault, ...] = field(default=())
 
     @property
@@ -105,6 +108,11 @@ class Schedule:
         return self.keep_role or any(
             fault.value == ("isolation", Isolation.KEEP_ROLE) for fault in self.faults
         )
+
+    @property
+    def undisturbed(self) -> bool:
+        """Does nothing happen but requests of clients?"""
+        return not self.stops and self.rates == NO_TROUBLE and all(f.kind == "ask" for f in self.faults)
 
     def __str__(self) -> str:
         head = replace(self, faults=())

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from simulation.actors import WorkerProgram
 from simulation.checks import describe
 from simulation.schedule import DURATIONS, TIMEOUTS
+from simulation.sim_hub import SimHub
 from simulation.testbed import Testbed
+from tcf.core.annotations import Acknowledgement
 from tcf.core.model import Federation, MemberStatus, Refusal, Status, Trigger
 
 _IDLE_REFRESH = 60.0
@@ -15,15 +17,16 @@ _PATIENCE = 10.0
 _LOOK_SECONDS = 0.25
 
 
-def settling_bound() -> float:
+def settling_bound(longest_conclusion: float = 0.0) -> float:
     """Seconds within which the federation is at rest once nothing goes wrong any more.
 
     The longest silence that a Lease may demand, twice (a worker that came back may have to be waited for by
     a bootstrap and by a request after it); three deadlines of requests that were under way, and as much
     for a worker to give up waiting for them; and what a coordinator that has missed an event sleeps at most.
+    Where roles take time to end, the same three requests have to wait for that.
     """
     silence = 1.1 * max(DURATIONS) + 0.1
-    return 2 * silence + 6 * max(TIMEOUTS) + 2 * _PATIENCE + _IDLE_REFRESH
+    return 2 * silence + 6 * max(TIMEOUTS) + 2 * _PATIENCE + _IDLE_REFRESH + 3 * longest_conclusion
 
 
 class Settling:
@@ -53,10 +56,10 @@ class Settling:
             return "there is no federation"
         if any(ask.result is None and not ask.abandoned for ask in bed.asks):
             return "a client is waiting"
-        return _unsettled(bed.hub.federation, bed.workers)
+        return _unsettled(bed.hub, bed.hub.federation, bed.workers)
 
 
-def _unsettled(federation: Federation, workers: Sequence[WorkerProgram]) -> str:
+def _unsettled(hub: SimHub, federation: Federation, workers: Sequence[WorkerProgram]) -> str:
     status = federation.status
     if status is None:
         return "there is no status"
@@ -72,7 +75,15 @@ def _unsettled(federation: Federation, workers: Sequence[WorkerProgram]) -> str:
     past = next((p for p in status.history if p.succeeded), None)
     if not (status.active_cluster or unserved) and (past is None or past.to):
         return "nobody is active"
-    return next((why for worker in workers if (why := _behind(worker, status, members))), "")
+    table = Acknowledgement(federation.uid, status.term)
+    return next(
+        (
+            why
+            for worker in workers
+            if (why := _behind(worker, status, members) or _unacknowledged(worker, table, hub))
+        ),
+        "",
+    )
 
 
 def _behind(program: WorkerProgram, status: Status, members: list[tuple[str, str]]) -> str:
@@ -87,6 +98,15 @@ def _behind(program: WorkerProgram, status: Status, members: list[tuple[str, str
     if _names(answer.clusters) != members:
         return f"{program.name} answers for {answer.clusters}"
     return ""
+
+
+def _unacknowledged(program: WorkerProgram, table: Acknowledgement, hub: SimHub) -> str:
+    """Why the Lease of a worker that answers does not acknowledge the present table; "" if it does."""
+    held = program.link.lease if program.link else None
+    lease = hub.leases.get(held.name) if held else None
+    if lease is None or lease.acknowledged == table or isinstance(program.answer(), Refusal):
+        return ""
+    return f"{program.name} acknowledges {lease.acknowledged}, not {table}"
 
 
 def _names(rows: Sequence[MemberStatus]) -> list[tuple[str, str]]:

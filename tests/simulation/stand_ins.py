@@ -40,11 +40,27 @@ async def watch(link: Link, kind: type, *, deadline: float) -> AsyncGenerator[tu
 
 
 class SimFederations(FederationStore):
-    def __init__(self, link: Link) -> None:
+    """`renewing`: each read is for a renewal."""
+
+    def __init__(self, link: Link, *, renewing: bool = False) -> None:
         self._link = link
+        self._renewing = renewing
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:
-        return await self._link.request(READ, self._link.network.hub.get, deadline=deadline)
+        link = self._link
+        if self._renewing:
+            link.reads()
+        try:
+            federation = await link.request(READ, link.network.hub.get, deadline=deadline)
+        except errors.NotFoundError:
+            self._note_read()
+            raise
+        self._note_read()
+        return federation
+
+    def _note_read(self) -> None:
+        if self._renewing:
+            self._link.read_at = self._link.world.now
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         hub = self._link.network.hub
@@ -120,6 +136,7 @@ class SimLeases(LeaseStore):
         deadline: float,
     ) -> WorkerLease:
         hub = self._link.network.hub
+        self._link.renews()
         what = f"PATCH Lease {lease.name}, {renewal.acknowledged}, {renewal.duration} s"
         return await self._heard(what, lambda: hub.renew_lease(lease, renewal), deadline)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 
-from simulation.actors import Ask, OperatorProgram, Program, WorkerProgram
+from simulation.actors import Ask, Effect, OperatorProgram, Program, WorkerProgram
 from simulation.checks import Checker
+from simulation.conclusions import Conclusions
 from simulation.failovers import Failovers
 from simulation.network import Network
 from simulation.schedule import MEMBERS, TIMEOUTS, WALLS_RIGHT, Schedule, operators, programs
@@ -46,8 +47,11 @@ class Testbed:
         self.hub = SimHub(self.world, self._committed)
         self.hub.watchers[WorkerLease].append(failovers)
         self.network = Network(self.world, self.hub, schedule.rates)
+        self.network.fail = self.checker.fail
         self.programs: dict[str, Program] = {program.name: program for program in self._build_programs()}
         self._numbers = itertools.count(1)
+        if schedule.longest_conclusion:
+            self._watch_conclusions()
 
     def begin(self) -> None:
         """Create the federation, and start every program within half a second."""
@@ -82,7 +86,9 @@ class Testbed:
 
     def _build_programs(self) -> Iterator[Program]:
         for name, member in programs(self.schedule).items():
-            worker = WorkerProgram(name, member, self.network, self._new_machine(), self._new_process)
+            effect = Effect(self.world, name, longest=self.schedule.longest_conclusion)
+            machine = self._new_machine()
+            worker = WorkerProgram(name, member, self.network, machine, self._new_process, effect=effect)
             self.workers.append(worker)
             yield worker
         for name in operators(self.schedule):
@@ -115,6 +121,14 @@ class Testbed:
             return NEVER, 0.0
         callbacks = int(chance.expovariate(schedule.stops)) + 1
         return callbacks, schedule.longest_stop * 10 ** (-schedule.stop_spread * chance.random())
+
+    def _watch_conclusions(self) -> None:
+        undisturbed = self.schedule.undisturbed
+        conclusions = Conclusions(self.network, self.workers, self.checker.fail, undisturbed=undisturbed)
+        self.hub.renewal_listeners.append(conclusions.renewed)
+        self.hub.watchers[WorkerLease].append(conclusions)
+        self.checker.yes_listeners.append(conclusions.said_yes)
+        self.listeners.append(conclusions.committed)
 
     # --- writes of the federation -------------------------------------------------------------------------
 

@@ -31,8 +31,11 @@ class LeaseServer:
     def __init__(self) -> None:
         self.leases: dict[str, WorkerLease] = {}
         self.troubles: dict[str, list[Trouble]] = {}
+        self.down: errors.HubError | None = None
+        """What every request meets."""
         self.asked: list[str] = []
         self.deadlines: set[float] = set()
+        self.renewals: list[Renewal] = []
         self._count = 0
 
     @property
@@ -80,6 +83,7 @@ class LeaseServer:
         self, namespace: str, lease: WorkerLease, renewal: Renewal, *, deadline: float
     ) -> WorkerLease:
         trouble = self._begin("renew", namespace, deadline)
+        self.renewals.append(renewal)
         if trouble is None or trouble.done:
             self._check(lease, any_version=False)
             self.edit(
@@ -112,6 +116,8 @@ class LeaseServer:
         assert namespace == "ns"
         self.asked.append(what)
         self.deadlines.add(deadline)
+        if self.down:
+            raise self.down
         waiting = self.troubles.get(what)
         return waiting.pop(0) if waiting else None
 

@@ -364,6 +364,8 @@ async def test_each_obstacle_is_logged_and_none_that_is_soon_over(
     attended.clock.at[3.9] = attended.loop.wake.set
     attended.clock.at[5] = lambda: attended.sees(attended.hub.edit(status=retired.status))
     await attended.run()
+    fields = [(vars(one)["federation"], vars(one)["term"], vars(one)["trigger"]) for one in caplog.records]
+    assert fields == [("ns/shop", TERM, "api"), ("ns/shop", TERM + 1, "api")], "what every line says"
     first, second = waits_for(caplog)
     assert "host-c1" in first
     assert "no worker of c2" in second
@@ -466,3 +468,49 @@ async def test_a_list_that_was_sent_for_before_the_present_table_was_seen_confir
     monkeypatch.setattr(hub, "list", slow)
     await attended.run()
     assert hub.asked[: hub.asked.index("status")].count("list") == 2
+
+
+LOST = federation("active passive", resource_version="10")
+AHEAD = lease("c2", ack=TERM + 7)
+"""Its worker has seen a table that the hub has lost."""
+
+
+async def test_a_lost_table_is_outdone_after_the_federation_was_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attended = Attended(monkeypatch, QuietHub(LOST, ONE, AHEAD), 0.1)
+    await attended.run()
+    assert attended.hub.asked[:3] == ["get", "list", "status"]
+    assert attended.events[0][0] == "HubRestored"
+
+
+async def test_a_version_that_was_watched_beside_the_read_has_to_be_read_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be from before the loss."""
+    hub = QuietHub(LOST, ONE, AHEAD)
+    attended = Attended(monkeypatch, hub, 0.1)
+    original = hub.get
+
+    async def slow(*args: object, **more: object) -> Federation:
+        answer = await original(*args, **more)
+        if hub.asked.count("get") == 1:
+            attended.sees(hub.edit(generation=2))
+        return answer
+
+    monkeypatch.setattr(hub, "get", slow)
+    await attended.run()
+    assert hub.asked[: hub.asked.index("status")].count("get") == 2
+
+
+async def test_a_change_makes_it_read_soon_however_long_it_has_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = federation("passive passive", switchover=bootstrap(), workers=0, live=0, resource_version="10")
+    attended = Attended(monkeypatch, QuietHub(waiting), 305)
+    attended.clock.at[300] = lambda: attended.sees(attended.hub.edit(generation=2))
+    await attended.run()
+    assert attended.reads[-1] > 300
+    assert min(moment for moment in attended.reads if moment > 300) < 301.1
+    earlier = [moment for moment in attended.reads if moment <= 300]
+    assert earlier[-1] - earlier[-2] > 10

@@ -255,6 +255,8 @@ class WorkerState:
             self._lowerings += 1
             self._pending = unusable(federation) is None
             self.grant = replace(self.grant, isolation=self._isolation(own, self.grant.isolation))
+        elif news:
+            self._pending = False  # the role is back, so the cycle that follows acknowledges this table
         return news or not known
 
     def failed(self, why: Refusal) -> None:

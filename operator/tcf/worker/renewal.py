@@ -59,8 +59,7 @@ class Worker:
         pod: tuple[Pods, Marks] | None = None,
         parts: Sequence[Part] = (),
     ) -> None:
-        """`parts`: what has to be over, besides the Pod's marks, before a loss of the role is
-        acknowledged."""
+        """`parts`: what else has to be over before a loss of the role is acknowledged."""
         self.knowledge = Knowledge(member, clock=clock)
         self._member = member
         self._clock = clock
