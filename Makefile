@@ -137,7 +137,6 @@ docs: $(READY) $(DOCS)/.locked ## Build the docs as a site in ./site
 	@TCF_DOCS_PAGES=$(abspath $(DOCS)/pages) NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 	@echo "The docs are in site/index.html"
 
-lock: $(READY) ## Resolve the dependencies anew into the lock files
 lock: $(READY) ## Resolve the dependencies again and write the lock files
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --upgrade --output-file hack/requirements/run.txt pyproject.toml
@@ -148,8 +147,6 @@ lock: $(READY) ## Resolve the dependencies again and write the lock files
 	@echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --upgrade --output-file hack/requirements/docs.txt -
 
-clean: ## Remove what was made in this folder (the built control plane stays in its cache)
-	@rm -rf $(VENV) $(DOCS) site build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 clean: ## Remove everything that make has created in this folder (the control plane stays in its cache)
-	@rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DOCS) site build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

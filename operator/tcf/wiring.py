@@ -1,4 +1,4 @@
-"""The two programs, wired together: what they consist of, and in which order that starts and ends."""
+"""The two programs, wired together: their parts, and the order in which these start and end."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ async def test_an_event_that_cannot_be_written_is_dropped_and_reported(
         await turns(600)
         assert [request for _, request in hub.written] == [f"r{number}" for number in range(10)]
         assert len(caplog.records) == 10
-        assert "Demoting could not be written: no rights" in caplog.text
+        assert "cannot write the Event Demoting: no rights" in caplog.text
         pauses = [seconds for seconds in hub.clock.slept if seconds > 0]
         assert pauses[0] <= 0.05
         assert pauses[-1] >= 2
@@ -83,7 +83,7 @@ async def test_too_many_events_are_dropped_and_not_waited_for(
         hub.writer.add(SHOP, event(number), due=BOOT)
     assert not caplog.records
     hub.writer.add(SHOP, event(1000), due=BOOT)
-    assert "one is dropped" in caplog.text
+    assert "this one is dropped" in caplog.text
     async with at_work(hub.writer.run()):
         while len(hub.written) < 1000:
             await turns()

@@ -26,4 +26,4 @@ def test_a_secret_that_has_no_token_yet_is_no_kubeconfig(tmp_path: Path) -> None
     kubectl.chmod(0o755)
     done = call(kubectl)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "holds no token yet" in done.stderr
+    assert "has no token yet" in done.stderr

@@ -399,7 +399,7 @@ async def test_a_request_that_is_refused_without_a_step_is_logged_once(
     about = federation("active passive", switchover=request(), history=(past,), resource_version="10")
     await Attended(monkeypatch, QuietHub(about, ONE), 5).run()
     (record,) = caplog.records
-    assert record.getMessage().startswith("request not granted: no worker of c2 is alive")
+    assert record.getMessage().startswith("request failed: no worker of c2 is alive")
     assert vars(record)["reason"] == "NoLiveWorker"
 
 

@@ -21,14 +21,14 @@ _SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl, pointed at the hub."""
+    """kubectl, used with the hub."""
 
     program: str
     kubeconfig: str | None
     context: str | None
 
     def __call__(self, *args: str) -> str:
-        """Run it; return what it prints.
+        """Run kubectl and return its output.
 
         Raises:
             click.ClickException: there is no such program, or it fails.
@@ -40,7 +40,7 @@ class Kubectl:
                 [self.program, *where, *args], check=False, capture_output=True, text=True, errors="replace"
             )
         except FileNotFoundError as error:
-            message = f"there is no program {self.program}: install kubectl, or name it with --kubectl"
+            message = f"there is no program {self.program}: install kubectl, or use --kubectl"
             raise click.ClickException(message) from error
         except OSError as error:
             raise click.ClickException(f"cannot run {self.program}: {error.strerror}") from error
@@ -51,7 +51,7 @@ class Kubectl:
 
 
 def kubeconfig(cluster: Json, *, account: str, namespace: str, token: str) -> Json:
-    """Build a kubeconfig. `cluster`: how to reach the hub, as kubeconfigs say it."""
+    """Build a kubeconfig. `cluster`: how to reach the hub, in the form of a kubeconfig's section."""
     context = {"cluster": "hub", "user": account, "namespace": namespace}
     return {
         "apiVersion": "v1",
@@ -64,7 +64,7 @@ def kubeconfig(cluster: Json, *, account: str, namespace: str, token: str) -> Js
 
 
 def _cluster(kubectl: Kubectl, server: str | None) -> Json:
-    """How kubectl reaches the hub, with certificates in it instead of the names of files."""
+    """How kubectl reaches the hub. It contains certificates instead of the names of their files."""
     view = json.loads(kubectl("config", "view", "--minify", "--flatten", "--raw", "-o", "json"))
     cluster: Json = view["clusters"][0]["cluster"]
     return {**cluster, "server": server} if server else cluster
@@ -77,7 +77,7 @@ def _new_token(kubectl: Kubectl, namespace: str, account: str, duration: str) ->
 def _token_of_secret(kubectl: Kubectl, namespace: str, name: str) -> str:
     encoded = kubectl("--namespace", namespace, "get", "secret", name, "-o", "jsonpath={.data.token}")
     if not encoded:
-        raise click.ClickException(f"Secret {name} holds no token yet: try again in a moment")
+        raise click.ClickException(f"the Secret {name} has no token yet: try again in a moment")
     return base64.b64decode(encoded).decode()
 
 
@@ -89,7 +89,7 @@ def _token_of_secret(kubectl: Kubectl, namespace: str, name: str) -> str:
 @click.option(
     "--server",
     metavar="URL",
-    help="The hub's URL as the member's cluster has to use it. Default: the one that kubectl uses.",
+    help="The URL by which the member's cluster reaches the hub. Default: the one that kubectl uses.",
 )
 @click.option(
     "--duration",
@@ -100,13 +100,13 @@ def _token_of_secret(kubectl: Kubectl, namespace: str, name: str) -> str:
 @click.option(
     "--secret",
     is_flag=True,
-    help="Use the token that does not expire, from the Secret that the chart's value"
-    " remoteMembers.tokenSecrets makes.",
+    help="Use the token that does not expire. It is in a Secret that the chart creates for its value"
+    " remoteMembers.tokenSecrets.",
 )
 @click.option(
-    "--kubeconfig", "path", metavar="FILE", help="How kubectl reaches the hub. Default: kubectl's own."
+    "--kubeconfig", "path", metavar="FILE", help="How kubectl reaches the hub. Default: kubectl's default."
 )
-@click.option("--context", metavar="NAME", help="Context of that kubeconfig. Default: its current one.")
+@click.option("--context", metavar="NAME", help="Context of that kubeconfig. Default: its current context.")
 @click.option("--kubectl", "program", metavar="PROGRAM", default="kubectl", help="The kubectl to run.")
 @click.version_option(package_name="tcf-operator", message="%(prog)s %(version)s")
 def main(
@@ -120,21 +120,21 @@ def main(
     context: str | None,
     program: str,
 ) -> None:
-    """Print a kubeconfig for the workers of a member that run in another cluster than the hub.
+    """Print a kubeconfig of the hub for workers that run in another cluster.
 
-    SERVICEACCOUNT is the one that the chart's value remoteMembers made for this member on the hub. Point
-    kubectl at the hub, and run:
+    SERVICEACCOUNT is the one that the chart has created on the hub for its value remoteMembers. With a
+    kubectl that uses the hub, run:
 
     \b
       tcf-kubeconfig --namespace tcf tcf-operator-remote-shop-cluster-2 > kubeconfig
 
-    Then put the file into a Secret in the member's cluster:
+    Then put the file into a Secret of the member's cluster:
 
     \b
       kubectl --context member create secret generic hub --from-file=kubeconfig \\
         --dry-run=client -o yaml | kubectl --context member apply -f -
 
-    Do both again before the token expires. Workers that run notice the new token themselves.
+    Do both again before the token expires. Workers notice the new token without a restart.
     """
     kubectl = Kubectl(program, path, context)
     cluster = _cluster(kubectl, server)

@@ -142,7 +142,7 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
 
 
 def kubeconfig(path: Path, context: str | None = None, *, clock: Clock = CLOCK) -> Connect:
-    """Connect by a kubeconfig file."""
+    """Connect as a kubeconfig file describes."""
     from tcf.hub.exec_plugin import Plugin, PluginError  # noqa: PLC0415 - for kubeconfigs only
 
     plugin = Plugin(clock)

@@ -1,7 +1,7 @@
-"""What workers and coordinators need of the hub.
+"""What workers and coordinators need from the hub.
 
-`Federations`, `Leases` and `Events` of this package offer it over HTTP; their docstrings say what each method
-promises. The simulation offers the same over a simulated network.
+`Federations`, `Leases` and `Events` of this package provide it over HTTP. Their docstrings say what each
+method does. The simulation provides the same over a simulated network.
 
 Every method raises `HubError`; deadlines are in seconds.
 """

@@ -162,9 +162,9 @@ def status_json(status: model.Status) -> Json:
 
 
 def lease(value: Json) -> model.WorkerLease:
-    """A worker's Lease. If a part is missing or wrong, the worst is assumed, so that a fence rather waits
-    longer.
+    """A worker's Lease.
 
+    If a part is missing or wrong, this assumes the worst, so that a fence never closes too early.
     A duration that no worker can have written counts as the longest that a worker may write.
 
     Raises:

@@ -217,7 +217,8 @@ class Connections(web.Server):
         count = len(self._connections)
         if count >= self._most and not self._full:
             log.warning(
-                "%s connections are open, which is the limit; each new one closes the one idle the longest",
+                "%s connections are open, which is the limit;"
+                " for each new one, the one that has been idle for the longest time is closed",
                 count,
             )
         self._full = count >= (self._most // 2 if self._full else self._most)

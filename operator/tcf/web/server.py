@@ -121,7 +121,7 @@ class HttpServer:
         )
 
     def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Report errors that no task waits for. Too few file descriptors get one line in a minute."""
+        """Report errors of no particular task. Log a lack of file descriptors only once a minute."""
         if context.get("message") != _NO_DESCRIPTORS:
             loop.default_exception_handler(context)
         elif loop.time() - self._reported_at > _REPORT_SECONDS:
