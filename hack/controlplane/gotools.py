@@ -170,7 +170,7 @@ def _fill(directory: Path, names: Sequence[str], obtain: Fetch) -> None:
 
 def _build(tools: GoTools, names: Sequence[str], scratch: Path, otherwise: str) -> None:
     """Build programs in the folder `scratch`."""
-    say(f"building {' and '.join(names)} {tools.version} from source, once: {tools.effort}")
+    say(f"building {' and '.join(names)} ({tools.version}) from source, once: {tools.effort}")
     if (free := shutil.disk_usage(scratch).free) < _DISK_NEEDED:
         say(
             f"only {free / 1e9:.1f} GB of disk are free under {tools.cache}: "

@@ -1,4 +1,4 @@
-"""hack/controlplane: it builds once, starts a real API, and leaves nothing behind."""
+"""hack/controlplane: it downloads or builds once, starts a real API, and leaves nothing behind."""
 
 import contextlib
 import json
@@ -9,13 +9,16 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from controlplane.children import ControlPlaneError
 from controlplane.plane import ControlPlane
+from support.release_server import ReleaseServer, changed
 
 COMMAND = (sys.executable, str(Path(__file__).parents[2] / "hack" / "controlplane"))
 WAIT = 30  # seconds until a test gives up; nothing here takes a tenth of it
@@ -26,8 +29,15 @@ if [ "$1" = env ]; then echo go1.99.0; exit; fi
 exec 3> "$STUB/alive"  # open as long as this or a child of it lives
 head -c 1 "$STUB/go-on" > "$STUB/ignored"  # a child that waits
 while [ "$1" != -o ]; do shift; done
-for name in server kube-apiserver kubectl; do echo "#!/bin/sh" > "$2$name"; chmod +x "$2$name"; done
-echo once >> "$STUB/builds"
+folder=$2
+shift 2
+for package; do
+  name=${package##*/}
+  if [ "$name" = v3 ]; then name=server; fi
+  echo "#!/bin/sh" > "$folder$name"
+  chmod +x "$folder$name"
+done
+echo "built: $*" >> "$STUB/builds"
 """
 
 Spawn = Callable[..., subprocess.Popen[str]]
@@ -69,11 +79,15 @@ class Stub:
         for name in ("alive", "go-on"):
             os.mkfifo(self._directory / name)
 
-    def build(self) -> subprocess.Popen[str]:
+    def build(self, *, hosts: str | Path = "") -> subprocess.Popen[str]:
+        """Start it. `hosts`: a file that says where releases are; without one, nothing is downloaded."""
         return self._spawn(
             "build",
             KUBEBUILDER_ASSETS=None,
             XDG_CACHE_HOME=self._cache_home,
+            XDG_DATA_HOME=self._cache_home,
+            TCF_RELEASE_HOSTS=hosts,
+            NO_PROXY="127.0.0.1",
             STUB=self._directory,
             PATH=f"{self._directory}:{os.environ['PATH']}",
         )
@@ -93,7 +107,16 @@ class Stub:
         self._go_on.write(b".")
 
     def builds(self) -> int:
-        return (self._directory / "builds").read_text().count("once")
+        return len(self._built())
+
+    def built(self) -> list[str]:
+        """The packages of the only build."""
+        [line] = self._built()
+        return line.split()[1:]
+
+    def _built(self) -> list[str]:
+        path = self._directory / "builds"
+        return path.read_text().splitlines() if path.exists() else []
 
 
 @pytest.fixture
@@ -243,7 +266,7 @@ def test_incomplete_assets_are_refused_in_one_line(spawn: Spawn, tmp_path: Path)
         assert (process.returncode, out) == (1, "")
         assert err == (
             f"controlplane: KUBEBUILDER_ASSETS={assets} lacks etcd, kubectl: "
-            "add what is missing, or unset the variable to have everything built\n"
+            "add what is missing, or unset the variable to have everything found, downloaded or built\n"
         )
 
 
@@ -304,6 +327,8 @@ def test_a_failed_build_shows_why_and_what_to_do(spawn: Spawn, tmp_path: Path) -
         "build",
         KUBEBUILDER_ASSETS=None,
         XDG_CACHE_HOME=tmp_path / "cache",
+        XDG_DATA_HOME=tmp_path / "cache",
+        TCF_RELEASE_HOSTS="",
         PATH=f"{tmp_path}:{os.environ['PATH']}",
     )
     out, err = process.communicate(timeout=WAIT)
@@ -311,3 +336,89 @@ def test_a_failed_build_shows_why_and_what_to_do(spawn: Spawn, tmp_path: Path) -
     assert "building failed:\nno such host\nWhat to do: " in err
     assert "KUBEBUILDER_ASSETS" in err
     assert [path.name for path in (tmp_path / "cache/tcf/controlplane").iterdir()] == ["lock"]
+
+
+@pytest.fixture
+def releases() -> Iterator[ReleaseServer]:
+    with ReleaseServer() as server:
+        yield server
+
+
+def test_official_binaries_are_downloaded_and_nothing_is_built(
+    stub: Stub, releases: ReleaseServer, tmp_path: Path
+) -> None:
+    hosts = releases.hosts_file(tmp_path)
+    out, _ = stub.build(hosts=hosts).communicate(timeout=WAIT)
+    programs = Path(out.strip())
+    assert sorted(path.name for path in programs.iterdir()) == ["etcd", "kube-apiserver", "kubectl"]
+    assert sorted(stub.cache.iterdir()) == sorted([stub.cache / "lock", programs.parent])
+    asked = len(releases.asked)
+    assert stub.build(hosts=hosts).communicate(timeout=WAIT) == (out, "")
+    assert (len(releases.asked), stub.builds()) == (asked, 0)
+
+
+def test_only_what_cannot_be_downloaded_is_built(stub: Stub, releases: ReleaseServer, tmp_path: Path) -> None:
+    releases.faults[releases.path_of("/kubectl")] = changed
+    del releases.files[releases.path_of("SHA256SUMS")]
+    process = stub.build(hosts=releases.hosts_file(tmp_path))
+    with stub.building():
+        stub.go_on()
+    out, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 0
+    assert (Path(out.strip()) / "etcd").read_text() == "#!/bin/sh\n"
+    assert stub.built() == ["go.etcd.io/etcd/server/v3", "k8s.io/kubernetes/cmd/kubectl"]
+    assert "etcd cannot be downloaded: " in err
+    assert "kubectl cannot be downloaded: the checksum of " in err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_download_is_not_used_and_can_be_repeated(
+    stub: Stub, releases: ReleaseServer, tmp_path: Path, signum: signal.Signals
+) -> None:
+    half_way = threading.Event()
+
+    def slow(request: BaseHTTPRequestHandler, content: bytes) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content[: len(content) // 2])
+        half_way.set()
+        releases.released.wait()
+
+    path = releases.path_of("/kube-apiserver")
+    releases.faults[path] = slow
+    hosts = releases.hosts_file(tmp_path)
+    interrupted = stub.build(hosts=hosts)
+    assert half_way.wait(WAIT)
+    interrupted.send_signal(signum)
+    _, err = interrupted.communicate(timeout=WAIT)
+    if signum != signal.SIGKILL:
+        assert interrupted.returncode == 128 + signum
+        assert err.endswith("controlplane: stopped\n")
+        assert [path.name for path in stub.cache.iterdir()] == ["lock"]
+    assert not list(stub.cache.glob("v*"))
+
+    del releases.faults[path]
+    out, _ = stub.build(hosts=hosts).communicate(timeout=WAIT)
+    programs = Path(out.strip())
+    assert (programs / "kube-apiserver").read_bytes() == releases.files[path]
+    assert sorted(stub.cache.iterdir()) == sorted([stub.cache / "lock", programs.parent])
+    assert stub.builds() == 0
+
+
+def test_without_kubectl_none_is_built(spawn: Spawn, tmp_path: Path) -> None:
+    real = subprocess.check_output([*COMMAND, "build"], text=True).strip()
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for name in ("etcd", "kube-apiserver"):
+        (assets / name).symlink_to(Path(real) / name)
+    process = spawn(
+        "up",
+        "--without-kubectl",
+        KUBEBUILDER_ASSETS=assets,
+        XDG_CACHE_HOME=tmp_path / "cache",
+        PATH=tmp_path,
+    )
+    assert _first_line(process)["kubectl"] is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=WAIT)
