@@ -76,7 +76,7 @@ def spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=in_child,  # noqa: PLW1509 (there are no threads here)
+            preexec_fn=in_child,  # noqa: PLW1509 (no other thread is at work here)
         )
     finally:
         try:
