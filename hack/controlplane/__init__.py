@@ -18,7 +18,7 @@
     {"kubeconfig": PATH, "server": URL, "kubectl": PATH or null, "pids": {"etcd": N, "kube-apiserver": N}}
 
 The kubeconfig is an administrator's; the logs etcd.log and kube-apiserver.log lie beside it. There
-is no controller manager: nothing collects orphans, and a deleted namespace stays Terminating.
+is no controller manager: nobody deletes orphans, and a deleted namespace stays Terminating.
 
 With `--until-stdin-closes` it also ends when stdin reaches its end, so that it never outlives the
 program that started it, and takes commands, one a line:
@@ -32,6 +32,5 @@ Each is answered, when it is done, by a line as above (with the new pids, of wha
 A component that ends without such a command ends all of it, with exit status 1. Programs that want
 this in a few lines use `controlplane.plane.ControlPlane`.
 
-Everything here runs on the standard library alone: it has to work before any virtual environment
-exists.
+Everything here needs only the standard library: it has to work before there is a virtual environment.
 """

@@ -31,13 +31,13 @@ class DownloadError(Exception):
     """Why something cannot be downloaded, in words for a person."""
 
 
-class UnreachableError(DownloadError):
+class HostDownError(DownloadError):
     """The host does not answer. There is no point in asking it for anything else."""
 
 
 @dataclass(frozen=True)
-class Release:
-    """Where one program is: a file, its checksums, and the program's path if the file is an archive.
+class OfficialBinary:
+    """Where one program of a release is, and its published checksum.
 
     Attributes:
         host: which of the hosts has it: kubernetes or etcd.
@@ -65,7 +65,7 @@ def hosts() -> Mapping[str, str]:
         raise ControlPlaneError(f"cannot read the hosts of releases from {path}: {error}") from error
 
 
-def release(name: str, versions: Mapping[str, str], bases: Mapping[str, str]) -> Release | None:
+def release(name: str, versions: Mapping[str, str], bases: Mapping[str, str]) -> OfficialBinary | None:
     """Where a program is for this machine; None if there is no official binary, or no host for it.
 
     Args:
@@ -79,10 +79,10 @@ def release(name: str, versions: Mapping[str, str], bases: Mapping[str, str]) ->
     base, version = bases[host].rstrip("/"), versions[host]
     if host == "kubernetes":
         url = f"{base}/release/{version}/bin/linux/{architecture}/{name}"
-        return Release(name, host, url, f"{url}.sha256")
+        return OfficialBinary(name, host, url, f"{url}.sha256")
     archive = f"etcd-{version}-linux-{architecture}"
     folder = f"{base}/{version}"
-    return Release(name, host, f"{folder}/{archive}.tar.gz", f"{folder}/SHA256SUMS", f"{archive}/etcd")
+    return OfficialBinary(name, host, f"{folder}/{archive}.tar.gz", f"{folder}/SHA256SUMS", f"{archive}/etcd")
 
 
 def download(names: Sequence[str], versions: Mapping[str, str], folder: Path) -> None:
@@ -96,11 +96,11 @@ def download(names: Sequence[str], versions: Mapping[str, str], folder: Path) ->
             fetch(where, folder)
         except DownloadError as error:
             say(f"{name} cannot be downloaded: {error}")
-            if isinstance(error, UnreachableError):
+            if isinstance(error, HostDownError):
                 del bases[where.host]
 
 
-def fetch(where: Release, folder: Path) -> Path:
+def fetch(where: OfficialBinary, folder: Path) -> Path:
     """Download a program into the folder. It gets its name only when its checksum is right.
 
     Raises:
@@ -120,7 +120,7 @@ def fetch(where: Release, folder: Path) -> Path:
         file.unlink(missing_ok=True)
 
 
-def _published(where: Release) -> str:
+def _published(where: OfficialBinary) -> str:
     """The checksum that the project published for the file."""
     with _opened(where.sums) as answer, _explained(where.sums):
         text = answer.read(1 << 20).decode(errors="replace")
@@ -132,7 +132,7 @@ def _published(where: Release) -> str:
     raise DownloadError(f"{where.sums} has no checksum of {name}")
 
 
-def _save(where: Release, file: Path) -> str:
+def _save(where: OfficialBinary, file: Path) -> str:
     """Write the file; return its checksum."""
     digest = hashlib.sha256()
     step = Progress(f"downloading {where.name}")
@@ -175,7 +175,7 @@ def _opened(url: str) -> http.client.HTTPResponse:
         raise DownloadError(f"{url} answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise UnreachableError(f"{url}: {str(reason) or type(reason).__name__}") from error
+        raise HostDownError(f"{url}: {str(reason) or type(reason).__name__}") from error
     return answer
 
 
@@ -188,7 +188,7 @@ def _explained(url: str) -> Iterator[None]:
         raise DownloadError(f"{url} broke off: {error!r}") from error
 
 
-class _Connection(http.client.HTTPConnection):
+class _PlainConnection(http.client.HTTPConnection):
     """The timeout it is given is for connecting; then the other one holds."""
 
     def connect(self) -> None:
@@ -204,7 +204,7 @@ class _TlsConnection(http.client.HTTPSConnection):
 
 class _Http(urllib.request.HTTPHandler):
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, request)
+        return self.do_open(_PlainConnection, request)
 
 
 class _Https(urllib.request.HTTPSHandler):

@@ -32,7 +32,7 @@ _PREFIX = "tcf-controlplane-"
 
 
 def up(*, data_dir: Path | None, port: int, until_stdin_closes: bool, with_kubectl: bool) -> None:
-    """Run a control plane; return when stdin closes, if asked for, or at a signal once it is ready.
+    """Run a control plane. Return at a signal, or when stdin closes if that is asked for.
 
     A `port` of 0 means any free one, no `data_dir` a temporary one. `with_kubectl`: make sure
     that there is a kubectl.
@@ -98,7 +98,7 @@ def _lock(home: Path) -> BinaryIO | None:
 
 
 def _sweep() -> None:
-    """Remove what launchers that were killed have left behind."""
+    """Remove what killed launchers left behind."""
     for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if home.lstat().st_uid == os.getuid() and (lock := _lock(home)):
@@ -108,11 +108,11 @@ def _sweep() -> None:
 
 @contextlib.contextmanager
 def _reserved(port: int) -> Iterator[int]:
-    """Keep a port of the loopback address for the API server, also while that is down.
+    """Keep a port of the loopback address for the API server, even while that is down.
 
-    A socket that is bound but doesn't listen gets no connections, and SO_REUSEPORT lets the API
-    server (with --permit-port-sharing) bind beside it. So nobody can snatch the port, neither
-    between its choice and its use nor during a restart.
+    A socket that is bound but does not listen gets no connections, and SO_REUSEPORT lets the API server (with
+    --permit-port-sharing) bind the same port. So nobody else can take the port before the API server does, or
+    during its restart.
     """
     try:
         if port:
@@ -144,7 +144,7 @@ class _Plane:
         if until_stdin_closes:
             self._stdin_hangup.register(sys.stdin, 0)  # reports POLLHUP alone
         self._running: dict[str, Popen[bytes]] = {}
-        # Credentials are new each time: none expires in a data directory that is kept.
+        # Credentials are new each time, so that none expires in a data directory that is kept.
         self._token = secrets.token_urlsafe(32)
         for suffix in (".crt", ".key"):
             self._certificates().with_suffix(suffix).unlink(missing_ok=True)
@@ -208,7 +208,7 @@ class _Plane:
         pending = b""
         while True:
             self._check()
-            # The time is up to when a component's end is noticed.
+            # The end of a component is noticed after half a second at most.
             if not select.select([sys.stdin] if self._until_stdin_closes else [], [], [], 0.5)[0]:
                 continue
             if not (chunk := os.read(sys.stdin.fileno(), 4096)):

@@ -18,7 +18,7 @@ KUBERNETES, ETCD = "v1.37.2", "v3.7.0"
 VERSIONS = {"kubernetes": KUBERNETES, "etcd": ETCD}
 MACHINE = ARCHITECTURES.get(platform.machine(), "amd64")
 
-Fault = Callable[[BaseHTTPRequestHandler, bytes], None]
+FaultyAnswer = Callable[[BaseHTTPRequestHandler, bytes], None]
 """Answers a request instead of the file that it asks for."""
 
 
@@ -27,7 +27,7 @@ class ReleaseServer:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.faults: dict[str, Fault] = {}
+        self.faults: dict[str, FaultyAnswer] = {}
         self.asked: list[str] = []
         self.released = threading.Event()
         """Ends the faults that wait."""
