@@ -148,7 +148,7 @@ def provide(tools: GoTools, names: Sequence[str], *, otherwise: str, fetch: Fetc
                 if left := missing(directory, names):
                     _fill(directory, left, obtain)
     except OSError as error:
-        raise ControlPlaneError(f"cannot make {' and '.join(names)}: {error}") from error
+        raise ControlPlaneError(f"cannot make {', '.join(names)}: {error}") from error
     return directory
 
 
@@ -170,7 +170,7 @@ def _fill(directory: Path, names: Sequence[str], obtain: Fetch) -> None:
 
 def _build(tools: GoTools, names: Sequence[str], scratch: Path, otherwise: str) -> None:
     """Build programs in the folder `scratch`."""
-    say(f"building {' and '.join(names)} ({tools.version}) from source, once: {tools.effort}")
+    say(f"building {', '.join(names)} ({tools.version}) from source, once: {tools.effort}")
     if (free := shutil.disk_usage(scratch).free) < _DISK_NEEDED:
         say(
             f"only {free / 1e9:.1f} GB of disk are free under {tools.cache}: "
