@@ -37,6 +37,7 @@ from bench.servers import PATH, Server, Servers, import_seconds, resident, serve
 from bench.two_members import federations, killed
 
 RUNS = 5
+EXPLAINED = "[Benchmarks](../benchmarks.md) says what each part measures and what it is compared with."
 LOAD_SECONDS = 600.0
 HONEST = {200, 418, 500}
 PROBE_RUNS, PROBE_SECONDS = 15, 2.0
@@ -323,7 +324,7 @@ def main() -> int:
         if failed:
             print("The page of results has been left as it was.")
         else:
-            page = results.write("bench.md", "make bench", f"# Results of the benchmarks\n\n{shown}")
+            page = results.write("bench.md", "make bench", shown, explained=EXPLAINED)
             print(f"written: {page}")
     return bool(failed)
 

@@ -4,7 +4,8 @@
         Print a directory that has etcd, kube-apiserver and kubectl. They come from the first place that has
         them: the directory that KUBEBUILDER_ASSETS names; the store of setup-envtest; PATH (but not kubectl);
         the user's cache directory. That gets the official release binaries, or else they are built there from
-        Go modules, once. `release-hosts.toml` names the hosts of the downloads.
+        Go modules, once. `release-hosts.toml` names the hosts of the downloads. With TCF_KUBERNETES=1.36,
+        they always come from that cache: hack/gotools/controlplane-1.36 says which versions these are.
     python hack/controlplane helm
     python hack/controlplane etcdutl
         Print the path of helm, for the tests of the chart, or of etcdutl, for those that restore a backup.

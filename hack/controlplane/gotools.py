@@ -77,10 +77,7 @@ def control_plane() -> GoTools:
     module = _MODULES / (f"controlplane-{minor}" if minor else "controlplane")
     if not module.is_dir():
         known = " or ".join(sorted(path.name.partition("-")[2] for path in _MODULES.glob("controlplane-*")))
-        raise ControlPlaneError(
-            f"TCF_KUBERNETES={minor}: there is no {module}; "
-            + (f"set it to {known}, or unset it" if known else "unset it")
-        )
+        raise ControlPlaneError(f"TCF_KUBERNETES={minor} is unknown: set it to {known}, or unset it")
     kubernetes = required(module, "k8s.io/kubernetes")
     return GoTools(
         module=module,

@@ -69,8 +69,8 @@ def test_a_killed_member_is_replaced_and_does_not_come_back_active(
     assert (past["from"], past["to"], past["trigger"]) == ("cluster_1", "cluster_2", "failover")
     assert past["outcome"] == "Succeeded"
     assert past["requestedBy"] == "coordinator"
-    assert "no worker of cluster_1 has been heard of for" in past["reason"]
-    assert "cluster_2 is active; nobody was for" in past["message"]
+    assert "no worker of cluster_1 has given a sign of life for" in past["reason"]
+    assert "cluster_2 is active; nobody was active for" in past["message"]
     assert past["silentSince"] <= past["finishedAt"]
     told = eventually(
         lambda: out if "FailingOver" in (out := hub.kubectl("get", "events").stdout) else None,
@@ -195,7 +195,7 @@ def test_a_cooldown_and_the_highest_priority(hub: HubNamespace, programs: TcfPro
     three.await_active()  # a bootstrap needs no rest
     three.kill()
     ready = await_condition(hub, "Ready", "NoLiveWorker")
-    assert "no failover follows before" in ready["message"]
+    assert "no failover begins before" in ready["message"]
     time.sleep(2 * D)
     assert hub.roles()["cluster_3"] == "active"
     apply(hub, clusters=clusters, failover={"cooldown": "0s"})

@@ -52,11 +52,16 @@ class Stub:
         for name in ("alive", "go-on"):
             os.mkfifo(self._directory / name)
 
-    def build(self, *, hosts: str | Path = "") -> subprocess.Popen[str]:
-        """Start it. `hosts`: a file that says where releases are; without one, nothing is downloaded."""
+    def build(self, minor: str | None = None, *, hosts: str | Path = "") -> subprocess.Popen[str]:
+        """Start it.
+
+        `minor`: another version of Kubernetes. `hosts`: a file that says where releases are; without one,
+        nothing is downloaded.
+        """
         return self._spawn(
             "build",
             KUBEBUILDER_ASSETS=None,
+            TCF_KUBERNETES=minor,
             XDG_CACHE_HOME=self._cache_home,
             XDG_DATA_HOME=self._cache_home,
             TCF_RELEASE_HOSTS=hosts,
@@ -111,6 +116,17 @@ def test_of_two_builds_at_once_the_second_waits_for_the_first(stub: Stub) -> Non
     assert second.communicate(timeout=WAIT)[0] == out
     assert second.returncode == 0
     assert stub.builds() == 1
+
+
+def test_another_minor_version_is_built_apart(stub: Stub) -> None:
+    process = stub.build("1.36")
+    with stub.building():
+        stub.go_on()
+    programs = Path(process.communicate(timeout=WAIT)[0].strip())
+    assert process.returncode == 0
+    assert programs.parent.name.startswith("v1.36.")
+    assert sorted(path.name for path in programs.iterdir()) == ["etcd", "kube-apiserver", "kubectl"]
+    assert not stub.cache.exists()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

@@ -140,8 +140,8 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"networkPolicy": {"enabled": True, "from": []}}, "/networkPolicy/from"),
         ({"networkPolicy": {"enabled": True, "from": None}}, "networkPolicy.from is empty"),
         ({"networkPolicy": {"enabled": True, "operatorFrom": None}}, "networkPolicy.operatorFrom is empty"),
-        ({"workers": {"serviceAccount": {"create": False}}}, "name the ServiceAccount that exists already"),
-        ({"operator": {"serviceAccount": {"create": False}}}, "name the ServiceAccount that exists already"),
+        ({"workers": {"serviceAccount": {"create": False}}}, "to the ServiceAccount that exists already"),
+        ({"operator": {"serviceAccount": {"create": False}}}, "to the ServiceAccount that exists already"),
         ({"networkPolicy": {"enabled": True, "from": [{}]}}, "/networkPolicy/from/0"),
         ({"networkPolicy": {"enabled": True, "from": [{"podSelector": None}]}}, "/networkPolicy/from/0"),
         ({"workers": {"extraVolumes": [{"name": "hub", "emptyDir": {}}]}}, "/workers/extraVolumes/0/name"),
@@ -154,12 +154,15 @@ def test_lint(chart: Helm, name: str) -> None:
         ),
         ({"workers": {"port": None}}, "missing property 'port'"),
         ({"operator": {"serviceAccount": None}}, "missing property 'serviceAccount'"),
-        ({"workers": {"serviceAccount": {"name": "shared"}}}, "serviceAccount.create to false as well"),
+        ({"workers": {"serviceAccount": {"name": "shared"}}}, "serviceAccount.create to false, too"),
         ({"operator": {"podLabels": {"tcf.dev/cluster": "x"}}}, "invalid propertyName"),
         ({"example": True}, "/example"),
         ({"commonLabels": {"app.kubernetes.io/component": "x"}}, "invalid propertyName"),
         ({"commonLabels": {"tcf.dev/cluster": "x"}}, "invalid propertyName"),
-        ({"example": {"enabled": True}, "operator": {"namespaces": ["prod"]}}, "operator.namespaces lacks"),
+        (
+            {"example": {"enabled": True}, "operator": {"namespaces": ["prod"]}},
+            "is not in operator.namespaces",
+        ),
     ],
     ids=str,
 )
@@ -292,8 +295,8 @@ def test_the_same_member_of_two_namespaces_needs_a_release_of_its_own(chart: Hel
     assert "a of shop in namespace test is listed twice" in told
     told = chart.refusal({"workers": {"members": pair}})
     assert "a of shop in namespace test and a of shop in namespace prod would both have an object" in told
-    assert "the namespace of the federation is no part of them" in told
-    assert "install one of them by a release of its own" in told
+    assert "the namespace of the federation is left out" in told
+    assert "install one of the two with another release" in told
 
 
 def test_names_may_have_another_middle(chart: Helm) -> None:
@@ -379,7 +382,7 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
     assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
     for values in SETS.values():
-        assert "POSTs to workers are not authenticated" in notes(values)
+        assert "Workers do not authenticate POSTs yet" in notes(values)
 
 
 @pytest.mark.parametrize("name", [*SETS, "namespaced"])

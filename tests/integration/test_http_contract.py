@@ -204,7 +204,7 @@ def test_options_has_the_status_of_get_where_a_health_check_may_ask(
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("NotBootstrapped", "is tcf-operator running"),
+        ("NotBootstrapped", "check that tcf-operator is running"),
         ("UnknownProtocol", "upgrade"),
         ("NoRoleYet", "spec.clusters"),
         ("UnknownCluster", "--cluster"),
@@ -515,7 +515,7 @@ def test_what_must_not_be_done_is_refused_and_leaves_no_request(shop: Shop) -> N
         for term in (0, shop.term - 1, shop.term + 1, 10**18 - 1):
             answer = shop.post(f"{path}?expected_term={term}")
             check_refused(answer, 500, "TermMismatch")
-            assert f"the term is {shop.term};" in answer.error
+            assert f"the present term is {shop.term};" in answer.error
     assert shop.version == version
 
 

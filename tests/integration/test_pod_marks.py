@@ -32,7 +32,7 @@ def test_a_pod_follows_its_worker(hub: HubNamespace, programs: TcfProcesses) -> 
     assert pods[1].condition["lastTransitionTime"] >= since
     assert two.stop() == 0
     assert pods[1].says == ("False", "Stopping", "unknown")
-    assert "WARNING" not in one.log + two.log
+    assert "this pod" not in one.log + two.log, "nothing was wrong with it"
 
 
 def test_a_condition_that_an_earlier_process_has_left_is_taken_back(
@@ -68,7 +68,7 @@ def test_another_pod_of_the_same_name_is_left_alone(hub: HubNamespace, programs:
 
     assert one.post("/tcf/demote").status == 200
 
-    eventually(lambda: "another one than this" in one.log, what="a word about the other pod")
+    eventually(lambda: "is not this pod" in one.log, what="a word about the other pod")
     assert second.says == (None, None, None)
 
     uid = second.read()["metadata"]["uid"]
@@ -143,17 +143,17 @@ def test_a_worker_without_rights_or_pod_says_what_it_lacks_and_answers_all_the_s
     told(one, 'cannot get resource "pods"')
     told(one, "the pod's cluster refuses (403)")
     health = one.get("/readyz")
-    assert (health.status, "cannot be told its role" in health.error) == (503, True)
+    assert (health.status, "cannot be marked with its role" in health.error) == (503, True)
     account.grant("see", "get", "pods")
     account.grant("condition", "patch", "pods/status")
     eventually(lambda: pod.condition.get("status") == "True", what="the condition")
     account.grant("label", "patch", "pods")
     pod.await_says("True", "Active", "active")
-    told(one, "this pod is told its role again")
+    told(one, "this pod is marked with its role again")
     assert one.get("/readyz").status == 200
 
     two = programs.worker("cluster_2", *MARKED, "--pod-name", "nobody", "--pod-kubeconfig", str(own))
     two.await_status(418)
-    told(two, "this pod cannot be told its role")
+    told(two, "this pod cannot be marked with its role")
     two.signal(signal.SIGTERM)
     assert two.process.wait() == 0

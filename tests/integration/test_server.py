@@ -141,9 +141,7 @@ async def test_at_the_limit_the_one_that_has_been_idle_the_longest_makes_room(
         assert [await answered(pair) for pair in first] == [True, False, True, True]
         for _ in range(20):
             assert await answered(await server_.connect())
-        assert [record.message for record in caplog.records] == [
-            "4 connections are open; whichever is idle the longest makes room for a new one"
-        ]
+        assert [record.message for record in caplog.records] == ["4 connections are open, which is the limit"]
 
 
 async def test_nobody_whose_request_is_under_way_has_to_make_room(monkeypatch: pytest.MonkeyPatch) -> None:

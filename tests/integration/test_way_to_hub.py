@@ -11,6 +11,7 @@ from rig.files import place
 from rig.hub_namespace import HubNamespace
 from rig.patience import eventually
 from rig.tcf_processes import TcfProcesses
+from support.tls_gate import CERTIFICATES, TlsGate
 from support.trouble import Json, complaints, variant
 from support.tunnel import Tunnel
 
@@ -82,6 +83,38 @@ def test_an_authority_that_is_replaced_is_trusted(
     place(authority, right[0])
     worker.await_active()
     operator.await_ready()
+
+
+def test_a_client_certificate_that_is_replaced_is_used(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
+    """Its two files alone are replaced, as rotations do it, and the kubeconfig is not touched."""
+    hub.apply(leaseDuration="3s", switchoverTimeout="10s")
+    certificate, key = tmp_path / "client.crt", tmp_path / "client.key"
+
+    def show(name: str) -> None:
+        place(key, (CERTIFICATES / f"{name}-key.pem").read_text())
+        place(certificate, (CERTIFICATES / f"{name}-cert.pem").read_text())
+
+    with TlsGate(hub, takes="second") as gate:
+
+        def change(cluster: Json, user: Json) -> None:
+            cluster.pop("certificate-authority-data")
+            cluster |= {"server": gate.server, "certificate-authority": str(CERTIFICATES / "gate-cert.pem")}
+            user |= {"client-certificate": certificate.name, "client-key": key.name}
+
+        show("first")
+        path = variant(hub, tmp_path / "kubeconfig", change)
+        worker, operator = programs.worker("cluster_1", kubeconfig=path), programs.operator(kubeconfig=path)
+        worker.await_reason("HubUnreachable")
+        show("second")
+        worker.await_active()
+        operator.await_ready()
+        show("first")
+        worker.await_reason("HubUnreachable")
+        show("second")
+        worker.await_active()
+        operator.await_ready()
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])

@@ -147,7 +147,7 @@ def test_a_service_account_needs_these_rights_and_no_more(
     (line,) = complaints(worker)
     assert account.user in line
     assert 'cannot create resource "leases"' in line
-    assert "grant it by RBAC" in line
+    assert "grant that right by RBAC" in line
 
     account.grant("leases", "create,get,patch,delete", "leases.coordination.k8s.io")
     eventually(lambda: 'cannot get resource "clusterfederations"' in worker.log, what="the next right")
@@ -227,7 +227,7 @@ def test_a_hub_that_is_silent_or_gone(hub: HubNamespace, programs: TcfProcesses,
         check_no_answer(refused, "HubUnreachable")
         assert "nothing was changed" in refused.error
         assert worker.stop() == 0  # it does not wait for ever for a farewell
-        assert "has to run out" in worker.log
+        assert "a switchover may have to wait for it" in worker.log
     assert len(hub.leases()) == 1
 
 
@@ -402,7 +402,7 @@ def test_a_lost_lease_is_registered_anew(hub: HubNamespace, programs: TcfProcess
         "tcf.dev/last-active": "cluster_1/1",
     }
     assert renewed["spec"]["leaseDurationSeconds"] == 1
-    assert worker.log.count("lease lost: it has been deleted") == 1
+    assert worker.log.count("lease lost: somebody has deleted it") == 1
 
 
 @pytest.mark.parametrize("label", ["tcf.dev/federation", "tcf.dev/cluster"])

@@ -24,14 +24,23 @@ GENERAL_SCHEDULES, DIRECTED_SCHEDULES = 250, 10
 _NOT_SIMULATED = ("worker/pod_marker.py",)
 """Imported by the simulation, which has no Pods."""
 _INTEGRATION = {
+    "coordinator/cache.py": ("test_operator.py", "test_kopf_watch.py"),
     "coordinator/deliveries.py": ("test_operator.py", "test_kopf_watch.py"),
-    "coordinator/readiness.py": ("test_operator.py", "test_kopf_watch.py", "test_worker_hub_trouble.py"),
+    "coordinator/dispatcher.py": ("test_operator.py", "test_roles.py", "test_kopf_watch.py"),
+    "coordinator/event_writer.py": ("test_roles.py", "test_operator.py"),
+    "coordinator/heartbeat_writer.py": ("test_operator.py",),
     "coordinator/kopf_watch.py": ("test_operator.py", "test_kopf_watch.py", "test_worker_hub_trouble.py"),
     "coordinator/loop.py": ("test_operator.py", "test_roles.py", "test_kopf_watch.py"),
+    "coordinator/readiness.py": ("test_operator.py", "test_kopf_watch.py", "test_worker_hub_trouble.py"),
+    "core/pod_marks.py": ("test_pod_marks.py",),
+    "worker/answer_log.py": ("test_worker_hub_trouble.py",),
+    "worker/conclusion.py": ("test_pod_marks.py",),
+    "worker/heartbeat_reader.py": ("test_operator.py",),
+    "worker/knowledge.py": ("test_roles.py", "test_lying_hub.py"),
+    "worker/lease_keeper.py": ("test_worker_lease.py", "test_worker_hub_trouble.py"),
+    "worker/pod_marker.py": ("test_pod_marks.py",),
     "worker/renewal.py": ("test_worker_lease.py", "test_worker_hub_trouble.py", "test_pod_marks.py"),
     "worker/switchovers.py": ("test_roles.py", "test_lying_hub.py", "test_http_contract.py"),
-    "worker/pod_marker.py": ("test_pod_marks.py",),
-    "core/pod_marks.py": ("test_pod_marks.py",),
 }
 
 
@@ -85,9 +94,9 @@ def _noticed(change: Change, kind: str) -> bool:
     if kind == INTEGRATION:
         files = _INTEGRATION.get(change.path, ())
         return bool(files) and _run_integration(change, files)
+    from simulation.draw import draw  # noqa: PLC0415
+    from simulation.play import play  # noqa: PLC0415
     from simulation.profiles import GENERAL, PROFILES  # noqa: PLC0415 - they import the changed module
-    from simulation.run import play  # noqa: PLC0415
-    from simulation.schedule import draw  # noqa: PLC0415
 
     if change.module not in sys.modules or change.path in _NOT_SIMULATED:
         return False

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from simulation.draw import draw
 from simulation.mutants import MUTANTS
+from simulation.play import play
 from simulation.profiles import GENERAL, PROFILES
-from simulation.run import play
-from simulation.schedule import draw
 from simulation.search import told
 
 _BATCH = 50

@@ -8,11 +8,11 @@ an answer may have changed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
+from simulation.actors import Ask, WorkerProgram
 from simulation.failovers import Failovers
 from simulation.network import Link
-from simulation.programs import Ask, WorkerProgram
 from simulation.schedule import DURATIONS
 from simulation.world import World
 from tcf.core.admission import Kind
@@ -59,6 +59,8 @@ class Checker:
         """Until when an earlier table, which may be that of another object by now, is in doubt."""
         self._doubted_by: Link | None = None
         """Who has written that down."""
+        self.yes_listeners: list[Callable[[WorkerProgram, Reading], None]] = []
+        """Called whenever a worker is seen to answer "active"."""
         self._forged = False
         """A Lease tells of terms that there have never been."""
 
@@ -69,9 +71,9 @@ class Checker:
         worker = program.worker
         if worker is None:
             return
-        reading = worker._state.reading
+        reading = worker.knowledge.state.reading
         if reading is not None and reading is program.lost:
-            self._fail(f"{program.name} goes on answering {reading.role} although its Lease is lost")
+            self.fail(f"{program.name} goes on answering {reading.role} although its Lease is lost")
         fresh = reading is not program.last
         if not fresh and (
             reading is None or reading.role is not Role.ACTIVE or program.looked_at == self._world.now
@@ -88,11 +90,13 @@ class Checker:
         answer = program.answer()
         if not isinstance(answer, Reading) or answer.role is not Role.ACTIVE:
             return False
+        for listener in self.yes_listeners:
+            listener(program, answer)
         if self._world.now < self._excused_until:
             return True
         for member, term in self._promised.items():
             if member != program.member and term >= answer.term:
-                self._fail(
+                self.fail(
                     f"{program.name} answers 200 at term {answer.term},"
                     f" after {member} was answered for at term {term}"
                 )
@@ -150,9 +154,9 @@ class Checker:
         if before is None or new is None or new == before.status:
             return
         old = before.status
-        self._world.note("hub", "%s", _told(new))
+        self._world.note("hub", "%s", describe(new))
         if sum(row.role.engaged for row in new.clusters) > 1:
-            self._fail(f"more than one member is engaged: {_told(new)}")
+            self.fail(f"more than one member is engaged: {describe(new)}")
         if new.switchover:
             self._placed.add(new.switchover.id)
         fresh = [past for past in new.history if old is None or past not in old.history]
@@ -194,9 +198,9 @@ class Checker:
                 row.role is Role.PASSIVE for row in new.clusters
             )
             if not anew or new.term <= old.term:
-                self._fail(f"begun anew without need, or not above all: {_told(old)} -> {_told(new)}")
+                self.fail(f"begun anew without need, or not above all: {describe(old)} -> {describe(new)}")
         elif new.term != old.term + moved:
-            self._fail(f"the term goes from {old.term} to {new.term}: {_told(old)} -> {_told(new)}")
+            self.fail(f"the term goes from {old.term} to {new.term}: {describe(old)} -> {describe(new)}")
         self._check_history(old, new, fresh)
         if new.active_cluster and old.engaged and old.engaged.role is Role.PROMOTING:
             self._failovers.promoted(new.active_cluster)
@@ -213,17 +217,17 @@ class Checker:
         ):
             objection = self._failovers.objection(before, former.to, by, cooldown=False)
         if request and objection:
-            self._fail(f"{request.id} must not be: {objection}")
+            self.fail(f"{request.id} must not be: {objection}")
 
     def _check_history(self, old: Status, new: Status, fresh: list[HistoryEntry]) -> None:
         names = [past.id for past in new.history]
         if len(names) != len(set(names)) or any(past.id in {p.id for p in old.history} for past in fresh):
-            self._fail(f"a request has ended twice: {names}")
+            self.fail(f"a request has ended twice: {names}")
         if new.history[len(fresh) :] != old.history[: len(new.history) - len(fresh)]:
-            self._fail(f"history was rewritten: {old.history} -> {new.history}")
+            self.fail(f"history was rewritten: {old.history} -> {new.history}")
         now = new.switchover.id if new.switchover else None
         if old.switchover and old.switchover.id not in {*names, now}:
-            self._fail(f"request {old.switchover.id} has vanished")
+            self.fail(f"request {old.switchover.id} has vanished")
 
     # --- requests ---------------------------------------------------------------------------------------
 
@@ -233,7 +237,7 @@ class Checker:
             if ask.abandoned:
                 continue
             if ask.result is None:
-                self._fail(f"{ask.wish.kind} of {ask.member} at {ask.asked_at:.3f} never ended")
+                self.fail(f"{ask.wish.kind} of {ask.member} at {ask.asked_at:.3f} never ended")
             elif ask.asked_at <= self._lost_at:
                 continue
             elif isinstance(ask.result, Reading):
@@ -257,63 +261,29 @@ class Checker:
         told = {row.id: row.role for row in reading.clusters}
         table = self._tables.get((reading.uid, reading.term))
         if reading.term not in terms or told.get(member, Role.PASSIVE) is not role:
-            self._fail(
+            self.fail(
                 f"{ask.wish.kind} of {ask.member} was answered 200 with {told} at term {reading.term},"
                 f" but done at {terms}"
             )
         elif table is not None and any(told.get(other, is_) is not is_ for other, is_ in table.items()):
-            self._fail(f"{ask.wish.kind} was answered with {told}, but term {reading.term} had {table}")
+            self.fail(f"{ask.wish.kind} was answered with {told}, but term {reading.term} had {table}")
 
     def _check_refused(self, ask: Ask, refusal: Refusal) -> None:
         past = self._ended.get(ask.request)
         if ask.request in self._placed and _NOTHING in refusal.message:
-            self._fail(f"{ask.wish.kind} had been placed, but was refused: {refusal.message}")
+            self.fail(f"{ask.wish.kind} had been placed, but was refused: {refusal.message}")
         about_the_roles = refusal.reason != "OutcomeUnknown" and _ABOUT_THE_ANSWER not in refusal.message
         if past and past.succeeded and about_the_roles:
-            self._fail(f"{ask.wish.kind} was refused ({refusal.reason}) but carried out")
+            self.fail(f"{ask.wish.kind} was refused ({refusal.reason}) but carried out")
 
-    def _fail(self, what: str) -> None:
+    def fail(self, what: str) -> None:
+        """Note that something is wrong."""
         self._world.note("CHECK", "%s", what)
         self.broken.append(f"{self._world.now:.3f}: {what}")
 
 
-def settled(federation: Federation, workers: Sequence[WorkerProgram]) -> str:
-    """Why the federation has not come to rest yet; "" when it has."""
-    status = federation.status
-    if status is None:
-        return "there is no status"
-    members = [(member.id, member.name) for member in federation.spec.clusters]
-    if [(row.id, row.name) for row in status.clusters] != members:
-        return f"the table is not about {members}: {_told(status)}"
-    request = status.switchover
-    # A bootstrap for a member that has no worker waits until somebody starts one.
-    awaited = request.to if request and request.trigger is Trigger.BOOTSTRAP else ""
-    unserved = bool(awaited) and all(worker.member != awaited for worker in workers)
-    if request and not unserved:
-        return f"a request is under way: {request}"
-    past = next((p for p in status.history if p.succeeded), None)
-    if not (status.active_cluster or unserved) and (past is None or past.to):
-        return "nobody is active"
-    for program in workers:
-        answer = program.answer()
-        if isinstance(answer, Refusal) or answer is None:
-            row = status.member(program.member)
-            if (
-                row is None
-                and isinstance(answer, Refusal)
-                and answer.reason in {"NoRoleYet", "UnknownCluster"}
-            ):
-                continue
-            return f"{program.name} has no answer: {answer}"
-        row = status.member(program.member)
-        if row is None or (answer.term, answer.role) != (status.term, row.role):
-            return f"{program.name} answers {answer.role} at term {answer.term}"
-        if [(known.id, known.name) for known in answer.clusters] != members:
-            return f"{program.name} answers for {answer.clusters}"
-    return ""
-
-
-def _told(status: Status) -> str:
+def describe(status: Status) -> str:
+    """A table and the request that is under way, in a few words."""
     roles = " ".join(f"{row.id}={row.role}" for row in status.clusters)
     request = status.switchover
     under_way = f", {request.trigger} {request.id}: to {request.to or 'nobody'}" if request else ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from simulation.draw import draw
 from simulation.network import Rates
-from simulation.run import Outcome, play
-from simulation.schedule import Fault, Profile, Schedule, draw, targets
+from simulation.play import Outcome, play
+from simulation.schedule import Fault, Profile, Schedule, targets
 
 
 def first_failure(profile: Profile, seeds: Iterable[int]) -> Schedule | None:
@@ -57,16 +58,23 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
     for name in Rates.__slots__:
         if name != "longest" and getattr(schedule.rates, name):
             yield replace(schedule, rates=replace(schedule.rates, **{name: 0.0}))
+    yield from _fewer(schedule)
+    if schedule.longest_conclusion:
+        yield replace(schedule, longest_conclusion=0.0)
+    if schedule.slew:
+        yield replace(schedule, slew=0.0)
+    if schedule.automatic:
+        yield replace(schedule, automatic=False)
+
+
+def _fewer(schedule: Schedule) -> Iterator[Schedule]:
+    """Without an operator, a worker of each member, or a member."""
     if schedule.operators > 1:
         yield _of_those_there(replace(schedule, operators=schedule.operators - 1))
     if schedule.workers > 1:
         yield _of_those_there(replace(schedule, workers=schedule.workers - 1))
     if schedule.members > 2:
         yield _of_those_there(replace(schedule, members=schedule.members - 1))
-    if schedule.slew:
-        yield replace(schedule, slew=0.0)
-    if schedule.automatic:
-        yield replace(schedule, automatic=False)
 
 
 def _one_less(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from simulation.draw import draw
+from simulation.play import play
 from simulation.profiles import GENERAL, PROFILES
-from simulation.run import play
-from simulation.schedule import Fault, Schedule, draw
+from simulation.schedule import Fault, Schedule
 from simulation.search import first_failure, shrunk, told
 
 SCHEDULES, BATCH = 2000, 50

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tcf.core.annotations import Acknowledgement
+from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, Acknowledgement
 from tcf.core.bootstrap import longest_lease
 from tcf.core.conditions import conditions
 from tcf.core.decide import Decision, Observation, decide
@@ -41,6 +41,8 @@ TERM = 100
 BOOT = 5000.0
 WALL = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 STAMP = "2026-11-23T12:00:00Z"
+UNIX = 1000 * int(WALL.timestamp())
+"""The term at which a federation begins that has no earlier life."""
 D = 10
 SILENCE = 11.1
 """Seconds of silence that fence a Lease of D."""
@@ -216,6 +218,28 @@ def described(about: Federation, boot: float = BOOT) -> Federation:
 def written(decision: Decision) -> Status:
     assert decision.status, f"nothing is written by {decision}"
     return decision.status
+
+
+def decided(
+    about: Federation | None,
+    alive: tuple[WorkerLease, ...] = (),
+    silent: tuple[WorkerLease, ...] = (),
+    **more: Any,
+) -> Decision:
+    """What is decided at BOOT about what `observed` has put together."""
+    return decide(observed(about, alive, silent=silent, **more), at())
+
+
+def after(about: Federation, decision: Decision) -> Status:
+    """The status after a decision, whether that writes one or not."""
+    assert about.status
+    return decision.status or about.status
+
+
+def begun(*alive: WorkerLease, wants: str | None = None, last: str = "", **more: Any) -> Status:
+    """The first table of a federation whose annotation says `last`."""
+    annotations = {ANNOTATION_LAST_ACTIVE: last} if last else {}
+    return written(decided(federation(None, wants=wants, annotations=annotations, **more), alive))
 
 
 def roles_of(table: Status) -> str:

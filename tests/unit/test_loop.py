@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from itertools import pairwise
 from typing import cast
 
 import pytest
 
-from tcf.coordinator.cache import FederationCache
-from tcf.coordinator.dispatcher import Dispatcher
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.loop import FederationLoop
+from tcf.core.decide import AFTERWARDS
+from tcf.core.fencing import COLLECT_FACTOR
 from tcf.core.model import Federation, Status, WorkerLease
+from tcf.core.steps import Event
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.leases import Leases
-from unit.build import BOOT, TERM, ClockAt, bootstrap, federation, lease, request
+from unit.build import BOOT, SILENCE, TERM, ClockAt, bootstrap, entry, federation, lease, request
+from unit.quiet_hub import QuietHub
+from unit.turns import JumpingClock
 
 
 def loop_with(
@@ -105,76 +111,6 @@ async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
         await loop._turn()
 
 
-async def test_an_older_version_than_is_known_is_looked_into() -> None:
-    """It is old news, or the hub was set back, which only a read can tell."""
-    quiet = QuietHub(federation("active passive", resource_version="10"))
-    dispatcher = quiet.dispatcher(lambda: quiet.now)
-    dispatcher.federation_event(quiet.about, deleted=False)
-    running = asyncio.create_task(dispatcher.run())
-    await asyncio.sleep(0.01)
-    assert quiet.reads == []
-    dispatcher.federation_event(quiet.about, deleted=False)
-    await asyncio.sleep(0.01)
-    assert quiet.reads == [], "the same version is no reason"
-    dispatcher.federation_event(federation("active passive", resource_version="5"), deleted=False)
-    await asyncio.sleep(0.01)
-    assert len(quiet.reads) == 1
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-
-def test_a_list_knows_better_than_what_was_seen_before_it_was_asked_for() -> None:
-    """A hub that has lost its last writes lists an older version: it can be deleted only as that."""
-    view, lost = FederationCache(), lease("c1", resource_version="12")
-    view.watched_lease(lost, BOOT, deleted=False)
-    older = replace(lost, resource_version="9")
-    view.read_leases((older,), asked=BOOT + 1, now=BOOT + 2)
-    assert view.observation().leases == (older,)
-
-
-def test_a_list_does_not_know_what_was_seen_after_it_was_asked_for() -> None:
-    view, newest = FederationCache(), lease("c1", resource_version="12")
-    view.watched_lease(newest, BOOT + 1, deleted=False)
-    view.read_leases((replace(newest, resource_version="9"),), asked=BOOT, now=BOOT + 2)
-    assert view.observation().leases == (newest,)
-
-
-class QuietHub:
-    """Answers every read with what there is, and counts."""
-
-    def __init__(self, about: Federation) -> None:
-        self.about = about
-        self.reads: list[float] = []
-        self.at_once = self.most_at_once = 0
-        self.now = BOOT
-        self.thousand = asyncio.Event()
-
-    async def get(self, *_: object, **__: object) -> Federation:
-        self.reads.append(self.now)
-        if len(self.reads) == 1000:
-            self.thousand.set()
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0)
-        self.at_once -= 1
-        return self.about
-
-    async def list(self, *_: object, **__: object) -> tuple[WorkerLease, ...]:
-        return ()
-
-    async def write_status(self, _: Federation, status: Status, **__: object) -> Federation:
-        self.about = replace(self.about, status=status, resource_version="20")
-        return self.about
-
-    async def annotate(self, _: Federation, annotations: Mapping[str, str], **__: object) -> Federation:
-        self.about = replace(self.about, annotations=annotations, resource_version="30")
-        return self.about
-
-    def dispatcher(self, boot: Callable[[], float]) -> Dispatcher:
-        events = cast("Events", object())
-        return Dispatcher(cast("Federations", self), cast("Leases", self), events, clock=ClockAt(boot))
-
-
 async def seconds_of(monkeypatch: pytest.MonkeyPatch, quiet: QuietHub, seconds: float) -> None:
     """Let a loop attend to it for so long, by a clock that jumps to when the loop wants to wake up."""
 
@@ -209,14 +145,372 @@ async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(
     assert len(quiet.reads) - len(soon) <= 20
 
 
-async def test_a_thousand_federations_do_not_flood_the_hub() -> None:
-    """Each begins with a Lease that was watched before its federation, so that it has to be read."""
-    quiet = QuietHub(federation("active passive"))
-    dispatcher = quiet.dispatcher(lambda: BOOT)
-    for n in range(1000):
-        dispatcher.lease_event(("ns", f"f{n}"), lease("c1"), deleted=False)
-    running = asyncio.create_task(dispatcher.run())
-    await asyncio.wait_for(quiet.thousand.wait(), 30)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert quiet.most_at_once <= 32
+# --- a loop at work, on a clock that jumps ------------------------------------------------------------
+
+ONE, TWO = lease("c1"), lease("c2")
+BEHIND = lease("c1", ack=TERM - 1)
+IDLE = federation("active passive", resource_version="10")
+TO_NOBODY = federation("active passive", switchover=request("c1", ""), resource_version="10")
+WAITING = federation("demoting passive", switchover=request("c1", ""), resource_version="10")
+"""With BEHIND, it waits for a worker of c1."""
+
+
+class Attended:
+    """A loop that attends to what a hub has, for so many seconds or until it ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, hub: QuietHub, seconds: float) -> None:
+        self.hub, self.clock = hub, JumpingClock(seconds)
+        hub.boot = self.clock.boot
+        monkeypatch.setattr("asyncio.sleep", self.clock.sleep)
+        monkeypatch.setattr("tcf.coordinator.loop.within", self.clock.within)
+        self.events: list[tuple[str, float]] = []
+        """What was reported, and when it is due."""
+        self.loop = FederationLoop(
+            ("ns", "shop"),
+            cast("Federations", hub),
+            cast("Leases", hub),
+            cast("EventWriter", self),
+            clock=self.clock,
+            turns=asyncio.Semaphore(),
+        )
+
+    def add(self, _: Federation, event: Event, *, due: float) -> None:
+        self.events.append((event.reason, due - BOOT))
+
+    async def run(self, *, watched: bool = True, silent: WorkerLease | None = None) -> None:
+        """`watched`: it has got everything by watch events, the `silent` Lease a minute ago."""
+        if watched:
+            assert self.hub.about
+            self.loop.cache.watched_federation(self.hub.about, BOOT, deleted=False)
+            for each in self.hub.leases:
+                since = BOOT - 60 if each == silent else BOOT
+                self.loop.cache.watched_lease(each, since, deleted=False)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.loop.run()
+
+    def sees(self, about: Federation) -> None:
+        """A watch event."""
+        if self.loop.cache.watched_federation(about, self.clock.boot(), deleted=False):
+            self.loop.wake.set()
+
+    @property
+    def reads(self) -> list[float]:
+        """When the federation was read, in seconds since the start."""
+        return [moment - BOOT for moment in self.hub.reads]
+
+
+async def test_what_is_not_known_is_read_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 1)
+    await attended.run(watched=False)
+    assert attended.hub.asked[:2] == ["get", "list"]
+    assert attended.loop.cache.federation == attended.hub.about
+
+
+async def test_with_neither_a_federation_nor_a_lease_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(None), 100)
+    await attended.loop.run()
+    assert (attended.hub.asked, attended.clock.passed) == (["get", "list"], 0)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_leases_of_a_federation_that_is_gone_are_collected_before_it_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, gone: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    attended = Attended(monkeypatch, QuietHub(None, ONE), 3600)
+    if gone:
+        attended.hub.troubles["delete"] = [errors.NotFoundError("somebody else was faster")]
+    await attended.loop.run()
+    assert attended.hub.asked.count("delete") == 1
+    assert attended.clock.passed == pytest.approx(COLLECT_FACTOR * SILENCE, abs=0.1)
+    assert ("deleted the Lease of a silent worker" in caplog.text) is not gone
+
+
+async def test_nothing_is_written_when_a_lease_that_is_to_be_deleted_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its worker is alive after all. Everything is read again."""
+    demoting = federation("demoting passive", switchover=request(), resource_version="10")
+    attended = Attended(monkeypatch, QuietHub(demoting, BEHIND, TWO), 0.1)
+    attended.hub.troubles["delete"] = [errors.ConflictError("it has another version")]
+    await attended.run(silent=BEHIND)
+    asked = attended.hub.asked
+    assert asked[:4] == ["list", "delete", "get", "list"]
+    assert "status" not in asked[: asked.index("delete", 3)]
+    assert "status" in asked
+
+
+async def test_the_hub_is_read_now_and_then_though_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch may have died unnoticed. The loops do not read in step."""
+    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 1200)
+    attended.hub.leases = ()
+    await attended.run()
+    pauses = [later - sooner for sooner, later in pairwise(attended.reads)]
+    assert len(pauses) >= 18
+    assert all(48 <= pause <= 60.1 for pause in pauses)
+    assert len(set(pauses)) > 1
+
+
+async def test_it_reads_at_once_when_watches_have_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 20)
+    attended.clock.at[10] = attended.loop.look_again
+    await attended.run()
+    assert attended.reads == [10]
+
+
+async def test_what_changes_is_read_soon_while_something_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attended = Attended(monkeypatch, QuietHub(IDLE, BEHIND), 11)
+
+    def ask() -> None:
+        attended.sees(attended.hub.edit(status=WAITING.status))
+
+    attended.clock.at[1] = ask
+    await attended.run()
+    assert 1 < attended.reads[0] <= 2
+    assert len(attended.reads) >= 3
+
+
+async def test_after_a_conflict_it_reads_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 10)
+    attended.hub.troubles["status"] = [errors.ConflictError("it has another version")] * 6
+    await attended.run()
+    assert attended.hub.asked.count("get") >= 6
+    assert attended.events[0][0] == "Demoting"
+    assert attended.clock.slept[0] <= 0.01
+    assert attended.clock.slept[5] >= 0.1
+
+
+async def test_pauses_after_conflicts_and_troubles_begin_small_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 400)
+    down, conflict = errors.UnreachableError("it is down"), errors.ConflictError("it has another version")
+    for moment, error in ((50, down), (100, conflict), (200, down), (300, conflict)):
+
+        def strike(error: errors.HubError = error) -> None:
+            attended.clock.slept.clear()
+            attended.hub.troubles["get"] = [error] * 6
+            attended.loop.look_again()
+
+        def check(error: errors.HubError = error) -> None:
+            assert len(attended.clock.slept) == 6
+            assert attended.clock.slept[0] <= (0.01 if error is conflict else 0.05)
+            assert attended.clock.slept[5] >= (0.16 if error is conflict else 0.8)
+
+        attended.clock.at[moment] = strike
+        attended.clock.at[moment + 30] = check
+    await attended.run()
+    assert attended.clock.passed >= 400
+
+
+async def test_trouble_with_the_hub_is_logged_when_it_begins_changes_or_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 100)
+    attended.hub.troubles["get"] = [errors.UnreachableError("it is down")] * 3
+    attended.hub.troubles["list"] = [errors.ForbiddenError("no rights")] * 3
+    await attended.run(watched=False)
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
+        ("WARNING", "it is down"),
+        ("WARNING", "no rights"),
+        ("INFO", "the hub answers again"),
+    ]
+    assert attended.loop.cache.federation == attended.hub.about
+
+
+async def test_a_bug_that_one_federation_meets_is_logged_and_it_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 30)
+    attended.hub.troubles["list"] = [ZeroDivisionError("a bug")]
+    await attended.run(watched=False)
+    assert attended.clock.slept == [10]
+    assert attended.reads == [0, 10]
+    assert "a bug" in caplog.text
+
+
+async def test_a_bug_met_later_makes_it_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 11)
+    attended.hub.troubles["status"] = [ZeroDivisionError("a bug")]
+    await attended.run()
+    assert attended.reads[0] == 10
+
+
+def waits_for(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.getMessage().startswith("waiting: ")]
+
+
+@pytest.mark.parametrize(("seconds", "logged"), [(0.9, 0), (9.0, 1)])
+async def test_what_it_waits_for_is_logged_once_after_a_second(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seconds: float, logged: int
+) -> None:
+    caplog.set_level(logging.INFO)
+    attended = Attended(monkeypatch, QuietHub(WAITING, BEHIND, TWO), seconds)
+    for moment in range(2, int(seconds)):
+        attended.clock.at[moment] = attended.loop.wake.set
+    await attended.run()
+    assert len(waits_for(caplog)) == logged
+
+
+async def test_each_obstacle_is_logged_and_none_that_is_soon_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    attended = Attended(monkeypatch, QuietHub(WAITING, BEHIND, TWO), 7)
+    promoting = federation("passive promoting", term=TERM + 1, switchover=request())
+    retired = federation("passive passive", term=TERM + 2, history=(entry(to=""),))
+    attended.clock.at[3] = lambda: attended.sees(attended.hub.edit(status=promoting.status))
+    attended.clock.at[3.9] = attended.loop.wake.set
+    attended.clock.at[5] = lambda: attended.sees(attended.hub.edit(status=retired.status))
+    await attended.run()
+    fields = [(vars(one)["federation"], vars(one)["term"], vars(one)["trigger"]) for one in caplog.records]
+    assert fields == [("ns/shop", TERM, "api"), ("ns/shop", TERM + 1, "api")], "what every line says"
+    first, second = waits_for(caplog)
+    assert "host-c1" in first
+    assert "no worker of c2" in second
+
+    caplog.clear()
+    short = Attended(monkeypatch, QuietHub(WAITING, BEHIND, TWO), 7)
+    short.clock.at[0.5] = lambda: short.sees(short.hub.edit(status=retired.status))
+    await short.run()
+    assert waits_for(caplog) == []
+
+
+async def test_a_step_is_logged_and_becomes_an_event_a_little_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 0.1)
+    await attended.run()
+    assert attended.events == [("Demoting", pytest.approx(AFTERWARDS))]
+    (record,) = [one for one in caplog.records if "gives up its role" in one.getMessage()]
+    assert (record.levelname, vars(record)["term"], vars(record)["request"]) == ("INFO", TERM + 1, "r1")
+    assert vars(record)["federation"] == "ns/shop"
+
+
+async def test_a_step_that_should_worry_somebody_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also that the request has failed is said once, by the Event."""
+    demoting = federation("demoting passive", switchover=request(), resource_version="10")
+    await Attended(monkeypatch, QuietHub(demoting, ONE), 0.1).run()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "no worker of c2 is alive any more" in record.getMessage()
+
+
+async def test_a_request_that_is_refused_without_a_step_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    past = entry("r0", outcome="TimedOut", message="of an earlier time")
+    about = federation("active passive", switchover=request(), history=(past,), resource_version="10")
+    await Attended(monkeypatch, QuietHub(about, ONE), 5).run()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("request not granted: no worker of c2 is alive")
+    assert vars(record)["reason"] == "NoLiveWorker"
+
+
+async def test_a_request_for_what_is_so_already_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    about = federation("active passive", switchover=request("", "c1"), resource_version="10")
+    attended = Attended(monkeypatch, QuietHub(about, ONE, TWO), 5)
+    await attended.run()
+    assert attended.hub.about
+    assert attended.hub.about.status
+    assert attended.hub.about.status.history[0].succeeded
+    assert not caplog.records
+
+
+async def test_who_is_active_is_noted_beside_the_status_a_little_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 5)
+    attended.clock.at[AFTERWARDS - 0.01] = lambda: attended.hub.asked.append("(soon)")
+    await attended.run()
+    assert attended.hub.asked == ["list", "status", "(soon)", "annotate"]
+    assert attended.loop.cache.federation == attended.hub.about
+
+
+async def test_what_was_watched_during_a_read_is_the_newer_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = QuietHub(IDLE, ONE, TWO)
+    attended = Attended(monkeypatch, hub, 0.1)
+    original = hub.get
+
+    async def slow(*args: object, **more: object) -> Federation:
+        answer = await original(*args, **more)
+        if len(hub.reads) == 1:
+            attended.sees(hub.edit(status=TO_NOBODY.status))
+        return answer
+
+    monkeypatch.setattr(hub, "get", slow)
+    await attended.run(watched=False)
+    assert [reason for reason, _ in attended.events][:1] == ["Demoting"]
+
+
+async def test_a_list_that_was_sent_for_before_the_present_table_was_seen_confirms_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    demoting = federation("demoting passive", switchover=request(), resource_version="10")
+    hub = QuietHub(demoting, ONE, TWO)
+    attended = Attended(monkeypatch, hub, 0.1)
+    original = hub.list
+
+    async def slow(*args: object, **more: object) -> tuple[WorkerLease, ...]:
+        answer = await original(*args, **more)
+        if hub.asked.count("list") == 1:
+            again = federation("demoting passive", term=TERM + 2, switchover=request())
+            hub.leases = (lease("c1", ack=TERM + 2), lease("c2", ack=TERM + 2))
+            attended.sees(hub.edit(status=again.status))
+        return answer
+
+    monkeypatch.setattr(hub, "list", slow)
+    await attended.run()
+    assert hub.asked[: hub.asked.index("status")].count("list") == 2
+
+
+LOST = federation("active passive", resource_version="10")
+AHEAD = lease("c2", ack=TERM + 7)
+"""Its worker has seen a table that the hub has lost."""
+
+
+async def test_a_lost_table_is_outdone_after_the_federation_was_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attended = Attended(monkeypatch, QuietHub(LOST, ONE, AHEAD), 0.1)
+    await attended.run()
+    assert attended.hub.asked[:3] == ["get", "list", "status"]
+    assert attended.events[0][0] == "HubRestored"
+
+
+async def test_a_version_that_was_watched_beside_the_read_has_to_be_read_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be from before the loss."""
+    hub = QuietHub(LOST, ONE, AHEAD)
+    attended = Attended(monkeypatch, hub, 0.1)
+    original = hub.get
+
+    async def slow(*args: object, **more: object) -> Federation:
+        answer = await original(*args, **more)
+        if hub.asked.count("get") == 1:
+            attended.sees(hub.edit(generation=2))
+        return answer
+
+    monkeypatch.setattr(hub, "get", slow)
+    await attended.run()
+    assert hub.asked[: hub.asked.index("status")].count("get") == 2
+
+
+async def test_a_change_makes_it_read_soon_however_long_it_has_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = federation("passive passive", switchover=bootstrap(), workers=0, live=0, resource_version="10")
+    attended = Attended(monkeypatch, QuietHub(waiting), 305)
+    attended.clock.at[300] = lambda: attended.sees(attended.hub.edit(generation=2))
+    await attended.run()
+    assert attended.reads[-1] > 300
+    assert min(moment for moment in attended.reads if moment > 300) < 301.1
+    earlier = [moment for moment in attended.reads if moment <= 300]
+    assert earlier[-1] - earlier[-2] > 10

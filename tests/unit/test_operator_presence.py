@@ -12,7 +12,7 @@ from tcf.core.operator_presence import LOOK_SECONDS, OperatorPresence
     [
         ("", 0.0, None),
         ("", LOOK_SECONDS / 2, None),
-        ("", 0.8 * LOOK_SECONDS, "does not exist (operators before 0.2.0 keep none)"),
+        ("", 0.8 * LOOK_SECONDS, "does not exist (operators before 0.2.0 do not write it)"),
         ("7", 66.0, None),
         ("7", 66.2, "has not been renewed for 66 s"),
     ],

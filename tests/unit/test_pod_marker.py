@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from tcf.core.model import Refusal, Role
-from tcf.core.pod_marks import Mark, Marks, mark
+from tcf.core.pod_marks import Marks, mark
 from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods, _leads_to
-from tcf.runtime.clock import Clock
 from tcf.worker.pod_marker import PodMarker
+from unit.jumping_loop import CLOCK, jumping
+from unit.pod_server import ApiServer
 
 BOTH = Marks(condition=True, label=True)
 NOWHERE = Refusal("HubUnreachable", "the hub does not answer")
@@ -61,97 +62,16 @@ def test_what_a_pod_says(answer: Reading | Refusal, role: str, reason: str) -> N
     assert said.message
 
 
-class ApiServer:
-    """One Pod with versions, as the API server keeps it; what is written may be held, and land late."""
-
-    def __init__(self) -> None:
-        self.pod = Pod("uid", "1", None, None, None)
-        self.writes: list[str] = []
-        self.reads = 0
-        self.held: list[tuple[Pod, Mark]] | None = None
-        self.failing: errors.HubError | None = None
-        self.unanswered = False
-        """Whether the next condition is written and no answer given."""
-        self.kubelet_after = 0
-        """The read from which on it turns out that a kubelet has made the Pod unready; 0 for never."""
-        self.slices: list[frozenset[str] | errors.HubError] = []
-        """Which EndpointSlices lead to the Pod, look by look."""
-        self.looked: list[object] = []
-        self._written = asyncio.Event()
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        """Wait for something that comes with a write, landed or held."""
-        while not reached():
-            self._written.clear()
-            await asyncio.wait_for(self._written.wait(), 5)
-
-    async def get(self, **_: object) -> Pod:
-        self._fail()
-        self.reads += 1
-        if not self.pod.active and self.kubelet_after and self.reads >= self.kubelet_after:
-            self.pod = replace(self.pod, ready=False, resource_version=self._next())
-        return self.pod
-
-    async def reached_by(self, _: Pod, *, among: object, **__: object) -> frozenset[str]:
-        self.looked.append(among)
-        found = self.slices.pop(0) if self.slices else frozenset()
-        if isinstance(found, errors.HubError):
-            raise found
-        return found
-
-    async def set_condition(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
-        self._fail()
-        if self.held is not None and wanted.active:
-            self.held.append((pod, wanted))
-            self._written.set()
-            await asyncio.Event().wait()
-        landed = self.land(pod, wanted)
-        if self.unanswered:
-            self.unanswered = False
-            raise errors.UnreachableError("no answer", ambiguous=True)
-        return landed
-
-    async def label(self, pod: Pod, wanted: Mark, **_: object) -> Pod:
-        self._check(pod)
-        self.pod = replace(self.pod, role=wanted.role, resource_version=self._next())
-        self._written.set()
-        return self.pod
-
-    def land(self, pod: Pod, wanted: Mark) -> Pod:
-        self._check(pod)
-        self.writes.append(wanted.reason)
-        self.pod = replace(
-            self.pod, active=wanted.active, reason=wanted.reason, resource_version=self._next()
-        )
-        self._written.set()
-        return self.pod
-
-    def edited(self) -> None:
-        """Somebody else, such as the kubelet, has written."""
-        self.pod = replace(self.pod, resource_version=self._next())
-
-    def _next(self) -> str:
-        return str(int(self.pod.resource_version) + 1)
-
-    def _check(self, pod: Pod) -> None:
-        if pod.resource_version != self.pod.resource_version:
-            raise errors.ConflictError("it has changed")
-
-    def _fail(self) -> None:
-        if self.failing:
-            raise self.failing
-
-
 class Told:
     """A marking at work, and the answer it follows."""
 
     def __init__(self, server: ApiServer, marks: Marks) -> None:
         self.answer: Reading | Refusal = reading(Role.PASSIVE)
-        self.marking = PodMarker(cast("Pods", server), marks, self._trusted, clock=Clock())
+        self.marking = PodMarker(cast("Pods", server), marks, self._trusted, clock=CLOCK)
 
     def _trusted(self) -> Reading | Refusal:
         """The answer, until it runs out."""
-        if isinstance(self.answer, Refusal) or self.answer.trusted(Clock().boot()):
+        if isinstance(self.answer, Refusal) or self.answer.trusted(CLOCK.boot()):
             return self.answer
         return NOWHERE
 
@@ -178,6 +98,7 @@ async def running(one: Told) -> AsyncIterator[Told]:
             await task
 
 
+@jumping
 async def test_only_what_differs_is_written() -> None:
     server = ApiServer()
     async with told(server) as one:
@@ -191,6 +112,7 @@ async def test_only_what_differs_is_written() -> None:
     assert server.reads == 1
 
 
+@jumping
 async def test_marks_that_nobody_asked_for_are_not_set() -> None:
     server = ApiServer()
     async with told(server, Marks(condition=False, label=True)) as one:
@@ -202,6 +124,7 @@ async def test_marks_that_nobody_asked_for_are_not_set() -> None:
         assert (server.pod.role, server.pod.active) == (None, False)
 
 
+@jumping
 async def test_a_yes_under_way_is_broken_off_and_can_never_land_after_the_no() -> None:
     server = ApiServer()
     async with told(server) as one:
@@ -216,6 +139,7 @@ async def test_a_yes_under_way_is_broken_off_and_can_never_land_after_the_no() -
             server.land(*late)
 
 
+@jumping
 async def test_a_pod_that_others_write_too_is_read_again() -> None:
     server = ApiServer()
     async with told(server) as one:
@@ -225,6 +149,7 @@ async def test_a_pod_that_others_write_too_is_read_again() -> None:
     assert server.pod.active is True
 
 
+@jumping
 async def test_a_gated_pod_says_no_when_the_kubelet_has_made_it_unready() -> None:
     server = ApiServer()
     server.pod = replace(server.pod, active=True, gated=True, ready=True)
@@ -234,6 +159,7 @@ async def test_a_gated_pod_says_no_when_the_kubelet_has_made_it_unready() -> Non
         assert not server.pod.ready
 
 
+@jumping
 async def test_a_gated_pod_says_no_when_no_requests_are_sent_to_it_any_more() -> None:
     server = ApiServer()
     server.pod = replace(server.pod, active=True, gated=True)
@@ -244,6 +170,7 @@ async def test_a_gated_pod_says_no_when_no_requests_are_sent_to_it_any_more() ->
 
 
 @pytest.mark.parametrize("lost", ["answer", "look"])
+@jumping
 async def test_a_gated_pod_is_waited_for_though_an_answer_was_lost(lost: str) -> None:
     """A read then shows a Pod that says "not active" already."""
     server = ApiServer()
@@ -258,6 +185,7 @@ async def test_a_gated_pod_is_waited_for_though_an_answer_was_lost(lost: str) ->
         assert server.pod.active is False
 
 
+@jumping
 async def test_a_pod_whose_kubelet_is_waited_for_is_labelled_before() -> None:
     server = ApiServer()
     server.pod = replace(server.pod, active=True, role="active", gated=True, ready=True)
@@ -266,11 +194,12 @@ async def test_a_pod_whose_kubelet_is_waited_for_is_labelled_before() -> None:
         assert server.pod.ready
 
 
+@jumping
 async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
     """Nobody calls `changed` then; but a renewal that comes before lets it go on."""
     server = ApiServer()
     server.held = []
-    until = Clock().boot() + 0.2
+    until = CLOCK.boot() + 0.2
     one = Told(server, BOTH)
     one.answer = reading(Role.ACTIVE, until)
     async with running(one):
@@ -278,9 +207,10 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
         until += 0.2
         one.now(reading(Role.ACTIVE, until))
         await server.until(lambda: server.writes == ["HubUnreachable"])
-        assert Clock().boot() >= until
+        assert CLOCK.boot() >= until
 
 
+@jumping
 async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     server = ApiServer()
     async with told(server) as one:
@@ -290,6 +220,7 @@ async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureF
     assert len([r for r in caplog.records if "no readiness gate" in r.message]) == 1
 
 
+@jumping
 async def test_until_a_pod_is_told_something_there_is_trouble() -> None:
     server = ApiServer()
     server.failing = errors.ForbiddenError("no rights")
@@ -305,6 +236,7 @@ async def test_until_a_pod_is_told_something_there_is_trouble() -> None:
         assert one.marking.trouble is None
 
 
+@jumping
 async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcf.worker.pod_marker._UNREADY_SECONDS", 0.2)
     server = ApiServer()
@@ -314,6 +246,7 @@ async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: py
         assert server.pod.ready
 
 
+@jumping
 async def test_settling_gives_up_and_the_pod_is_told_later() -> None:
     server = ApiServer()
     async with told(server) as one:
@@ -328,9 +261,10 @@ async def test_settling_gives_up_and_the_pod_is_told_later() -> None:
         assert server.pod.active is False
 
 
+@jumping
 async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
     server = ApiServer()
-    until = Clock().boot() + 0.1
+    until = CLOCK.boot() + 0.1
     one = Told(server, BOTH)
     one.answer = reading(Role.ACTIVE, until)
     async with running(one):
@@ -338,6 +272,7 @@ async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
     assert server.pod.active is False
 
 
+@jumping
 async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcf.worker.pod_marker._LOOK_SECONDS", 0.01)
     server = ApiServer()
@@ -348,6 +283,7 @@ async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.M
         assert await one.marking.settle(5)
 
 
+@jumping
 async def test_a_pod_is_looked_at_however_often_the_answer_is_renewed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

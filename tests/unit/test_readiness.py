@@ -94,7 +94,7 @@ async def test_a_right_that_lacks_is_named(kind: str, namespaces: tuple[str, ...
     trouble = await stage.reach._look()
     assert trouble
     assert trouble.reason == "HubForbidden"
-    assert trouble.message == f"this operator may not watch {kind} {where}; grant it by RBAC"
+    assert trouble.message == f"this operator may not watch {kind} {where}; grant that right by RBAC"
     assert not stage.reach._readable.is_set()
 
 
@@ -204,7 +204,10 @@ async def test_an_object_that_goes_back_shows_that_the_hub_was_set_back() -> Non
     stage.hub.first = replace(SHOP, resource_version="49")
     await stage.look()
     (why,) = stage.restarts
-    assert why == "the hub was set back: version 50 of ns/shop has been watched, and it shows version 49"
+    assert why == (
+        "the hub was restored: it shows version 49 of ns/shop,"
+        " but the watches have delivered version 50 already"
+    )
 
 
 async def test_each_namespace_is_missed_for_itself() -> None:
@@ -236,7 +239,10 @@ async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
     stage.watched.note(plural, "99")
     await stage.look()
     (why,) = stage.restarts
-    assert why == f"the hub was set back: version 101 of {plural} has been watched, and it shows version 100"
+    assert why == (
+        f"the hub was restored: it shows version 100 of {plural},"
+        " but the watches have delivered version 101 already"
+    )
     stage.watched.forget()
     await stage.look()
     assert len(stage.restarts) == 1

@@ -1,7 +1,8 @@
-"""Does any operator look after a namespace? Judged by workers, from a Lease that operators renew there.
+"""Does any operator look after a namespace? Workers judge that by a Lease that operators renew there.
 
-The operators of a namespace share one Lease, the heartbeat. Their silence is counted as a worker's is: from
-when *this* process received the Lease's latest version, never from its renewTime.
+All operators of a namespace share this Lease, the heartbeat. A worker counts its silence from when *this*
+process received its latest version, as coordinators do with the Leases of workers, and never by its
+renewTime.
 """
 
 from __future__ import annotations
@@ -13,41 +14,41 @@ from tcf.core.fencing import silence_needed
 HEARTBEAT = "tcf-operator-heartbeat"
 LABEL_OPERATOR = "tcf.dev/operator"
 BEAT_SECONDS = 20.0
-"""From one renewal to the next, by each operator."""
+"""How often each operator renews the heartbeat."""
 HEARTBEAT_DURATION = 60
 LOOK_SECONDS = 10.0
-"""From one look of a worker to the next."""
+"""How often a worker looks at the heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorPresence:
-    """A version of the heartbeat ("" while there is none), of `duration` seconds, received first at `at`."""
+    """A version of the heartbeat ("" if there is none), with its `duration`, first received at `at`."""
 
     version: str
     duration: int
     at: float
 
     def looked(self, version: str, duration: int, now: float) -> OperatorPresence:
-        """What is known after another look."""
+        """The presence after another look has found this version."""
         return self if version == self.version else OperatorPresence(version, duration, now)
 
     def trouble(self, namespace: str, now: float) -> str | None:
-        """Why nobody seems to look after the namespace, in words for a person; None if somebody does.
+        """A warning that no operator seems to look after the namespace; None if one does.
 
-        An operator creates the heartbeat as soon as it has seen the first federation of a namespace. One that
-        is still missing at a worker's second look will not come by itself.
+        An operator creates the heartbeat as soon as it has seen the first federation of a namespace. So if it
+        is still missing at a worker's second look, it will not appear by itself.
         """
         age = now - self.at
         if age <= (silence_needed(self.duration) if self.version else LOOK_SECONDS / 2):
             return None
-        lacking = (
+        problem = (
             f"has not been renewed for {age:.0f} s"
             if self.version
-            else "does not exist (operators before 0.2.0 keep none)"
+            else "does not exist (operators before 0.2.0 do not write it)"
         )
         return (
-            f"no operator seems to look after namespace {namespace}: the Lease {HEARTBEAT} there {lacking}."
-            " Without one, nobody carries out switchovers and failovers, and the status is outdated. See that"
-            " tcf-operator is running, looks after this namespace (--namespace, operator.namespaces), and may"
-            " write that Lease: its log says so if not"
+            f"no operator seems to look after namespace {namespace}: the Lease {HEARTBEAT} there {problem}."
+            " Without an operator, nobody carries out switchovers and failovers, and the status is outdated."
+            " Check that tcf-operator is running and looks after this namespace (--namespace,"
+            " operator.namespaces). If it may not write that Lease, its log says so"
         )

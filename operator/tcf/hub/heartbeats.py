@@ -1,4 +1,4 @@
-"""The Lease in each namespace by which operators show that they look after it."""
+"""The heartbeat: a Lease in each namespace by which operators show that they look after it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Heartbeats:
         return lease.resource_version, lease.duration
 
     async def beat(self, namespace: str, holder: str, *, deadline: float) -> None:
-        """Renew the heartbeat, whoever has renewed it before, or create it."""
+        """Renew the heartbeat, no matter which operator has renewed it before, or create it."""
         body: Json = {
             "metadata": {"labels": {LABEL_OPERATOR: "heartbeat"}},
             "spec": {

@@ -1,9 +1,10 @@
 """The workers' Leases on the hub.
 
-What makes them a fence is how they are written. A worker renews by a merge-PATCH that names the uid
-and resourceVersion it knows: of a deleted Lease that is 404, of a changed one 409, of a re-created one
-409 or 422. A PUT would not do: the API server *creates* a Lease that is put without a uid, and a worker
-whose Lease had been deleted to fence it would come back to life. The same goes for server-side apply.
+The fence depends on how they are written. A worker renews by a merge PATCH that names the uid and the
+resourceVersion that it knows. If the Lease was deleted, the answer is 404; if it was changed, 409; if it was
+deleted and created again, 409 or 422. A PUT would not do: the API server *creates* a Lease that is PUT
+without a uid. So a worker whose Lease was deleted to fence it would be back. The same is true for server-side
+apply.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ class Leases:
         self._client = client
 
     async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
-        """All Leases of a federation, whatever member they name, as of now (a consistent list)."""
+        """All Leases of a federation as of now (a consistent list), whichever member they name."""
         params = {"labelSelector": f"{LABEL_FEDERATION}={federation}"}
         answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
         return records.leases(answer)
 
     async def reach(self, namespace: str | None, *, deadline: float) -> int:
-        """Read next to nothing, to know whether they can be read (None: in all namespaces).
+        """Read as little as possible, to find out whether Leases can be read (None: in all namespaces).
 
         Returns:
-            the version of the hub.
+            the present version of the hub.
         """
         params = {"labelSelector": LABEL_FEDERATION, "limit": "1"}
         answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
@@ -63,7 +64,7 @@ class Leases:
         holder: str,
         deadline: float,
     ) -> WorkerLease:
-        """Register a worker: a Lease under which nothing has been granted. ConflictError if it exists."""
+        """Register a worker: create its Lease. Raises ConflictError if the Lease exists already."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "Lease",
@@ -90,8 +91,8 @@ class Leases:
         """Write a renewal to exactly this version of the Lease.
 
         Raises:
-            NotFoundError: it has been deleted.
-            ConflictError, InvalidError: it has changed, or is another one by now.
+            NotFoundError: the Lease was deleted.
+            ConflictError, InvalidError: the Lease has changed, or was replaced by another.
         """
         acknowledged = str(renewal.acknowledged) if renewal.acknowledged else None
         last_active = str(renewal.last_active) if renewal.last_active else None
@@ -115,10 +116,11 @@ class Leases:
     async def delete(
         self, namespace: str, lease: WorkerLease, *, any_version: bool = False, deadline: float
     ) -> None:
-        """Delete this Lease if it is still this version (or with `any_version` still this object).
+        """Delete this Lease if it still has this version (with `any_version`: if it is still this object).
 
         Raises:
-            ConflictError: it is not. NotFoundError: it is gone.
+            ConflictError: it has another version, or is another object.
+            NotFoundError: it is gone already.
             MalformedError: the answer does not say that it is gone now.
         """
         preconditions = {"uid": lease.uid}
@@ -135,5 +137,5 @@ def lease_folder(namespace: str | None) -> str:
 
 
 def micro_time() -> str:
-    """For people only: no decision rests on a renewTime."""
+    """The time for a Lease. It is for people only; no decision depends on a renewTime."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

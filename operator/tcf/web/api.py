@@ -1,7 +1,7 @@
-"""The `/tcf/*` paths of one worker: bytes in, bytes out.
+"""The `/tcf/*` paths of one worker.
 
-GETs are answered from the worker's reading and never touch the network. POSTs hold the connection
-until the roles have changed, or until it is certain that they will not.
+A GET is answered by the worker's reading, without a request to the hub. A POST is answered when the roles
+have changed, or when it is certain that they will not change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tcf.worker.switchovers import Switchovers
 
 VALID_FOR = "X-TCF-Valid-For"
 MOST_POSTS = 64
-"""Requests to change roles that one worker carries out at a time. Each waits, and asks the hub meanwhile."""
+"""How many POSTs one worker carries out at a time. Each of them waits, and makes requests to the hub."""
 
 Render = Callable[[Reading], tuple[int, bytes, str]]
 
@@ -65,13 +65,13 @@ def _clusters(reading: Reading) -> tuple[int, bytes, str]:
 
 
 def clusters_json(clusters: Iterable[MemberStatus]) -> bytes:
-    """The role table as `/tcf/clusters` shows it: these keys, in this order, without blanks."""
+    """The role table for `/tcf/clusters`: these keys, in this order, without blanks."""
     rows = [{"status": m.role, "name": m.name, "id": m.id} for m in clusters]
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class _Get:
-    """Answers with the worker's reading, rendered once for the thousands of probes that one may last for."""
+    """Answers by the worker's reading, which it renders only once. Thousands of probes may get the same."""
 
     def __init__(self, knowledge: Knowledge, render: Render) -> None:
         self._knowledge = knowledge
@@ -109,7 +109,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
-    """Is the reading older than the client demands by `min_term`? Other parameters are ignored."""
+    """The refusal if the reading is older than the client's `min_term`. Other parameters are ignored."""
     wanted = request.query.getall("min_term", [])
     if not wanted:
         return None
@@ -122,7 +122,7 @@ def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
         return None
     return Refusal(
         Reason.TERM_TOO_OLD,
-        f"this worker knows term {reading.term}, which is older than min_term {term}; ask again shortly",
+        f"this worker knows term {reading.term}, which is older than min_term {term}; ask again in a moment",
     )
 
 
@@ -136,7 +136,7 @@ def _post(
 
     async def handle(request: web.BaseRequest, principal: Principal) -> web.StreamResponse:
         if posts.locked():
-            message = f"{MOST_POSTS} requests to change roles are under way here already; try again later"
+            message = f"{MOST_POSTS} requests to change roles are under way in this worker; try again later"
             more = {"X-TCF-Cluster": cluster, "Retry-After": "1"}
             return closing(error(503, Reason.TOO_MANY_REQUESTS, message, more))
         async with posts:
@@ -148,7 +148,7 @@ def _post(
         except BadRequestError as bad:
             refused = error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": cluster})
             if request.content.exception():
-                # Where the next request begins is not known; and nobody must wait for the rest of this one.
+                # Do not wait for the rest of this request. Nobody knows where the next one begins, so close.
                 request.content.feed_eof()
                 closing(refused)
             return refused

@@ -1,4 +1,4 @@
-"""The parameters of a POST: what a client wishes for, read from the query and the body."""
+"""The parameters of a POST, from its query and its body."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PARAMETERS = ("dry_run", "expected_term", "force", "reason")
 
 
 class BadRequestError(Exception):
-    """A request that is not as it should be. `reason` and `status` are those of the answer."""
+    """A wrong request. `reason` and `status` are those of the answer."""
 
     def __init__(self, reason: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -30,12 +30,12 @@ class BadRequestError(Exception):
 
 
 async def read_wish(kind: Kind, request: web.BaseRequest) -> Wish:
-    """Raises BadRequestError if the request is not as it should be."""
+    """What the client asks for. Raises BadRequestError if the request is wrong."""
     return _wish(kind, await _parameters(request))
 
 
 async def _parameters(request: web.BaseRequest) -> dict[str, str]:
-    """The parameters, each at most once, from the query and from a form or JSON body alike."""
+    """The parameters from the query and the body together. Each may be given only once."""
     pairs = _query(request.query_string)
     if request.can_read_body:
         pairs += await _body(request)
@@ -44,7 +44,7 @@ async def _parameters(request: web.BaseRequest) -> dict[str, str]:
         if name not in _PARAMETERS:
             known = ", ".join(_PARAMETERS)
             raise BadRequestError(
-                Reason.UNKNOWN_PARAMETER, f"there is no parameter {name[:64]!r}; there are {known}"
+                Reason.UNKNOWN_PARAMETER, f"there is no parameter {name[:64]!r}; the parameters are {known}"
             )
         if name in found:
             raise BadRequestError(Reason.INVALID_PARAMETER, f"{name} is given more than once")
@@ -56,7 +56,9 @@ def _query(text: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
     except ValueError as bad:
-        raise BadRequestError(Reason.MALFORMED_REQUEST, f"the parameters can't be read: {bad}") from bad
+        raise BadRequestError(
+            Reason.MALFORMED_REQUEST, f"the parameters cannot be understood: {bad}"
+        ) from bad
 
 
 async def _body(request: web.BaseRequest) -> list[tuple[str, str]]:
@@ -71,14 +73,14 @@ async def _body(request: web.BaseRequest) -> list[tuple[str, str]]:
             return _query(text)
         value = json.loads(text, object_pairs_hook=_Members)
     except (ValueError, RecursionError) as bad:
-        raise BadRequestError(Reason.MALFORMED_REQUEST, f"the body can't be read: {bad}") from bad
+        raise BadRequestError(Reason.MALFORMED_REQUEST, f"the body cannot be understood: {bad}") from bad
     if not isinstance(value, _Members):
         raise BadRequestError(Reason.MALFORMED_REQUEST, "the body is not a JSON object of parameters")
     return [(name, _plain(name, member)) for name, member in value]
 
 
 class _Members(list[tuple[str, object]]):
-    """A JSON object as it was written, so that a name that is given twice is seen."""
+    """A JSON object as it was written, so that a name that is given twice is noticed."""
 
 
 def _plain(name: str, value: object) -> str:
@@ -86,15 +88,13 @@ def _plain(name: str, value: object) -> str:
         return value
     if isinstance(value, bool | int):
         return json.dumps(value)
-    raise BadRequestError(
-        Reason.INVALID_PARAMETER, f"{name[:64]} is neither text, a number nor true or false"
-    )
+    raise BadRequestError(Reason.INVALID_PARAMETER, f"{name[:64]} must be a text, a number, true or false")
 
 
 async def _read(request: web.BaseRequest) -> bytes:
     data = bytearray()
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        # What is cut short in there could not be told from what is not there, such as dry_run=true.
+        # If an encoded body were cut short, a parameter such as dry_run=true might be lost unnoticed.
         raise BadRequestError(
             Reason.MALFORMED_REQUEST, "the body is encoded; send it without Content-Encoding"
         )
@@ -111,7 +111,7 @@ async def _read(request: web.BaseRequest) -> bytes:
         message = f"the body did not arrive within {_BODY_SECONDS:.0f} s"
         raise BadRequestError(Reason.MALFORMED_REQUEST, message) from late
     except (web.RequestPayloadError, ConnectionResetError) as bad:
-        raise BadRequestError(Reason.MALFORMED_REQUEST, f"the body can't be read: {bad}") from bad
+        raise BadRequestError(Reason.MALFORMED_REQUEST, f"the body cannot be read: {bad}") from bad
     return bytes(data)
 
 
@@ -122,7 +122,7 @@ def _wish(kind: Kind, parameters: Mapping[str, str]) -> Wish:
     if any(hidden(character) for character in reason):
         raise BadRequestError(
             Reason.INVALID_PARAMETER,
-            "reason has control characters, line breaks or invisible characters in it",
+            "reason contains control characters, line breaks or invisible characters",
         )
     term = parameters.get("expected_term")
     if term is not None and not is_number(term):

@@ -8,13 +8,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from simulation.hub import NAME, NAMESPACE
-from simulation.network import Link, Network, SimEvents, SimFederations, SimLeases, watch
+from simulation.network import Link, Network
+from simulation.sim_hub import NAME, NAMESPACE
+from simulation.stand_ins import SimEvents, SimFederations, SimLeases, watch
 from simulation.world import Machine, Process, World
 from tcf.coordinator.dispatcher import Dispatcher
 from tcf.core.model import Federation, MemberRef, Principal, Refusal, WorkerLease
 from tcf.core.reading import Reading
 from tcf.hub import errors
+from tcf.worker.conclusion import Part
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers, Wish
 
@@ -35,6 +37,36 @@ class Ask:
     request: str
     result: Reading | Refusal | None = None
     abandoned: bool = False
+
+
+class Effect:
+    """Something that a worker's "active" has caused, such as a mark on its Pod. It outlives the process.
+
+    Attributes:
+        present: it has been caused, and has not ended since.
+    """
+
+    def __init__(self, world: World, worker: str, *, longest: float) -> None:
+        """`longest`: seconds that it takes to end, at most; 0 if there is no such thing."""
+        self.present = False
+        self.parts: tuple[Part, ...] = (self._end,) if longest else ()
+        self._world = world
+        self._worker = worker
+        self._longest = longest
+        self._causes = 0
+
+    def cause(self) -> None:
+        """The worker answers "active"."""
+        self.present = True
+        self._causes += 1
+
+    async def _end(self) -> None:
+        causes, seconds = self._causes, self._longest * self._world.random.random()
+        self._world.note(self._worker, "concludes, for %.3f s", seconds)
+        await asyncio.sleep(seconds)
+        if self._causes == causes:
+            self.present = False
+        self._world.note(self._worker, "has concluded%s", ", but its role is back" * self.present)
 
 
 class Program:
@@ -82,10 +114,18 @@ NewProcess = Callable[[Program], Process]
 
 class WorkerProgram(Program):
     def __init__(
-        self, name: str, member: str, network: Network, machine: Machine, new_process: NewProcess
+        self,
+        name: str,
+        member: str,
+        network: Network,
+        machine: Machine,
+        new_process: NewProcess,
+        *,
+        effect: Effect,
     ) -> None:
         super().__init__(name, network, machine, new_process)
         self.member = member
+        self.effect = effect
         self.worker: Worker | None = None
         self.last: Reading | None = None
         """The reading that the checker has looked at last."""
@@ -101,10 +141,11 @@ class WorkerProgram(Program):
         link.lease_lost = self._lose
         self.worker = Worker(
             member,
-            SimFederations(link),
+            SimFederations(link, renewing=True),
             SimLeases(link),
             holder=self.name,
             clock=process.machine,
+            parts=self.effect.parts,
         )
         self._main = process.create_task(self.worker.run())
 

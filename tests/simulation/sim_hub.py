@@ -56,6 +56,8 @@ class SimHub:
         self.kind_is_gone = False
         """The CRD has been removed."""
         self.watchers: dict[type, list[Watcher]] = {Federation: [], WorkerLease: []}
+        self.renewal_listeners: list[Callable[[WorkerLease, WorkerLease], None]] = []
+        """Called with a Lease before and after its worker has renewed it."""
         self._world = world
         self._committed = committed
         self._version = 1000
@@ -176,7 +178,10 @@ class SimHub:
             raise errors.InvalidError("another object")
         if present.resource_version != seen.resource_version:
             raise errors.ConflictError("another version")
-        return self.put_lease(renewed(present, renewal))
+        after = self.put_lease(renewed(present, renewal))
+        for listener in self.renewal_listeners:
+            listener(present, after)
+        return after
 
     def delete_lease(self, seen: WorkerLease, *, any_version: bool) -> None:
         present = self.get_lease(seen.name)

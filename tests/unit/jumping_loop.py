@@ -1,0 +1,58 @@
+"""An event loop that never waits: when there is nothing else to do, its time jumps to the next timer.
+
+An hour takes as long as what happens in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec
+
+from unit.build import BOOT, ClockAt
+
+P = ParamSpec("P")
+
+
+class _Jumper(selectors.SelectSelector):
+    """Lets time pass instead of waiting. (There is nothing to wait for: these tests have no sockets.)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = BOOT
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        assert timeout is not None, "nothing will ever happen: the test waits for what nobody does"
+        self.now += max(0.0, timeout)
+        return super().select(0)
+
+
+class _JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._jumper = _Jumper()
+        super().__init__(self._jumper)
+
+    def time(self) -> float:
+        return self._jumper.now
+
+
+def jumping(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test in such a loop, which begins at BOOT."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **more: P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
+            runner.run(test(*args, **more))
+
+    return run
+
+
+CLOCK = ClockAt(lambda: asyncio.get_running_loop().time())
+"""Shows the time of the running loop."""
+
+
+def passed() -> float:
+    """Seconds since the test has begun."""
+    return CLOCK.boot() - BOOT
