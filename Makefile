@@ -31,7 +31,7 @@ $(READY): $(VENV)/.locked pyproject.toml
 	@touch $@
 
 demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script)
-	@$(BIN)/python hack/demo.py $(if $(call given,CLUSTER),--cluster "$(CLUSTER)") \
+	@$(BIN)/python hack/demo $(if $(call given,CLUSTER),--cluster "$(CLUSTER)") \
 	  $(if $(call given,PORT),--port "$(PORT)") $(if $(filter script,$(DEMO)),--script)
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)

@@ -1,1 +1,1 @@
-"""`make bench`: how fast it is, each figure against a floor measured in the same run on the same machine."""
+"""`make bench` and `make figures`: how fast it is, and what faults cost. Results: docs/results/."""

@@ -37,16 +37,18 @@ from bench.servers import PATH, Server, Servers, import_seconds, resident, serve
 from bench.two_members import federations, killed
 
 RUNS = 5
+EXPLAINED = "[Benchmarks](../benchmarks.md) says what each part measures and what it is compared with."
 LOAD_SECONDS = 600.0
 HONEST = {200, 418, 500}
 PROBE_RUNS, PROBE_SECONDS = 15, 2.0
-"""Many and short: within seconds a machine that is shared may become slower by a quarter. But not so short
-that of 256 connections the first answers, which wait until all are accepted, were one in a hundred."""
+"""Many short runs, because a shared machine may become slower by a quarter within seconds. They are not
+shorter, because the first answers on 256 connections are slow: they wait until all connections are accepted.
+In a shorter run, they would be one in a hundred."""
 MILLION = 1_000_000
 IDLE_SECONDS = 600.0
-"""How old an idle worker is when its memory is looked at."""
+"""How old an idle worker is when its memory is measured."""
 QUIET_SECONDS = 60.0
-"""Over how long it is idle alone at least, for its requests to be counted."""
+"""For how long at least nothing else runs while its requests are counted."""
 
 
 def probe(connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False) -> Iterator[Figure]:
@@ -79,7 +81,7 @@ def probe_close() -> Iterator[Figure]:
 
 
 def silent() -> Iterator[Figure]:
-    """Probes beside clients that connect and say nothing, against probes without them."""
+    """Probes while other clients connect and say nothing, against probes without such clients."""
     with servers() as stage, stage.worker() as worker:
         for count in (5, 500):
             beside: list[Load] = []
@@ -102,7 +104,7 @@ def silent() -> Iterator[Figure]:
 
 
 def _behind(port: int, count: int, mute: contextlib.ExitStack) -> float:
-    """Seconds that one probe takes which arrives after so many others that say nothing."""
+    """Seconds that a probe takes if it arrives after so many clients that say nothing."""
     for _ in range(count):
         silent = mute.enter_context(socket.socket())
         silent.setblocking(False)
@@ -222,7 +224,7 @@ def _started(stage: Servers) -> Iterator[Figure]:
 
 
 def _loaded(stage: Servers) -> Iterator[Figure]:
-    """Memory after a million probes, and whether it still grows by then."""
+    """Memory after a million probes, and whether it still grows then."""
     early, late, bare = [], [], []
     for _ in range(RUNS):
         with stage.worker() as one, stage.bare() as other:
@@ -239,7 +241,7 @@ def _loaded(stage: Servers) -> Iterator[Figure]:
 def _sizes(
     now: str, ours: list[float], bare: list[float], early: list[float], before: str
 ) -> Iterator[Figure]:
-    """The memory (MiB) of worker and bare process, and how much more the worker has than it had before."""
+    """The memory (MiB) of worker and bare process, and how much the worker's has grown."""
     yield Figure("worker", f"RSS {now}", "MiB", ours, bare)
     more = [a - b for a, b in zip(ours, bare, strict=True)]
     yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 6))
@@ -253,13 +255,13 @@ def _ask(server: Server, count: float) -> None:
 
 
 FEW = 100
-"""Federations, with whose figures those of many are compared where one alone has none, or next to none."""
+"""A small number of federations, for comparison where the figures of a single one are next to nothing."""
 COSTS: dict[str, tuple[str, float, Callable[[scale.Scaled], list[float]]]] = {
     "operator's CPU when idle": ("% of a core", 100, lambda of: of.cpu),
     "operator's RSS": ("MiB", 1, lambda of: of.rss),
     "API requests of everybody when idle": ("per s", 1, lambda of: of.requests),
 }
-"""What many federations cost while nothing happens: unit, factor to it, and where it is found."""
+"""What many federations cost while nothing happens: unit, factor, and where the figure is."""
 
 
 def scaling() -> Iterator[Figure]:
@@ -293,7 +295,7 @@ def scaling() -> Iterator[Figure]:
 
 
 Part = Callable[[], Iterator[Figure | None]]
-"""Yields what it has measured, and None when it has to wait, while others are measured."""
+"""Yields what it has measured. It yields None when it has to wait: then others are measured meanwhile."""
 PARTS: dict[str, Part] = {
     "worker": worker,
     "probe": probe,
@@ -322,13 +324,13 @@ def main() -> int:
         if failed:
             print("The page of results has been left as it was.")
         else:
-            page = results.write("bench.md", "make bench", f"# Results of the benchmarks\n\n{shown}")
+            page = results.write("bench.md", "make bench", shown, explained=EXPLAINED)
             print(f"written: {page}")
     return bool(failed)
 
 
 def measured(parts: Mapping[str, Part]) -> tuple[list[Figure], list[str]]:
-    """Measure one part after the other: the figures, part by part, and the names of those that failed."""
+    """Measure one part after the other; return the figures, and the names of the parts that failed."""
     figures: dict[str, list[Figure]] = {name: [] for name in parts}
     failed: list[str] = []
     under_way = deque((name, part()) for name, part in parts.items())

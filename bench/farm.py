@@ -1,8 +1,9 @@
 """Many workers in one process, for `bench.scale`: python farm.py KUBECONFIG NAMESPACE COUNT
 
-Each is a whole worker with a Lease of its own, of one of two members of federations `f0`, `f1`, ...; they
-share connections, and one watch. Says `ready` when all of them answer. A line on stdin, `promote N CLUSTER`,
-has the worker of that member ask to be promoted; the answer is a line `N SECONDS REASON` (`-` for none).
+Each is a whole worker with a Lease of its own, for one of two members of the federations `f0`, `f1`, ...
+They share connections and one watch. The process prints `ready` when all of them answer. At a line
+`promote N CLUSTER` on stdin, the worker of that member asks to be promoted; the answer is a line
+`N SECONDS REASON` (`-` for none).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _DEADLINE = 30.0
 
 
 class SharedWatch(Federations):
-    """Federations whose watches are all fed by one of the namespace."""
+    """Federations whose watches all get their events from one watch of the namespace."""
 
     def __init__(self, client: HubClient, namespace: str) -> None:
         super().__init__(client)

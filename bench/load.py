@@ -1,4 +1,4 @@
-"""wrk, and what it says."""
+"""wrk and its output."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ end
 
 @contextlib.contextmanager
 def counting(port: int, connections: int, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """While that runs, it asks; ended before, if it has not ended by itself."""
+    """Run wrk beside the block, and count statuses. It ends with the block at the latest."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_COUNT_STATUSES)
         script.flush()
@@ -58,7 +58,7 @@ def counting(port: int, connections: int, seconds: float) -> Iterator[subprocess
 
 
 def counted(process: subprocess.Popen[str]) -> tuple[dict[int, int], int]:
-    """Of one that has ended: about how many answers had which status, and how many requests got none."""
+    """What a finished wrk counted: about how many answers of each status, and of requests without one."""
     told, _ = process.communicate(timeout=_PATIENCE)
     found = re.findall(r"(\d+)=(\d+)", _found(r"statuses: (.*)", told)[0])
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told)
@@ -68,7 +68,7 @@ def counted(process: subprocess.Popen[str]) -> tuple[dict[int, int], int]:
 
 
 def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> Load:
-    """Ask as fast as so many connections can; with `close` on a new one each time.
+    """Ask as fast as so many connections can; with `close`, on a new connection each time.
 
     Raises:
         FileNotFoundError: there is no wrk.
@@ -82,7 +82,7 @@ def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> 
     rate = float(_found(r"Requests/sec: +([\d.]+)", told)[0])
     wrong = sum(map(int, re.findall(r"(?:connect|read|write|timeout|responses:) (\d+)", told)))
     if wrong or not rate:
-        raise RuntimeError(f"{wrong} answers were not as they should be, at {rate} per second")
+        raise RuntimeError(f"{wrong} answers were wrong, at {rate} per second")
     return Load(rate, _duration(told, "50%"), _duration(told, "99%"))
 
 
@@ -110,5 +110,5 @@ def _duration(told: str, percentile: str) -> float:
 def _found(pattern: str, told: str) -> tuple[str, ...]:
     match = re.search(pattern, told)
     if match is None:
-        raise ValueError(f"wrk has not said what was expected: {told}")
+        raise ValueError(f"wrk printed something else than expected: {told}")
     return match.groups()

@@ -30,6 +30,10 @@ from bench.two_members import TwoMembers, federations, killed
 RUNS = 30
 SLOW_SECONDS = 600.0
 _OK = 200
+_EXPLAINED = (
+    "[Benchmarks](../benchmarks.md#failover-outages-and-a-slow-hub) says what each part measures"
+    " and what the figures mean."
+)
 
 Row = tuple[object, ...]
 
@@ -204,8 +208,9 @@ def main() -> int:
             " The programs ran in Python's development mode. Each member has two workers;"
             " `failover.mode` is `Automatic`, `failover.timeout` is `1s`."
         )
-        text = "\n".join(["# Failovers and outages", "", about, "", *sections])
-        print(f"written: {results.write('failover.md', 'make figures', text)}")
+        text = "\n".join([about, "", *sections])
+        page = results.write("failover.md", "make figures", text, explained=_EXPLAINED)
+        print(f"written: {page}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Figures, and the table that they make."""
+"""Figures and their table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COMPARED: dict[str, Callable[[float, float], bool]] = {"≥": operator.ge, "≤
 
 @dataclass(frozen=True)
 class Goal:
-    """`≥ 0.95` or `≤ 1.1`: of the ratio to the floor, or else of the figure itself."""
+    """`≥ 0.95` or `≤ 1.1`: for the ratio to the floor, or for the figure itself if there is no floor."""
 
     sign: str
     limit: float
@@ -24,7 +24,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, run by run, and of the floor in the same runs, if there is one."""
+    """What was measured in each run, and the floor in the same runs if there is one."""
 
     part: str
     name: str
@@ -90,7 +90,7 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _short(value: float) -> str:
-    """Three digits that count."""
+    """Three significant digits."""
     if abs(value) >= 100:  # noqa: PLR2004
         return f"{value:,.0f}"
     return f"{value:.3g}"

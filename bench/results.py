@@ -15,11 +15,15 @@ _FOLDER = ROOT / "docs" / "results"
 _GO_MOD = ROOT / "hack" / "gotools" / "controlplane" / "go.mod"
 
 
-def write(name: str, command: str, text: str) -> Path:
-    """Write a page of results, all of it; return its path within the repository."""
+def write(name: str, command: str, text: str, *, explained: str) -> Path:
+    """Write a page of results, all of it; return its path within the repository.
+
+    `explained`: a link to what the figures mean, and the rest of the sentence.
+    """
     path = _FOLDER / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"<!-- Written by `{command}`. Do not edit. -->\n\n{text.rstrip()}\n")
+    head = f"<!-- Written by `{command}`. Do not edit. -->\n\n# Results of {command}\n\n{explained}"
+    path.write_text(f"{head}\n\n{text.rstrip()}\n")
     return path.relative_to(ROOT)
 
 

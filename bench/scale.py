@@ -1,4 +1,4 @@
-"""One operator with few and with many federations of two members with a worker each."""
+"""One operator with few and with many federations. Each has two members with a worker each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PATIENCE = 300.0
 _LEASE_SECONDS = 300
 _WINDOWS = 5
 _IDLE_SECONDS = _LEASE_SECONDS / 3 / _WINDOWS
-"""All windows together are as long as a worker waits between two renewals: each renews once in them."""
+"""All windows together last as long as a worker waits between two renewals, so each renews once in them."""
 _SWITCHES = 15
 AT_ONCE = 50
 _BURSTS = 5
@@ -43,7 +43,7 @@ _RESTARTS = 5
 
 @dataclass(frozen=True)
 class Scaled:
-    """What so many federations cost and how long things took, each time; seconds, MiB, parts of a core.
+    """What so many federations cost, and how long each switchover took: seconds, MiB, parts of a core.
 
     `at_once`: the median of `AT_ONCE` that switch at the same time.
     """
@@ -78,7 +78,7 @@ class Farm:
             raise RuntimeError(f"the workers are not ready, but say {answer}")
 
     def promote(self, wanted: dict[int, str]) -> list[float]:
-        """Ask for all of these at once; the seconds that each has taken."""
+        """Ask for all of these at once; return the seconds that each took."""
         for number, member in wanted.items():
             self._asked.write(f"promote {number} {member}\n")
         self._asked.flush()
@@ -114,7 +114,7 @@ def _federations(plane: ControlPlane, count: int, logs: Path) -> Iterator[tuple[
     spec = {
         "clusters": clusters,
         "activeCluster": MEMBERS[0],
-        # Two thousand workers on two cores: with 15 s, their renewals alone would be all that can be done.
+        # With 15 s, the renewals of two thousand workers would keep two cores busy.
         "leaseDuration": f"{_LEASE_SECONDS}s",
         "switchoverTimeout": "600s",
     }
@@ -168,7 +168,7 @@ def scaled(plane: ControlPlane, count: int, logs: Path) -> Scaled:
 
 
 def _window(plane: ControlPlane, process: subprocess.Popen[bytes]) -> tuple[float, float, float]:
-    """While nothing is asked for: MiB, part of a core, and requests per second."""
+    """While nobody asks for anything: MiB, part of a core, and requests per second."""
     cpu, asked = computed(process), requests(plane)
     time.sleep(_IDLE_SECONDS)
     used, asked = computed(process) - cpu, requests(plane) - asked
@@ -178,7 +178,7 @@ def _window(plane: ControlPlane, process: subprocess.Popen[bytes]) -> tuple[floa
 def _started(
     hub: HubNamespace, programs: TcfProcesses, count: int, *, generation: int
 ) -> tuple[TcfProcess, float]:
-    """Every spec is edited while no operator is there: seconds from its start until all are taken in."""
+    """Edit every spec while no operator runs, and start one: seconds until it has seen all edits."""
     paused = {"spec": {"paused": generation % 2 == 0}}
     asyncio.run(_send(hub, "PATCH", [(f"/f{n}", paused) for n in range(count)]))
     began = time.monotonic()
@@ -188,7 +188,7 @@ def _started(
 
 
 async def _send(hub: HubNamespace, method: str, requests: list[tuple[str, Json]]) -> None:
-    """Many requests for federations at once, which kubectl would make one by one, and not too fast."""
+    """Send many requests at once. kubectl would send one by one, and slowly."""
     client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
     path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
     gate = asyncio.Semaphore(16)
@@ -213,9 +213,10 @@ def _await_all(hub: HubNamespace, count: int, fits: Callable[[Json], bool], what
 
 
 def requests(plane: ControlPlane) -> float:
-    """How many requests for federations, Leases and Events the API server has had, watches left out.
+    """How many requests for federations, Leases and Events the API server got, without watches.
 
-    It keeps a Lease of its own, which it updates; workers and operators patch.
+    The API server updates a Lease of its own. Workers and operators patch theirs, so updates of
+    Leases do not count.
     """
     told = kubectl_of(plane)("get", "--raw", "/metrics").stdout
     wanted = ("clusterfederations", "leases", "events")

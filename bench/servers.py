@@ -61,7 +61,7 @@ def resident(process: subprocess.Popen[bytes]) -> float:
 
 
 def computed(process: subprocess.Popen[bytes]) -> float:
-    """Seconds of CPU so far, to the nanosecond: the clock that clock_getcpuclockid(3) names on Linux."""
+    """Seconds of CPU so far, to the nanosecond, from the clock that clock_getcpuclockid(3) names on Linux."""
     return time.clock_gettime((~process.pid << 3) | 2)
 
 
@@ -86,13 +86,13 @@ class Server:
         return computed(self.process)
 
     def looks(self) -> tuple[int, list[str], bytes]:
-        """What an answer is like: its status, the names of its headers, its body."""
+        """What its answers look like: status, names of headers, body."""
         answer = ask(self.port, "GET", PATH)
         return answer.status, sorted(answer.headers), answer.body
 
 
 class Servers:
-    """Starts either kind, alike but for the code, with a hub for the worker."""
+    """Starts either kind in the same way, with a hub for the worker."""
 
     def __init__(self, plane: ControlPlane, folder: Path) -> None:
         self.plane = plane
@@ -122,7 +122,7 @@ class Servers:
 
     @contextlib.contextmanager
     def bare(self) -> Iterator[Server]:
-        """It answers as the worker would, but always the same."""
+        """It always gives the same answer, one that the worker could give."""
         headers = {
             "X-TCF-Term": str(int(time.time())),
             "X-TCF-Cluster": "cluster_1",
@@ -170,7 +170,7 @@ def _ask(port: int) -> Answer | None:
 
 
 def import_seconds(module: str) -> float:
-    """What it takes to import that, in a process of its own."""
+    """How long the import of a module takes in a new process."""
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE)

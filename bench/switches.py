@@ -1,10 +1,16 @@
 """A switchover, against the shortest chain of requests that the protocol allows.
 
-The chain: the request is written; the operator, which hears of it by its watch, demotes; the worker of the
-old member hears, and acknowledges; the operator hears, lists the Leases (a fence needs its own list), and
-promotes; the worker of the new member hears, and acknowledges; the operator hears, and completes; that worker
-hears, and makes a cycle, for a yes needs a read and a renewal of its own. Four writes of the status, three of
-Leases, a list, a read, and six deliveries by watches.
+The chain:
+
+1. The request is written. The operator gets it from its watch and demotes the old member.
+2. The old member's worker gets that from its watch and acknowledges it.
+3. The operator gets the acknowledgement, lists the Leases (a fence needs its own list), and promotes the new
+   member.
+4. The new member's worker gets that and acknowledges it.
+5. The operator gets the acknowledgement and completes the switchover.
+6. The new member's worker gets that, reads the federation and renews its Lease: an answer of 200 needs both.
+
+These are four writes of the status, three of Leases, a list, a read, and six deliveries by watches.
 """
 
 from __future__ import annotations
@@ -31,13 +37,13 @@ Json = dict[str, Any]
 SWITCHES = 20
 _PATIENCE = 10.0
 PAUSE = 0.4
-"""Seconds between two switchovers, in which what the last one has left to do is done."""
+"""Seconds between two switchovers. The last one finishes its remaining work in them."""
 _PROBES_PER_SECOND = 300
 _MEMBERS = ("cluster_1", "cluster_2")
 
 
 def ours(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
-    """So many switchovers there and back, by POST at the passive member: seconds from request to answer."""
+    """Switch over there and back by a POST to the passive member: seconds from each request to its answer."""
     took = []
     for number in range(SWITCHES):
         time.sleep(PAUSE)
@@ -72,14 +78,14 @@ def gaps(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
 
 @dataclass(frozen=True)
 class Chained:
-    """Seconds: the whole chain, and of that from when the old member hears to when the new one is active."""
+    """Seconds: the whole chain, and its part from the old member's demotion to the new one's 200."""
 
     whole: float
     gap: float
 
 
 def floor(hub: HubNamespace, like: Json) -> list[Chained]:
-    """As many chains, where nobody else looks; `like`: the status to begin with."""
+    """Play as many chains in a namespace that nobody else watches; `like`: the status to begin with."""
     return asyncio.run(_floor(hub, like))
 
 
@@ -119,7 +125,7 @@ class _Watched:
 
 
 class _Chain:
-    """One process that plays all parts, each with a watch of its own, and waits for nothing else."""
+    """One process that plays all roles. Each has a watch of its own, and waits for nothing else."""
 
     NAME = "floor"
 
@@ -182,7 +188,7 @@ class _Chain:
         return Chained(ended - began, ended - lowered)
 
     async def _create(self, hub: HubNamespace) -> None:
-        """A federation as large as one that has been switched to and fro, and two Leases."""
+        """Create a federation as large as one after many switchovers, and two Leases."""
         hub.apply(self.NAME)
         hub.set_status(self._like, self.NAME)
         self._federation = hub.get(self.NAME)

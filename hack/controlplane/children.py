@@ -1,4 +1,4 @@
-"""Child processes that never outlive this one, and the two ways in which work here ends early."""
+"""Child processes that never outlive this one, and the two exceptions that end work early."""
 
 import contextlib
 import ctypes
@@ -17,13 +17,13 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class ControlPlaneError(Exception):
-    """What went wrong, in words for a person, and what to do about it."""
+    """What went wrong and what to do about it, in words for a person."""
 
 
 class Stopped(SystemExit):
-    """A signal asked for the end, or the program that started this one is gone.
+    """A signal asked for the end, or the program that started this one has ended.
 
-    A SystemExit, as asyncio keeps all others in the task that they hit.
+    It is a SystemExit because asyncio keeps other exceptions within the task that they hit.
     """
 
     def __init__(self, signum: int) -> None:
@@ -33,7 +33,8 @@ class Stopped(SystemExit):
 def raise_when_stopped() -> None:
     """From now on the first signal that asks for the end raises `Stopped`; a later one is ignored.
 
-    So a second Ctrl-C doesn't cut the cleaning up short. What is ignored already, as under nohup, stays so.
+    So a second Ctrl-C does not interrupt the clean-up. A signal that is already ignored, as under
+    nohup, stays ignored.
     """
 
     def stopped(signum: int, _frame: FrameType | None) -> NoReturn:
@@ -51,9 +52,9 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a program with stdout and stderr going to `output`.
 
-    It leads a process group of its own: a terminal's Ctrl-C reaches only this process, which then
-    ends the others in order, with all their children. On Linux the kernel kills it with SIGKILL if
-    this process dies first.
+    It leads a process group of its own. So Ctrl-C on a terminal reaches only this process, which then ends
+    the others in order, with all their children. On Linux the kernel kills it with SIGKILL if this process
+    dies first.
     """
     parent = os.getpid()
 
@@ -64,7 +65,7 @@ def spawn(
             if os.getppid() != parent:  # it died before the call took effect
                 os._exit(1)
 
-    # A signal whose handler raises in the middle of this would lose sight of a running child.
+    # If a signal's handler raised in the middle of this, nobody would know of the running child.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     process = None
     try:
@@ -76,7 +77,7 @@ def spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=in_child,  # noqa: PLW1509 (there are no threads here)
+            preexec_fn=in_child,  # noqa: PLW1509 (no other thread is at work here)
         )
     finally:
         try:

@@ -14,13 +14,16 @@ from controlplane.children import ControlPlaneError
 class ControlPlane:
     """A control plane that runs in a process of its own, and ends when this one does.
 
-    Attributes: `kubeconfig` (an administrator's; the logs lie beside it), `server` (URL),
-    `kubectl`, and `pids` by component ("etcd", "kube-apiserver"), of what runs now.
+    Attributes:
+        kubeconfig: an administrator's; the logs lie beside it.
+        server: URL of the API.
+        kubectl_found: the program, if there is one.
+        pids: of the components that run now, by name ("etcd", "kube-apiserver").
     """
 
     kubeconfig: Path
     server: str
-    kubectl: Path
+    kubectl_found: Path | None
     pids: dict[str, int]
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -30,7 +33,7 @@ class ControlPlane:
     def start(cls, *options: str | Path) -> Self:
         """Start one with options of `up`; return when its API is ready.
 
-        The programs are built first if need be. Progress and errors go to stderr.
+        The programs are downloaded or built first if necessary. Progress and errors go to stderr.
         """
         here = Path(__file__).resolve().parent
         process = subprocess.Popen(
@@ -49,6 +52,13 @@ class ControlPlane:
             raise
         return plane
 
+    @property
+    def kubectl(self) -> Path:
+        """The program, which is always there unless the control plane was started with --without-kubectl."""
+        if self.kubectl_found is None:
+            raise ControlPlaneError("there is no kubectl: start the control plane without --without-kubectl")
+        return self.kubectl_found
+
     def stop_component(self, name: str) -> None:
         """End a component with SIGTERM; return when it is gone."""
         self._tell(f"stop {name}")
@@ -58,7 +68,7 @@ class ControlPlane:
         self._tell(f"kill {name}")
 
     def start_component(self, name: str) -> None:
-        """Run a component anew; return when the API is ready, unless the other one is down."""
+        """Start a component again; return when the API is ready, unless the other one is down."""
         self._tell(f"start {name}")
 
     def stop(self) -> None:
@@ -92,5 +102,5 @@ class ControlPlane:
             raise ControlPlaneError(answer["error"])
         self.kubeconfig = Path(answer["kubeconfig"])
         self.server = answer["server"]
-        self.kubectl = Path(answer["kubectl"])
+        self.kubectl_found = Path(answer["kubectl"]) if answer["kubectl"] else None
         self.pids = answer["pids"]

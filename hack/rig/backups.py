@@ -1,4 +1,4 @@
-"""Backups of etcd and their restoration, as people do it: the control plane is down, then started again."""
+"""Backups of etcd, made and restored as people do it: with the control plane stopped meanwhile."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _CLUSTER = ("--name=etcd", "--initial-cluster=etcd=http://127.0.0.1:2380")
 
 
 def etcdutl() -> Path:
-    """The program, which `make test` has built."""
+    """The program, built if it is not there."""
     run = (sys.executable, ROOT / "hack/controlplane", "etcdutl")
     return Path(subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip())
 
 
 class Backups:
-    """Backups of one control plane of the test's own, kept in `folder`."""
+    """One backup of a control plane, kept in `folder`."""
 
     def __init__(self, plane: ControlPlane, folder: Path, program: Path) -> None:
         self._plane = plane
@@ -32,13 +32,13 @@ class Backups:
         self._program = program
 
     def take(self) -> None:
-        """Keep what etcd has now, in the place of an earlier backup. The hub is away for a moment."""
+        """Back up what etcd has now; this replaces an earlier backup. The hub is down for a moment."""
         self._plane.stop_component("etcd")
         shutil.copy(self._data / "member" / "snap" / "db", self._kept)
         self._plane.start_component("etcd")
 
     def restore(self, *, bump: bool) -> None:
-        """Go back to the backup. With `bump`, versions go on above all that were lost, as is demanded."""
+        """Restore the backup. With `bump`, resource versions go on above all lost ones, as it should be."""
         for component in ("kube-apiserver", "etcd"):
             self._plane.kill_component(component)
         shutil.rmtree(self._data)

@@ -1,4 +1,4 @@
-"""A TCP proxy before the hub, to cut, delay and silence what a program has to do with it."""
+"""A TCP proxy before the hub, which cuts, delays or silences the connections of a program."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rig.loop_thread import LoopThread
 
 
 class Gate:
-    """Open, slow, silent (it takes connections and data, and passes nothing on) or closed.
+    """Open, slow, silent (it accepts connections and data, and passes nothing on) or closed.
 
-    It begins closed. Each change has taken effect when its method returns; what was in flight when it
-    became silent is passed on when it is opened again, as a network does that has lost its way for a while.
+    It begins closed. Each change has taken effect when its method returns. What was in flight when the gate
+    became silent is passed on when it opens again, as by a network whose route was lost for a while.
     """
 
     def __init__(self, target: str) -> None:
-        """`target`: the URL of the hub, or of what stands before it: `https://HOST:PORT` or `http://HOST:PORT`."""
+        """`target`: the URL of the hub, or of a proxy before it: `https://HOST:PORT` or `http://HOST:PORT`."""
         scheme, _, address = target.partition("://")
         host, port = address.split(":")
         self._target = (host, int(port))
-        # Bound without listening: it keeps the port while the gate is closed.
+        # This socket is bound but does not listen. It keeps the port while the gate is closed.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._reserved.bind(("127.0.0.1", 0))
@@ -50,7 +50,7 @@ class Gate:
         self._reserved.close()
 
     def kubeconfig(self, hub: HubNamespace, path: Path) -> Path:
-        """A kubeconfig that leads through this gate."""
+        """Write a kubeconfig that leads through this gate."""
         config = yaml.safe_load(hub.kubeconfig.read_text())
         config["clusters"][0]["cluster"]["server"] = self.server
         return place(path, yaml.safe_dump(config))
@@ -60,11 +60,11 @@ class Gate:
         self._run(self._open(delay))
 
     def silence(self) -> None:
-        """Half-open: connections stay and are taken, nothing comes through."""
+        """Half-open: connections stay, new ones are accepted, and nothing comes through."""
         self._run(self._silence())
 
     def reset(self) -> None:
-        """Break all connections; new ones are taken as before."""
+        """Break all connections; new ones are accepted as before."""
         self._run(self._break())
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class Gate:
 
     async def _break(self) -> None:
         for writer in self._connections.values():
-            # A reset, not an end: as from a machine or a middlebox that has died and come back.
+            # A reset, not an end: as from a machine or a middlebox that crashed and came back.
             plain = writer.get_extra_info("socket")
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         tasks = list(self._connections)
@@ -123,7 +123,7 @@ class Gate:
                 asyncio.create_task(self._pass_on(reader, hub, lambda: 0.0)),
                 asyncio.create_task(self._pass_on(answers, writer, lambda: self._delay)),
             )
-            # asyncio's streams complain of a handler that ends as cancelled; this one is at its end anyway.
+            # asyncio's streams complain about a cancelled handler. This one ends here anyway.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
@@ -133,7 +133,7 @@ class Gate:
     async def _pass_on(
         self, source: asyncio.StreamReader, drain: asyncio.StreamWriter, delay: Callable[[], float]
     ) -> None:
-        """Until the source ends. What is late is late by itself: it does not hold up what follows it."""
+        """Pass data on until the source ends. Data that is delayed does not delay what follows it."""
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         sender = asyncio.create_task(self._send(queue, drain))
         try:

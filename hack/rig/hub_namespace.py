@@ -18,7 +18,7 @@ from rig.kubectl import Kubectl, bound_kubectl
 
 @dataclass
 class HubNamespace:
-    """The test's namespace on the hub, as a platform engineer sees it."""
+    """A namespace on the hub, as a platform engineer sees it."""
 
     kubectl: Kubectl
     namespace: str
@@ -26,13 +26,13 @@ class HubNamespace:
 
     @property
     def token(self) -> str:
-        """The secret in the kubeconfig."""
+        """The token in the kubeconfig."""
         token: str = yaml.safe_load(self.kubeconfig.read_text())["users"][0]["user"]["token"]
         return token
 
     @property
     def server(self) -> str:
-        """Its URL."""
+        """The URL of the hub."""
         server: str = yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
         return server
 
@@ -60,14 +60,14 @@ class HubNamespace:
         return found
 
     def set_status(self, status: dict[str, Any] | None, name: str = "shop") -> None:
-        """Stage any situation: replace the whole status (None: remove it), whoever else writes."""
+        """Replace the whole status (None: remove it), whoever else writes it."""
         change = {"op": "add", "value": status} if status is not None else {"op": "remove"}
-        # kubectl reads -p as YAML, which knows no surrogate pairs: characters stay as they are.
+        # kubectl reads -p as YAML, which has no surrogate pairs. So characters stay as they are.
         patch = json.dumps([{**change, "path": "/status"}], ensure_ascii=False)
         self.kubectl("patch", "cfed", name, "--subresource=status", "--type=json", "-p", patch)
 
     def leases(self) -> list[dict[str, Any]]:
-        """Those of workers."""
+        """The Leases of workers."""
         found = json.loads(self.kubectl("get", "leases", "-l", "tcf.dev/federation", "-o", "json").stdout)
         items: list[dict[str, Any]] = found["items"]
         return items
@@ -82,7 +82,7 @@ class HubNamespace:
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """A ServiceAccount in the test's namespace, with no right at first."""
+    """A ServiceAccount in such a namespace. At first it has no rights."""
 
     hub: HubNamespace
     name: str
@@ -98,7 +98,7 @@ class ServiceAccount:
         return place(path, yaml.safe_dump(config))
 
     def grant(self, role: str, verbs: str, resource: str, *more: str) -> None:
-        """A role of its own for each grant, so that it can be taken back by name."""
+        """Grant rights with a Role of their own, which can be removed by its name."""
         self.hub.kubectl("create", "role", role, f"--verb={verbs}", f"--resource={resource}", *more)
         self.bind(role, role)
 
@@ -113,7 +113,7 @@ class ServiceAccount:
 
 @contextlib.contextmanager
 def own_namespace(control_plane: Mapping[str, str]) -> Iterator[HubNamespace]:
-    """A namespace on the control plane that tests share."""
+    """A new namespace on a control plane that others use as well."""
     program, kubeconfig = control_plane["kubectl"], control_plane["kubeconfig"]
     name = f"test-{secrets.token_hex(4)}"
     kubectl = bound_kubectl(program, kubeconfig, name)
@@ -121,5 +121,5 @@ def own_namespace(control_plane: Mapping[str, str]) -> Iterator[HubNamespace]:
     try:
         yield HubNamespace(kubectl, name, Path(kubeconfig))
     finally:
-        # There is no namespace controller; deleting the objects is what keeps other tests' watches small.
+        # There is no namespace controller. Without these objects, the watches of others stay small.
         kubectl("delete", "cfed,leases", "--all", "--wait=false", check=False)

@@ -1,7 +1,7 @@
-"""An HTTP proxy before the hub that carries writes out and then answers as if it had not, or in riddles.
+"""An HTTP proxy before the hub that carries out writes and then answers that it did not, or makes no sense.
 
-Proxies, load balancers and overloaded servers do such things: a timeout after the request was passed on, a
-page in HTML, an answer that is cut short. It also distorts watches: events are lost, late, or come twice.
+Proxies, load balancers and overloaded servers do such things: a timeout after they passed the request on, an
+HTML page, half an answer. This one also distorts watches: events get lost, come late, or come twice.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _NOT_PASSED_ON = {"host", "content-length", "transfer-encoding", "connection"}
 
 
 class Liar:
-    """Honest until one of these is set; each may be changed at any time, from any thread.
+    """Honest until one of these is set. Each may be changed at any time and from any thread.
 
     Attributes:
-        lie: what to answer to a write (method and path) that the hub has carried out; None for the truth.
+        lie: what to answer to a write (method and path) that the hub carried out; None for the truth.
         misread: what to answer to a read of this path; None for the truth.
-        distort: for a line of a watch, the seconds by which each copy of it comes late: `()` loses it.
-        garble: what to send instead of a line of a watch; None to end the watch there.
-        asked: how many requests have come.
+        distort: for each copy of a line of a watch, by how many seconds it is late: `()` loses the line.
+        garble: what to send instead of a line of a watch; None ends the watch there.
+        asked: how many requests came.
     """
 
     def __init__(self, hub: HubNamespace) -> None:
@@ -83,7 +83,7 @@ class Liar:
         self._loop.end()
 
     def kubeconfig(self, hub: HubNamespace, path: Path) -> Path:
-        """A kubeconfig that leads through this proxy."""
+        """Write a kubeconfig that leads through this proxy."""
         config = yaml.safe_load(hub.kubeconfig.read_text())
         config["clusters"][0]["cluster"] = {"server": self.server}
         return place(path, yaml.safe_dump(config))
@@ -122,7 +122,7 @@ class Liar:
                     return await self._watch(request, answer)
                 status, kind, body = answer.status, answer.content_type, await answer.read()
         except aiohttp.ClientError:
-            return web.Response(status=503, text="the hub is away")
+            return web.Response(status=503, text="the hub is down")
         if request.method != "GET" and status < 300 and (lie := self.lie(request.method, request.path)):
             self.lies += 1
             status, kind, body = lie

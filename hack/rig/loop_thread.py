@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for what has to go on beside a test."""
+"""An event loop in a thread of its own, for proxies that run beside everything else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs from its creation to `end`."""
+    """It runs from its creation to `end`."""
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -19,7 +19,7 @@ class LoopThread:
         self._thread.start()
 
     def run(self, act: Coroutine[Any, Any, T]) -> T:
-        """Have it done there, and wait for the result."""
+        """Run a coroutine there, and wait for its result."""
         return asyncio.run_coroutine_threadsafe(act, self.loop).result()
 
     def end(self) -> None:

@@ -29,7 +29,7 @@ from rig.prober import Prober
 from rig.promise import Probe
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
-from chaos.faults import SECONDS, Fault, Scene
+from chaos.faults import SECONDS, Scene, TimedFault
 
 _CRDS = str(ROOT / "crds")
 _REST_SECONDS = 60.0
@@ -56,7 +56,7 @@ class LiveScene:
         self._running: dict[str, TcfProcess] = {}
         self._locks = {name: threading.Lock() for name in [*self._names, "hub"]}
         self._calm = threading.Event()
-        self._actions: dict[str, Callable[[Fault, str], None]] = {
+        self._actions: dict[str, Callable[[TimedFault, str], None]] = {
             "kill": self._kill,
             "restart": self._restart,
             "stop": self._stop,
@@ -97,7 +97,7 @@ class LiveScene:
         self._mend()
         self._exit.__exit__(kind, error, trace)
 
-    def play(self, faults: list[Fault]) -> Prober:
+    def play(self, faults: list[TimedFault]) -> Prober:
         """Make the faults at their moments, repair everything, wait for rest; return what the probes saw."""
         members = {self._ports[name]: name.split(".")[0] for name in self.scene.workers}
         self._calm.clear()
@@ -132,7 +132,7 @@ class LiveScene:
 
     # --- faults -----------------------------------------------------------------------------------------
 
-    def _targets(self, fault: Fault) -> list[str]:
+    def _targets(self, fault: TimedFault) -> list[str]:
         """The targets of a fault: one program, or both workers of a member."""
         if not fault.kind.endswith(" member"):
             return [fault.target]
@@ -141,7 +141,7 @@ class LiveScene:
             member = next((name.split(".")[0] for name in self.scene.workers if self._yes(name)), "cluster_1")
         return [name for name in self.scene.workers if name.startswith(f"{member}.")]
 
-    def _do(self, fault: Fault, target: str) -> None:
+    def _do(self, fault: TimedFault, target: str) -> None:
         kind = fault.kind.removesuffix(" member")
         if kind == "switch":
             self._switch(target)
@@ -151,61 +151,61 @@ class LiveScene:
             if not self._calm.is_set():
                 self._actions[kind](fault, target)
 
-    def _for(self, fault: Fault) -> None:
+    def _for(self, fault: TimedFault) -> None:
         self._calm.wait(fault.seconds)
 
-    def _kill(self, fault: Fault, target: str) -> None:
+    def _kill(self, fault: TimedFault, target: str) -> None:
         self._running[target].kill()
         self._for(fault)
         self._start(target)
 
-    def _restart(self, fault: Fault, target: str) -> None:
+    def _restart(self, fault: TimedFault, target: str) -> None:
         self._running[target].process.terminate()
         self._running[target].process.wait(_REST_SECONDS)
         self._for(fault)
         self._start(target)
 
-    def _stop(self, fault: Fault, target: str) -> None:
+    def _stop(self, fault: TimedFault, target: str) -> None:
         self._running[target].signal(signal.SIGSTOP)
         self._for(fault)
         self._running[target].signal(signal.SIGCONT)
 
-    def _cut(self, fault: Fault, target: str) -> None:
+    def _cut(self, fault: TimedFault, target: str) -> None:
         self._gates[target].close()
         self._for(fault)
         self._gates[target].open()
 
-    def _half_open(self, fault: Fault, target: str) -> None:
+    def _half_open(self, fault: TimedFault, target: str) -> None:
         self._gates[target].silence()
         self._for(fault)
         self._gates[target].open()
 
-    def _slow(self, fault: Fault, target: str) -> None:
+    def _slow(self, fault: TimedFault, target: str) -> None:
         self._gates[target].open(delay=fault.delay)
         self._for(fault)
         self._gates[target].open()
 
-    def _reset(self, _: Fault, target: str) -> None:
+    def _reset(self, _: TimedFault, target: str) -> None:
         self._gates[target].reset()
 
-    def _apiserver_restart(self, fault: Fault, _: str) -> None:
+    def _apiserver_restart(self, fault: TimedFault, _: str) -> None:
         self._plane.kill_component("kube-apiserver")
         self._for(fault)
         self._plane.start_component("kube-apiserver")
 
-    def _etcd_pause(self, fault: Fault, _: str) -> None:
+    def _etcd_pause(self, fault: TimedFault, _: str) -> None:
         os.kill(self._plane.pids["etcd"], signal.SIGSTOP)
         self._for(fault)
         os.kill(self._plane.pids["etcd"], signal.SIGCONT)
 
-    def _lies(self, fault: Fault, _: str) -> None:
+    def _lies(self, fault: TimedFault, _: str) -> None:
         """The hub carries out every write, but some of its answers say that it did not."""
         chance = random.Random(fault.at)
         self._liar.lie = lambda _, __: chance.choice([*LIES.values()]) if chance.random() < 0.2 else None
         self._for(fault)
         self._liar.lie = lambda _, __: None
 
-    def _distorted_watches(self, fault: Fault, _: str) -> None:
+    def _distorted_watches(self, fault: TimedFault, _: str) -> None:
         """Some events of watches get lost, come late, or come twice."""
         chance = random.Random(fault.at)
         ways: list[tuple[float, ...]] = [(0.0,), (0.0,), (), (0.5 * self.scene.duration,), (0.0, 0.1)]
@@ -227,19 +227,19 @@ class LiveScene:
         items: list[dict[str, Any]] = json.loads(found)["items"] if found else []
         return items
 
-    def _touched_lease(self, _: Fault, target: str) -> None:
+    def _touched_lease(self, _: TimedFault, target: str) -> None:
         if name := self._lease_of(target):
             self._hub.kubectl(
                 "annotate", "lease", name, f"touched={time.monotonic()}", "--overwrite", check=False
             )
 
-    def _deleted_lease(self, _: Fault, target: str) -> None:
+    def _deleted_lease(self, _: TimedFault, target: str) -> None:
         """Nobody may delete a Lease: there is no promise until its worker's present answer has expired."""
         if name := self._lease_of(target):
             with self._no_promise():
                 self._hub.kubectl("delete", "lease", name, check=False)
 
-    def _foreign_lease(self, _: Fault, target: str) -> None:
+    def _foreign_lease(self, _: TimedFault, target: str) -> None:
         """Somebody creates a Lease with the labels of a worker's Lease."""
         made = {
             "apiVersion": "coordination.k8s.io/v1",
@@ -253,7 +253,7 @@ class LiveScene:
         }
         self._hub.kubectl("create", "-f", "-", stdin=json.dumps(made), check=False)
 
-    def _edited_status(self, _: Fault, target: str) -> None:
+    def _edited_status(self, _: TimedFault, target: str) -> None:
         """Somebody edits the status and so moves the role by hand."""
         with contextlib.suppress(Exception):
             status = self._hub.status()
@@ -271,7 +271,7 @@ class LiveScene:
         yield
         self._excused.append((start, time.monotonic() + 1.1 * self.scene.duration + 0.1))
 
-    def _removed_crd(self, fault: Fault, _: str) -> None:
+    def _removed_crd(self, fault: TimedFault, _: str) -> None:
         self._hub.kubectl("delete", "-f", _CRDS, check=False)
         self._for(fault)
         self._return_crd()
@@ -283,7 +283,7 @@ class LiveScene:
         )
         self._apply()
 
-    def _restored_etcd(self, _: Fault, target: str) -> None:
+    def _restored_etcd(self, _: TimedFault, target: str) -> None:
         self.lost_term = max(self._term(), self.lost_term)
         self._backups.restore(bump=target == "bumped")
 

@@ -17,7 +17,7 @@ CRD = "clusterfederations.tcf.dev"
 
 def play(cluster: Cluster, folder: Path) -> str:
     """Run the demo on it; what it says."""
-    command = [sys.executable, str(ROOT / "hack/demo.py"), "--script", "--cluster", str(cluster.kubeconfig)]
+    command = [sys.executable, str(ROOT / "hack/demo"), "--script", "--cluster", str(cluster.kubeconfig)]
     done = subprocess.run(
         [*command, "--home", str(folder), "--port", str(free_port(3))],
         capture_output=True,

@@ -11,7 +11,7 @@ from rig.files import ROOT
 
 
 def test_the_demo_plays_its_session(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "hack/demo.py"), "--script", "--home", str(tmp_path)]
+    command = [sys.executable, str(ROOT / "hack/demo"), "--script", "--home", str(tmp_path)]
     done = subprocess.run(
         [*command, "--port", str(free_port(3))], capture_output=True, text=True, check=False, timeout=110
     )

@@ -108,7 +108,10 @@ def _noticed(change: Change, kind: str) -> bool:
     return False
 
 
-_SELDOM = ("test_cli.py", "test_kubeconfig.py", "test_probes.py", "test_replays.py", "test_pod_marker.py")
+_SELDOM = (
+    *("test_cli.py", "test_kubeconfig.py", "test_probes.py", "test_replays.py", "test_pod_marker.py"),
+    *("test_downloads.py", "test_locate.py", "test_hack_architecture.py"),
+)
 
 
 def _likeliest_first(module: str) -> tuple[list[str], list[str], list[str]]:

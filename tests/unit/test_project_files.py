@@ -168,6 +168,6 @@ def test_the_oldest_kubernetes_is_the_one_that_the_chart_accepts() -> None:
 
 
 def test_the_tested_helm_is_that_of_the_tests() -> None:
-    required = re.search(r"helm\.sh/helm/v4 v(\d+\.\d+)\.", (ROOT / "hack/helm/go.mod").read_text())
+    required = re.search(r"helm\.sh/helm/v4 v(\d+\.\d+)\.", (ROOT / "hack/gotools/helm/go.mod").read_text())
     assert required
     assert [version for version, word in matrix("Helm").items() if word == "tested"] == [required[1]]

@@ -20,7 +20,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Kubectl:
+class HubKubectl:
     """kubectl, used with the hub."""
 
     program: str
@@ -63,18 +63,18 @@ def kubeconfig(cluster: Json, *, account: str, namespace: str, token: str) -> Js
     }
 
 
-def _cluster(kubectl: Kubectl, server: str | None) -> Json:
+def _cluster(kubectl: HubKubectl, server: str | None) -> Json:
     """How kubectl reaches the hub. It contains certificates instead of the names of their files."""
     view = json.loads(kubectl("config", "view", "--minify", "--flatten", "--raw", "-o", "json"))
     cluster: Json = view["clusters"][0]["cluster"]
     return {**cluster, "server": server} if server else cluster
 
 
-def _new_token(kubectl: Kubectl, namespace: str, account: str, duration: str) -> str:
+def _new_token(kubectl: HubKubectl, namespace: str, account: str, duration: str) -> str:
     return kubectl("--namespace", namespace, "create", "token", account, f"--duration={duration}").strip()
 
 
-def _token_of_secret(kubectl: Kubectl, namespace: str, name: str) -> str:
+def _token_of_secret(kubectl: HubKubectl, namespace: str, name: str) -> str:
     encoded = kubectl("--namespace", namespace, "get", "secret", name, "-o", "jsonpath={.data.token}")
     if not encoded:
         raise click.ClickException(f"the Secret {name} has no token yet: try again in a moment")
@@ -136,7 +136,7 @@ def main(
 
     Do both again before the token expires. Workers notice the new token without a restart.
     """
-    kubectl = Kubectl(program, path, context)
+    kubectl = HubKubectl(program, path, context)
     cluster = _cluster(kubectl, server)
     if secret:
         token = _token_of_secret(kubectl, namespace, account)
