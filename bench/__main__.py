@@ -309,7 +309,9 @@ ON_DEMAND: dict[str, Part] = {"load": load}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, *ON_DEMAND, []], help="which (default: all)")
     wanted = parser.parse_args().parts or list(PARTS)
     raise_when_stopped()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
-import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from controlplane import locate
 from rig.files import ROOT
 
 _FOLDER = ROOT / "docs" / "results"
-_GO_MOD = ROOT / "hack" / "gotools" / "controlplane" / "go.mod"
 
 
 def write(name: str, command: str, text: str, *, explained: str) -> Path:
@@ -30,18 +30,23 @@ def write(name: str, command: str, text: str, *, explained: str) -> Path:
 def machine() -> str:
     """The processor, and the versions of everything that takes part."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "kopf"))
-    modules = _GO_MOD.read_text()
-    [api] = re.findall(r"k8s.io/kubernetes (v\S+)", modules)
-    [etcd] = re.findall(r"go.etcd.io/etcd/server/v3 (v\S+)", modules)
+    programs = locate.servers()
+    hub = ", ".join(f"{name} {_version(programs[name])}" for name in locate.SERVERS)
     return (
         f"{os.cpu_count()} cores of {_processor()}, {platform.system()} {platform.release()},"
         f" Python {platform.python_version()}, {versions};"
-        f" the hub runs on the same machine: kube-apiserver {api}, etcd {etcd} (which does not sync to disk)"
+        f" the hub runs on the same machine: {hub}; etcd does not sync to disk"
     )
 
 
 def today() -> dt.date:
     return dt.datetime.now(dt.UTC).date()
+
+
+def _version(program: Path) -> str:
+    """The last word of the first line, as in `Kubernetes v1.37.2`."""
+    printed = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    return printed.splitlines()[0].split()[-1]
 
 
 def _processor() -> str:

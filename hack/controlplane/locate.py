@@ -68,6 +68,7 @@ def directory_of(programs: Programs) -> Path:
     links.mkdir(parents=True, exist_ok=True)
     for name, path in programs.items():
         beside = links / f".{name}-{os.getpid()}"
+        beside.unlink(missing_ok=True)
         beside.symlink_to(path)
         beside.replace(links / name)
     return links
@@ -116,7 +117,7 @@ def _envtest() -> dict[str, Path]:
 
 def _on_path() -> dict[str, Path]:
     """kube-apiserver and etcd on PATH, if both are new enough."""
-    programs = {name: Path(path).resolve() for name in SERVERS if (path := shutil.which(name))}
+    programs = {name: Path(path).absolute() for name in SERVERS if (path := shutil.which(name))}
     if len(programs) < len(SERVERS):
         return {}
     new_enough = all(_version(path) >= numbers(_OLDEST[name]) for name, path in programs.items())

@@ -46,8 +46,8 @@ Logs are in {os.path.relpath(home.folder)}/. Role changes are shown below. Ctrl-
 def _with_kubectl(hub: DemoHub, home: DemoHome) -> str:
     """What to try with kubectl, by a script that calls it with the right kubeconfig and namespace."""
     if hub.kubectl is None:
-        path = os.path.relpath(hub.kubeconfig)
-        return f"With kubectl, which is not installed here: --kubeconfig {path} --namespace {NAMESPACE}\n"
+        options = f"--kubeconfig {os.path.relpath(hub.kubeconfig)} --namespace {NAMESPACE}"
+        return f"kubectl is not installed here. To use it with this cluster: kubectl {options}\n"
     script = home.folder / "kubectl"
     script.write_text(
         f'#!/bin/sh\nexec "{hub.kubectl}" --kubeconfig "{hub.kubeconfig}" -n {NAMESPACE} "$@"\n'
