@@ -129,6 +129,8 @@ def test_an_absurd_term_is_not_outdone(absurd: int) -> None:
     forged = lease("c2", ack=absurd)
     result = after(federation(), decided(federation(), (ONE, forged)))
     assert (roles_of(result), result.term) == ("active passive", TERM)
+    lowest = federation(term=0)
+    assert after(lowest, decided(lowest, (forged,))).term == 0
     assert begun(forged, last=f"c1/{absurd}").term == UNIX
 
 
@@ -588,6 +590,7 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     assert "c2 is to become active first" in event.message
     for wants in ("c2", None):
         assert decided(federation(None, wants=wants), (left,)).events == ()
+    assert decided(federation(None, wants="c9")).events == (), "nobody was active before"
 
 
 @pytest.mark.parametrize(
