@@ -612,7 +612,9 @@ def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
     change = dict(other)
     if words := change.get("conditions"):
         edit: dict[str, Any] = (
-            {"message": "in other words"} if words == "other words" else {"status": "Unknown"}
+            {"reason": "InOtherWords", "message": "in other words"}
+            if words == "other words"
+            else {"status": "Unknown"}
         )
         change["conditions"] = tuple(replace(c, **edit) for c in about.status.conditions)
     edited = replace(about, status=replace(about.status, **change), resource_version="77")

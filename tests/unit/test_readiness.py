@@ -189,6 +189,17 @@ async def test_watches_that_have_not_begun_are_given_time() -> None:
     assert len(stage.restarts) == 1
 
 
+@pytest.mark.parametrize("why", ["", "no rights"])
+async def test_why_a_watch_could_not_be_begun_is_said(why: str) -> None:
+    stage = Stage()
+    stage.watched.forget()
+    stage.watched.fail(why)
+    trouble = await stage.reach._look()
+    message = "federations and Leases can be read, but are not watched yet"
+    assert trouble
+    assert trouble.message == message + (f" (the last attempt: {why})" if why else "")
+
+
 async def test_a_busy_federation_is_no_dead_watch() -> None:
     """Each look finds a version that has just been written, and the one before has been delivered by then."""
     stage = Stage()
