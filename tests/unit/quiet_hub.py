@@ -1,4 +1,4 @@
-"""A hub with one federation, for tests of those who look after it: it answers what there is, and counts."""
+"""A hub with one federation, for tests of operators. It answers what there is, and counts the requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_ASKED = 10_000
 
 
 class QuietHub:
-    """`troubles`, by what is asked, are met once each, in order, before anything is done."""
+    """Each of the `troubles`, by what is asked, happens once, in order, instead of the request."""
 
     def __init__(self, about: Federation | None, *leases: WorkerLease) -> None:
         self.about = about

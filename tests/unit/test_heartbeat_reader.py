@@ -1,4 +1,4 @@
-"""When a worker tells people that no operator looks after its federation."""
+"""When a worker reports that no operator looks after its federation."""
 
 from __future__ import annotations
 
