@@ -18,7 +18,7 @@ CHANGED = errors.ConflictError("it has another version")
 
 @dataclass
 class Trouble:
-    """What happens to the next request of a kind: it fails with `error`, after it was carried out if `done`."""
+    """The next request of a kind fails with `error`, after it was carried out if `done`."""
 
     error: errors.HubError
     done: bool = False
