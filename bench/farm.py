@@ -23,8 +23,8 @@ from tcf.hub import federations as kind
 from tcf.hub.client import HubClient, folder
 from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
 from tcf.hub.records import federation
+from tcf.hub.worker_leases import Leases
 from tcf.runtime import logs
 from tcf.runtime.clock import Clock
 from tcf.worker.renewal import Worker

@@ -29,7 +29,7 @@ from rig.hub_namespace import HubNamespace
 from rig.prober import Prober
 from rig.tcf_processes import TcfProcess
 
-from tcf.hub import federations, leases
+from tcf.hub import federations, worker_leases
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.credentials import Credentials, kubeconfig
 
@@ -133,7 +133,7 @@ class _Chain:
         self._client = client
         self._like = like
         self._federations = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
-        self._leases = folder(leases.GROUP, leases.VERSION, leases.PLURAL, hub.namespace)
+        self._leases = folder(worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL, hub.namespace)
         self._operator, self._operators_leases = _Watched(), _Watched()
         self._workers = [_Watched() for _ in _MEMBERS]
         self._federation: Json = {}

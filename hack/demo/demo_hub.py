@@ -15,7 +15,7 @@ from controlplane.plane import ControlPlane
 from rig.files import ROOT
 
 from demo.demo_home import FEDERATION, NAMESPACE, PATIENCE, DemoError, DemoHome, say
-from tcf.hub import errors, federations, leases
+from tcf.hub import errors, federations, worker_leases
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.sessions import JSON
@@ -28,7 +28,7 @@ _NAMESPACES = "/api/v1/namespaces"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _FEDERATIONS = folder(federations.GROUP, federations.VERSION, federations.PLURAL, NAMESPACE)
 _ALL_FEDERATIONS = folder(federations.GROUP, federations.VERSION, federations.PLURAL, None)
-_LEASES = folder(leases.GROUP, leases.VERSION, leases.PLURAL, NAMESPACE)
+_LEASES = folder(worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL, NAMESPACE)
 
 
 class DemoHub:

@@ -17,13 +17,13 @@ from tcf.core.reading import not_ready
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
-from tcf.hub.heartbeats import Heartbeats
-from tcf.hub.leases import Leases
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.hub.pods import Pods
+from tcf.hub.worker_leases import Leases
 from tcf.runtime.address import Address
 from tcf.runtime.clock import Clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
-from tcf.web import api, health
+from tcf.web import health, tcf_paths
 from tcf.web.server import HttpServer
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
@@ -148,7 +148,7 @@ async def _serve(
     worker = Worker(member, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
     routes = {
-        **api.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
+        **tcf_paths.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
         **health.routes(
             alive=lambda: None,
             ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),

@@ -30,6 +30,7 @@ from rig.promise import Probe
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
 from chaos.faults import SECONDS, Scene, TimedFault
+from tcf.core.fencing import silence_needed
 
 _CRDS = str(ROOT / "crds")
 _REST_SECONDS = 60.0
@@ -269,7 +270,7 @@ class LiveScene:
     def _no_promise(self) -> Iterator[None]:
         start = time.monotonic()
         yield
-        self._excused.append((start, time.monotonic() + 1.1 * self.scene.duration + 0.1))
+        self._excused.append((start, time.monotonic() + silence_needed(self.scene.duration)))
 
     def _removed_crd(self, fault: TimedFault, _: str) -> None:
         self._hub.kubectl("delete", "-f", _CRDS, check=False)

@@ -20,7 +20,7 @@ from rig.patience import eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.chart import CHART, Helm
 
-from tcf.core.operator_presence import HEARTBEAT
+from tcf.core.heartbeat import HEARTBEAT
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ from unit.build import lease
 from tcf.hub import credentials, errors
 from tcf.hub.client import HubClient
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tcf.hub import errors
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 
 ACKNOWLEDGED = Acknowledgement("11111111-2222-3333-4444-555555555555", 7)
 RENEWAL = Renewal(ACKNOWLEDGED, Isolation.FENCE, 5)

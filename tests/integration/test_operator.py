@@ -11,7 +11,7 @@ from rig.hub_namespace import HubNamespace
 from rig.patience import eventually
 from rig.tcf_processes import TcfProcesses
 
-from tcf.core.operator_presence import HEARTBEAT
+from tcf.core.heartbeat import HEARTBEAT
 
 
 def last_active(hub: HubNamespace) -> str:

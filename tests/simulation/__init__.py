@@ -25,7 +25,7 @@ If something new can happen to any single request, add it there.
 how many of each; `draw` makes a schedule of it. To add a fault:
 
 1. write the function that does it, and name it in the table of its file: `program_faults.py` (processes and
-   links), `hub_faults.py` (edits by the owner, losses) or `third_parties.py` (edits by hand);
+   links), `hub_faults.py` (edits by the owner, losses) or `third_party_faults.py` (edits by hand);
 2. draw it in `random_faults.py` (alone) or in `directed_faults.py` (several in a certain order);
 3. give it a place in the profile `general`, and in one of its own if a mutant needs it.
 

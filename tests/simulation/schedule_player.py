@@ -14,7 +14,7 @@ from simulation.readable_trace import captured_logs, readable_names
 from simulation.schedule import Fault, Schedule
 from simulation.settling import Settling, settling_bound
 from simulation.testbed import Testbed
-from simulation.third_parties import THIRD_PARTY_FAULTS
+from simulation.third_party_faults import THIRD_PARTY_FAULTS
 from tcf.core.model import Federation
 
 FAULTS: Mapping[str, Inject] = {**PROGRAM_FAULTS, **HUB_FAULTS, **THIRD_PARTY_FAULTS}

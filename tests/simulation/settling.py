@@ -10,6 +10,7 @@ from simulation.schedule import DURATIONS, TIMEOUTS
 from simulation.sim_hub import SimHub
 from simulation.testbed import Testbed
 from tcf.core.annotations import Acknowledgement
+from tcf.core.fencing import silence_needed
 from tcf.core.model import Federation, MemberStatus, Refusal, Status, Trigger
 
 _IDLE_REFRESH = 60.0
@@ -25,7 +26,7 @@ def settling_bound(longest_conclusion: float = 0.0) -> float:
     for a worker to give up waiting for them; and what a coordinator that has missed an event sleeps at most.
     Where roles take time to end, the same three requests have to wait for that.
     """
-    silence = 1.1 * max(DURATIONS) + 0.1
+    silence = silence_needed(max(DURATIONS))
     return 2 * silence + 6 * max(TIMEOUTS) + 2 * _PATIENCE + _IDLE_REFRESH + 3 * longest_conclusion
 
 

@@ -59,5 +59,5 @@ CLOCK = ClockAt(lambda: asyncio.get_running_loop().time())
 
 
 def passed() -> float:
-    """Seconds since the test has begun."""
+    """Seconds since the test started."""
     return CLOCK.boot() - BOOT

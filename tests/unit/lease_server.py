@@ -10,7 +10,7 @@ from typing import cast
 from tcf.core.model import Isolation, WorkerLease
 from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import errors
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 
 DOWN = errors.UnreachableError("it is down")
 CHANGED = errors.ConflictError("it has another version")
@@ -18,16 +18,16 @@ CHANGED = errors.ConflictError("it has another version")
 
 @dataclass
 class Trouble:
-    """What the next request of a kind meets: `error`, before it is carried out or after that."""
+    """The next request of a kind fails with `error`, after it was carried out if `done`."""
 
     error: errors.HubError
     done: bool = False
     between: Callable[[], None] = lambda: None
-    """What somebody else does right after the request was carried out, or not."""
+    """What somebody else does right before the answer."""
 
 
 class LeaseServer:
-    """One namespace. `troubles`, by the name of the method, are met once each, in order."""
+    """One namespace. Each of the `troubles`, by the name of the method, happens once, in order."""
 
     def __init__(self) -> None:
         self.leases: dict[str, WorkerLease] = {}
@@ -35,7 +35,7 @@ class LeaseServer:
         self.slow = 0.0
         """Seconds that a renewal takes."""
         self.down: errors.HubError | None = None
-        """What every request meets."""
+        """The error of every request."""
         self.asked: list[str] = []
         self.deadlines: set[float] = set()
         self.renewals: list[Renewal] = []

@@ -1,4 +1,4 @@
-"""A hub with one federation, for tests of those who look after it: it answers what there is, and counts."""
+"""A hub with one federation, for tests of operators. It answers what there is, and counts the requests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tcf.core.steps import Event
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 from unit.build import BOOT, ClockAt
 
 _MOST_ASKED = 10_000
 
 
 class QuietHub:
-    """`troubles`, by what is asked, are met once each, in order, before anything is done."""
+    """Each of the `troubles`, by what is asked, happens once, in order, instead of the request."""
 
     def __init__(self, about: Federation | None, *leases: WorkerLease) -> None:
         self.about = about

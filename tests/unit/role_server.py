@@ -14,17 +14,17 @@ from unit.jumping_loop import passed
 
 
 class RoleServer:
-    """`troubles`, by the name of the method, are met once each, in order, before anything is done."""
+    """Each of the `troubles`, by the name of the method, happens once, in order, instead of the request."""
 
     def __init__(self, about: Federation | None) -> None:
         self.about = about
         self.troubles: dict[str, list[errors.HubError]] = {}
         self.down: errors.HubError | None = None
-        """What every request meets."""
+        """The error of every request."""
         self.reads: list[float] = []
-        """When it was read, in seconds since the test has begun."""
+        """When it was read, in seconds since the test started."""
         self.watches: list[float] = []
-        """When a watch was begun."""
+        """When a watch started."""
         self.deadlines: set[float] = set()
         self.writes: list[Status] = []
         self.written: list[float] = []

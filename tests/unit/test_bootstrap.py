@@ -46,6 +46,10 @@ BEGUN = entry("begun", from_="", to="c1", trigger=Trigger.BOOTSTRAP)
 REFUSALS = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_LENGTH))
 
 
+def test_a_first_table_has_no_past() -> None:
+    assert bootstrapped(federation(None), (), at()).history == ()
+
+
 def resumed_for(*past: HistoryEntry) -> str | None:
     """Whom the bootstrap is for that begins again; None if it does not."""
     about = federation("passive passive", history=past, wants="c2")

@@ -1,4 +1,4 @@
-"""What a coordinator has seen of a federation: news count, old news do not, and a read knows best."""
+"""What a coordinator has seen of a federation: newer versions count, older ones do not."""
 
 from __future__ import annotations
 

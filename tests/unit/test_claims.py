@@ -89,7 +89,7 @@ SHOWS_IT, ANOTHER, LOSS, SET_BACK = "", "created again", "lost the request", "re
         pytest.param(ASKED, replace(ASKED, uid="uid-2"), ANOTHER, id="another object"),
         pytest.param(ASKED, federation(None), ANOTHER, id="without a status"),
         pytest.param(ASKED, federation(history=SO_MANY), LOSS, id="so many others that it may be forgotten"),
-        pytest.param(ASKED, federation(history=(entry(), LOST)), LOSS, id="begun again after a loss"),
+        pytest.param(ASKED, federation(history=(entry(), LOST)), LOSS, id="a loss since then"),
         pytest.param(
             federation(history=(LOST,)), federation(history=(entry(), LOST)), SHOWS_IT, id="a loss before it"
         ),

@@ -130,6 +130,8 @@ def test_an_absurd_term_is_not_outdone(absurd: int) -> None:
     forged = lease("c2", ack=absurd)
     result = after(federation(), decided(federation(), (ONE, forged)))
     assert (roles_of(result), result.term) == ("active passive", TERM)
+    lowest = federation(term=0)
+    assert after(lowest, decided(lowest, (forged,))).term == 0
     assert begun(forged, last=f"c1/{absurd}").term == UNIX
 
 
@@ -589,6 +591,7 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     assert "c2 becomes active first" in event.message
     for wants in ("c2", None):
         assert decided(federation(None, wants=wants), (left,)).events == ()
+    assert decided(federation(None, wants="c9")).events == (), "nobody was active before"
 
 
 @pytest.mark.parametrize(
@@ -610,7 +613,9 @@ def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
     change = dict(other)
     if words := change.get("conditions"):
         edit: dict[str, Any] = (
-            {"message": "in other words"} if words == "other words" else {"status": "Unknown"}
+            {"reason": "InOtherWords", "message": "in other words"}
+            if words == "other words"
+            else {"status": "Unknown"}
         )
         change["conditions"] = tuple(replace(c, **edit) for c in about.status.conditions)
     edited = replace(about, status=replace(about.status, **change), resource_version="77")

@@ -1,4 +1,4 @@
-"""Which loop gets a watch event, and when loops begin and end."""
+"""Which loop gets a watch event, and when loops start and end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_it_looks_after_what_it_got_before_it_began_and_after() -> None:
     hub, dispatcher = quietly()
     dispatcher.lease_event(("ns", "shop"), lease("c1"), deleted=False)
     await turns()
-    assert hub.asked == [], "it has not begun"
+    assert hub.asked == [], "it does not run yet"
     async with at_work(dispatcher.run()):
         await turns(30)
         assert hub.asked[:2] == ["get", "list"]
@@ -52,7 +52,7 @@ def test_the_namespaces_are_those_with_a_federation() -> None:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-async def test_news_of_a_federation_wake_its_loop(*, deleted: bool) -> None:
+async def test_a_change_of_a_federation_wakes_its_loop(*, deleted: bool) -> None:
     hub, dispatcher = quietly()
     dispatcher.federation_event(SHOP, deleted=False)
     async with at_work(dispatcher.run()):
@@ -68,7 +68,7 @@ async def test_news_of_a_federation_wake_its_loop(*, deleted: bool) -> None:
     assert ("status" in hub.asked) is not deleted
 
 
-async def test_news_of_a_lease_wake_the_loop_of_its_federation() -> None:
+async def test_a_change_of_a_lease_wakes_the_loop_of_its_federation() -> None:
     hub, dispatcher = quietly()
     hub.leases = (lease("c1"),)
     dispatcher.federation_event(SHOP, deleted=False)

@@ -1,4 +1,4 @@
-"""When a worker tells people that no operator looks after its federation."""
+"""When a worker reports that no operator looks after its federation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tcf.core.model import MemberRef
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.knowledge import Knowledge
 from unit.build import federation

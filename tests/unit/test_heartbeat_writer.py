@@ -11,7 +11,7 @@ import pytest
 
 from tcf.coordinator.heartbeat_writer import HeartbeatWriter
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from unit.turns import JumpingClock, turns
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tcf.core.fencing import silence_needed
 from tcf.core.liveness import Workers
 from tcf.core.model import MemberStatus, Unfenceable, WorkerLease
 from tcf.core.sightings import Sightings
@@ -47,6 +48,12 @@ def count(
 def test_counted(was: int, age: float, renewed: bool, expected: tuple[int, int]) -> None:  # noqa: FBT001
     counted = count(seen_at(100, renewed=renewed), 100 + age, was)
     assert (counted.workers, counted.live_workers) == (1, expected[was])
+
+
+def test_a_worker_counts_as_silent_only_when_its_silence_is_over() -> None:
+    sightings, needed = Sightings().see_lease(ONE, 0.0), silence_needed(D)
+    for now, silent in ((needed, False), (needed + 0.001, True)):
+        assert Workers((ONE,), sightings, now).silent(ONE) is silent
 
 
 def test_more_were_counted_than_there_are() -> None:

@@ -21,7 +21,7 @@ from tcf.core.steps import Event
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 from unit.build import BOOT, SILENCE, TERM, ClockAt, bootstrap, entry, federation, lease, request
 from unit.quiet_hub import QuietHub
 from unit.turns import JumpingClock

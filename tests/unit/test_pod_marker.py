@@ -240,7 +240,7 @@ async def test_until_a_pod_is_told_something_there_is_trouble() -> None:
 
 @jumping
 async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcf.worker.pod_marker._UNREADY_SECONDS", 0.2)
+    monkeypatch.setattr("tcf.worker.pod_marker._LOWERING_SECONDS", 0.2)
     server = ApiServer()
     server.pod = replace(server.pod, active=True, gated=True, ready=True)
     async with told(server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 from dataclasses import replace
 from typing import cast
@@ -11,12 +12,15 @@ import pytest
 
 from tcf.coordinator.deliveries import Deliveries
 from tcf.coordinator.readiness import Readiness
-from tcf.hub import errors, federations, leases
+from tcf.hub import errors, federations, worker_leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
 from tcf.hub.records import Identity
+from tcf.hub.worker_leases import Leases
+from tcf.runtime.clock import Clock
 from unit.build import BOOT, ClockAt
+from unit.jumping_loop import CLOCK, jumping, passed
+from unit.turns import at_work
 
 SHOP = Identity("ns", "shop", "uid-1", "50")
 
@@ -55,7 +59,7 @@ class QuietLeases:
 class Stage:
     """A Readiness with a hub, deliveries and a clock to play with."""
 
-    def __init__(self, *namespaces: str) -> None:
+    def __init__(self, *namespaces: str, clock: Clock | None = None) -> None:
         self.hub, self.watched = QuietHub(), Deliveries()
         self.watched.begin()
         self.now = BOOT
@@ -67,7 +71,7 @@ class Stage:
             namespaces,
             watched=self.watched,
             restart_watches=self.restarts.append,
-            clock=ClockAt(lambda: self.now),
+            clock=clock or ClockAt(lambda: self.now),
         )
 
     async def look(self) -> str | None:
@@ -185,6 +189,17 @@ async def test_watches_that_have_not_begun_are_given_time() -> None:
     assert len(stage.restarts) == 1
 
 
+@pytest.mark.parametrize("why", ["", "no rights"])
+async def test_why_a_watch_could_not_be_begun_is_said(why: str) -> None:
+    stage = Stage()
+    stage.watched.forget()
+    stage.watched.fail(why)
+    trouble = await stage.reach._look()
+    message = "federations and Leases can be read, but are not watched yet"
+    assert trouble
+    assert trouble.message == message + (f" (the last attempt: {why})" if why else "")
+
+
 async def test_a_busy_federation_is_no_dead_watch() -> None:
     """Each look finds a version that has just been written, and the one before has been delivered by then."""
     stage = Stage()
@@ -208,6 +223,10 @@ async def test_an_object_that_goes_back_shows_that_the_hub_was_set_back() -> Non
         "the hub was restored: it shows version 49 of ns/shop,"
         " but the watches have delivered version 50 already"
     )
+    stage.watched.forget()
+    stage.watched.begin()
+    await stage.look()
+    assert len(stage.restarts) == 1, "watches that have begun again have not seen that version"
 
 
 async def test_each_namespace_is_missed_for_itself() -> None:
@@ -229,7 +248,7 @@ async def test_one_that_was_deleted_and_comes_back_has_to_be_delivered_again() -
     assert await stage.look() == "NotWatching"
 
 
-@pytest.mark.parametrize("plural", [federations.PLURAL, leases.PLURAL])
+@pytest.mark.parametrize("plural", [federations.PLURAL, worker_leases.PLURAL])
 async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
     stage = Stage()
     stage.watched.note(plural, "100")
@@ -246,3 +265,79 @@ async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
     stage.watched.forget()
     await stage.look()
     assert len(stage.restarts) == 1
+
+
+# --- one look after the other -------------------------------------------------------------------------
+
+
+class Looking(Stage):
+    """At work, in a loop whose time jumps."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=CLOCK)
+        self.looks: list[float] = []
+        original = self.hub.reach
+
+        async def reach(namespace: str | None, *, deadline: float) -> tuple[Identity | None, int]:
+            self.looks.append(passed())
+            return await original(namespace, deadline=deadline)
+
+        self.hub.reach = reach  # type: ignore[method-assign]
+
+
+@jumping
+async def test_it_looks_every_five_seconds() -> None:
+    stage = Looking()
+    async with at_work(stage.reach.run()):
+        assert stage.reach.trouble() == "the hub has not been reached yet"
+        await asyncio.sleep(12)
+    assert stage.looks == [0, 5, 10]
+    assert stage.reach.trouble() is None
+
+
+@jumping
+async def test_in_trouble_it_looks_every_second_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    stage = Looking()
+    stage.hub.error = errors.UnreachableError("it is down")
+    async with at_work(stage.reach.run()):
+        await asyncio.sleep(2.5)
+        assert stage.reach.trouble() == "it is down"
+        stage.hub.error = errors.UnauthorizedError("who is that")
+        await asyncio.sleep(2)
+        stage.hub.error = None
+        await asyncio.sleep(12)
+        stage.hub.error = errors.UnreachableError("down again")
+        await asyncio.sleep(5)
+    assert stage.looks[:8] == [0, 1, 2, 3, 4, 5, 10, 15]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "not ready: it is down"),
+        ("WARNING", "not ready: who is that"),
+        ("INFO", "ready: federations and Leases can be read and are watched"),
+        ("WARNING", "not ready: down again"),
+    ]
+
+
+@jumping
+async def test_what_no_watch_has_delivered_is_looked_for_again_after_a_second() -> None:
+    stage = Looking()
+    stage.hub.first = SHOP
+    async with at_work(stage.reach.run()):
+        await asyncio.sleep(0.5)
+        assert stage.reach.trouble() is None, "it may be on its way"
+        await asyncio.sleep(1)
+        assert "no watch has delivered it yet" in (stage.reach.trouble() or "")
+        stage.deliver(SHOP)
+        await asyncio.sleep(7)
+    assert stage.looks == [0, 1, 2, 7]
+
+
+@jumping
+async def test_whoever_is_to_begin_watches_does_not_wait_for_the_next_look() -> None:
+    stage = Looking()
+    async with at_work(stage.reach.run()):
+        await asyncio.sleep(2)
+        await stage.reach.readable()
+        assert passed() == 2
+        await asyncio.sleep(6)
+    assert stage.looks == [0, 2, 7]

@@ -106,7 +106,7 @@ async def test_it_answers_once_its_lease_acknowledges_the_table() -> None:
 
 @jumping
 async def test_it_renews_every_third_of_the_duration_or_a_little_sooner() -> None:
-    """So that workers do not march in step, and a reading outlives a hub that is slow."""
+    """Workers do not march in step, and a reading outlives a slow hub."""
     async with at_work(Site()) as site:
         await asyncio.sleep(100)
         pauses = [later - sooner for sooner, later in pairwise(site.roles.reads)]
@@ -293,7 +293,7 @@ async def test_a_watched_loss_lowers_the_answer_and_is_acknowledged_at_once() ->
 
 @jumping
 async def test_what_is_watched_counts_while_a_renewal_is_on_its_way() -> None:
-    """The hub takes its time for writes. Nobody who acts on the answer waits for that."""
+    """Writes are slow. Nothing that acts on the answer waits for them."""
     pod = ApiServer()
     async with at_work(Site(ACTIVE, pod)) as site:
         site.leases.slow = 2
@@ -331,7 +331,7 @@ async def test_a_watched_promotion_begins_a_cycle_at_once() -> None:
 
 @jumping
 async def test_a_loss_that_leaves_no_answer_begins_a_cycle_at_once() -> None:
-    """Another object has come in its place: there are no old answers to go on with."""
+    """Another object has replaced the federation, so no old answer can go on."""
     async with at_work(Site()) as site:
         await asyncio.sleep(1)
         reads = len(site.roles.reads)
@@ -409,7 +409,7 @@ async def test_before_its_lease_is_gone_a_stopped_worker_answers_nothing() -> No
 
 
 def held_pod(*, active: bool = True) -> ApiServer:
-    """A Pod of which the kubelet and the EndpointSlices take a while to act on what it says."""
+    """A Pod with a readiness gate. The kubelet takes a while to act on what the Pod says."""
     pod = ApiServer()
     pod.pod = replace(pod.pod, active=active, role="active" if active else "passive", gated=True, ready=True)
     return pod
@@ -420,7 +420,7 @@ async def test_what_an_earlier_process_has_left_is_taken_back_before_anything_is
     pod = held_pod()
     pod.kubelet_after = 20
     async with at_work(Site(PASSIVE, pod)) as site:
-        assert site.says == "passive", "others may know; it is only nobody's permission"
+        assert site.says == "passive", "it may answer; it only permits nothing to others"
         assert not site.acknowledged
         assert "not been told" in (site.worker.pod_trouble or "")
         await asyncio.sleep(1.5)
@@ -467,7 +467,7 @@ async def test_a_pod_that_cannot_be_marked_holds_a_loss_up_for_a_moment_only(
 
 @jumping
 async def test_whoever_becomes_active_has_no_loss_to_conclude() -> None:
-    """To acknowledge the table that makes it active is nobody else's permission."""
+    """Nobody else may act on the acknowledgement of a table that makes this worker active."""
     pod = held_pod()
     pod.failing = errors.UnreachableError("no API")
     async with at_work(Site(ACTIVE, pod)) as site:

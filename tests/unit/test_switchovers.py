@@ -1,4 +1,4 @@
-"""A request from its start to its end: what is written, how long is waited, and what the client hears."""
+"""A request from start to end: what the worker writes, how long it waits, and what it answers."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ async def test_a_failed_request_is_answered_when_this_worker_knows_its_table() -
 
 @jumping
 async def test_a_success_that_this_worker_cannot_answer_for_in_time_is_none() -> None:
-    """The client could not tell otherwise by whom it was answered."""
+    """Its next answer would contradict a 200."""
     desk = Desk(blind=True)
     async with desk.asked() as task:
         desk.move(succeeds("passive active"))
@@ -333,7 +333,7 @@ async def test_a_dry_run_foresees_and_changes_nothing(
 
 
 @jumping
-async def test_after_a_conflict_it_is_written_anew() -> None:
+async def test_after_a_conflict_it_is_written_again() -> None:
     desk = Desk()
     desk.hub.troubles["status"] = [errors.ConflictError("another version")] * 3
     async with desk.asked() as task:
@@ -355,7 +355,7 @@ async def test_however_many_conflicts_there_are_it_tries_again_within_a_second()
 
 
 @jumping
-async def test_after_a_conflict_it_is_judged_anew() -> None:
+async def test_after_a_conflict_it_is_judged_again() -> None:
     desk = Desk()
     desk.hub.troubles["status"] = [errors.ConflictError("another version")]
     async with desk.asked() as task:

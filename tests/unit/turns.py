@@ -22,8 +22,7 @@ async def turns(count: int = 10) -> None:
 
 @contextlib.asynccontextmanager
 async def at_work(act: Coroutine[Any, Any, object]) -> AsyncIterator[asyncio.Task[object]]:
-    """Have it done beside the test, which cancels it at its end. If it has failed by then, so does the
-    test."""
+    """Run it in a task, and cancel that at the end. If the task has failed by then, the test fails."""
     task = asyncio.create_task(act)
     try:
         yield task
@@ -50,7 +49,7 @@ class JumpingClock(ClockAt):
         return self.time - BOOT
 
     async def sleep(self, seconds: float) -> None:
-        """In the stead of `asyncio.sleep`. Cancels whoever sleeps beyond the end."""
+        """Use it instead of `asyncio.sleep`. It cancels a task that sleeps beyond the end."""
         if seconds:
             self.slept.append(seconds)
         await turns()
@@ -61,7 +60,7 @@ class JumpingClock(ClockAt):
             raise asyncio.CancelledError
 
     async def within(self, seconds: float, wait: Coroutine[Any, Any, object]) -> None:
-        """In the stead of `runtime.waiting.within`: jumps to the end, or to what happens before."""
+        """Use it instead of `runtime.waiting.within`. It jumps to the end, or to what happens before."""
         self._waits += 1
         assert self._waits < _MOST_WAITS, "it goes round and round"
         waiting, until = asyncio.ensure_future(wait), self.time + max(0.0, seconds)

@@ -8,9 +8,9 @@ import math
 import random
 from collections.abc import Callable, Collection
 
-from tcf.core.operator_presence import BEAT_SECONDS
+from tcf.core.heartbeat import BEAT_SECONDS
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.runtime.clock import Clock
 
 _TICK_SECONDS = 1.0

@@ -21,7 +21,7 @@ import kopf
 from tcf.coordinator.deliveries import Deliveries
 from tcf.coordinator.dispatcher import Dispatcher
 from tcf.core.annotations import LABEL_FEDERATION
-from tcf.hub import errors, federations, leases, records
+from tcf.hub import errors, federations, records, worker_leases
 from tcf.hub.answers import Json
 from tcf.hub.credentials import Connection, Credentials
 from tcf.hub.sessions import TLS_CLOSE_SECONDS, open_session
@@ -200,9 +200,9 @@ class KopfWatch:
             self._take_federation(life, dict(event["object"]), deleted=event["type"] == "DELETED")
 
         @kopf.on.event(
-            leases.GROUP,
-            leases.VERSION,
-            leases.PLURAL,
+            worker_leases.GROUP,
+            worker_leases.VERSION,
+            worker_leases.PLURAL,
             labels={LABEL_FEDERATION: kopf.PRESENT},
             registry=registry,
         )
@@ -256,7 +256,7 @@ class KopfWatch:
             log.warning("%s; this event is ignored", error)
             return
         key = (which.namespace, found.federation)
-        life.deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
+        life.deliver(self._deliveries.note, worker_leases.PLURAL, found.resource_version)
         life.deliver(self._dispatcher.lease_event, key, found, deleted=deleted)
 
 
@@ -274,7 +274,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.inactivity_timeout = _WATCH_SECONDS + 5
     settings.watching.reconnect_backoff = 0.2
     # Without this, the Lease of each node's kubelet would wake the operator every ten seconds.
-    settings.watching.label_selectors[leases.GROUP, leases.VERSION, leases.PLURAL] = LABEL_FEDERATION
+    settings.watching.label_selectors[worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL] = (
+        LABEL_FEDERATION
+    )
     return settings
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection
 from tcf.coordinator.deliveries import Deliveries
 from tcf.core.model import Refusal
 from tcf.core.reasons import Reason
-from tcf.hub import errors, federations, leases
+from tcf.hub import errors, federations, worker_leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
 from tcf.hub.records import Identity
+from tcf.hub.worker_leases import Leases
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.waiting import within
@@ -123,11 +123,11 @@ class Readiness:
 
     async def _compare(self, namespace: str | None, missed: dict[str, Identity]) -> str:
         """Add to `missed` what can be read and was not delivered. Returns why the hub was restored, or ""."""
-        newest = {kind.PLURAL: self._watched.newest(kind.PLURAL) for kind in (federations, leases)}
+        newest = {kind.PLURAL: self._watched.newest(kind.PLURAL) for kind in (federations, worker_leases)}
         found, version = await self._federations.reach(namespace, deadline=_PERIOD_SECONDS)
         versions = {
             federations.PLURAL: version,
-            leases.PLURAL: await self._leases.reach(namespace, deadline=_PERIOD_SECONDS),
+            worker_leases.PLURAL: await self._leases.reach(namespace, deadline=_PERIOD_SECONDS),
         }
         if found:
             shown, delivered = int(found.resource_version), self._watched.version(found.uid)
@@ -142,7 +142,7 @@ class Readiness:
         return ""
 
     async def _may_watch(self, namespace: str | None) -> Refusal | None:
-        for kind in (federations, leases):
+        for kind in (federations, worker_leases):
             if not await self._access.may(
                 "watch", kind.GROUP, kind.PLURAL, namespace, deadline=_PERIOD_SECONDS
             ):

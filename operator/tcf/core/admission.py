@@ -21,8 +21,8 @@ from tcf.core.model import (
     Switchover,
     Trigger,
 )
-from tcf.core.policies import TO_ADMIT, TO_ADMIT_TOGGLE, TO_FORESEE, Proposal, first_refusal
 from tcf.core.reasons import Outcome, Reason
+from tcf.core.refusals import TO_ADMIT, TO_ADMIT_TOGGLE, TO_FORESEE, Proposal, first_refusal
 
 
 class Kind(StrEnum):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 LABEL_FEDERATION = "tcf.dev/federation"
 LABEL_CLUSTER = "tcf.dev/cluster"
+LABEL_OPERATOR = "tcf.dev/operator"
+LABEL_ROLE = "tcf.dev/role"
 ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"
 ANNOTATION_ISOLATION = "tcf.dev/isolation"
 ANNOTATION_LAST_ACTIVE = "tcf.dev/last-active"

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from tcf.core.fencing import CLOCK_RATES
 from tcf.core.history import table_after
 from tcf.core.model import HISTORY_LENGTH, Federation, HistoryEntry, MemberStatus, Refusal, Role, Status
 from tcf.core.reading import Reading
@@ -70,8 +71,8 @@ class Patience:
     def with_request_in(cls, federation: Federation, now: float) -> Patience:
         timeout = federation.spec.switchover_timeout
         doubt = federation.status.in_doubt if federation.status else None
-        start = now + (1.1 * doubt.seconds if doubt else 0)
-        return cls(start + 1.1 * timeout + 1, start + 3 * timeout + PATIENCE_SECONDS)
+        start = now + (CLOCK_RATES * doubt.seconds if doubt else 0)
+        return cls(start + CLOCK_RATES * timeout + 1, start + 3 * timeout + PATIENCE_SECONDS)
 
 
 def set_back_before(federation: Federation, known_term: int) -> Refusal | None:

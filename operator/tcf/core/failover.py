@@ -33,7 +33,7 @@ from tcf.core.model import (
     Trigger,
     stamp,
 )
-from tcf.core.policies import TO_REPLACE, TO_TAKE_OVER, Proposal, first_refusal
+from tcf.core.refusals import TO_REPLACE, TO_TAKE_OVER, Proposal, first_refusal
 
 
 @dataclass(frozen=True, slots=True)

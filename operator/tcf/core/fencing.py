@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from tcf.core.annotations import Acknowledgement
 from tcf.core.model import Isolation, WorkerLease
 
+CLOCK_RATES = 1.1
+"""Two clocks count a duration by less than this factor apart. (The CRD's rule for `switchoverTimeout` has it,
+too.)"""
 JUST_AFTER = 0.001
 """Seconds by which a wake-up comes after the moment it waits for, so that this moment has surely passed."""
 COLLECT_FACTOR = 10
@@ -33,7 +36,7 @@ def silence_needed(duration: int) -> float:
     A fence uses the duration in the Lease, not the one in the spec: the worker may not know of a change yet.
     The margin of 10 % covers clocks that are being adjusted. (Time daemons change the rate by 8 % at most.)
     """
-    return duration * 1.1 + 0.1
+    return duration * CLOCK_RATES + 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from tcf.core.model import Refusal, Role
 from tcf.core.reading import Reading
 
 CONDITION_ACTIVE = "tcf.dev/active"
-LABEL_ROLE = "tcf.dev/role"
 UNKNOWN = "unknown"
 """The value of the label while the worker answers 500. No role has this name."""
 

@@ -28,8 +28,8 @@ from tcf.core.fencing import Fence, fence, silence_needed
 from tcf.core.history import ended
 from tcf.core.liveness import Workers, named
 from tcf.core.model import Federation, Isolation, Now, Refusal, Role, Status, Switchover, Trigger, WorkerLease
-from tcf.core.policies import TO_BEGIN, Proposal, first_refusal
 from tcf.core.reasons import EventReason, Outcome
+from tcf.core.refusals import TO_BEGIN, Proposal, first_refusal
 from tcf.core.transitions import Row, move
 
 

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tcf.core.pod_marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
+from tcf.core.annotations import LABEL_ROLE
+from tcf.core.pod_marks import CONDITION_ACTIVE, Mark
 from tcf.hub import records
 from tcf.hub.answers import Json
 from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, folder

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import random
 
-from tcf.core.operator_presence import LOOK_SECONDS, OperatorPresence
+from tcf.core.heartbeat import LOOK_SECONDS, Heartbeat
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
 from tcf.worker.knowledge import Knowledge
@@ -23,7 +23,7 @@ class HeartbeatReader:
         self._knowledge = knowledge
         self._heartbeats = heartbeats
         self._clock = clock
-        self._presence: OperatorPresence | None = None
+        self._presence: Heartbeat | None = None
         self._trouble: str | None = None
         self._log = Fields(logging.getLogger(__name__), knowledge.member.log_fields)
 
@@ -47,7 +47,7 @@ class HeartbeatReader:
                 continue
             now = self._clock.boot()
             known = self._presence
-            presence = self._presence = known.looked(*seen, now) if known else OperatorPresence(*seen, now)
+            presence = self._presence = known.looked(*seen, now) if known else Heartbeat(*seen, now)
             before, self._trouble = self._trouble, presence.trouble(self._knowledge.member.namespace, now)
             if self._trouble and not before:
                 self._log.warning("%s", self._trouble)

@@ -23,8 +23,9 @@ from tcf.runtime.waiting import within
 
 _REQUEST_SECONDS = 5.0
 _LONGEST_RETRY = 2.0
-_UNREADY_SECONDS = 2.0
-"""How long to wait until Kubernetes sends no more requests to the Pod."""
+_LOWERING_SECONDS = 2.0
+"""How long a loss of the role waits for the Pod: until it is marked as not active, and until Kubernetes sends
+it no more requests. (It never waits for more than a period of the worker.)"""
 _UNREADY_LOOK_SECONDS = 0.05
 _LOOK_SECONDS = 30.0
 """How often to read the Pod even if the answer has not changed: somebody may have edited it."""
@@ -86,6 +87,17 @@ class PodMarker:
         await within(seconds, self._settled.wait())
         return self._settled.is_set()
 
+    async def lower(self, period: float) -> None:
+        """Mark the Pod as not active before the hub hears of it, if that is possible in time.
+
+        The wait is short: a cluster whose API is down must not keep other members from taking over.
+        """
+        if not await self.settle(min(period, _LOWERING_SECONDS)):
+            log.warning(
+                "this pod may still be marked as active, or still get requests: its own cluster has not taken"
+                " the change, or has not acted on it, in time; the worker gives up the role anyway"
+            )
+
     async def run(self) -> None:
         """Work until cancelled."""
         backoff = Backoff(first=0.1, longest=_LONGEST_RETRY)
@@ -143,7 +155,7 @@ class PodMarker:
             self._patience = None
         elif self._marks.condition and pod.active:
             # Set this before the write. If the answer is lost, the wait is needed as well.
-            self._patience = self._clock.boot() + _UNREADY_SECONDS
+            self._patience = self._clock.boot() + _LOWERING_SECONDS
         if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
             pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
         if self._marks.label and pod.role != wanted.role:

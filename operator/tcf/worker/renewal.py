@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -41,8 +41,6 @@ when the hub is back."""
 _RETRIES = 4
 """The least number of attempts in a period. A reading lasts for three periods, and is at most one period old
 when the hub stops answering. So it outlives an outage of half its duration."""
-_POD_SECONDS = 2.0
-"""How long an acknowledgement waits for the Pod to be marked. (It never waits for more than a period.)"""
 
 
 class Worker:
@@ -70,8 +68,12 @@ class Worker:
         self._keeper = LeaseKeeper(leases, member, holder=holder, log=self._log)
         self._marker = PodMarker(*pod, self.knowledge.answer, clock=clock) if pod else None
         self._wake = asyncio.Event()
-        marks = [self._lower_pod] if self._marker else []
-        self._conclusion = Conclusion([*marks, *parts], concluded=self._wake.set)
+        self._conclusion = Conclusion([*self._marks(), *parts], concluded=self._wake.set)
+
+    def _marks(self) -> Iterator[Part]:
+        """The Pod's marks, as a part of the conclusion."""
+        if marker := self._marker:
+            yield lambda: marker.lower(self._state.period)
 
     @property
     def pod_trouble(self) -> str | None:
@@ -159,17 +161,6 @@ class Worker:
     def _active(self) -> bool:
         answer = self.knowledge.answer()
         return isinstance(answer, Reading) and answer.role is Role.ACTIVE
-
-    async def _lower_pod(self) -> None:
-        """Mark the Pod as not active before the hub hears of it, if that is possible in time.
-
-        The wait is short: a cluster whose API is down must not keep other members from taking over.
-        """
-        if self._marker and not await self._marker.settle(min(self._state.period, _POD_SECONDS)):
-            self._log.warning(
-                "this pod may still be marked as active, or still get requests: its own cluster has not taken"
-                " the change, or has not acted on it, in time; the worker gives up the role anyway"
-            )
 
     async def _read(self) -> Federation | None:
         member, before = self._member, self.knowledge.latest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcf.core.operator_presence import BEAT_SECONDS, HEARTBEAT_DURATION, LOOK_SECONDS, OperatorPresence
+from tcf.core.heartbeat import BEAT_SECONDS, HEARTBEAT_DURATION, LOOK_SECONDS, Heartbeat
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from tcf.core.operator_presence import BEAT_SECONDS, HEARTBEAT_DURATION, LOOK_SE
 def test_a_heartbeat_that_is_missing_or_silent_for_too_long(
     version: str, age: float, says: str | None
 ) -> None:
-    trouble = OperatorPresence(version, 60 if version else 0, 1000.0).trouble("prod", 1000.0 + age)
+    trouble = Heartbeat(version, 60 if version else 0, 1000.0).trouble("prod", 1000.0 + age)
     assert (trouble is None) == (says is None)
     if says and trouble:
         assert says in trouble
@@ -28,10 +28,10 @@ def test_a_heartbeat_that_is_missing_or_silent_for_too_long(
 
 
 def test_silence_is_counted_from_the_first_sight_of_a_version() -> None:
-    first = OperatorPresence("7", 60, 1000.0)
+    first = Heartbeat("7", 60, 1000.0)
     assert first.looked("7", 60, 1010.0) == first
-    assert first.looked("8", 60, 1010.0) == OperatorPresence("8", 60, 1010.0)
-    assert first.looked("", 0, 1010.0) == OperatorPresence("", 0, 1010.0)
+    assert first.looked("8", 60, 1010.0) == Heartbeat("8", 60, 1010.0)
+    assert first.looked("", 0, 1010.0) == Heartbeat("", 0, 1010.0)
 
 
 def test_an_operator_may_fail_to_renew_twice() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tcf.core import policies
+from tcf.core import refusals
 from tcf.core.model import Unfenceable
-from tcf.core.policies import Policy, Proposal, first_refusal
+from tcf.core.refusals import Policy, Proposal, first_refusal
 from unit.build import TERM, spec, status
 
 
@@ -61,7 +61,7 @@ CASES = [
 
 
 def check(policy: str) -> Policy:
-    found: Policy = getattr(policies, policy)
+    found: Policy = getattr(refusals, policy)
     return found
 
 
@@ -89,8 +89,8 @@ def test_every_policy_is_tested_both_ways() -> None:
     helpers = {"first_refusal"}
     all_of_them = {
         name
-        for name, found in inspect.getmembers(policies, inspect.isfunction)
-        if found.__module__ == policies.__name__ and name not in helpers
+        for name, found in inspect.getmembers(refusals, inspect.isfunction)
+        if found.__module__ == refusals.__name__ and name not in helpers
     }
     assert {case.policy for case in CASES if case.refused} == all_of_them
     assert {case.policy for case in CASES if not case.refused} == all_of_them

@@ -12,25 +12,25 @@ from dataclasses import dataclass
 from tcf.core.fencing import silence_needed
 
 HEARTBEAT = "tcf-operator-heartbeat"
-LABEL_OPERATOR = "tcf.dev/operator"
 BEAT_SECONDS = 20.0
 """How often each operator renews the heartbeat."""
 HEARTBEAT_DURATION = 60
+"""Seconds that operators write into the heartbeat. A worker goes by what it reads there."""
 LOOK_SECONDS = 10.0
 """How often a worker looks at the heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorPresence:
+class Heartbeat:
     """A version of the heartbeat ("" if there is none), with its `duration`, first received at `at`."""
 
     version: str
     duration: int
     at: float
 
-    def looked(self, version: str, duration: int, now: float) -> OperatorPresence:
+    def looked(self, version: str, duration: int, now: float) -> Heartbeat:
         """The presence after another look has found this version."""
-        return self if version == self.version else OperatorPresence(version, duration, now)
+        return self if version == self.version else Heartbeat(version, duration, now)
 
     def trouble(self, namespace: str, now: float) -> str | None:
         """A warning that no operator seems to look after the namespace; None if one does.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tcf.core.operator_presence import HEARTBEAT, HEARTBEAT_DURATION, LABEL_OPERATOR
+from tcf.core.annotations import LABEL_OPERATOR
+from tcf.core.heartbeat import HEARTBEAT, HEARTBEAT_DURATION
 from tcf.hub import errors, records
 from tcf.hub.answers import Json
 from tcf.hub.client import MERGE_PATCH, HubClient
-from tcf.hub.leases import GROUP, VERSION, lease_folder, micro_time
+from tcf.hub.worker_leases import GROUP, VERSION, lease_folder, micro_time
 
 
 class Heartbeats:
