@@ -373,7 +373,7 @@ async def test_the_very_first_yes_is_broken_off_when_it_has_run_out(monkeypatch:
     async with running(one):
         await server.until(lambda: server.writes == ["HubUnreachable"])
         assert passed() == pytest.approx(0.2)
-    assert troubles == ["this pod has not been told its role yet"] * 2
+    assert troubles == ["this pod is not marked with its role yet"] * 2
 
 
 # --- whose conclusion is waited for -------------------------------------------------------------------
@@ -482,9 +482,9 @@ async def test_trouble_is_logged_when_it_begins_changes_or_ends(caplog: pytest.L
         one.now(reading(Role.PASSIVE))
         assert await one.marking.settle(5)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "this pod cannot be told its role: no rights"),
-        ("WARNING", "this pod cannot be told its role: nobody there"),
-        ("INFO", "this pod is told its role again"),
+        ("WARNING", "this pod cannot be marked with its role: no rights"),
+        ("WARNING", "this pod cannot be marked with its role: nobody there"),
+        ("INFO", "this pod is marked with its role again"),
     ]
 
 

@@ -289,7 +289,7 @@ class Looking(Stage):
 async def test_it_looks_every_five_seconds() -> None:
     stage = Looking()
     async with at_work(stage.reach.run()):
-        assert stage.reach.trouble() == "the hub has not been reached yet"
+        assert stage.reach.trouble() == "the operator has not reached the hub yet"
         await asyncio.sleep(12)
     assert stage.looks == [0, 5, 10]
     assert stage.reach.trouble() is None

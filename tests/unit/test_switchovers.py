@@ -418,7 +418,7 @@ async def test_it_is_taken_back_also_after_a_conflict_and_a_moment_without_the_h
 
 @pytest.mark.parametrize(
     ("error", "says"),
-    [(DOWN, "stopped answering after the request had been sent"), (errors.NotFoundError("gone"), "deleted")],
+    [(DOWN, "stopped answering after the request was sent"), (errors.NotFoundError("gone"), "deleted")],
     ids=["down", "deleted"],
 )
 @jumping
