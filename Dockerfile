@@ -1,16 +1,16 @@
 # One image for operator and worker: `IMAGE operator ...` or `IMAGE worker ...`. `make image` builds it.
-# BASE is any Debian that has Python 3.11 or newer.
+# BASE may be any Debian image with Python 3.11 or newer.
 ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv
-# pip's own place, apart from what it installs: neither it nor a compiler gets into the image.
+# pip has a virtual environment of its own, so that neither pip nor a compiler gets into the image.
 RUN python3 -m venv /pip && python3 -m venv --without-pip /opt/tcf
 WORKDIR /src
 COPY hack/requirements/build.txt hack/requirements/run.txt ./
 RUN /pip/bin/pip install --no-cache-dir --require-hashes -r build.txt \
  && /pip/bin/pip --python /opt/tcf/bin/python install --no-cache-dir --require-hashes --only-binary=:all: -r run.txt \
- # A second client, for asyncio, of the size of the first; nothing here imports it.
+ # A second client, for asyncio, as large as the first. This project does not use it.
  && rm -rf /opt/tcf/lib/python3*/site-packages/kubernetes/aio
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator

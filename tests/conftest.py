@@ -1,7 +1,7 @@
-"""One control plane for the whole run: owned by the controlling process, shared by all xdist workers.
+"""One control plane for the whole run. The controlling process owns it, and all xdist workers share it.
 
-It is started when the run begins, without waiting, and ends with the controlling process however
-that ends: its launcher reads from a pipe that only that process holds.
+It starts when the run begins, and nobody waits for it until a test needs it. It ends with the controlling
+process, however that ends, because its launcher reads from a pipe that only that process holds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _started = pytest.StashKey["tuple[subprocess.Popen[bytes], tempfile.TemporaryDir
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # As a shell leaves it for what it runs in the background; every program under test would inherit that.
+    # A shell sets this for what it runs in the background, and every program under test would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -32,8 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly or not _wanted(config):
         return
     folder = tempfile.TemporaryDirectory(prefix="tcf-tests-")
-    told = Path(folder.name) / "control-plane.json"
-    with told.open("wb") as out, (Path(folder.name) / "log").open("wb") as log:
+    announcement = Path(folder.name) / "control-plane.json"
+    with announcement.open("wb") as out, (Path(folder.name) / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, ROOT / "hack/controlplane", "up", "--until-stdin-closes"],
             stdin=subprocess.PIPE,
@@ -45,14 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_configure_node(node: object) -> None:
-    """Tell an xdist worker where the control plane says how to reach it."""
+    """Pass the folder on to an xdist worker: there the control plane announces how to reach it."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]  # xdist has no types
     if _started in config.stash:
         node.workerinput["control_plane"] = config.stash[_started][1].name  # type: ignore[attr-defined]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the control plane and whatever it has left on disk."""
+    """End the control plane and remove its files."""
     if _started not in config.stash:
         return
     process, folder = config.stash[_started]
@@ -63,23 +63,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _wanted(config: pytest.Config) -> bool:
-    """Unless only tests that need none were asked for."""
+    """Is there a test to run that needs a control plane?"""
     need_none = ("tests/unit", "tests/simulation", "tests/e2e")
     return not config.args or not all(any(part in one for part in need_none) for one in config.args)
 
 
 @pytest.fixture(scope="session")
 def control_plane(request: pytest.FixtureRequest) -> dict[str, str]:
-    """What the launcher says: paths of `kubeconfig` and `kubectl`, the `server`'s URL."""
+    """What the launcher announces: paths of `kubeconfig` and `kubectl`, the `server`'s URL."""
     workerinput = getattr(request.config, "workerinput", None)
     folder = Path(workerinput["control_plane"] if workerinput else request.config.stash[_started][1].name)
-    # Else kubectl keeps what it has discovered under the user's home, by a port that others get later.
+    # Otherwise kubectl caches what it discovers in the user's home, under a port that others get later.
     os.environ["KUBECACHEDIR"] = str(folder / "kubectl-cache")
     deadline = time.monotonic() + _STARTUP_SECONDS
     while time.monotonic() < deadline:
         text = (folder / "control-plane.json").read_text()
         if text.endswith("\n"):
-            told: dict[str, str] = json.loads(text)
-            return told
+            announced: dict[str, str] = json.loads(text)
+            return announced
         time.sleep(0.1)
     pytest.fail("the control plane did not start:\n" + (folder / "log").read_text())

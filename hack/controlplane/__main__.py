@@ -7,8 +7,8 @@ from pathlib import Path
 # Run by its path, this directory is no package yet.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from controlplane import binaries, launcher  # noqa: E402
-from controlplane.processes import ControlPlaneError, Stopped, raise_when_stopped  # noqa: E402
+from controlplane import gotools, launcher, locate  # noqa: E402
+from controlplane.children import ControlPlaneError, Stopped, raise_when_stopped  # noqa: E402
 
 
 def main() -> int:
@@ -17,16 +17,17 @@ def main() -> int:
     raise_when_stopped()
     try:
         if options.command == "build":
-            print(binaries.ensure())
+            print(locate.directory_of(locate.everything()))
         elif options.command == "helm":
-            print(binaries.helm())
+            print(gotools.helm())
         elif options.command == "etcdutl":
-            print(binaries.etcdutl())
+            print(gotools.etcdutl())
         else:
             launcher.up(
                 data_dir=options.data_dir,
                 port=options.port,
                 until_stdin_closes=options.until_stdin_closes,
+                with_kubectl=not options.without_kubectl,
             )
     except ControlPlaneError as error:
         print(f"controlplane: {error}", file=sys.stderr)
@@ -42,9 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="controlplane", description="A real kube-apiserver and etcd for demo and tests."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="locate or build the programs and print the directory that has them")
-    commands.add_parser("helm", help="build helm, if need be, and print its path")
-    commands.add_parser("etcdutl", help="build etcdutl, if need be, and print its path")
+    commands.add_parser("build", help="find or make etcd, kube-apiserver and kubectl; print their directory")
+    commands.add_parser("helm", help="build helm once and print its path")
+    commands.add_parser("etcdutl", help="build etcdutl once and print its path")
     up = commands.add_parser("up", help="run a control plane until SIGINT or SIGTERM")
     up.add_argument("--data-dir", type=Path, metavar="DIR", help="keep state there (default: discard it)")
     up.add_argument("--port", type=_port, default=0, help="the API server's port (default: any free one)")
@@ -52,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         "--until-stdin-closes",
         action="store_true",
         help="also end when stdin does, and take commands from it",
+    )
+    up.add_argument(
+        "--without-kubectl",
+        action="store_true",
+        help="do not build kubectl: name it only if it is there already",
     )
     return parser
 

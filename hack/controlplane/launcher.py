@@ -1,4 +1,4 @@
-"""Run etcd and kube-apiserver until told to stop; the package's docstring says how to use it."""
+"""Run etcd and kube-apiserver until somebody stops them. The package's docstring says how to use it."""
 
 import base64
 import contextlib
@@ -21,22 +21,23 @@ from pathlib import Path
 from subprocess import Popen
 from typing import BinaryIO
 
-from controlplane import binaries
-from controlplane.processes import ControlPlaneError, Stopped, end, spawn
+from controlplane import locate
+from controlplane.children import ControlPlaneError, Stopped, end, spawn
+from controlplane.components import COMPONENTS, HOST, commands, private_key, write_secret
+from controlplane.locate import KUBECTL, Programs
 
-_HOST = "127.0.0.1"
 _READY_TIMEOUT = 120.0  # seconds; about 3 are usual
 _TAIL = 15  # lines of a component's log to show when it fails
 _PREFIX = "tcf-controlplane-"
-_COMPONENTS = ("etcd", "kube-apiserver")
 
 
-def up(*, data_dir: Path | None, port: int, until_stdin_closes: bool) -> None:
-    """Run a control plane; return when stdin closes, if asked for, or at a signal once it is ready.
+def up(*, data_dir: Path | None, port: int, until_stdin_closes: bool, with_kubectl: bool) -> None:
+    """Run a control plane. Return at a signal, or when stdin closes if that is asked for.
 
-    A `port` of 0 means any free one, no `data_dir` a temporary one.
+    A `port` of 0 means any free one, no `data_dir` a temporary one. `with_kubectl`: make sure
+    that there is a kubectl.
     """
-    programs = binaries.ensure()
+    programs = locate.everything() if with_kubectl else locate.servers()
     with _home(data_dir) as home, _reserved(port) as reserved:
         plane = _Plane(programs, home, reserved, until_stdin_closes=until_stdin_closes)
         try:
@@ -97,7 +98,7 @@ def _lock(home: Path) -> BinaryIO | None:
 
 
 def _sweep() -> None:
-    """Remove what launchers that were killed have left behind."""
+    """Remove what killed launchers left behind."""
     for home in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if home.lstat().st_uid == os.getuid() and (lock := _lock(home)):
@@ -107,21 +108,21 @@ def _sweep() -> None:
 
 @contextlib.contextmanager
 def _reserved(port: int) -> Iterator[int]:
-    """Keep a port of the loopback address for the API server, also while that is down.
+    """Keep a port of the loopback address for the API server, even while that is down.
 
-    A socket that is bound but doesn't listen gets no connections, and SO_REUSEPORT lets the API
-    server (with --permit-port-sharing) bind beside it. So nobody can snatch the port, neither
-    between its choice and its use nor during a restart.
+    A socket that is bound but does not listen gets no connections, and SO_REUSEPORT lets the API server (with
+    --permit-port-sharing) bind the same port. So nobody else can take the port before the API server does, or
+    during its restart.
     """
     try:
         if port:
             # SO_REUSEPORT alone would succeed beside another control plane.
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((_HOST, port))
+                probe.bind((HOST, port))
         reservation = socket.socket()
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reservation.bind((_HOST, port))
+        reservation.bind((HOST, port))
     except OSError as error:
         hint = ": choose another --port" if error.errno == errno.EADDRINUSE else ""
         raise ControlPlaneError(f"port {port}: {error.strerror}{hint}") from error
@@ -132,61 +133,26 @@ def _reserved(port: int) -> Iterator[int]:
 class _Plane:
     """The two components, run in `home`."""
 
-    def __init__(self, programs: Path, home: Path, port: int, *, until_stdin_closes: bool) -> None:
+    def __init__(self, programs: Programs, home: Path, port: int, *, until_stdin_closes: bool) -> None:
         self._home = home
         self._port = port
-        self._server = f"https://{_HOST}:{port}"
+        self._server = f"https://{HOST}:{port}"
         self._kubeconfig = home / "kubeconfig"
-        self._kubectl = programs / "kubectl"
+        self._kubectl = programs.get(KUBECTL)
         self._until_stdin_closes = until_stdin_closes
         self._stdin_hangup = select.poll()
         if until_stdin_closes:
             self._stdin_hangup.register(sys.stdin, 0)  # reports POLLHUP alone
         self._running: dict[str, Popen[bytes]] = {}
-        # Credentials are new each time: none expires in a data directory that is kept.
+        # Credentials are new each time, so that none expires in a data directory that is kept.
         self._token = secrets.token_urlsafe(32)
         for suffix in (".crt", ".key"):
             self._certificates().with_suffix(suffix).unlink(missing_ok=True)
-        _write_secret(home / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n')
-        _write_secret(home / "service-account.key", _private_key())
-        for name in _COMPONENTS:
+        write_secret(home / "tokens.csv", f'{self._token},admin,admin,"system:masters"\n')
+        write_secret(home / "service-account.key", private_key())
+        for name in COMPONENTS:
             self._log(name).unlink(missing_ok=True)
-        self._commands: dict[str, list[str | Path]] = {
-            # Unix sockets are closed to other users, and no port can be taken. Their paths are
-            # relative to `home`, since an absolute one could be too long for a socket.
-            "etcd": [
-                programs / "etcd",
-                "--name=etcd",
-                "--data-dir=etcd",
-                "--listen-client-urls=unix://etcd.sock",
-                "--listen-peer-urls=unix://etcd-peer.sock",
-                # Nobody follows these: they have to be given, and to agree.
-                "--advertise-client-urls=http://127.0.0.1:2379",
-                "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-                "--initial-cluster=etcd=http://127.0.0.1:2380",
-                "--log-level=warn",
-                "--unsafe-no-fsync",
-            ],
-            "kube-apiserver": [
-                programs / "kube-apiserver",
-                "--etcd-servers=unix://etcd.sock",
-                f"--bind-address={_HOST}",
-                f"--advertise-address={_HOST}",  # else it needs a network interface
-                f"--secure-port={port}",
-                "--permit-port-sharing",
-                "--cert-dir=certificates",  # it signs its own
-                "--token-auth-file=tokens.csv",
-                "--authorization-mode=RBAC",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                "--service-account-key-file=service-account.key",
-                "--service-account-signing-key-file=service-account.key",
-                "--service-cluster-ip-range=10.0.0.0/24",
-                # Endpoints must not be loopback addresses.
-                "--endpoint-reconciler-type=none",
-                # It waits for what the controller manager makes.
-                "--disable-admission-plugins=ServiceAccount",
-            ],
-        }
+        self._commands = commands(programs, port)
 
     def start(self, name: str) -> None:
         """Start a component, without waiting for it to be ready."""
@@ -206,7 +172,7 @@ class _Plane:
     def wait_ready(self) -> None:
         """Wait until the API serves, or one of the components is down."""
         deadline = time.monotonic() + _READY_TIMEOUT
-        while len(self._running) == len(_COMPONENTS):
+        while len(self._running) == len(COMPONENTS):
             self._check()
             if (trouble := self._trouble()) is None:
                 return
@@ -234,7 +200,7 @@ class _Plane:
             "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
             "current-context": name,
         }
-        _write_secret(self._kubeconfig, json.dumps(config, indent=2) + "\n")
+        write_secret(self._kubeconfig, json.dumps(config, indent=2) + "\n")
 
     def serve(self) -> None:
         """Announce the API, then obey stdin, if asked to, until it ends."""
@@ -242,7 +208,7 @@ class _Plane:
         pending = b""
         while True:
             self._check()
-            # The time is up to when a component's end is noticed.
+            # The end of a component is noticed after half a second at most.
             if not select.select([sys.stdin] if self._until_stdin_closes else [], [], [], 0.5)[0]:
                 continue
             if not (chunk := os.read(sys.stdin.fileno(), 4096)):
@@ -261,8 +227,8 @@ class _Plane:
 
     def _execute(self, line: str) -> None:
         verb, _, name = line.strip().partition(" ")
-        if verb not in ("stop", "kill", "start") or name not in _COMPONENTS:
-            raise ControlPlaneError(f"write stop, kill or start, and {' or '.join(_COMPONENTS)}, not: {line}")
+        if verb not in ("stop", "kill", "start") or name not in COMPONENTS:
+            raise ControlPlaneError(f"write stop, kill or start, and {' or '.join(COMPONENTS)}, not: {line}")
         if verb == "start":
             self.start(name)
             self.wait_ready()
@@ -276,7 +242,7 @@ class _Plane:
             {
                 "kubeconfig": str(self._kubeconfig),
                 "server": self._server,
-                "kubectl": str(self._kubectl),
+                "kubectl": str(self._kubectl) if self._kubectl else None,
                 "pids": {name: process.pid for name, process in self._running.items()},
             }
         )
@@ -293,7 +259,7 @@ class _Plane:
         """Ask the API over verified TLS; return what keeps it from being ready."""
         try:
             context = ssl.create_default_context(cafile=self._certificates())
-            connection = http.client.HTTPSConnection(_HOST, self._port, timeout=5, context=context)
+            connection = http.client.HTTPSConnection(HOST, self._port, timeout=5, context=context)
             with contextlib.closing(connection):
                 # The namespace is made shortly after the server calls itself ready.
                 for path in ("/readyz", "/api/v1/namespaces/default"):
@@ -323,25 +289,3 @@ def _answer(line: dict[str, object]) -> None:
         os.write(sys.stdout.fileno(), json.dumps(line).encode() + b"\n")
     except BrokenPipeError:
         raise Stopped(signal.SIGPIPE) from None
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)  # its mode might be another
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-
-
-def _private_key() -> str:
-    """Return a new private key for the curve P-256, in PEM.
-
-    It is any number below the curve's order, in the frame of RFC 5915; whoever reads it computes
-    the public key, which is optional there. So this needs neither openssl nor a library.
-    """
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    number = (1 + secrets.randbelow(order - 1)).to_bytes(32, "big")
-    version = bytes.fromhex("020101")
-    curve = bytes.fromhex("a00a06082a8648ce3d030107")  # [0] 1.2.840.10045.3.1.7
-    body = version + b"\x04\x20" + number + curve
-    encoded = base64.b64encode(b"\x30" + bytes([len(body)]) + body).decode()
-    return f"-----BEGIN EC PRIVATE KEY-----\n{encoded}\n-----END EC PRIVATE KEY-----\n"

@@ -1,1 +1,1 @@
-"""The cluster-federation operator: which of several clusters is the active one?"""
+"""An operator that decides which of several federated clusters is active."""

@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _option(name: str, *names: str, **more: Any) -> Callable[[F], F]:
-    """An option that an environment variable can give as well."""
+    """An option that can also be given by an environment variable."""
     variable = "TCF_" + name.removeprefix("--").replace("-", "_").upper()
     return click.option(name, *names, envvar=variable, show_envvar=True, **more)
 
@@ -34,7 +34,7 @@ _CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
 
 def _resolvable(host: str) -> bool:
-    """Is it a name or number that a resolver can be asked about at all?"""
+    """Can a resolver be asked for this name or number?"""
     try:
         return bool(host.encode("idna"))
     except UnicodeError:
@@ -53,7 +53,8 @@ class _AddressType(click.ParamType[Address]):
         known = everywhere or _resolvable(host)
         if not known or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
             self.fail(
-                f"{value!r} is not an address such as 127.0.0.1:8080 or [::1]:8080 (or :8080 for everywhere)",
+                f"{value!r} is not an address such as 127.0.0.1:8080 or [::1]:8080"
+                " (:8080 means all interfaces)",
                 param,
                 ctx,
             )
@@ -100,15 +101,15 @@ def _common(function: F) -> F:
             "--kubeconfig",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="How to reach the hub. Default: the ServiceAccount of the pod this runs in."
-            " An exported KUBECONFIG is not looked at.",
+            help="How to reach the hub. Default: the ServiceAccount of the pod in which this program runs."
+            " The environment variable KUBECONFIG is ignored.",
         ),
-        _option("--context", metavar="NAME", help="Context of the kubeconfig. Default: its current one."),
+        _option("--context", metavar="NAME", help="Context of the kubeconfig. Default: its current context."),
         _option(
             "--identity",
             metavar="NAME",
             default=socket.gethostname,
-            show_default="the host's name",
+            show_default="the host name",
             help="Name of this process in Leases and Events.",
         ),
         _option(
@@ -116,7 +117,7 @@ def _common(function: F) -> F:
             type=click.Choice(["text", "json"], case_sensitive=False),
             default="text",
             show_default=True,
-            help="One line for a terminal, or one JSON object for a collector.",
+            help="Lines of text for a terminal, or JSON objects for a log collector.",
         ),
         _option(
             "--log-level",
@@ -140,11 +141,11 @@ _SETTINGS: dict[str, Any] = {
 
 @click.command("tcf-worker", context_settings=_SETTINGS)
 @_option("--federation", type=NAME, required=True, help="Name of the ClusterFederation.")
-@_option("--cluster", type=CLUSTER, required=True, help="Id of the member to speak for.")
+@_option("--cluster", type=CLUSTER, required=True, help="Id of the member for which this worker answers.")
 @_option(
     "--namespace",
     type=NAME,
-    show_default="this pod's, else default",
+    show_default="that of this pod, otherwise default",
     help="Namespace of the ClusterFederation on the hub.",
 )
 @_option(
@@ -152,38 +153,38 @@ _SETTINGS: dict[str, Any] = {
     type=ADDRESS,
     default="127.0.0.1:8080",
     show_default=True,
-    help="Address to serve /tcf/*, /healthz and /readyz on.",
+    help="Address for /tcf/*, /healthz and /readyz.",
 )
 @_option(
     "--pod-condition",
     is_flag=True,
-    help="Keep condition tcf.dev/active of the pod this runs in, for its readinessGates."
-    " Needs the rights to get pods and to patch pods/status in its namespace.",
+    help="Write the condition tcf.dev/active of this worker's own pod, for its readinessGates."
+    " Needs the rights to get pods and to patch pods/status in the pod's namespace.",
 )
 @_option(
     "--pod-label",
     is_flag=True,
-    help="Keep label tcf.dev/role of the pod this runs in, for the selectors of Services."
-    " Needs the rights to get and to patch pods in its namespace.",
+    help="Write the label tcf.dev/role of this worker's own pod, for the selectors of Services."
+    " Needs the rights to get and to patch pods in the pod's namespace.",
 )
 @_option(
     "--pod-name",
     type=POD,
     metavar="NAME",
-    show_default="the host's name",
+    show_default="the host name",
     help="Name of that pod.",
 )
 @_option(
     "--pod-uid",
     metavar="UID",
-    show_default="that of the first pod found by that name",
-    help="Uid of that pod. Another one by the same name is left alone.",
+    show_default="that of the first pod found with that name",
+    help="Uid of that pod. A pod with the same name and another uid is left alone.",
 )
 @_option(
     "--pod-namespace",
     type=NAME,
     metavar="NAME",
-    show_default="that of the pod's ServiceAccount, else default",
+    show_default="that of the pod's ServiceAccount, otherwise default",
     help="Namespace of that pod.",
 )
 @_option(
@@ -207,13 +208,13 @@ def _worker(
     pod_kubeconfig: Path | None,
     **common: Any,
 ) -> int:
-    """Answer for one member cluster of a federation: is it the active one?
+    """Answer for one member of a federation: is it the active one?
 
-    Serves GET /tcf/status, /tcf/is_active and /tcf/clusters from what it has read from the hub, for as
-    long as that may be trusted, and POST /tcf/toggle, /tcf/promote and /tcf/demote. Any number of workers
-    may run for one member. It starts at once and keeps trying, whatever is wrong with the hub.
+    A worker answers GET /tcf/status, /tcf/is_active and /tcf/clusters by its reading of the hub, until that
+    expires. It carries out POST /tcf/toggle, /tcf/promote and /tcf/demote. Any number of workers may run for
+    one member. If the hub is down, a worker starts anyway, and tries again until the hub is back.
 
-    Every option can be given by the environment variable named with it.
+    Each option can also be given by the environment variable that is named with it.
     """
     from tcf.wiring import run_worker  # noqa: PLC0415 - --help needs none of it
 
@@ -238,7 +239,7 @@ def _worker(
     "namespaces",
     type=NAME,
     multiple=True,
-    show_default="all of them",
+    show_default="all namespaces",
     help="Namespace to look after; may be repeated.",
 )
 @_option(
@@ -246,13 +247,13 @@ def _worker(
     type=ADDRESS,
     default="127.0.0.1:8090",
     show_default=True,
-    help="Address to serve /healthz and /readyz on.",
+    help="Address for /healthz and /readyz.",
 )
 @_option(
     "--serve",
     type=SERVE,
     multiple=True,
-    help="Also be a worker: serve /tcf/* for this member on this address; may be repeated.",
+    help="Also work as a worker: answer /tcf/* for this member on this address; may be repeated.",
 )
 @_common
 def _operator(
@@ -261,12 +262,12 @@ def _operator(
     serve: tuple[tuple[MemberRef, Address], ...],
     **common: Any,
 ) -> int:
-    """Move the roles of cluster federations: at most one member of each is active at any moment.
+    """Look after cluster federations: move their roles so that at most one member of each is active.
 
-    Watches ClusterFederations and the Leases of their workers, and carries out requests. Any number of
-    replicas may run at once.
+    An operator watches ClusterFederations and the Leases of their workers, and carries out requests. Any
+    number of operators may run at once.
 
-    Every option can be given by the environment variable named with it.
+    Each option can also be given by the environment variable that is named with it.
     """
     from tcf.wiring import run_operator  # noqa: PLC0415 - --help needs none of it
 
@@ -296,7 +297,7 @@ def main() -> None:
 
 
 def _main(command: click.Command, arguments: list[str]) -> int:
-    """Run a command; a wrong value gets one line on stderr and exit status 2."""
+    """Run a command. If a value is wrong, print one line to stderr and return exit status 2."""
     try:
         return command.main(arguments, command.name, standalone_mode=False) or 0
     except click.ClickException as error:
@@ -308,7 +309,7 @@ def _main(command: click.Command, arguments: list[str]) -> int:
 
 def _hub(common: dict[str, Any]) -> HubSettings:
     if common["context"] and not common["kubeconfig"]:
-        raise click.UsageError("--context says which part of a kubeconfig to use; give --kubeconfig as well")
+        raise click.UsageError("--context is a part of a kubeconfig; give --kubeconfig, too")
     return HubSettings(common["kubeconfig"], common["context"])
 
 

@@ -1,4 +1,4 @@
-"""The settings of the two programs, read once by the command line and passed on as values."""
+"""The settings of the two programs. The command line reads them once and passes them on as values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tcf.runtime.address import Address
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """How to reach the hub: a kubeconfig, or in-cluster without one."""
+    """How to reach the hub: by a kubeconfig, or without one by the Pod's ServiceAccount."""
 
     kubeconfig: Path | None
     context: str | None
@@ -20,7 +20,7 @@ class HubSettings:
 
 @dataclass(frozen=True, slots=True)
 class PodSettings:
-    """The Pod to mark, and how to reach the cluster that it is in; `uid` None: whichever is found first."""
+    """The Pod to mark, and how to reach its cluster. If `uid` is None, it is the first Pod with that name."""
 
     api: HubSettings
     namespace: str
@@ -31,7 +31,7 @@ class PodSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """`pod` None: no Pod is marked."""
+    """The settings of a worker. If `pod` is None, no Pod is marked."""
 
     hub: HubSettings
     member: MemberRef
@@ -42,7 +42,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
-    """`namespaces` empty: all of them. `serve`: members to answer for in this process."""
+    """The settings of an operator. No `namespaces` means all of them. `serve`: members to answer for."""
 
     hub: HubSettings
     namespaces: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The two processes, wired together: what starts in which order, and what ends in which."""
+"""The two programs, wired together: their parts, and the order in which these start and end."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tcf.core.reading import not_ready
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
-from tcf.hub.heartbeats import Heartbeats
-from tcf.hub.leases import Leases
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.hub.pods import Pods
+from tcf.hub.worker_leases import Leases
 from tcf.runtime.address import Address
 from tcf.runtime.clock import Clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
-from tcf.web import api, health
+from tcf.web import health, tcf_paths
 from tcf.web.server import HttpServer
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
 
 _REQUESTS_OF_CLIENTS = 8
-"""Requests to the hub that a worker makes at a time for those who ask it to change roles."""
+"""How many requests to the hub a worker makes at a time for all POSTs together."""
 
 Work = Callable[[], Coroutine[None, None, None]]
 """Something to run until the process ends."""
@@ -39,13 +39,13 @@ log = logging.getLogger(__name__)
 
 
 async def run_worker(settings: WorkerSettings) -> int:
-    """Serve one member until SIGTERM or SIGINT; the exit status."""
+    """Answer for one member until SIGTERM or SIGINT. Returns the exit status."""
     _raise_descriptors()
     async with AsyncExitStack() as stack:
         credentials = _credentials(settings.hub)
         pod = None
         if marked := settings.pod:
-            # A client of its own, also where both are one cluster: credentials and connections may differ.
+            # This needs a client of its own even if the hub is the same cluster: the credentials may differ.
             own = _client(stack, _credentials(marked.api), "tcf-worker", called="the pod's cluster")
             pods = Pods(own, marked.namespace, marked.name, marked.uid)
             pod = (pods, marked.marks)
@@ -54,7 +54,10 @@ async def run_worker(settings: WorkerSettings) -> int:
 
 
 async def run_operator(settings: OperatorSettings) -> int:
-    """Coordinate federations, and serve members if asked to, until SIGTERM or SIGINT; the exit status."""
+    """Look after federations, and answer for members with --serve, until SIGTERM or SIGINT.
+
+    Returns the exit status.
+    """
     _raise_descriptors()
     async with AsyncExitStack() as stack:
         credentials = _credentials(settings.hub)
@@ -72,8 +75,8 @@ async def run_operator(settings: OperatorSettings) -> int:
 async def _coordinate(
     stack: AsyncExitStack, credentials: Credentials, settings: OperatorSettings
 ) -> list[Work]:
-    """Listen for probes; what to run to look after federations. Empty: can't listen."""
-    # A worker must not load kopf, nor what comes with it.
+    """Listen for health checks. Returns what to run to look after federations; [] if it cannot listen."""
+    # A worker must not load kopf and everything that kopf needs.
     from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
     from tcf.coordinator.dispatcher import Dispatcher  # noqa: PLC0415
     from tcf.coordinator.heartbeat_writer import HeartbeatWriter  # noqa: PLC0415
@@ -113,9 +116,9 @@ async def _coordinate(
 
 
 def _raise_descriptors() -> None:
-    """Allow as many file descriptors as we may have; the lower limit is for programs that use select(2)."""
+    """Raise the limit of file descriptors to the hard one. (The soft one is for programs with select(2).)"""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # systems that will not: the lower limit does, too
+    with contextlib.suppress(ValueError, OSError):  # some systems refuse it, but the soft limit will do
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
@@ -137,15 +140,15 @@ async def _serve(
     identity: str,
     pod: tuple[Pods, Marks] | None = None,
 ) -> list[Work]:
-    """Listen for one member at once; what to run to make its answers good. Empty: can't listen."""
-    # Renewals and what clients ask for don't share connections, nor turns, so neither waits for the other.
+    """Listen for one member. Returns everything to run to answer for it; [] if it cannot listen."""
+    # Renewals and POSTs do not share connections, so that neither has to wait for the other.
     own = _client(stack, credentials, "tcf-worker")
     clients = Federations(_client(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
     clock = Clock()
     worker = Worker(member, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
     routes = {
-        **api.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
+        **tcf_paths.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
         **health.routes(
             alive=lambda: None,
             ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),
@@ -160,7 +163,7 @@ async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:
     try:
         address = await server.start()
     except OSError as error:
-        log.error("cannot listen for %s: %s", what, error)  # noqa: TRY400 - the error says it all
+        log.error("cannot listen for %s: %s", what, error)  # noqa: TRY400 - a traceback would not help
         return False
     stack.push_async_callback(server.stop)
     log.info("listening on http://%s", address, extra={"for": what})
@@ -168,7 +171,7 @@ async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:
 
 
 async def _until_stopped(works: list[Work]) -> int:
-    """Run everything until a signal asks to stop (0), or something ends by itself (1)."""
+    """Run everything until a signal comes (then return 0), or until something ends by itself (1)."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""Real programs, a real hub, and faults that are made for real: kills, stops, cut and slow connections.
+"""Real programs, a real hub, and real faults: kills, stops, cut and slow connections.
 
-`make chaos` plays as many schedules as asked for and prints what the probes saw; `make test` plays a few.
+`make chaos` plays as many schedules as you ask for and prints what the probes saw; `make test` plays a few.
 """

@@ -1,4 +1,4 @@
-"""`make chaos`: fault schedules against real processes, on as many control planes at once as wanted."""
+"""`make chaos`: fault schedules against real processes, on one or more control planes at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from chaos.run import Tally, play
+from chaos.series import Tally, play
 
 _LANE_SEEDS = 1_000_000
 
@@ -17,9 +17,11 @@ _LANE_SEEDS = 1_000_000
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--schedules", type=int, default=200, help="how many (default: %(default)s)")
-    parser.add_argument("--lanes", type=int, default=1, help="at the same time (default: %(default)s)")
+    parser.add_argument(
+        "--lanes", type=int, default=1, help="how many play at the same time (default: %(default)s)"
+    )
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: %(default)s)")
-    parser.add_argument("--table", type=Path, help="write the table into this file, too")
+    parser.add_argument("--table", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     began = time.monotonic()
     total = Tally()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.run import play
+from chaos.series import play
 
 SCHEDULES = 3
 

@@ -17,7 +17,9 @@ from urllib.parse import quote
 
 import pytest
 import urllib3
-from support.api import ROOT, Answer, eventually
+from rig.asking import Answer
+from rig.files import ROOT
+from rig.patience import RigError, eventually
 from support.chart import CHART
 
 from tcf.hub import credentials
@@ -167,7 +169,7 @@ class Namespace:
 
         try:
             eventually(ask, what=what, patience=PATIENCE)
-        except pytest.fail.Exception:
+        except RigError:
             print(self.kubectl("get", "cfed,pods,leases,events", check=False))  # noqa: T201 - shown on failure
             raise
 

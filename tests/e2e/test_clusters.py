@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from support.api import ROOT, eventually
+from rig.files import ROOT
+from rig.patience import eventually
 
 from e2e.cluster import MEMBERS, PATIENCE, Namespace, dashed
 
@@ -57,7 +58,7 @@ def account(member: str) -> str:
 
 
 def place_kubeconfig(hub: Namespace, member: Namespace) -> None:
-    command = [sys.executable, str(ROOT / "hack/hub_kubeconfig.py"), "--namespace", hub.name]
+    command = [sys.executable, "-m", "tcf.ctl.kubeconfig", "--namespace", hub.name]
     command += ["--kubeconfig", str(hub.cluster.kubeconfig), "--kubectl", str(hub.cluster.program)]
     command += ["--server", INSIDE, account("cluster_1")]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout

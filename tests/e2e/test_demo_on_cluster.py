@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.api import ROOT, free_port
+from rig.asking import free_port
+from rig.files import ROOT
 
 from e2e.cluster import Cluster, Namespace
 
@@ -16,7 +17,7 @@ CRD = "clusterfederations.tcf.dev"
 
 def play(cluster: Cluster, folder: Path) -> str:
     """Run the demo on it; what it says."""
-    command = [sys.executable, str(ROOT / "hack/demo.py"), "--script", "--cluster", str(cluster.kubeconfig)]
+    command = [sys.executable, str(ROOT / "hack/demo"), "--script", "--cluster", str(cluster.kubeconfig)]
     done = subprocess.run(
         [*command, "--home", str(folder), "--port", str(free_port(3))],
         capture_output=True,

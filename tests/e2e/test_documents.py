@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.api import ROOT, eventually
+from rig.files import ROOT
+from rig.patience import eventually
 
 from e2e.cluster import PATIENCE, Cluster, Namespace
 from e2e.test_clusters import INSIDE

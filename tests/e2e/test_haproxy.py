@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from support.api import PATIENCE, ROOT, Hub, eventually, free_port
-from support.programs import Program, Programs
+from rig.asking import free_port
+from rig.files import ROOT
+from rig.hub_namespace import HubNamespace
+from rig.patience import PATIENCE, eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 from e2e.cluster import MEMBERS, Namespace, dashed
 
@@ -61,7 +64,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def workers(shared: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Program]]:
+def workers(shared: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[TcfProcess]]:
     """A worker of each member on this machine, with what the chart gives to members elsewhere."""
     members = [
         f"remoteMembers.members[{n}].{key}={value}"
@@ -70,9 +73,9 @@ def workers(shared: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iter
     ]
     shared.install("remoteMembers.tokenSecrets=true", *members)
     shared.kubectl("apply", "-f", str(ROOT / "examples/shop.yaml"))
-    hub = Hub(lambda *_, **__: pytest.fail("not here"), shared.name, shared.cluster.kubeconfig)
+    hub = HubNamespace(lambda *_, **__: pytest.fail("not here"), shared.name, shared.cluster.kubeconfig)
     folder = tmp_path_factory.mktemp("workers")
-    programs = Programs(hub, folder)
+    programs = TcfProcesses(hub, folder)
     try:
         yield [programs.worker(member, kubeconfig=kubeconfig(shared, member, folder)) for member in MEMBERS]
     finally:
@@ -85,7 +88,8 @@ def kubeconfig(namespace: Namespace, member: str, folder: Path) -> Path:
     cluster = namespace.cluster
     command = [
         sys.executable,
-        str(ROOT / "hack/hub_kubeconfig.py"),
+        "-m",
+        "tcf.ctl.kubeconfig",
         "--secret",
         "--namespace",
         namespace.name,
@@ -100,7 +104,7 @@ class HAProxy:
     """HAProxy with the configuration of the example, but for addresses."""
 
     def __init__(
-        self, folder: Path, workers: list[Program], applications: list[Application], check: str = CHECK
+        self, folder: Path, workers: list[TcfProcess], applications: list[Application], check: str = CHECK
     ) -> None:
         self.port = free_port()
         text = (ROOT / "examples/haproxy.cfg").read_text()
@@ -151,7 +155,7 @@ def _asked_since(application: Application, moment: float) -> bool:
 
 
 def test_after_the_new_member_has_served_the_old_one_gets_no_request(
-    workers: list[Program], tmp_path: Path, measured: Measured
+    workers: list[TcfProcess], tmp_path: Path, measured: Measured
 ) -> None:
     with ExitStack() as stack:
         applications = [stack.enter_context(Application()) for _ in MEMBERS]
@@ -202,7 +206,7 @@ def test_after_the_new_member_has_served_the_old_one_gets_no_request(
     ids=["no method", "OPTIONS", "HEAD", "HTTP/1.1"],
 )
 def test_every_method_of_a_health_check_tells_the_active_member(
-    workers: list[Program], tmp_path: Path, check: str
+    workers: list[TcfProcess], tmp_path: Path, check: str
 ) -> None:
     """Else both members would be taken for active, for which the example refuses every request."""
     with ExitStack() as stack:

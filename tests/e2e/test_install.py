@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.api import ROOT
+from rig.files import ROOT
 from support.chart import CHART
 
 from e2e.cluster import MEMBERS, Namespace, dashed
-from e2e.probes import Probes
+from e2e.proxied_prober import ProxiedProber
 
 Measured = Callable[[str], None]
 
@@ -37,9 +37,9 @@ def label(member: str) -> str:
     return f"app.kubernetes.io/component=worker,tcf.dev/cluster={member}"
 
 
-def probes(shop: Namespace) -> Probes:
+def probes(shop: Namespace) -> ProxiedProber:
     """Of both members, by their Services: what a load balancer in the cluster is told."""
-    return Probes(shop, {member: f"services/{workers(member)}" for member in MEMBERS})
+    return ProxiedProber(shop, {member: f"services/{workers(member)}" for member in MEMBERS})
 
 
 def test_the_operator_alone(shop: Namespace) -> None:

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from support.api import ROOT
+from rig.files import ROOT
 
 from e2e.cluster import MEMBERS, Namespace, dashed, endpoints
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.api import ROOT, Hub, Kubectl, apply_crd, bound_kubectl, own_namespace
+from rig.files import ROOT
+from rig.hub_namespace import HubNamespace, own_namespace
+from rig.kubectl import Kubectl, apply_crd, bound_kubectl
+from rig.tcf_processes import TcfProcesses
 from support.chart import Helm
-from support.programs import Programs
 
 
 @pytest.fixture(scope="session")
@@ -20,27 +22,27 @@ def crd(control_plane: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def hub(control_plane: dict[str, str], crd: None) -> Iterator[Hub]:
+def hub(control_plane: dict[str, str], crd: None) -> Iterator[HubNamespace]:
     """A namespace of the test's own."""
     with own_namespace(control_plane) as hub:
         yield hub
 
 
 @pytest.fixture
-def namespace(hub: Hub) -> str:
+def namespace(hub: HubNamespace) -> str:
     """Its name."""
     return hub.namespace
 
 
 @pytest.fixture
-def kubectl(hub: Hub) -> Kubectl:
+def kubectl(hub: HubNamespace) -> Kubectl:
     """kubectl, bound to the control plane and the test's namespace."""
     return hub.kubectl
 
 
 @pytest.fixture
-def programs(hub: Hub, tmp_path: Path) -> Iterator[Programs]:
-    started = Programs(hub, tmp_path)
+def programs(hub: HubNamespace, tmp_path: Path) -> Iterator[TcfProcesses]:
+    started = TcfProcesses(hub, tmp_path)
     try:
         yield started
     finally:

@@ -10,22 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.api import Hub, eventually
-from support.gate import Gate
-from support.probes import Prober, broken_promises
-from support.programs import Program, Programs
+from rig.gate import Gate
+from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
+from rig.prober import Prober
+from rig.promise import broken_promises
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 D = 2
 ROLES = {"cluster_1": "passive", "cluster_2": "active"}
 
 
-def apply(hub: Hub, **more: Any) -> None:
+def apply(hub: HubNamespace, **more: Any) -> None:
     failover = {"mode": "Automatic", "timeout": "1s", "cooldown": "0s", **more.pop("failover", {})}
     hub.apply(**{"leaseDuration": f"{D}s", "switchoverTimeout": "10s", "failover": failover, **more})
 
 
 @pytest.fixture
-def gates(hub: Hub) -> Iterator[dict[str, Gate]]:
+def gates(hub: HubNamespace) -> Iterator[dict[str, Gate]]:
     """A gate before the hub for each side."""
     with contextlib.ExitStack() as stack:
         opened = {side: stack.enter_context(Gate(hub.server)) for side in ("one", "two", "operator")}
@@ -34,25 +36,27 @@ def gates(hub: Hub) -> Iterator[dict[str, Gate]]:
         yield opened
 
 
-def ready_pair(hub: Hub, programs: Programs) -> tuple[Program, Program]:
+def ready_pair(hub: HubNamespace, programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
     one, two = programs.pair()
     one.await_active()
     two.await_status(418)
     return one, two
 
 
-def condition(hub: Hub, type_: str) -> dict[str, str]:
+def condition(hub: HubNamespace, type_: str) -> dict[str, str]:
     return next(c for c in hub.status()["conditions"] if c["type"] == type_)
 
 
-def await_condition(hub: Hub, type_: str, reason: str) -> dict[str, str]:
+def await_condition(hub: HubNamespace, type_: str, reason: str) -> dict[str, str]:
     return eventually(
         lambda: found if (found := condition(hub, type_))["reason"] == reason else None,
         what=f"{type_} {reason}",
     )
 
 
-def test_a_killed_member_is_replaced_and_does_not_come_back_active(hub: Hub, programs: Programs) -> None:
+def test_a_killed_member_is_replaced_and_does_not_come_back_active(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     apply(hub)
     programs.operator()
     one, two = ready_pair(hub, programs)
@@ -65,8 +69,8 @@ def test_a_killed_member_is_replaced_and_does_not_come_back_active(hub: Hub, pro
     assert (past["from"], past["to"], past["trigger"]) == ("cluster_1", "cluster_2", "failover")
     assert past["outcome"] == "Succeeded"
     assert past["requestedBy"] == "coordinator"
-    assert "no worker of cluster_1 has been heard of for" in past["reason"]
-    assert "cluster_2 is active; nobody was for" in past["message"]
+    assert "no worker of cluster_1 has given a sign of life for" in past["reason"]
+    assert "cluster_2 is active; nobody was active for" in past["message"]
     assert past["silentSince"] <= past["finishedAt"]
     told = eventually(
         lambda: out if "FailingOver" in (out := hub.kubectl("get", "events").stdout) else None,
@@ -85,7 +89,7 @@ def test_a_killed_member_is_replaced_and_does_not_come_back_active(hub: Hub, pro
 
 
 def test_a_member_that_is_cut_off_is_replaced(
-    hub: Hub, programs: Programs, gates: dict[str, Gate], tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, gates: dict[str, Gate], tmp_path: Path
 ) -> None:
     apply(hub)
     programs.operator()
@@ -107,7 +111,9 @@ def test_a_member_that_is_cut_off_is_replaced(
         two.await_status(418)
 
 
-def test_an_outage_of_the_hub_moves_no_role(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+def test_an_outage_of_the_hub_moves_no_role(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
     """Everybody loses it at once, and the passive member's worker is the first to be back."""
     apply(hub)
     with Gate(hub.server) as gate, Gate(hub.server) as late:
@@ -132,7 +138,7 @@ def test_an_outage_of_the_hub_moves_no_role(hub: Hub, programs: Programs, tmp_pa
     assert hub.status()["term"] == term
 
 
-def test_a_stalled_operator_takes_nobody_for_dead(hub: Hub, programs: Programs) -> None:
+def test_a_stalled_operator_takes_nobody_for_dead(hub: HubNamespace, programs: TcfProcesses) -> None:
     apply(hub)
     operator = programs.operator()
     one, _ = ready_pair(hub, programs)
@@ -146,7 +152,7 @@ def test_a_stalled_operator_takes_nobody_for_dead(hub: Hub, programs: Programs) 
     assert hub.status()["term"] == term
 
 
-def test_a_new_operator_takes_nobody_for_dead_at_once(hub: Hub, programs: Programs) -> None:
+def test_a_new_operator_takes_nobody_for_dead_at_once(hub: HubNamespace, programs: TcfProcesses) -> None:
     """The active member's worker died while no operator was there; a full period is watched before."""
     apply(hub)
     operator = programs.operator()
@@ -160,7 +166,7 @@ def test_a_new_operator_takes_nobody_for_dead_at_once(hub: Hub, programs: Progra
     assert time.monotonic() - began > 1.1 * D
 
 
-def test_paused_and_why_it_waits(hub: Hub, programs: Programs) -> None:
+def test_paused_and_why_it_waits(hub: HubNamespace, programs: TcfProcesses) -> None:
     apply(hub, paused=True)
     programs.operator()
     one, two = ready_pair(hub, programs)
@@ -173,7 +179,7 @@ def test_paused_and_why_it_waits(hub: Hub, programs: Programs) -> None:
     two.await_active()
 
 
-def test_a_cooldown_and_the_highest_priority(hub: Hub, programs: Programs) -> None:
+def test_a_cooldown_and_the_highest_priority(hub: HubNamespace, programs: TcfProcesses) -> None:
     clusters = [
         {"id": "cluster_1", "name": "cluster1"},
         {"id": "cluster_2", "name": "cluster2"},
@@ -189,14 +195,14 @@ def test_a_cooldown_and_the_highest_priority(hub: Hub, programs: Programs) -> No
     three.await_active()  # a bootstrap needs no rest
     three.kill()
     ready = await_condition(hub, "Ready", "NoLiveWorker")
-    assert "no failover follows before" in ready["message"]
+    assert "no failover begins before" in ready["message"]
     time.sleep(2 * D)
     assert hub.roles()["cluster_3"] == "active"
     apply(hub, clusters=clusters, failover={"cooldown": "0s"})
     two.await_active()
 
 
-def test_a_restart_of_the_only_worker_is_no_failover(hub: Hub, programs: Programs) -> None:
+def test_a_restart_of_the_only_worker_is_no_failover(hub: HubNamespace, programs: TcfProcesses) -> None:
     apply(hub, failover={"timeout": "10s"})
     programs.operator()
     one, _ = ready_pair(hub, programs)
@@ -210,7 +216,7 @@ def test_a_restart_of_the_only_worker_is_no_failover(hub: Hub, programs: Program
 
 
 def test_a_member_without_a_worker_does_not_keep_another_from_becoming_first(
-    hub: Hub, programs: Programs
+    hub: HubNamespace, programs: TcfProcesses
 ) -> None:
     apply(hub)
     programs.operator()

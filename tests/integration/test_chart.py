@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
-from support.api import ROOT, Account, Hub, Kubectl, eventually
+from rig.files import ROOT
+from rig.hub_namespace import HubNamespace, ServiceAccount
+from rig.kubectl import Kubectl
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.chart import CHART, Helm
-from support.programs import Program, Programs
 
-from tcf.core.operator_presence import HEARTBEAT
+from tcf.core.heartbeat import HEARTBEAT
 
 Json = dict[str, Any]
 
@@ -137,8 +140,8 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"networkPolicy": {"enabled": True, "from": []}}, "/networkPolicy/from"),
         ({"networkPolicy": {"enabled": True, "from": None}}, "networkPolicy.from is empty"),
         ({"networkPolicy": {"enabled": True, "operatorFrom": None}}, "networkPolicy.operatorFrom is empty"),
-        ({"workers": {"serviceAccount": {"create": False}}}, "name the ServiceAccount that exists already"),
-        ({"operator": {"serviceAccount": {"create": False}}}, "name the ServiceAccount that exists already"),
+        ({"workers": {"serviceAccount": {"create": False}}}, "to the ServiceAccount that exists already"),
+        ({"operator": {"serviceAccount": {"create": False}}}, "to the ServiceAccount that exists already"),
         ({"networkPolicy": {"enabled": True, "from": [{}]}}, "/networkPolicy/from/0"),
         ({"networkPolicy": {"enabled": True, "from": [{"podSelector": None}]}}, "/networkPolicy/from/0"),
         ({"workers": {"extraVolumes": [{"name": "hub", "emptyDir": {}}]}}, "/workers/extraVolumes/0/name"),
@@ -151,12 +154,15 @@ def test_lint(chart: Helm, name: str) -> None:
         ),
         ({"workers": {"port": None}}, "missing property 'port'"),
         ({"operator": {"serviceAccount": None}}, "missing property 'serviceAccount'"),
-        ({"workers": {"serviceAccount": {"name": "shared"}}}, "serviceAccount.create to false as well"),
+        ({"workers": {"serviceAccount": {"name": "shared"}}}, "serviceAccount.create to false, too"),
         ({"operator": {"podLabels": {"tcf.dev/cluster": "x"}}}, "invalid propertyName"),
         ({"example": True}, "/example"),
         ({"commonLabels": {"app.kubernetes.io/component": "x"}}, "invalid propertyName"),
         ({"commonLabels": {"tcf.dev/cluster": "x"}}, "invalid propertyName"),
-        ({"example": {"enabled": True}, "operator": {"namespaces": ["prod"]}}, "operator.namespaces lacks"),
+        (
+            {"example": {"enabled": True}, "operator": {"namespaces": ["prod"]}},
+            "is not in operator.namespaces",
+        ),
     ],
     ids=str,
 )
@@ -289,8 +295,8 @@ def test_the_same_member_of_two_namespaces_needs_a_release_of_its_own(chart: Hel
     assert "a of shop in namespace test is listed twice" in told
     told = chart.refusal({"workers": {"members": pair}})
     assert "a of shop in namespace test and a of shop in namespace prod would both have an object" in told
-    assert "the namespace of the federation is no part of them" in told
-    assert "install one of them by a release of its own" in told
+    assert "the namespace of the federation is left out" in told
+    assert "install one of the two with another release" in told
 
 
 def test_names_may_have_another_middle(chart: Helm) -> None:
@@ -374,13 +380,15 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert manifest.count("workers.members[1].namespace=prod") == 1
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
-    assert "hack/hub_kubeconfig.py --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
+    assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
     for values in SETS.values():
-        assert "POSTs to workers are not authenticated" in notes(values)
+        assert "Workers do not authenticate POSTs yet" in notes(values)
 
 
 @pytest.mark.parametrize("name", [*SETS, "namespaced"])
-def test_the_api_server_takes_it(chart: Helm, hub: Hub, kubectl: Kubectl, tmp_path: Path, name: str) -> None:
+def test_the_api_server_takes_it(
+    chart: Helm, hub: HubNamespace, kubectl: Kubectl, tmp_path: Path, name: str
+) -> None:
     """As a server-side dry run, in a namespace that enforces the restricted Pod Security Standard."""
     kubectl("label", "namespace", hub.namespace, "pod-security.kubernetes.io/enforce=restricted")
     values = SETS.get(name, {"operator": {"namespaces": [hub.namespace]}})
@@ -446,7 +454,7 @@ def resources(rule: Json) -> list[str]:
 class Installed:
     """The chart's ServiceAccounts and Roles in the test's namespace, and programs that use them."""
 
-    def __init__(self, chart: Helm, hub: Hub, programs: Programs, folder: Path) -> None:
+    def __init__(self, chart: Helm, hub: HubNamespace, programs: TcfProcesses, folder: Path) -> None:
         self.hub = hub
         self._programs = programs
         self._folder = folder
@@ -478,12 +486,12 @@ class Installed:
 
     def _kubeconfig(self, account: str) -> Path:
         token = self.hub.kubectl("create", "token", account).stdout.strip()
-        return Account(self.hub, account, token).kubeconfig(self._folder / account)
+        return ServiceAccount(self.hub, account, token).kubeconfig(self._folder / account)
 
-    def operator(self) -> Program:
+    def operator(self) -> TcfProcess:
         return self._programs.operator(kubeconfig=self._kubeconfig("tcf"))
 
-    def worker(self, cluster: str) -> Program:
+    def worker(self, cluster: str) -> TcfProcess:
         account = f"tcf-shop-{cluster.replace('_', '-')}"
         return self._programs.worker(cluster, "--log-level=debug", kubeconfig=self._kubeconfig(account))
 
@@ -503,7 +511,7 @@ def scenario(installed: Installed) -> str:
         log = operator.log + one.log + two.log + (told.error if told.status != 200 else "")
         return "\n".join(line for line in log.splitlines() if COMPLAINTS.search(line))
 
-    def reached(what: str, program: Program, status: int) -> bool:
+    def reached(what: str, program: TcfProcess, status: int) -> bool:
         """Wait until a worker answers so, or somebody complains."""
         eventually(lambda: program.is_active().status == status or complaints(), what=what)
         return not complaints()
@@ -535,12 +543,12 @@ def scenario(installed: Installed) -> str:
 LAST_ACTIVE = "jsonpath={.metadata.annotations.tcf\\.dev/last-active}"
 
 
-def events(hub: Hub) -> str:
+def events(hub: HubNamespace) -> str:
     return hub.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}").stdout
 
 
 def test_the_chart_gives_the_rights_that_are_needed(
-    chart: Helm, hub: Hub, programs: Programs, tmp_path: Path
+    chart: Helm, hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     installed = Installed(chart, hub, programs, tmp_path)
     assert scenario(installed) == ""
@@ -557,7 +565,7 @@ def test_the_chart_gives_the_rights_that_are_needed(
     ids="-".join,
 )
 def test_and_none_that_is_not(
-    chart: Helm, hub: Hub, programs: Programs, tmp_path: Path, right: Right
+    chart: Helm, hub: HubNamespace, programs: TcfProcesses, tmp_path: Path, right: Right
 ) -> None:
     installed = Installed(chart, hub, programs, tmp_path)
     installed.without(right)

@@ -1,4 +1,4 @@
-"""hack/controlplane: it builds once, starts a real API, and leaves nothing behind."""
+"""`hack/controlplane up`: it starts a real API and leaves nothing behind."""
 
 import contextlib
 import json
@@ -8,108 +8,26 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from controlplane.client import ControlPlane
-from controlplane.processes import ControlPlaneError
-
-COMMAND = (sys.executable, str(Path(__file__).parents[2] / "hack" / "controlplane"))
-WAIT = 30  # seconds until a test gives up; nothing here takes a tenth of it
-
-# Stands for go: says that it is new enough, and builds when the test lets it.
-STUB_GO = """#!/bin/sh
-if [ "$1" = env ]; then echo go1.99.0; exit; fi
-exec 3> "$STUB/alive"  # open as long as this or a child of it lives
-head -c 1 "$STUB/go-on" > "$STUB/ignored"  # a child that waits
-while [ "$1" != -o ]; do shift; done
-for name in server kube-apiserver kubectl; do echo "#!/bin/sh" > "$2$name"; chmod +x "$2$name"; done
-echo once >> "$STUB/builds"
-"""
-
-Spawn = Callable[..., subprocess.Popen[str]]
+from controlplane.children import ControlPlaneError
+from controlplane.plane import ControlPlane
+from support.controlplane_command import COMMAND, WAIT, Spawn, script, spawning
 
 
 @pytest.fixture
 def spawn() -> Iterator[Spawn]:
-    """Run the command with arguments and changes of the environment (None removes a variable)."""
-    with contextlib.ExitStack() as stack:
-
-        def run(*arguments: str | Path, **changes: str | Path | None) -> subprocess.Popen[str]:
-            env = {k: v for k, v in os.environ.items() if k not in changes}
-            env |= {name: str(value) for name, value in changes.items() if value is not None}
-            process = subprocess.Popen(
-                [*COMMAND, *arguments],
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            return process
-
+    with spawning() as run:
         yield run
-
-
-class Stub:
-    """A go that builds on command, and a cache that nobody else uses."""
-
-    def __init__(self, tmp_path: Path, spawn: Spawn) -> None:
-        self._spawn = spawn
-        self._directory = tmp_path / "stub"
-        self._directory.mkdir()
-        self._cache_home = tmp_path / "cache"
-        self.cache = self._cache_home / "tcf" / "controlplane"
-        _script(self._directory / "go", STUB_GO)
-        for name in ("alive", "go-on"):
-            os.mkfifo(self._directory / name)
-
-    def build(self) -> subprocess.Popen[str]:
-        return self._spawn(
-            "build",
-            KUBEBUILDER_ASSETS=None,
-            XDG_CACHE_HOME=self._cache_home,
-            STUB=self._directory,
-            PATH=f"{self._directory}:{os.environ['PATH']}",
-        )
-
-    @contextlib.contextmanager
-    def building(self) -> Iterator[None]:
-        """Enter when go runs; leave when it and its children are gone."""
-        with (
-            # Open at both ends: what is written is there for whoever reads, now or later.
-            (self._directory / "go-on").open("r+b", buffering=0) as self._go_on,
-            (self._directory / "alive").open() as alive,  # blocks until go opens it
-        ):
-            yield
-            alive.read()
-
-    def go_on(self) -> None:
-        self._go_on.write(b".")
-
-    def builds(self) -> int:
-        return (self._directory / "builds").read_text().count("once")
-
-
-@pytest.fixture
-def stub(tmp_path: Path, spawn: Spawn) -> Stub:
-    return Stub(tmp_path, spawn)
-
-
-def _script(path: Path, text: str) -> None:
-    path.write_text(text)
-    path.chmod(0o755)
 
 
 def _fake_assets(directory: Path, *names: str) -> Path:
     directory.mkdir()
     for name in names:
-        _script(directory / name, f"#!/bin/sh\necho {name} has no wish to run\nexit 3\n")
+        script(directory / name, f"#!/bin/sh\necho {name} has no wish to run\nexit 3\n")
     return directory
 
 
@@ -243,7 +161,7 @@ def test_incomplete_assets_are_refused_in_one_line(spawn: Spawn, tmp_path: Path)
         assert (process.returncode, out) == (1, "")
         assert err == (
             f"controlplane: KUBEBUILDER_ASSETS={assets} lacks etcd, kubectl: "
-            "add what is missing, or unset the variable to have everything built\n"
+            "add what is missing, or unset the variable to have everything found, downloaded or built\n"
         )
 
 
@@ -254,60 +172,19 @@ def test_complete_assets_are_used(spawn: Spawn, tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_of_two_builds_at_once_the_second_waits_for_the_first(stub: Stub) -> None:
-    first = stub.build()
-    with stub.building():
-        second = stub.build()
-        assert second.stderr
-        assert any("another build is running" in line for line in second.stderr)
-        stub.go_on()
-    out, _ = first.communicate(timeout=WAIT)
-    assert first.returncode == 0
-    programs = Path(out.strip())
-    assert sorted(path.name for path in programs.iterdir()) == ["etcd", "kube-apiserver", "kubectl"]
-    assert second.communicate(timeout=WAIT)[0] == out
-    assert second.returncode == 0
-    assert stub.builds() == 1
-
-
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_build_leaves_nothing_half_made(stub: Stub, signum: signal.Signals) -> None:
-    interrupted = stub.build()
-    with stub.building():
-        interrupted.send_signal(signum)
-        _, err = interrupted.communicate(timeout=WAIT)
-        if signum == signal.SIGKILL:
-            stub.go_on()  # only go itself is sure to die with the builder, not its children
-        else:
-            assert interrupted.returncode == 128 + signum
-            assert err.endswith("controlplane: stopped\n")
-            assert "Traceback" not in err
-            assert [path.name for path in stub.cache.iterdir()] == ["lock"]
-    assert not list(stub.cache.glob("v*"))
-
-    again = stub.build()
-    with stub.building():
-        stub.go_on()
-    programs = Path(again.communicate(timeout=WAIT)[0].strip())
-    assert again.returncode == 0
-    assert (programs / "etcd").exists()
-    assert sorted(stub.cache.iterdir()) == sorted([stub.cache / "lock", programs.parent])
-    assert stub.builds() == 1
-
-
-def test_a_failed_build_shows_why_and_what_to_do(spawn: Spawn, tmp_path: Path) -> None:
-    _script(
-        tmp_path / "go",
-        '#!/bin/sh\nif [ "$1" = env ]; then echo go1.99.0; exit; fi\necho no such host >&2\nexit 1\n',
-    )
+def test_without_kubectl_none_is_built(spawn: Spawn, tmp_path: Path) -> None:
+    real = subprocess.check_output([*COMMAND, "build"], text=True).strip()
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for name in ("etcd", "kube-apiserver"):
+        (assets / name).symlink_to(Path(real) / name)
     process = spawn(
-        "build",
-        KUBEBUILDER_ASSETS=None,
+        "up",
+        "--without-kubectl",
+        KUBEBUILDER_ASSETS=assets,
         XDG_CACHE_HOME=tmp_path / "cache",
-        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        PATH=tmp_path,
     )
-    out, err = process.communicate(timeout=WAIT)
-    assert (process.returncode, out) == (1, "")
-    assert "building failed:\nno such host\nWhat to do: " in err
-    assert "KUBEBUILDER_ASSETS" in err
-    assert [path.name for path in (tmp_path / "cache/tcf/controlplane").iterdir()] == ["lock"]
+    assert _first_line(process)["kubectl"] is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=WAIT)

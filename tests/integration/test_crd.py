@@ -13,7 +13,10 @@ from typing import Any, get_type_hints
 
 import pytest
 import yaml
-from support.api import ROOT, Hub, Kubectl, eventually, own_namespace
+from rig.files import ROOT
+from rig.hub_namespace import HubNamespace, own_namespace
+from rig.kubectl import Kubectl
+from rig.patience import eventually
 
 from tcf.core import model
 from tcf.core.bootstrap import bootstrapped
@@ -30,7 +33,7 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def hub(control_plane: dict[str, str], crd: None) -> Iterator[Hub]:
+def hub(control_plane: dict[str, str], crd: None) -> Iterator[HubNamespace]:
     """One namespace for all tests here: most of them store nothing, the others under names of their own."""
     with own_namespace(control_plane) as hub:
         yield hub

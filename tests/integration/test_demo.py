@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.api import ROOT, free_port
+from rig.asking import free_port
+from rig.files import ROOT
 
 
 def test_the_demo_plays_its_session(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "hack/demo.py"), "--script", "--home", str(tmp_path)]
+    command = [sys.executable, str(ROOT / "hack/demo"), "--script", "--home", str(tmp_path)]
     done = subprocess.run(
         [*command, "--port", str(free_port(3))], capture_output=True, text=True, check=False, timeout=110
     )

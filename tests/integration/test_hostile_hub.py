@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.api import Hub, eventually
-from support.liar import HTML, JSON, LIES, Liar, Lie
-from support.programs import Program, Programs
+from rig.hub_namespace import HubNamespace
+from rig.liar import HTML, JSON, LIES, Liar, Lie
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 _OFTEN_ENOUGH = 8
 """Requests during each kind of nonsense."""
@@ -21,7 +22,7 @@ _MOST_PER_SECOND = 60
 
 
 @pytest.fixture
-def liar(hub: Hub) -> Iterator[Liar]:
+def liar(hub: HubNamespace) -> Iterator[Liar]:
     with Liar(hub) as started:
         yield started
 
@@ -86,7 +87,9 @@ LINES: dict[str, bytes] = {
 
 
 @pytest.fixture
-def both(hub: Hub, programs: Programs, liar: Liar, tmp_path: Path) -> tuple[Program, Program]:
+def both(
+    hub: HubNamespace, programs: TcfProcesses, liar: Liar, tmp_path: Path
+) -> tuple[TcfProcess, TcfProcess]:
     """An operator and a worker behind the liar; the other worker and another operator are not."""
     hub.apply(leaseDuration="3s", switchoverTimeout="10s")
     path = liar.kubeconfig(hub, tmp_path / "kubeconfig")
@@ -96,7 +99,7 @@ def both(hub: Hub, programs: Programs, liar: Liar, tmp_path: Path) -> tuple[Prog
     return operator, worker
 
 
-def check_recovery(both: tuple[Program, Program]) -> None:
+def check_recovery(both: tuple[TcfProcess, TcfProcess]) -> None:
     operator, worker = both
     worker.await_active()
     operator.await_ready()
@@ -117,7 +120,7 @@ def not_too_many_requests(liar: Liar) -> Iterator[None]:
     assert (liar.asked - before) / (time.monotonic() - began) < _MOST_PER_SECOND
 
 
-def test_reads_that_are_answered_by_nonsense(both: tuple[Program, Program], liar: Liar) -> None:
+def test_reads_that_are_answered_by_nonsense(both: tuple[TcfProcess, TcfProcess], liar: Liar) -> None:
     with not_too_many_requests(liar):
         for nonsense_ in READS.values():
             liar.misread = partial(_always, nonsense_)
@@ -135,7 +138,7 @@ def _to_posts(lie: Lie, method: str, _path: str) -> Lie | None:
     return lie if method == "POST" else None
 
 
-def test_watches_in_which_nonsense_comes(both: tuple[Program, Program], liar: Liar) -> None:
+def test_watches_in_which_nonsense_comes(both: tuple[TcfProcess, TcfProcess], liar: Liar) -> None:
     with not_too_many_requests(liar):
         for line in LINES.values():
             liar.garble = partial(_instead, line)
@@ -149,7 +152,7 @@ def _instead(line: bytes, _: bytes) -> bytes:
 
 
 def test_watches_that_end_at_once_are_not_begun_again_and_again(
-    both: tuple[Program, Program], liar: Liar
+    both: tuple[TcfProcess, TcfProcess], liar: Liar
 ) -> None:
     """Nor does each of them wake a renewal."""
     liar.garble = lambda _: None

@@ -20,9 +20,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from rig.asking import Answer, ask
+from rig.hub_namespace import HubNamespace, own_namespace
+from rig.patience import PATIENCE, eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
 from support import trouble
-from support.api import PATIENCE, Answer, Hub, ask, eventually, own_namespace
-from support.programs import Program, Programs
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
@@ -43,8 +45,8 @@ Json = dict[str, Any]
 class Shop:
     """A federation without an operator, and a worker of cluster_1."""
 
-    hub: Hub
-    worker: Program
+    hub: HubNamespace
+    worker: TcfProcess
     term: int = 0
 
     def put(self, *roles: str, names: tuple[str, ...] = (), **status: Any) -> Json:
@@ -89,7 +91,7 @@ def shop(
 ) -> Iterator[Shop]:
     with own_namespace(control_plane) as hub:
         hub.apply(leaseDuration="15s")
-        programs = Programs(hub, tmp_path_factory.mktemp("http-contract"))
+        programs = TcfProcesses(hub, tmp_path_factory.mktemp("http-contract"))
         try:
             yield Shop(hub, programs.worker("cluster_1"))
         finally:
@@ -202,7 +204,7 @@ def test_options_has_the_status_of_get_where_a_health_check_may_ask(
 @pytest.mark.parametrize(
     ("reason", "told"),
     [
-        ("NotBootstrapped", "is tcf-operator running"),
+        ("NotBootstrapped", "check that tcf-operator is running"),
         ("UnknownProtocol", "upgrade"),
         ("NoRoleYet", "spec.clusters"),
         ("UnknownCluster", "--cluster"),
@@ -513,14 +515,14 @@ def test_what_must_not_be_done_is_refused_and_leaves_no_request(shop: Shop) -> N
         for term in (0, shop.term - 1, shop.term + 1, 10**18 - 1):
             answer = shop.post(f"{path}?expected_term={term}")
             check_refused(answer, 500, "TermMismatch")
-            assert f"the term is {shop.term};" in answer.error
+            assert f"the present term is {shop.term};" in answer.error
     assert shop.version == version
 
 
 REASON = "Wartung: ü ☃ 東京 \"a\"='b' & 50% + 1; <c>"
 
 
-def test_without_an_operator_a_request_is_withdrawn(hub: Hub, programs: Programs) -> None:
+def test_without_an_operator_a_request_is_withdrawn(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="1s", switchoverTimeout="3s")
     worker = programs.worker("cluster_1")
     shop = Shop(hub, worker)
@@ -556,7 +558,7 @@ def test_without_an_operator_a_request_is_withdrawn(hub: Hub, programs: Programs
     assert worker.await_active().body == b"active"
 
 
-def test_a_client_that_goes_away_changes_nothing(hub: Hub, programs: Programs) -> None:
+def test_a_client_that_goes_away_changes_nothing(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="1s", switchoverTimeout="3s")
     worker = programs.worker("cluster_1")
     shop = Shop(hub, worker)
@@ -858,7 +860,7 @@ def test_clients_that_fall_silent_are_in_nobodys_way(shop: Shop, said: bytes, co
         assert [answer.status for answer in answers] == [200] * 21
 
 
-def test_no_more_than_64_posts_are_carried_out_at_a_time(hub: Hub, programs: Programs) -> None:
+def test_no_more_than_64_posts_are_carried_out_at_a_time(hub: HubNamespace, programs: TcfProcesses) -> None:
     """Without an operator, each of them waits. Further POSTs get 503 with Retry-After; GETs are answered."""
     hub.apply()
     hub.set_status(trouble.table(1, "passive", "active"))

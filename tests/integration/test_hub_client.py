@@ -16,17 +16,19 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from support.api import PATIENCE, Hub, place
+from rig.files import place
+from rig.hub_namespace import HubNamespace
+from rig.patience import PATIENCE
 from unit.build import lease
 
 from tcf.hub import credentials, errors
 from tcf.hub.client import HubClient
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 
 
 @pytest.fixture
-def pod(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def pod(hub: HubNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """In-cluster credentials as Kubernetes mounts them, but for the token."""
     cluster = yaml.safe_load(hub.kubeconfig.read_text())["clusters"][0]["cluster"]
     host, port = cluster["server"].removeprefix("https://").split(":")
@@ -43,11 +45,13 @@ async def client(pod: Path) -> AsyncIterator[HubClient]:
     await client.close()
 
 
-async def read(client: HubClient, hub: Hub, *, deadline: float = PATIENCE) -> str:
+async def read(client: HubClient, hub: HubNamespace, *, deadline: float = PATIENCE) -> str:
     return (await Federations(client).get(hub.namespace, "shop", deadline=deadline)).name
 
 
-async def test_a_pod_follows_the_rotation_of_its_token(hub: Hub, pod: Path, client: HubClient) -> None:
+async def test_a_pod_follows_the_rotation_of_its_token(
+    hub: HubNamespace, pod: Path, client: HubClient
+) -> None:
     hub.apply()
     with pytest.raises(errors.NotConfiguredError, match="--kubeconfig"):
         await read(client, hub)
@@ -66,7 +70,7 @@ async def test_a_pod_follows_the_rotation_of_its_token(hub: Hub, pod: Path, clie
 
 
 async def test_an_authority_without_extensions_is_trusted(
-    hub: Hub, pod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubNamespace, pod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python refuses it by default since 3.13, kubectl does not, and there are many."""
     default = ssl.create_default_context
@@ -86,7 +90,7 @@ async def test_an_authority_without_extensions_is_trusted(
 
 
 async def test_a_rotation_does_not_interrupt_what_is_under_way(
-    hub: Hub, pod: Path, client: HubClient
+    hub: HubNamespace, pod: Path, client: HubClient
 ) -> None:
     hub.apply()
     token = place(pod / "token", hub.token)
@@ -102,7 +106,9 @@ async def test_a_rotation_does_not_interrupt_what_is_under_way(
         assert second.resource_version != first.resource_version
 
 
-async def test_credentials_that_take_longer_than_a_request_may_are_had_once(hub: Hub, pod: Path) -> None:
+async def test_credentials_that_take_longer_than_a_request_may_are_had_once(
+    hub: HubNamespace, pod: Path
+) -> None:
     """An exec plugin that takes its time must not be started again and again, and never waited for."""
     hub.apply()
     place(pod / "token", hub.token)

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from controlplane.client import ControlPlane
-from support.api import ROOT, Hub, apply_crd, eventually, install_crd, kubectl_of
-from support.backups import Backups, etcdutl
-from support.probes import Prober, broken_promises
-from support.programs import Programs
+from controlplane.plane import ControlPlane
+from rig.backups import Backups, etcdutl
+from rig.files import ROOT
+from rig.hub_namespace import HubNamespace
+from rig.kubectl import apply_crd, install_crd, kubectl_of
+from rig.patience import eventually
+from rig.prober import Prober
+from rig.promise import broken_promises
+from rig.tcf_processes import TcfProcesses
 
 D = 2
 CRDS = str(ROOT / "crds")
@@ -31,16 +35,18 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture
-def hub(plane: ControlPlane) -> Hub:
+def hub(plane: ControlPlane) -> HubNamespace:
     """On which `programs` run as well."""
-    return Hub(kubectl_of(plane), "default", plane.kubeconfig)
+    return HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
 
 
-def apply(hub: Hub, **more: Any) -> None:
+def apply(hub: HubNamespace, **more: Any) -> None:
     hub.apply(leaseDuration=f"{D}s", switchoverTimeout="5s", **more)
 
 
-def test_a_crd_that_is_removed_and_comes_back_is_watched_again(hub: Hub, programs: Programs) -> None:
+def test_a_crd_that_is_removed_and_comes_back_is_watched_again(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     """However short it is away. The process goes on: it may serve members as well."""
     apply(hub)
     operators = [programs.operator(), programs.operator()]
@@ -68,7 +74,7 @@ def test_a_crd_that_is_removed_and_comes_back_is_watched_again(hub: Hub, program
 
 
 def test_an_object_that_cannot_be_read_is_named_and_leaves_all_others_alone(
-    hub: Hub, programs: Programs
+    hub: HubNamespace, programs: TcfProcesses
 ) -> None:
     """It got in under another CRD, and comes first in every list."""
     soft = {
@@ -110,7 +116,7 @@ FIRST_AND_SOFT = json.dumps(
 )
 
 
-def write_much(hub: Hub) -> None:
+def write_much(hub: HubNamespace) -> None:
     """Write more than a control plane does by itself in a minute, so that what is lost is far ahead."""
     hub.kubectl("create", "configmap", "much")
     tls = ssl.create_default_context(cafile=hub.kubeconfig.parent / "certificates" / "apiserver.crt")
@@ -132,8 +138,8 @@ def write_much(hub: Hub) -> None:
 @pytest.mark.parametrize("bump", [True, False], ids=["bumped", "not bumped"])
 def test_after_a_restore_everything_goes_on(
     plane: ControlPlane,
-    hub: Hub,
-    programs: Programs,
+    hub: HubNamespace,
+    programs: TcfProcesses,
     tmp_path: Path,
     bump: bool,  # noqa: FBT001
 ) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support.api import PATIENCE, Hub
+from rig.hub_namespace import HubNamespace
+from rig.patience import PATIENCE
 
 from tcf.core.annotations import Acknowledgement, LastActive
 from tcf.core.model import Federation, Isolation, Role, WorkerLease
@@ -21,7 +22,7 @@ from tcf.hub import errors
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 
 ACKNOWLEDGED = Acknowledgement("11111111-2222-3333-4444-555555555555", 7)
 RENEWAL = Renewal(ACKNOWLEDGED, Isolation.FENCE, 5)
@@ -333,7 +334,9 @@ async def test_a_list_is_of_now(registry: Registry) -> None:
 # --- the federation ---------------------------------------------------------------------------------
 
 
-async def test_a_status_is_written_to_the_version_that_was_read(registry: Registry, hub: Hub) -> None:
+async def test_a_status_is_written_to_the_version_that_was_read(
+    registry: Registry, hub: HubNamespace
+) -> None:
     read = await registry.give_roles(await registry.create(), 5)
     theirs = await registry.write_term(read, 6)
 

@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.api import Hub, eventually
-from support.liar import LIES, Liar, Lie
-from support.programs import Programs
+from rig.hub_namespace import HubNamespace
+from rig.liar import LIES, Liar, Lie
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcesses
 
 
 @pytest.fixture
-def liar(hub: Hub) -> Iterator[Liar]:
+def liar(hub: HubNamespace) -> Iterator[Liar]:
     with Liar(hub) as started:
         yield started
 
@@ -24,7 +25,7 @@ def _about_the_status(lies: Iterator[Lie], _method: str, path: str) -> Lie | Non
 
 
 def test_a_request_that_was_placed_and_answered_otherwise_is_carried_out(
-    hub: Hub, programs: Programs, liar: Liar, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, liar: Liar, tmp_path: Path
 ) -> None:
     """The write of the request is carried out and lied about, its repetition is not."""
     hub.apply()
@@ -43,7 +44,7 @@ def test_a_request_that_was_placed_and_answered_otherwise_is_carried_out(
 
 
 def test_a_worker_whose_renewals_are_lied_about_goes_on_renewing(
-    hub: Hub, programs: Programs, liar: Liar, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, liar: Liar, tmp_path: Path
 ) -> None:
     """It adopts what it has written itself, and keeps its one Lease and its role."""
     hub.apply(leaseDuration="1s", switchoverTimeout="5s")
@@ -60,7 +61,7 @@ def test_a_worker_whose_renewals_are_lied_about_goes_on_renewing(
 
 
 def test_an_operator_that_is_lied_to_finishes_what_it_has_begun(
-    hub: Hub, programs: Programs, liar: Liar, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, liar: Liar, tmp_path: Path
 ) -> None:
     hub.apply(leaseDuration="2s", switchoverTimeout="5s")
     programs.operator(kubeconfig=liar.kubeconfig(hub, tmp_path / "kubeconfig"))

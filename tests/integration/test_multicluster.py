@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
-from controlplane.client import ControlPlane
-from support.api import ROOT, Account, Hub, kubectl_of, place
+from controlplane.plane import ControlPlane
+from rig.files import place
+from rig.hub_namespace import HubNamespace, ServiceAccount
+from rig.kubectl import kubectl_of
+from rig.tcf_processes import TcfProcess, TcfProcesses
+from support.bare_pods import BarePod
 from support.chart import Helm
-from support.pods import Pod
-from support.programs import Program, Programs
 
 Json = dict[str, Any]
 MEMBERS = ("cluster_1", "cluster_2")
@@ -31,9 +33,9 @@ def sites() -> Iterator[tuple[ControlPlane, ControlPlane]]:
 
 
 class Members:
-    """Members whose workers reach the hub with what the chart and hack/hub_kubeconfig.py have made."""
+    """Members whose workers reach the hub with what the chart and tcf-kubeconfig have made."""
 
-    def __init__(self, chart: Helm, hub: Hub, kubectl: str, folder: Path) -> None:
+    def __init__(self, chart: Helm, hub: HubNamespace, kubectl: str, folder: Path) -> None:
         self.hub = hub
         self._kubectl = kubectl
         self._folder = folder
@@ -56,14 +58,14 @@ class Members:
 
     def kubeconfig(self, cluster: str) -> Path:
         """A fresh one for the workers of this member, in the place of the last."""
-        command = [sys.executable, str(ROOT / "hack/hub_kubeconfig.py"), "--namespace", self.hub.namespace]
+        command = [sys.executable, "-m", "tcf.ctl.kubeconfig", "--namespace", self.hub.namespace]
         command += ["--kubeconfig", str(self.hub.kubeconfig), "--kubectl", self._kubectl]
         done = subprocess.run([*command, self.account(cluster)], capture_output=True, text=True, check=True)
         return place(self._folder / f"{cluster}.kubeconfig", done.stdout)
 
 
 @pytest.fixture
-def members(chart: Helm, hub: Hub, control_plane: dict[str, str], tmp_path: Path) -> Members:
+def members(chart: Helm, hub: HubNamespace, control_plane: dict[str, str], tmp_path: Path) -> Members:
     return Members(chart, hub, control_plane["kubectl"], tmp_path)
 
 
@@ -71,9 +73,9 @@ class Site:
     """A member's own cluster: a Pod, a worker in it, and the ServiceAccount with which it marks its Pod."""
 
     def __init__(self, plane: ControlPlane, members: Members, cluster: str, folder: Path) -> None:
-        own = Hub(kubectl_of(plane), "default", plane.kubeconfig)
+        own = HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
         self.plane = plane
-        self.pod = Pod(own, f"app-{members.hub.namespace}")
+        self.pod = BarePod(own, f"app-{members.hub.namespace}")
         account = own.service_account(f"app-{members.hub.namespace}")
         for number, (verbs, what) in enumerate((("get,patch", "pods"), ("patch", "pods/status"))):
             account.grant(f"{account.name}-{number}", verbs, what)
@@ -81,7 +83,7 @@ class Site:
         self._members = members
         self._cluster = cluster
 
-    def worker(self, programs: Programs) -> Program:
+    def worker(self, programs: TcfProcesses) -> TcfProcess:
         kubeconfig = self._members.kubeconfig(self._cluster)
         return programs.worker(self._cluster, *self._options, kubeconfig=kubeconfig)
 
@@ -93,7 +95,7 @@ def pair(sites: tuple[ControlPlane, ControlPlane], members: Members, tmp_path: P
 
 
 def test_roles_are_kept_on_the_hub_and_shown_in_each_members_own_cluster(
-    hub: Hub, programs: Programs, pair: tuple[Site, Site]
+    hub: HubNamespace, programs: TcfProcesses, pair: tuple[Site, Site]
 ) -> None:
     hub.apply()
     programs.operator()
@@ -115,7 +117,7 @@ def test_roles_are_kept_on_the_hub_and_shown_in_each_members_own_cluster(
 
 
 def test_a_member_whose_own_cluster_is_away_gives_its_role_up_all_the_same(
-    hub: Hub, programs: Programs, pair: tuple[Site, Site]
+    hub: HubNamespace, programs: TcfProcesses, pair: tuple[Site, Site]
 ) -> None:
     hub.apply()
     programs.operator()
@@ -133,8 +135,8 @@ def test_a_member_whose_own_cluster_is_away_gives_its_role_up_all_the_same(
     pair[0].pod.await_says(*PASSIVE)
 
 
-def test_a_workers_rights_end_with_its_own_federation(hub: Hub, members: Members) -> None:
-    account = Account(hub, members.account("cluster_2"), "")
+def test_a_workers_rights_end_with_its_own_federation(hub: HubNamespace, members: Members) -> None:
+    account = ServiceAccount(hub, members.account("cluster_2"), "")
     assert account.may("get", "cfed/shop")
     assert account.may("update", "cfed/shop", "--subresource=status")
     refused = ("get", "cfed/another"), ("update", "cfed/shop"), ("list", "cfed"), ("list", "leases")
@@ -143,7 +145,7 @@ def test_a_workers_rights_end_with_its_own_federation(hub: Hub, members: Members
 
 
 def test_a_token_that_is_replaced_is_taken_up_without_a_restart(
-    hub: Hub, programs: Programs, members: Members
+    hub: HubNamespace, programs: TcfProcesses, members: Members
 ) -> None:
     hub.apply(leaseDuration="3s")
     programs.operator()

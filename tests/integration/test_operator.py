@@ -6,19 +6,21 @@ import json
 import signal
 from pathlib import Path
 
-from support.api import Hub, ask, eventually, free_port
-from support.programs import Programs
+from rig.asking import ask, free_port
+from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcesses
 
-from tcf.core.operator_presence import HEARTBEAT
+from tcf.core.heartbeat import HEARTBEAT
 
 
-def last_active(hub: Hub) -> str:
+def last_active(hub: HubNamespace) -> str:
     """What the annotation tells; "" if there is none."""
     told: str = hub.get()["metadata"]["annotations"].get("tcf.dev/last-active", "")
     return told
 
 
-def test_two_replicas_do_what_one_would(hub: Hub, programs: Programs) -> None:
+def test_two_replicas_do_what_one_would(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     operators = [programs.operator(), programs.operator()]
     one, two = programs.pair()
@@ -44,7 +46,7 @@ def test_two_replicas_do_what_one_would(hub: Hub, programs: Programs) -> None:
         assert "WARNING cluster" not in operator.log
 
 
-def test_a_switchover_outlives_the_operator_that_began_it(hub: Hub, programs: Programs) -> None:
+def test_a_switchover_outlives_the_operator_that_began_it(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="3s")
     operator = programs.operator()
     one, two = programs.pair()
@@ -64,7 +66,7 @@ def test_a_switchover_outlives_the_operator_that_began_it(hub: Hub, programs: Pr
 
 
 def test_a_deleted_federation_is_answered_for_no_more_and_may_begin_anew(
-    hub: Hub, programs: Programs
+    hub: HubNamespace, programs: TcfProcesses
 ) -> None:
     hub.apply()
     programs.operator()
@@ -83,7 +85,7 @@ def test_a_deleted_federation_is_answered_for_no_more_and_may_begin_anew(
     two.await_status(418)
 
 
-def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) -> None:
+def test_the_role_survives_the_loss_of_the_status(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="2s")
     programs.operator()
     one, two = programs.pair()
@@ -104,7 +106,7 @@ def test_the_role_survives_the_loss_of_the_status(hub: Hub, programs: Programs) 
     assert "the hub has lost" in hub.kubectl("get", "events").stdout
 
 
-def test_health(hub: Hub, programs: Programs) -> None:
+def test_health(hub: HubNamespace, programs: TcfProcesses) -> None:
     operator = programs.operator()
     assert operator.get("/healthz").body == b"ok"
     operator.await_ready()
@@ -112,7 +114,9 @@ def test_health(hub: Hub, programs: Programs) -> None:
     assert operator.stop() == 0
 
 
-def test_an_operator_that_cannot_reach_the_hub_says_so(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+def test_an_operator_that_cannot_reach_the_hub_says_so(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
     config = json.loads(hub.kubeconfig.read_text())
     config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_port()}"
     nowhere = tmp_path / "nowhere"
@@ -129,7 +133,7 @@ def test_an_operator_that_cannot_reach_the_hub_says_so(hub: Hub, programs: Progr
 
 
 def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     """Each right that lacks is told by /readyz, and missed no more once it is granted."""
     hub.apply()
@@ -169,7 +173,7 @@ def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
     assert account.token not in operator.log
 
 
-def test_an_operator_can_serve_members_itself(hub: Hub, programs: Programs) -> None:
+def test_an_operator_can_serve_members_itself(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     ports = {"cluster_1": free_port(), "cluster_2": free_port()}
     serve = [
@@ -189,7 +193,7 @@ def test_an_operator_can_serve_members_itself(hub: Hub, programs: Programs) -> N
     assert hub.leases() == []
 
 
-def test_workers_notice_that_no_operator_looks_after_them(hub: Hub, programs: Programs) -> None:
+def test_workers_notice_that_no_operator_looks_after_them(hub: HubNamespace, programs: TcfProcesses) -> None:
     """They stay ready, because their answers are good, but `/readyz` and the log report it."""
     hub.apply()
     worker = programs.worker("cluster_1")

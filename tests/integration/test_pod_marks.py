@@ -6,16 +6,17 @@ import signal
 import time
 from pathlib import Path
 
-from support.api import Hub, eventually
-from support.gate import Gate
-from support.pods import MARKED, Pod
-from support.programs import Program, Programs
+from rig.gate import Gate
+from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
+from support.bare_pods import MARKED, BarePod
 
 
-def test_a_pod_follows_its_worker(hub: Hub, programs: Programs) -> None:
+def test_a_pod_follows_its_worker(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     programs.operator()
-    pods = [Pod(hub, f"shop-{n}") for n in (1, 2)]
+    pods = [BarePod(hub, f"shop-{n}") for n in (1, 2)]
     one, two = (programs.worker(f"cluster_{n}", *pod.options()) for n, pod in enumerate(pods, 1))
     one.await_active()
     pods[0].await_says("True", "Active", "active")
@@ -31,13 +32,15 @@ def test_a_pod_follows_its_worker(hub: Hub, programs: Programs) -> None:
     assert pods[1].condition["lastTransitionTime"] >= since
     assert two.stop() == 0
     assert pods[1].says == ("False", "Stopping", "unknown")
-    assert "WARNING" not in one.log + two.log
+    assert "this pod" not in one.log + two.log, "nothing was wrong with it"
 
 
-def test_a_condition_that_an_earlier_process_has_left_is_taken_back(hub: Hub, programs: Programs) -> None:
+def test_a_condition_that_an_earlier_process_has_left_is_taken_back(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     hub.apply()
     programs.operator()
-    pod = Pod(hub, "shop-1")
+    pod = BarePod(hub, "shop-1")
     one = programs.worker("cluster_1", *pod.options())
     two = programs.worker("cluster_2")
     one.await_active()
@@ -53,19 +56,19 @@ def test_a_condition_that_an_earlier_process_has_left_is_taken_back(hub: Hub, pr
     pod.await_says("False", "Passive", "passive")
 
 
-def test_another_pod_of_the_same_name_is_left_alone(hub: Hub, programs: Programs) -> None:
+def test_another_pod_of_the_same_name_is_left_alone(hub: HubNamespace, programs: TcfProcesses) -> None:
     """Such as the next one of a StatefulSet, while the node of the first is cut off."""
     hub.apply()
     programs.operator()
-    first = Pod(hub, "shop-1")
+    first = BarePod(hub, "shop-1")
     one = programs.worker("cluster_1", *first.options())
     first.await_says("True", "Active", "active")
     hub.kubectl("delete", "pod", "shop-1", "--grace-period=0", "--force")
-    second = Pod(hub, "shop-1")
+    second = BarePod(hub, "shop-1")
 
     assert one.post("/tcf/demote").status == 200
 
-    eventually(lambda: "another one than this" in one.log, what="a word about the other pod")
+    eventually(lambda: "is not this pod" in one.log, what="a word about the other pod")
     assert second.says == (None, None, None)
 
     uid = second.read()["metadata"]["uid"]
@@ -75,10 +78,12 @@ def test_another_pod_of_the_same_name_is_left_alone(hub: Hub, programs: Programs
     second.await_says("True", "Active", "active")
 
 
-def test_an_answer_that_expires_lowers_the_pod(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+def test_an_answer_that_expires_lowers_the_pod(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
     hub.apply(leaseDuration="1s")
     programs.operator()
-    pod = Pod(hub, "shop-1")
+    pod = BarePod(hub, "shop-1")
     with Gate(hub.server) as gate:
         gate.open()
         kubeconfig = gate.kubeconfig(hub, tmp_path / "kubeconfig")
@@ -95,11 +100,11 @@ def test_an_answer_that_expires_lowers_the_pod(hub: Hub, programs: Programs, tmp
 
 
 def test_a_pod_whose_cluster_is_away_holds_a_demotion_up_for_a_moment_only(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     hub.apply(leaseDuration="15s")
     programs.operator()
-    pod = Pod(hub, "shop-1")
+    pod = BarePod(hub, "shop-1")
     with Gate(hub.server) as gate:
         gate.open()
         own = gate.kubeconfig(hub, tmp_path / "own")
@@ -122,33 +127,33 @@ def test_a_pod_whose_cluster_is_away_holds_a_demotion_up_for_a_moment_only(
 
 
 def test_a_worker_without_rights_or_pod_says_what_it_lacks_and_answers_all_the_same(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     hub.apply()
     programs.operator()
     account = hub.service_account("app")
     own = account.kubeconfig(tmp_path / "own")
-    pod = Pod(hub, "shop-1")
+    pod = BarePod(hub, "shop-1")
     one = programs.worker("cluster_1", *pod.options(own))
     one.await_active()
 
-    def told(program: Program, words: str) -> None:
+    def told(program: TcfProcess, words: str) -> None:
         eventually(lambda: words in program.log, what=words)
 
     told(one, 'cannot get resource "pods"')
     told(one, "the pod's cluster refuses (403)")
     health = one.get("/readyz")
-    assert (health.status, "cannot be told its role" in health.error) == (503, True)
+    assert (health.status, "cannot be marked with its role" in health.error) == (503, True)
     account.grant("see", "get", "pods")
     account.grant("condition", "patch", "pods/status")
     eventually(lambda: pod.condition.get("status") == "True", what="the condition")
     account.grant("label", "patch", "pods")
     pod.await_says("True", "Active", "active")
-    told(one, "this pod is told its role again")
+    told(one, "this pod is marked with its role again")
     assert one.get("/readyz").status == 200
 
     two = programs.worker("cluster_2", *MARKED, "--pod-name", "nobody", "--pod-kubeconfig", str(own))
     two.await_status(418)
-    told(two, "this pod cannot be told its role")
+    told(two, "this pod cannot be marked with its role")
     two.signal(signal.SIGTERM)
     assert two.process.wait() == 0

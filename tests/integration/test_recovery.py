@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.api import Hub, ask, eventually
-from support.gate import Gate
-from support.probes import Prober, broken_promises
-from support.programs import Program, Programs
+from rig.asking import ask
+from rig.gate import Gate
+from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
+from rig.prober import Prober
+from rig.promise import broken_promises
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
-Cut = tuple[Gate, Program, Program]
+Cut = tuple[Gate, TcfProcess, TcfProcess]
 D = 2
 
 
-def apply(hub: Hub, **more: Any) -> None:
+def apply(hub: HubNamespace, **more: Any) -> None:
     hub.apply(**{"leaseDuration": f"{D}s", "switchoverTimeout": "5s", **more})
 
 
-def condition(hub: Hub, type_: str) -> dict[str, str]:
+def condition(hub: HubNamespace, type_: str) -> dict[str, str]:
     return next(c for c in hub.status()["conditions"] if c["type"] == type_)
 
 
@@ -34,7 +37,7 @@ def condition(hub: Hub, type_: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("mode", ["Manual", "Automatic"])
 def test_the_first_answer_of_a_worker_that_was_stopped_is_no_yes(
-    hub: Hub, programs: Programs, mode: str
+    hub: HubNamespace, programs: TcfProcesses, mode: str
 ) -> None:
     """Probes that came while it was stopped are waiting for it; it answers them before anything else."""
     apply(hub, failover={"mode": mode, "timeout": "1s"})
@@ -64,7 +67,9 @@ def test_the_first_answer_of_a_worker_that_was_stopped_is_no_yes(
 CENTURY = 100 * 365 * 86_400_000
 
 
-def test_a_term_that_nobody_can_have_written_is_told_and_can_be_removed(hub: Hub, programs: Programs) -> None:
+def test_a_term_that_nobody_can_have_written_is_told_and_can_be_removed(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     """The schema refuses the leap at once, but not three of a century each. Nobody has to be restarted."""
     apply(hub)
     operator = programs.operator()
@@ -100,7 +105,7 @@ def test_a_term_that_nobody_can_have_written_is_told_and_can_be_removed(hub: Hub
 
 
 def test_under_keep_role_an_outage_changes_no_answer_and_no_role(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     apply(hub, isolation="KeepRole")
     with Gate(hub.server) as gate:
@@ -129,7 +134,9 @@ def test_under_keep_role_an_outage_changes_no_answer_and_no_role(
 
 
 @contextmanager
-def one_cut_off(hub: Hub, programs: Programs, folder: Path, *, became: str, **spec: Any) -> Iterator[Cut]:
+def one_cut_off(
+    hub: HubNamespace, programs: TcfProcesses, folder: Path, *, became: str, **spec: Any
+) -> Iterator[Cut]:
     """The active member's worker is cut off, and only then isolation changes."""
     apply(hub, **spec)
     programs.operator()
@@ -145,7 +152,7 @@ def one_cut_off(hub: Hub, programs: Programs, folder: Path, *, became: str, **sp
 
 
 def test_a_worker_cut_off_under_keep_role_is_not_fenced_by_a_change_to_fence(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     """It has not heard of the change and goes on saying yes; who asks is told, and decides by force."""
     with one_cut_off(hub, programs, tmp_path, isolation="KeepRole", became="Fence") as (gate, one, two):
@@ -174,7 +181,7 @@ def test_a_worker_cut_off_under_keep_role_is_not_fenced_by_a_change_to_fence(
 
 
 def test_a_worker_cut_off_under_fence_is_fenced_after_a_change_to_keep_role(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     """It does not know of the change either: its answers end with its reading."""
     with one_cut_off(hub, programs, tmp_path, became="KeepRole") as (gate, one, two):
@@ -188,7 +195,9 @@ def test_a_worker_cut_off_under_fence_is_fenced_after_a_change_to_keep_role(
 # --- a hub that has lost something ------------------------------------------------------------------------
 
 
-def test_an_older_table_is_begun_anew_above_what_workers_know(hub: Hub, programs: Programs) -> None:
+def test_an_older_table_is_begun_anew_above_what_workers_know(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     apply(hub)
     operator = programs.operator()
     one, two = programs.pair()
@@ -215,7 +224,7 @@ def test_an_older_table_is_begun_anew_above_what_workers_know(hub: Hub, programs
 
 
 def test_without_status_and_annotation_the_leases_still_tell_the_term_and_who_was_active(
-    hub: Hub, programs: Programs
+    hub: HubNamespace, programs: TcfProcesses
 ) -> None:
     """Applied again from a file while the workers of the old object live; its clock says nothing of it."""
     apply(hub)
@@ -243,7 +252,9 @@ def test_without_status_and_annotation_the_leases_still_tell_the_term_and_who_wa
     assert two.post("/tcf/promote").status == 200
 
 
-def test_a_federation_created_again_begins_above_every_term_it_ever_had(hub: Hub, programs: Programs) -> None:
+def test_a_federation_created_again_begins_above_every_term_it_ever_had(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     """Role changes may follow each other faster than seconds do, and then nothing of them may be left."""
     apply(hub)
     programs.operator()
@@ -265,7 +276,7 @@ def test_a_federation_created_again_begins_above_every_term_it_ever_had(hub: Hub
 
 
 def test_the_doubt_outlasts_a_shorter_duration_and_a_full_history(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     """A worker is cut off under a long Lease, which is lost with the status; then the duration is cut."""
     long = 12
@@ -308,7 +319,7 @@ def test_the_doubt_outlasts_a_shorter_duration_and_a_full_history(
 # --- edits while everything runs ------------------------------------------------------------------------
 
 
-def test_the_duration_changes_under_way(hub: Hub, programs: Programs) -> None:
+def test_the_duration_changes_under_way(hub: HubNamespace, programs: TcfProcesses) -> None:
     programs.operator()
     apply(hub)
     one, two = programs.pair()
@@ -325,11 +336,11 @@ def test_the_duration_changes_under_way(hub: Hub, programs: Programs) -> None:
     assert answer.status == 200
 
 
-def _granted(hub: Hub, seconds: int) -> bool:
+def _granted(hub: HubNamespace, seconds: int) -> bool:
     return all(lease["spec"]["leaseDurationSeconds"] == seconds for lease in hub.leases())
 
 
-def test_members_change_while_a_switchover_is_under_way(hub: Hub, programs: Programs) -> None:
+def test_members_change_while_a_switchover_is_under_way(hub: HubNamespace, programs: TcfProcesses) -> None:
     clusters = [{"id": f"cluster_{n}", "name": f"cluster{n}"} for n in (1, 2, 3)]
     apply(hub, clusters=clusters)
     programs.operator()

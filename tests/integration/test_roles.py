@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from support.api import Hub, eventually
-from support.probes import Prober, broken_promises
-from support.programs import Programs
+from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
+from rig.prober import Prober
+from rig.promise import broken_promises
+from rig.tcf_processes import TcfProcesses
 
 ONE_ACTIVE = (
     b'[{"status":"active","name":"cluster1","id":"cluster_1"},'
@@ -20,12 +22,14 @@ TWO_ACTIVE = (
 NONE_ACTIVE = ONE_ACTIVE.replace(b'"active"', b'"passive"')
 
 
-def settled(hub: Hub) -> bool:
+def settled(hub: HubNamespace) -> bool:
     """Is nothing under way?"""
     return "switchover" not in hub.status()
 
 
-def test_toggle_demote_and_promote_answer_when_the_roles_have_changed(hub: Hub, programs: Programs) -> None:
+def test_toggle_demote_and_promote_answer_when_the_roles_have_changed(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     hub.apply()
     programs.operator()
     one, two = programs.pair()
@@ -65,7 +69,7 @@ def test_toggle_demote_and_promote_answer_when_the_roles_have_changed(hub: Hub, 
         assert reason in events
 
 
-def test_a_change_of_the_spec_is_one_request(hub: Hub, programs: Programs) -> None:
+def test_a_change_of_the_spec_is_one_request(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     programs.operator()
     one, two = programs.pair()
@@ -86,7 +90,9 @@ def test_a_change_of_the_spec_is_one_request(hub: Hub, programs: Programs) -> No
     assert one.is_active().status == 200
 
 
-def test_nobody_gives_up_the_role_for_a_member_without_a_worker(hub: Hub, programs: Programs) -> None:
+def test_nobody_gives_up_the_role_for_a_member_without_a_worker(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     hub.apply(leaseDuration="1s")
     programs.operator()
     one = programs.worker("cluster_1")
@@ -104,7 +110,9 @@ def test_nobody_gives_up_the_role_for_a_member_without_a_worker(hub: Hub, progra
     assert one.is_active().status == 200
 
 
-def test_a_dead_worker_is_fenced_before_another_is_promoted(hub: Hub, programs: Programs) -> None:
+def test_a_dead_worker_is_fenced_before_another_is_promoted(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     hub.apply(leaseDuration="2s")
     programs.operator()
     one, two = programs.pair()
@@ -120,7 +128,7 @@ def test_a_dead_worker_is_fenced_before_another_is_promoted(hub: Hub, programs: 
 
 
 def test_a_frozen_worker_of_the_old_member_is_fenced_and_does_not_come_back(
-    hub: Hub, programs: Programs
+    hub: HubNamespace, programs: TcfProcesses
 ) -> None:
     hub.apply(leaseDuration="2s")
     programs.operator()
@@ -135,7 +143,9 @@ def test_a_frozen_worker_of_the_old_member_is_fenced_and_does_not_come_back(
     assert broken_promises(prober.probes) == []
 
 
-def test_a_target_that_does_not_take_over_loses_the_role_again(hub: Hub, programs: Programs) -> None:
+def test_a_target_that_does_not_take_over_loses_the_role_again(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     hub.apply(leaseDuration="2s", switchoverTimeout="4s")
     programs.operator()
     one, two = programs.pair()
@@ -151,7 +161,7 @@ def test_a_target_that_does_not_take_over_loses_the_role_again(hub: Hub, program
     assert settled(hub)
 
 
-def test_a_member_that_cannot_be_fenced_keeps_the_role(hub: Hub, programs: Programs) -> None:
+def test_a_member_that_cannot_be_fenced_keeps_the_role(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="2s", switchoverTimeout="4s", isolation="KeepRole")
     programs.operator()
     one, two = programs.pair()
@@ -170,7 +180,7 @@ def test_a_member_that_cannot_be_fenced_keeps_the_role(hub: Hub, programs: Progr
     one.await_status(418)
 
 
-def test_probes_never_see_the_old_member_after_the_new_one(hub: Hub, programs: Programs) -> None:
+def test_probes_never_see_the_old_member_after_the_new_one(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     programs.operator()
     one, two = programs.pair()
@@ -182,7 +192,7 @@ def test_probes_never_see_the_old_member_after_the_new_one(hub: Hub, programs: P
     assert {p.member for p in prober.probes if p.status == 200} == {"cluster_1", "cluster_2"}
 
 
-def test_fifty_toggles_at_once_are_each_done_or_refused(hub: Hub, programs: Programs) -> None:
+def test_fifty_toggles_at_once_are_each_done_or_refused(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     programs.operator()
     one, two = programs.pair()
@@ -206,7 +216,7 @@ def test_fifty_toggles_at_once_are_each_done_or_refused(hub: Hub, programs: Prog
     assert status["activeCluster"] == ("cluster_2" if len(done) % 2 else "cluster_1")
 
 
-def test_promotes_of_the_same_member_join(hub: Hub, programs: Programs) -> None:
+def test_promotes_of_the_same_member_join(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     programs.operator()
     one, two = programs.pair()
@@ -220,7 +230,7 @@ def test_promotes_of_the_same_member_join(hub: Hub, programs: Programs) -> None:
     assert [h["trigger"] for h in hub.status()["history"]] == ["api", "bootstrap"]
 
 
-def test_promotes_of_both_members_end_with_one_active(hub: Hub, programs: Programs) -> None:
+def test_promotes_of_both_members_end_with_one_active(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     programs.operator()
     one, two = programs.pair()
@@ -236,7 +246,7 @@ def test_promotes_of_both_members_end_with_one_active(hub: Hub, programs: Progra
     assert settled(hub)
 
 
-def test_a_third_member_can_join_and_leave(hub: Hub, programs: Programs) -> None:
+def test_a_third_member_can_join_and_leave(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     programs.operator()
     one, two = programs.pair()

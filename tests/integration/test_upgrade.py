@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from controlplane.client import ControlPlane
-from support.api import ROOT, Answer, Hub, apply_crd, ask, free_port, kubectl_of
-from support.probes import Prober, broken_promises
-from support.programs import Program, Programs
+from controlplane.plane import ControlPlane
+from rig.asking import Answer, ask, free_port
+from rig.files import ROOT
+from rig.hub_namespace import HubNamespace
+from rig.kubectl import apply_crd, kubectl_of
+from rig.prober import Prober
+from rig.promise import broken_promises
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 RELEASES = ROOT / "tests" / "support" / "releases"
 WHEEL = RELEASES / "tcf_operator-0.1.0-py3-none-any.whl"
@@ -27,19 +31,19 @@ MEMBERS = ("cluster_1", "cluster_2")
 class Release:
     """Programs of one release, and its CRD."""
 
-    programs: Programs
+    programs: TcfProcesses
     crd: Path
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
+def hub() -> Iterator[HubNamespace]:
     """A control plane of the test's own: its CRD changes."""
     with ControlPlane.start() as plane:
-        yield Hub(kubectl_of(plane), "default", plane.kubeconfig)
+        yield HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
 
 
 @pytest.fixture
-def releases(hub: Hub, tmp_path: Path) -> Iterator[tuple[Release, Release]]:
+def releases(hub: HubNamespace, tmp_path: Path) -> Iterator[tuple[Release, Release]]:
     """0.1.0, and this one."""
     with contextlib.ExitStack() as stack:
         found = []
@@ -48,7 +52,7 @@ def releases(hub: Hub, tmp_path: Path) -> Iterator[tuple[Release, Release]]:
             ("new", None, ROOT / "crds/clusterfederations.tcf.dev.yaml"),
         ):
             (tmp_path / name).mkdir()
-            programs = Programs(hub, tmp_path / name, development=False, release=wheel)
+            programs = TcfProcesses(hub, tmp_path / name, development=False, release=wheel)
             stack.callback(programs.close)
             found.append(Release(programs, crd))
         old, new = found
@@ -86,13 +90,13 @@ def listening(port: int) -> tuple[str, str]:
 
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
 def test_programs_are_replaced_one_by_one_while_roles_move(
-    hub: Hub, releases: tuple[Release, Release], direction: str
+    hub: HubNamespace, releases: tuple[Release, Release], direction: str
 ) -> None:
     before, after = releases if direction == "upgrade" else releases[::-1]
     apply_crd(hub.kubectl, before.crd)
     hub.apply(leaseDuration=f"{D}s", switchoverTimeout="5s")
     ports = {member: (free_port(), free_port()) for member in MEMBERS}
-    running: dict[str, Program] = {"operator": before.programs.operator()}
+    running: dict[str, TcfProcess] = {"operator": before.programs.operator()}
     for member in MEMBERS:
         running[member] = before.programs.worker(member, *listening(ports[member][0]))
     running["cluster_1"].await_active()
@@ -123,7 +127,7 @@ def test_programs_are_replaced_one_by_one_while_roles_move(
 
 
 def test_two_releases_do_not_write_over_each_other_for_ever(
-    hub: Hub, releases: tuple[Release, Release]
+    hub: HubNamespace, releases: tuple[Release, Release]
 ) -> None:
     """Their conditions have other words. A rolling update takes minutes, and each write wakes all workers."""
     old, new = releases
@@ -136,7 +140,7 @@ def test_two_releases_do_not_write_over_each_other_for_ever(
     assert 1 <= writes(hub, seconds=12) <= 5
 
 
-def writes(hub: Hub, *, seconds: int) -> int:
+def writes(hub: HubNamespace, *, seconds: int) -> int:
     """How many versions the federation has within so many seconds."""
     command = ("get", "cfed", "shop", "--watch-only", f"--request-timeout={seconds}s", "-o", "name")
     seen: subprocess.CompletedProcess[str] = hub.kubectl(*command, check=False)

@@ -6,8 +6,12 @@ import base64
 from pathlib import Path
 
 import pytest
-from support.api import Hub, eventually, free_port, place
-from support.programs import Programs
+from rig.asking import free_port
+from rig.files import place
+from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
+from rig.tcf_processes import TcfProcesses
+from support.tls_gate import CERTIFICATES, TlsGate
 from support.trouble import Json, complaints, variant
 from support.tunnel import Tunnel
 
@@ -15,7 +19,7 @@ ELSEWHERE = "https://hub.invalid:6443"
 
 
 def test_operators_and_workers_go_through_the_proxy_of_the_kubeconfig(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     """And ask for the name in the certificate that it says, also when they watch."""
     hub.apply(leaseDuration="3s", switchoverTimeout="10s")
@@ -37,7 +41,7 @@ def test_operators_and_workers_go_through_the_proxy_of_the_kubeconfig(
 
 
 def test_a_proxy_that_is_down_is_named_without_its_password(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     port = free_port()
     proxy = f"http://me:s3cret@127.0.0.1:{port}"
@@ -52,7 +56,9 @@ def test_a_proxy_that_is_down_is_named_without_its_password(
     assert "s3cret" not in worker.log + operator.log
 
 
-def test_an_authority_that_is_replaced_is_trusted(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+def test_an_authority_that_is_replaced_is_trusted(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
     """Its file alone is replaced, as rotations do it, and the kubeconfig is not touched."""
     hub.apply(leaseDuration="3s", switchoverTimeout="10s")
     authority = tmp_path / "ca.crt"
@@ -79,9 +85,41 @@ def test_an_authority_that_is_replaced_is_trusted(hub: Hub, programs: Programs, 
     operator.await_ready()
 
 
+def test_a_client_certificate_that_is_replaced_is_used(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
+    """Its two files alone are replaced, as rotations do it, and the kubeconfig is not touched."""
+    hub.apply(leaseDuration="3s", switchoverTimeout="10s")
+    certificate, key = tmp_path / "client.crt", tmp_path / "client.key"
+
+    def show(name: str) -> None:
+        place(key, (CERTIFICATES / f"{name}-key.pem").read_text())
+        place(certificate, (CERTIFICATES / f"{name}-cert.pem").read_text())
+
+    with TlsGate(hub, takes="second") as gate:
+
+        def change(cluster: Json, user: Json) -> None:
+            cluster.pop("certificate-authority-data")
+            cluster |= {"server": gate.server, "certificate-authority": str(CERTIFICATES / "gate-cert.pem")}
+            user |= {"client-certificate": certificate.name, "client-key": key.name}
+
+        show("first")
+        path = variant(hub, tmp_path / "kubeconfig", change)
+        worker, operator = programs.worker("cluster_1", kubeconfig=path), programs.operator(kubeconfig=path)
+        worker.await_reason("HubUnreachable")
+        show("second")
+        worker.await_active()
+        operator.await_ready()
+        show("first")
+        worker.await_reason("HubUnreachable")
+        show("second")
+        worker.await_active()
+        operator.await_ready()
+
+
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_of_the_environment_is_not_for_this_machine(
-    hub: Hub, programs: Programs, monkeypatch: pytest.MonkeyPatch, name: str
+    hub: HubNamespace, programs: TcfProcesses, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """As for every other Kubernetes client. (What it is for: test_proxies.)"""
     hub.apply()

@@ -15,10 +15,14 @@ from typing import Any
 
 import pytest
 import yaml
-from controlplane.client import ControlPlane
-from support.api import PATIENCE, ROOT, Hub, ask, eventually, free_port, kubectl_of, place
-from support.gate import Gate
-from support.programs import Program, Programs
+from controlplane.plane import ControlPlane
+from rig.asking import ask, free_port
+from rig.files import ROOT, place
+from rig.gate import Gate
+from rig.hub_namespace import HubNamespace
+from rig.kubectl import kubectl_of
+from rig.patience import PATIENCE, eventually
+from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.trouble import attempts, check_no_answer, complaints, table, variant, with_plugin
 
 Json = dict[str, Any]
@@ -46,7 +50,7 @@ ONE_ACTIVE = (
     ],
 )
 def test_a_worker_tells_what_is_wrong_and_mends_itself(
-    hub: Hub, programs: Programs, tmp_path: Path, trouble: str
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path, trouble: str
 ) -> None:
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
@@ -104,7 +108,7 @@ def test_a_worker_tells_what_is_wrong_and_mends_itself(
     assert hub.token not in worker.log
 
 
-def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+def test_a_refused_token_may_be_replaced(hub: HubNamespace, programs: TcfProcesses, tmp_path: Path) -> None:
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
     wrong = "wrong-t0ken-that-nobody-may-see"
@@ -130,7 +134,7 @@ def test_a_refused_token_may_be_replaced(hub: Hub, programs: Programs, tmp_path:
 
 
 def test_a_service_account_needs_these_rights_and_no_more(
-    hub: Hub, programs: Programs, tmp_path: Path
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
     hub.apply(leaseDuration="1s", switchoverTimeout="3s")
     hub.set_status(table(1, "active", "passive"))
@@ -143,7 +147,7 @@ def test_a_service_account_needs_these_rights_and_no_more(
     (line,) = complaints(worker)
     assert account.user in line
     assert 'cannot create resource "leases"' in line
-    assert "grant it by RBAC" in line
+    assert "grant that right by RBAC" in line
 
     account.grant("leases", "create,get,patch,delete", "leases.coordination.k8s.io")
     eventually(lambda: 'cannot get resource "clusterfederations"' in worker.log, what="the next right")
@@ -184,7 +188,7 @@ def test_a_service_account_needs_these_rights_and_no_more(
 # --- a hub that was there and is not any more --------------------------------------------------------------
 
 
-def test_a_hub_that_is_silent_or_gone(hub: Hub, programs: Programs, tmp_path: Path) -> None:
+def test_a_hub_that_is_silent_or_gone(hub: HubNamespace, programs: TcfProcesses, tmp_path: Path) -> None:
     hub.apply(leaseDuration="1s")
     hub.set_status(table(1, "active", "passive"))
     with Gate(hub.server) as gate:
@@ -223,26 +227,26 @@ def test_a_hub_that_is_silent_or_gone(hub: Hub, programs: Programs, tmp_path: Pa
         check_no_answer(refused, "HubUnreachable")
         assert "nothing was changed" in refused.error
         assert worker.stop() == 0  # it does not wait for ever for a farewell
-        assert "has to run out" in worker.log
+        assert "a switchover may have to wait for it" in worker.log
     assert len(hub.leases()) == 1
 
 
-def _expired(worker: Program, start: int) -> str | None:
+def _expired(worker: TcfProcess, start: int) -> str | None:
     return next((line for line in complaints(worker, start) if "expired" in line), None)
 
 
-def _expired_for_a_second(worker: Program) -> bool:
+def _expired_for_a_second(worker: TcfProcess) -> bool:
     found = re.search(r"expired (\d+\.\d) s ago", worker.is_active().error)
     return found is not None and float(found[1]) > 1
 
 
-def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs, tmp_path: Path) -> None:
+def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: TcfProcesses, tmp_path: Path) -> None:
     """On a hub of its own: no other test may lose the CRD or its API server."""
     with ControlPlane.start() as plane, contextlib.ExitStack() as stack:
-        hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
+        hub = HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
         folder = tmp_path / "own"
         folder.mkdir()
-        own = Programs(hub, folder)
+        own = TcfProcesses(hub, folder)
         stack.callback(own.close)
         worker = own.worker("cluster_1", "--log-level", "debug")
         answer = worker.await_reason("CRDNotInstalled")
@@ -267,10 +271,10 @@ def test_a_hub_without_the_resource_and_a_restart_of_the_hub(programs: Programs,
 
 def test_an_operator_awaits_the_resource_whenever_it_is_not_there(tmp_path: Path) -> None:
     with ControlPlane.start() as plane, contextlib.ExitStack() as stack:
-        hub = Hub(kubectl_of(plane), "default", plane.kubeconfig)
+        hub = HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
         folder = tmp_path / "own"
         folder.mkdir()
-        own = Programs(hub, folder)
+        own = TcfProcesses(hub, folder)
         stack.callback(own.close)
         worker, operator = own.worker("cluster_1"), own.operator()
         for _ in range(2):
@@ -285,7 +289,7 @@ def test_an_operator_awaits_the_resource_whenever_it_is_not_there(tmp_path: Path
         assert operator.process.poll() is None
 
 
-def _in_trouble(operator: Program, what: str) -> bool:
+def _in_trouble(operator: TcfProcess, what: str) -> bool:
     answer = operator.get("/readyz")
     return answer.status == 503 and what in answer.error
 
@@ -293,7 +297,7 @@ def _in_trouble(operator: Program, what: str) -> bool:
 # --- the object ------------------------------------------------------------------------------------------
 
 
-def test_the_object_and_the_member_may_come_late_and_go(hub: Hub, programs: Programs) -> None:
+def test_the_object_and_the_member_may_come_late_and_go(hub: HubNamespace, programs: TcfProcesses) -> None:
     others = [{"id": "cluster_2", "name": "cluster2"}, {"id": "cluster_3", "name": "cluster3"}]
     own = {"id": "cluster_1", "name": "cluster1"}
     without_own = {
@@ -356,7 +360,7 @@ def test_the_object_and_the_member_may_come_late_and_go(hub: Hub, programs: Prog
         assert word in line
 
 
-def test_the_namespace_may_come_late_and_go(hub: Hub, programs: Programs) -> None:
+def test_the_namespace_may_come_late_and_go(hub: HubNamespace, programs: TcfProcesses) -> None:
     name = f"{hub.namespace}-late"
     worker = programs.worker("cluster_1", "--namespace", name)
     worker.await_reason("NamespaceUnusable")
@@ -375,7 +379,7 @@ def test_the_namespace_may_come_late_and_go(hub: Hub, programs: Programs) -> Non
 # --- the Lease -------------------------------------------------------------------------------------------
 
 
-def test_a_lost_lease_is_registered_anew(hub: Hub, programs: Programs) -> None:
+def test_a_lost_lease_is_registered_anew(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="1s")
     hub.set_status(table(1, "active", "passive"))
     worker = programs.worker("cluster_1")
@@ -398,11 +402,13 @@ def test_a_lost_lease_is_registered_anew(hub: Hub, programs: Programs) -> None:
         "tcf.dev/last-active": "cluster_1/1",
     }
     assert renewed["spec"]["leaseDurationSeconds"] == 1
-    assert worker.log.count("lease lost: it has been deleted") == 1
+    assert worker.log.count("lease lost: somebody has deleted it") == 1
 
 
 @pytest.mark.parametrize("label", ["tcf.dev/federation", "tcf.dev/cluster"])
-def test_a_lease_that_no_coordinator_finds_is_no_lease(hub: Hub, programs: Programs, label: str) -> None:
+def test_a_lease_that_no_coordinator_finds_is_no_lease(
+    hub: HubNamespace, programs: TcfProcesses, label: str
+) -> None:
     """Whoever takes a label off it has hidden the worker from every fence."""
     hub.apply(leaseDuration="3s")
     hub.set_status(table(1, "active", "passive"))
@@ -421,7 +427,7 @@ def test_a_lease_that_no_coordinator_finds_is_no_lease(hub: Hub, programs: Progr
 
 
 @pytest.fixture
-def admission(hub: Hub) -> Iterator[Callable[[], None]]:
+def admission(hub: HubNamespace) -> Iterator[Callable[[], None]]:
     """Calling it makes the API server refuse every renewal in the test's namespace, with 422."""
     name = f"no-renewals.{hub.namespace}"
     policy = {
@@ -458,7 +464,7 @@ def admission(hub: Hub) -> Iterator[Callable[[], None]]:
         hub.kubectl("delete", kind, name, "--ignore-not-found")
 
 
-def _refused_renewals(hub: Hub) -> int:
+def _refused_renewals(hub: HubNamespace) -> int:
     """How many writes to Leases the API server has refused for their content, to anybody."""
     metrics = hub.kubectl("get", "--raw", "/metrics").stdout
     lines = re.findall(r"^apiserver_request_total\{(.*)\} (\d+)$", metrics, re.MULTILINE)
@@ -467,7 +473,7 @@ def _refused_renewals(hub: Hub) -> int:
 
 
 def test_a_hub_that_refuses_every_renewal_is_not_hammered(
-    hub: Hub, programs: Programs, admission: Callable[[], None]
+    hub: HubNamespace, programs: TcfProcesses, admission: Callable[[], None]
 ) -> None:
     hub.apply(leaseDuration="2s")
     hub.set_status(table(1, "active", "passive"))
@@ -488,7 +494,7 @@ def test_a_hub_that_refuses_every_renewal_is_not_hammered(
 
 
 def test_a_reading_that_expired_while_the_process_stood_still_is_not_answered(
-    hub: Hub, programs: Programs
+    hub: HubNamespace, programs: TcfProcesses
 ) -> None:
     hub.apply(leaseDuration="1s")
     hub.set_status(table(1, "active", "passive"))
@@ -534,11 +540,11 @@ def _received(client: socket.socket) -> tuple[int, bytes, bytes]:
         return int(head.split()[1]), head, stream.read(int(length[1]))
 
 
-def _knows(worker: Program, term: int) -> bool:
+def _knows(worker: TcfProcess, term: int) -> bool:
     return worker.get(f"/tcf/status?min_term={term}").status == 200
 
 
-def test_workers_of_one_member_agree(hub: Hub, programs: Programs) -> None:
+def test_workers_of_one_member_agree(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
     workers = [programs.worker("cluster_1") for _ in range(2)]
@@ -572,7 +578,9 @@ def test_workers_of_one_member_agree(hub: Hub, programs: Programs) -> None:
 # --- the end of a worker ---------------------------------------------------------------------------------
 
 
-def test_a_clean_stop_takes_the_lease_along_and_a_kill_does_not(hub: Hub, programs: Programs) -> None:
+def test_a_clean_stop_takes_the_lease_along_and_a_kill_does_not(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
     workers = [programs.worker("cluster_1") for _ in range(3)]
@@ -602,7 +610,9 @@ def test_a_clean_stop_takes_the_lease_along_and_a_kill_does_not(hub: Hub, progra
         assert complaints(worker) == []
 
 
-def test_a_request_under_way_is_answered_by_a_worker_that_is_stopped(hub: Hub, programs: Programs) -> None:
+def test_a_request_under_way_is_answered_by_a_worker_that_is_stopped(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
     hub.apply()
     hub.set_status(table(1, "active", "passive"))
     worker = programs.worker("cluster_1")

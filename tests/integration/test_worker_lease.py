@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from support.api import Hub
-from support.programs import Programs
+from rig.hub_namespace import HubNamespace
+from rig.tcf_processes import TcfProcesses
 
 
 def table(term: int, **roles: str) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def table(term: int, **roles: str) -> dict[str, Any]:
     return {"protocol": 1, "term": term, "clusters": rows, "activeCluster": active}
 
 
-def test_a_lowering_that_meets_a_lost_lease_registers_anew(hub: Hub, programs: Programs) -> None:
+def test_a_lowering_that_meets_a_lost_lease_registers_anew(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply()
     hub.set_status(table(1, cluster_1="active", cluster_2="passive"))
     one = programs.worker("cluster_1")

@@ -95,9 +95,9 @@ def _noticed(change: Change, kind: str) -> bool:
     if kind == INTEGRATION:
         files = _INTEGRATION.get(change.path, ())
         return bool(files) and _run_integration(change, files)
+    from simulation.draw import draw  # noqa: PLC0415
     from simulation.profiles import GENERAL, PROFILES  # noqa: PLC0415 - they import the changed module
-    from simulation.run import play  # noqa: PLC0415
-    from simulation.schedule import draw  # noqa: PLC0415
+    from simulation.schedule_player import play  # noqa: PLC0415
 
     if change.module not in sys.modules or change.path in _NOT_SIMULATED:
         return False
@@ -108,7 +108,10 @@ def _noticed(change: Change, kind: str) -> bool:
     return False
 
 
-_SELDOM = ("test_cli.py", "test_hub_kubeconfig.py", "test_probes.py", "test_replays.py", "test_pod_marker.py")
+_SELDOM = (
+    *("test_cli.py", "test_kubeconfig.py", "test_probes.py", "test_replays.py", "test_pod_marker.py"),
+    *("test_downloads.py", "test_locate.py", "test_hack_architecture.py"),
+)
 
 
 def _likeliest_first(module: str) -> tuple[list[str], list[str], list[str]]:

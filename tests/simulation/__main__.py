@@ -1,4 +1,4 @@
-"""`make soak`: as many schedules as asked for, on all cores, and every mutant by the general profile."""
+"""Plays schedules of one profile on all cores, or looks for each mutant with the profile `general`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from simulation.draw import draw
 from simulation.mutants import MUTANTS
 from simulation.profiles import GENERAL, PROFILES
-from simulation.run import play
-from simulation.schedule import draw
-from simulation.search import told
+from simulation.schedule_player import play
+from simulation.search import report
 
 _BATCH = 50
 
@@ -70,7 +70,7 @@ def _soak(pool: ProcessPoolExecutor, profile: str, seeds: range) -> int:
         f" at rest at most {longest:.0f} s after the last fault; {time.monotonic() - began:.0f} s"
     )
     for seed in failing[:3]:
-        print(told(draw(PROFILES[profile], seed)))
+        print(report(draw(PROFILES[profile], seed)))
     return bool(failing)
 
 

@@ -1,4 +1,4 @@
-"""Is a failover one that the spec allows, of a member that has been silent for as long as it has to be?"""
+"""Does the spec allow a failover, and has the member been silent for long enough?"""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tcf.core.model import (
 )
 
 _SETTLED = 1 / 4
-"""The part of its duration that a coordinator wants a Lease to last until its renewals are signs of life."""
+"""The part of its duration for which a Lease must exist before its renewals are signs of life."""
 _AT_ONCE = 1 / 2
-"""The part within which they may have been written that reach it at once, after a stop of its own."""
+"""Renewals within this part of a duration may reach a coordinator all at once, after it was stopped."""
 _FAST = 0.95
-"""What a coordinator's clock may make of a second, with a little more."""
+"""The part of a silence that has passed for certain when a coordinator with a fast clock has counted it."""
 _WALLS_APART = 2 * WALLS_RIGHT + 1.0
-"""Seconds between two wall clocks; the moment of a change is cut to whole seconds besides."""
+"""Seconds between two wall clocks, and one more because history keeps whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Sign:
 
 
 class Failovers:
-    """Watches the Leases where they are written, and so knows more than any coordinator."""
+    """Sees every write of a Lease on the hub, so it knows more than any coordinator."""
 
     def __init__(self, world: World, *, walls_agree: bool) -> None:
         self._world = world
@@ -52,7 +52,7 @@ class Failovers:
         self._ended: dict[str, float] = {}
 
     def changed(self, value: Federation | WorkerLease, *, deleted: bool) -> None:
-        """A Lease is written or deleted; whoever deletes one that is not silent is its own worker."""
+        """A Lease is written or deleted. Only its own worker deletes one that is not silent."""
         assert isinstance(value, WorkerLease)
         now, uid = self._world.now, value.uid
         last = self._renewed.get(uid, now)
@@ -66,11 +66,11 @@ class Failovers:
             self._signs.setdefault(value.cluster, []).append(sign)
 
     def promoted(self, member: str) -> None:
-        """It has become active, for which one of its workers must have been there."""
+        """A member has become active, so one of its workers must be alive."""
         self._signs.setdefault(member, []).append(_Sign(self._world.now))
 
     def ended(self, past: HistoryEntry) -> None:
-        """By what it says: the write that tells of it may have been on its way for seconds."""
+        """A request has ended, at the moment that it names: the write may have taken seconds to arrive."""
         said = (datetime.fromisoformat(past.finished_at) - START).total_seconds()
         self._ended[past.id] = min(said, self._world.now)
 

@@ -1,36 +1,28 @@
-"""The way between a process and the hub, and what may happen to a request on it.
-
-`SimFederations`, `SimLeases` and `SimEvents` stand in for those of `tcf.hub`: same methods, same errors.
-"""
+"""The way between a process and the hub, and what may happen to requests and watch events on it."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from simulation.hub import SimHub
+from simulation.sim_hub import SimHub
 from simulation.world import CrashedError, Process, World
-from tcf.core.model import Federation, Status, WorkerLease
-from tcf.core.reading import Renewal
-from tcf.core.steps import Event
+from tcf.core.model import Federation, WorkerLease
 from tcf.hub import answers, errors
-from tcf.hub.events import Events
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
 
 T = TypeVar("T")
 READ = "GET federation"
 WRITES = ("PUT", "PATCH", "POST", "DELETE", "annotate")
 _LIES = (200, 302, 400, 401, 403, 404, 405, 408, 409, 422, 429, 502, 504)
 WATCH_SECONDS = 30.0
-"""How long one watch lasts, and how long a silent one is waited for (with a little more)."""
+"""How long a watch lasts. A silent one is given up a little later."""
 _GRACE = 5.0
 _REFUSED_WHEN_DOWN = 0.5
-"""Part of the requests to a hub that is down that nobody takes; the others meet what fails in its stead."""
+"""The part of the requests that nobody accepts while the hub is down. The others fail with an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +37,13 @@ class Rates:
     failed: float = 0.0
     failed_after: float = 0.0
     lied: float = 0.0
-    """Of writes that were carried out, but are answered as if they had not been, or by junk."""
+    """Of writes that were carried out, but are answered as if they had failed, or with junk."""
     event_lost: float = 0.0
     event_late: float = 0.0
     deaf: float = 0.0
     """Of events for workers, on top of `event_lost`."""
     longest: float = 3.0
-    """Seconds that what is late may take."""
+    """Seconds by which something that is late is late, at most."""
 
 
 class Network:
@@ -64,7 +56,9 @@ class Network:
         self.down = False
         self.links: list[Link] = []
         self.writer: Link | None = None
-        """Whose request the hub carries out."""
+        """Whose request the hub is carrying out."""
+        self.fail: Callable[[str], None] = world.errors.append
+        """Called with what a process must not do."""
         self.asking = ""
         """The name of the request that is being made."""
 
@@ -95,7 +89,7 @@ class Link:
         self.loses_answers = False
         """Events as well."""
         self.refusing = False
-        """No connection can be made, and that is known at once."""
+        """Every connection is refused at once."""
         self.delay = 0.0
         self.deaf = False
         self.deaf_to_leases = False
@@ -103,16 +97,18 @@ class Link:
         """Called when the process is about to take in the federation as it has read it."""
         self.opened = self.world.now
         self.listed = 0.0
-        """When the hub made the last list of Leases that has come back."""
+        """When the hub made the list of Leases that arrived last."""
         self.lease: WorkerLease | None = None
-        """The Lease that the process has been given last."""
+        """The Lease in the answer that the process got last."""
         self.lease_lost: Callable[[], object] = lambda: None
         """Called when the process hears that it is gone, or not its own any more."""
+        self.read_at: float | None = None
+        """When the process has read the federation for a renewal that it has not sent yet."""
         self.watches: list[Watch] = []
         network.links.append(self)
 
     def close(self) -> None:
-        """The process is gone; what it has sent is on its way all the same."""
+        """The process is gone. What it has sent still arrives."""
         self.network.links.remove(self)
         for watch in tuple(self.watches):
             watch.close()
@@ -128,7 +124,7 @@ class Link:
             watch.fail()
 
     async def request(self, what: str, work: Callable[[], T], *, deadline: float) -> T:
-        """Have `work` done at the hub, at some moment from now on, if it gets there."""
+        """Have the hub do `work` some time from now, if the request arrives."""
         if self.process.dead:
             raise CrashedError
         await asyncio.sleep(0)  # a process may be stopped here as anywhere, before its deadline begins
@@ -139,6 +135,18 @@ class Link:
                 return await answer
         except TimeoutError as error:
             raise errors.UnreachableError(f"no answer to {what}", ambiguous=True) from error
+
+    def reads(self) -> None:
+        """A cycle begins: the process reads the federation to renew its Lease."""
+        if self.read_at is not None:
+            self.network.fail(f"{self.process.name} reads the federation again without having renewed")
+
+    def renews(self) -> None:
+        """The process sends a renewal. One that follows a read follows it at once."""
+        if self.read_at is not None and self.read_at != self.world.now:
+            late = self.world.now - self.read_at
+            self.network.fail(f"{self.process.name} renews {late:.3f} s after it has read the federation")
+        self.read_at = None
 
     def latency(self) -> float:
         chance = self.world.random
@@ -181,8 +189,8 @@ class Link:
             if chance.random() < rates.failed_after:
                 result = errors.UnreachableError("the hub failed", ambiguous=True)
         if self.world.trace is not None:
-            told = type(result).__name__ if isinstance(result, Exception) else "done"
-            self.world.note(self.process.name, "%s: %s", what, told)
+            outcome = type(result).__name__ if isinstance(result, Exception) else "done"
+            self.world.note(self.process.name, "%s: %s", what, outcome)
         if self.loses_answers or chance.random() < rates.unanswered:
             self.world.note(self.process.name, "the answer to %s is lost", what)
             return
@@ -201,7 +209,7 @@ class Link:
 
 
 def _lie(chance: random.Random) -> errors.HubError:
-    """What the product's client makes of an answer that a proxy gives in the hub's place."""
+    """The error that the product's client raises when a proxy answers in the hub's place."""
     status = chance.choice(_LIES)
     if status < 300:
         return errors.MalformedError("the answer is not readable", ambiguous=True)
@@ -286,141 +294,3 @@ class Watch:
         if isinstance(item, Exception):
             raise item
         return item
-
-
-async def watch(link: Link, kind: type, *, deadline: float) -> AsyncGenerator[tuple[Any, bool]]:
-    """(object, deleted): what is there first, then each change, until the watch ends."""
-    hub = link.network.hub
-    opened: list[Watch] = []
-
-    def begin() -> list[Any]:
-        if opened or link.process.dead:
-            return []  # the same request, come twice
-        if kind is Federation and hub.kind_is_gone:
-            hub.get()
-        opened.append(Watch(link, kind))
-        if kind is Federation:
-            return [hub.federation] if hub.federation else []
-        return list(hub.list_leases())
-
-    try:
-        for value in await link.request(f"watch of {kind.__name__}", begin, deadline=deadline):
-            yield value, False
-        link.process.call_later(WATCH_SECONDS, opened[0].end)
-        while (event := await opened[0].next()) is not None:
-            yield event
-    finally:
-        for each in opened:
-            each.close()
-
-
-class SimFederations(Federations):
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:
-        return await self._link.request(READ, self._link.network.hub.get, deadline=deadline)
-
-    async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
-        hub = self._link.network.hub
-        what = f"PUT status, term {status.term}"
-        return await self._link.request(what, lambda: hub.write_status(federation, status), deadline=deadline)
-
-    async def annotate(
-        self, federation: Federation, annotations: Mapping[str, str], *, deadline: float
-    ) -> Federation:
-        hub = self._link.network.hub
-        return await self._link.request(
-            f"annotate {dict(annotations)}", lambda: hub.annotate(federation, annotations), deadline=deadline
-        )
-
-    async def watch(
-        self,
-        namespace: str,
-        name: str,
-        *,
-        deadline: float,
-    ) -> AsyncGenerator[Federation | None]:
-        async for federation, deleted in watch(self._link, Federation, deadline=deadline):
-            yield None if deleted else federation
-
-
-class SimLeases(Leases):
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
-        link = self._link
-        hub, world = link.network.hub, link.world
-        link.listed, leases = await link.request(
-            "LIST Leases", lambda: (world.now, hub.list_leases()), deadline=deadline
-        )
-        return leases
-
-    async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
-        hub = self._link.network.hub
-        return await self._heard("GET Lease", lambda: hub.get_lease(name), deadline)
-
-    async def _heard(self, what: str, work: Callable[[], WorkerLease], deadline: float) -> WorkerLease:
-        link = self._link
-        try:
-            lease = await link.request(what, work, deadline=deadline)
-        except errors.NotFoundError:
-            link.lease_lost()
-            raise
-        known, link.lease = link.lease, lease
-        if known and known.name == lease.name and _whose(known) != _whose(lease):
-            link.lease_lost()
-        return lease
-
-    async def create(
-        self,
-        namespace: str,
-        name: str,
-        *,
-        federation: str,
-        cluster: str,
-        holder: str,
-        deadline: float,
-    ) -> WorkerLease:
-        hub = self._link.network.hub
-        return await self._heard("POST Lease", lambda: hub.create_lease(name, cluster, holder), deadline)
-
-    async def renew(
-        self,
-        namespace: str,
-        lease: WorkerLease,
-        renewal: Renewal,
-        *,
-        deadline: float,
-    ) -> WorkerLease:
-        hub = self._link.network.hub
-        what = f"PATCH Lease {lease.name}, {renewal.acknowledged}, {renewal.duration} s"
-        return await self._heard(what, lambda: hub.renew_lease(lease, renewal), deadline)
-
-    async def delete(
-        self,
-        namespace: str,
-        lease: WorkerLease,
-        *,
-        any_version: bool = False,
-        deadline: float,
-    ) -> None:
-        hub = self._link.network.hub
-        await self._link.request(
-            f"DELETE Lease {lease.name}",
-            lambda: hub.delete_lease(lease, any_version=any_version),
-            deadline=deadline,
-        )
-
-
-def _whose(lease: WorkerLease) -> tuple[str, str, str]:
-    return lease.uid, lease.federation, lease.cluster
-
-
-class SimEvents(Events):
-    def __init__(self, link: Link) -> None:
-        self._link = link
-
-    async def write(self, federation: Federation, event: Event, *, deadline: float) -> None:
-        await self._link.request(f"Event {event.reason}", lambda: None, deadline=deadline)

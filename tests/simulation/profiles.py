@@ -49,13 +49,20 @@ GENERAL = Profile(
         "slow operator": 0.2,
         "dead": 0.3,
         "dead and paused": 0.1,
-        "anew": 0.1,
-        "anew once active": 0.1,
+        "recreated": 0.1,
+        "recreated once active": 0.1,
         "expelled": 0.1,
         "set back": 0.15,
         "set back without lease": 0.1,
         "outrun": 0.03,
         "late first": 0.1,
+        "asked again": 0.2,
+        "crash while concluding": 0.1,
+        "restart while concluding": 0.1,
+        "stop while concluding": 0.1,
+        "cut while concluding": 0.1,
+        "rob while concluding": 0.05,
+        "recreate while concluding": 0.05,
     },
     rates=Rates(
         refused=0.05,
@@ -71,6 +78,7 @@ GENERAL = Profile(
     ),
     stops=0.01,
     walls_wrong=0.15,
+    longest_conclusion=9.0,
 )
 
 _BARE: dict[str, Any] = {"rates_vary": False, "keep_role": 0.0, "automatic": 0.0, "workers": (1,)}
@@ -97,16 +105,16 @@ NEWCOMERS = Profile(
     periods=24.0,
     **_BARE,
 )
-ANEW = Profile(
-    "anew",  # a federation that is deleted and comes back as another one, for somebody else
-    faults={"anew": 5.0},
+RECREATED = Profile(
+    "recreated",  # a federation that is deleted and comes back as another one, for somebody else
+    faults={"recreated": 5.0},
     rates=Rates(late=0.3, longest=0.6),
     periods=24.0,
     **_BARE,
 )
-ANEW_ONCE_ACTIVE = Profile(
-    "anew once active",  # the same at the worst moment, and with wall clocks that say nothing
-    faults={"anew once active": 8.0},
+RECREATED_ONCE_ACTIVE = Profile(
+    "recreated once active",  # the same at the worst moment, and with wall clocks that say nothing
+    faults={"recreated once active": 8.0},
     periods=24.0,
     wall_runs=False,
     **_BARE,
@@ -136,7 +144,7 @@ ROBBED = Profile("robbed", faults={"robbed": 4.0}, periods=24.0, **_BARE)
 FORGED = Profile("forged", faults={"absurd": 2.0}, **_BARE)
 LIES = Profile("lies", faults={"ask": 10.0}, rates=Rates(lied=0.3), **_BARE)
 BEGINNINGS = Profile(
-    "beginnings",  # the member that is to become active first is away
+    "beginnings",  # the member that is to become active first has no worker
     faults={"late first": 3.0},
     periods=30.0,
     **_BARE | {"automatic": 1.0},
@@ -195,6 +203,54 @@ FAILOVERS = Profile(
     **_BARE | {"automatic": 1.0},
 )
 
+CONCLUSIONS = Profile(
+    "conclusions",  # roles that take longer to end than a Lease without renewals lasts; nothing else happens
+    faults={"ask": 10.0},
+    durations=(2,),
+    periods=40.0,
+    longest_conclusion=6.0,
+    **_BARE,
+)
+GIVEN_BACK = Profile(
+    "given back",  # roles that take so long to end that requests time out meanwhile
+    faults={"asked again": 3.0},
+    durations=(2,),
+    periods=40.0,
+    longest_conclusion=14.0,
+    **_BARE,
+)
+_WHILE_CONCLUDING = {
+    "crash while concluding": 1.5,
+    "restart while concluding": 1.5,
+    "stop while concluding": 1.0,
+    "cut while concluding": 1.0,
+    "rob while concluding": 0.7,
+    "recreate while concluding": 0.7,
+}
+INTERRUPTED = Profile(
+    "interrupted",  # something happens to a worker while it concludes
+    faults=_WHILE_CONCLUDING,
+    periods=24.0,
+    longest_conclusion=6.0,
+    **_BARE,
+)
+INTERRUPTED_IN_TROUBLE = Profile(
+    "interrupted in trouble",  # the same with two workers each, and much else
+    faults={
+        **_WHILE_CONCLUDING,
+        "asked again": 0.5,
+        "ask": 4.0,
+        "edit": 1.0,
+        "kill member": 0.3,
+        "hub down": 0.3,
+    },
+    rates=Rates(lost=0.02, unanswered=0.02, late=0.05),
+    stops=0.003,
+    periods=24.0,
+    longest_conclusion=9.0,
+    **_BARE | {"workers": (1, 2), "automatic": 0.5},
+)
+
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -203,8 +259,8 @@ PROFILES = {
         STALLS_SLOWLY,
         FROZEN,
         NEWCOMERS,
-        ANEW,
-        ANEW_ONCE_ACTIVE,
+        RECREATED,
+        RECREATED_ONCE_ACTIVE,
         EXPELLED,
         SET_BACK,
         SET_BACK_WITHOUT_LEASE,
@@ -226,5 +282,9 @@ PROFILES = {
         RACES,
         OUTAGES,
         FAILOVERS,
+        CONCLUSIONS,
+        GIVEN_BACK,
+        INTERRUPTED,
+        INTERRUPTED_IN_TROUBLE,
     )
 }

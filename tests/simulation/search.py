@@ -1,22 +1,23 @@
-"""Plays many schedules; makes a schedule that fails as small as it can, and tells what happens in it."""
+"""Looks for a schedule that fails, makes it as small as it still fails, and prints what happens in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from simulation.draw import draw
 from simulation.network import Rates
-from simulation.run import Outcome, play
-from simulation.schedule import Fault, Profile, Schedule, draw, targets
+from simulation.schedule import Fault, Profile, Schedule, targets
+from simulation.schedule_player import Outcome, play
 
 
 def first_failure(profile: Profile, seeds: Iterable[int]) -> Schedule | None:
-    """The first schedule that breaks something; None if none does."""
+    """The first schedule that breaks something; None if there is none."""
     return next((schedule for seed in seeds if play(schedule := draw(profile, seed)).broken), None)
 
 
 def shrunk(schedule: Schedule, *, fails: Callable[[Schedule], bool] | None = None) -> Schedule:
-    """A smaller schedule that breaks something, too: no part of it can be left out."""
+    """The smallest schedule found that still breaks something: no part of it can be left out."""
     still_fails = fails or (lambda smaller: bool(play(smaller).broken))
     while True:
         smaller = next(filter(still_fails, _smaller(schedule)), None)
@@ -25,8 +26,8 @@ def shrunk(schedule: Schedule, *, fails: Callable[[Schedule], bool] | None = Non
         schedule = smaller
 
 
-def told(schedule: Schedule) -> str:
-    """A failing schedule for a person: the smallest form of it, and the trace up to what it broke."""
+def report(schedule: Schedule) -> str:
+    """A failing schedule for a person: in its smallest form, with its trace up to the failure."""
     small = shrunk(schedule)
     outcome: Outcome = play(small, tracing=True)
     end = next((n for n, line in enumerate(outcome.trace) if " CHECK " in line), len(outcome.trace))
@@ -57,16 +58,23 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
     for name in Rates.__slots__:
         if name != "longest" and getattr(schedule.rates, name):
             yield replace(schedule, rates=replace(schedule.rates, **{name: 0.0}))
+    yield from _fewer(schedule)
+    if schedule.longest_conclusion:
+        yield replace(schedule, longest_conclusion=0.0)
+    if schedule.slew:
+        yield replace(schedule, slew=0.0)
+    if schedule.automatic:
+        yield replace(schedule, automatic=False)
+
+
+def _fewer(schedule: Schedule) -> Iterator[Schedule]:
+    """Without an operator, a worker of each member, or a member."""
     if schedule.operators > 1:
         yield _of_those_there(replace(schedule, operators=schedule.operators - 1))
     if schedule.workers > 1:
         yield _of_those_there(replace(schedule, workers=schedule.workers - 1))
     if schedule.members > 2:
         yield _of_those_there(replace(schedule, members=schedule.members - 1))
-    if schedule.slew:
-        yield replace(schedule, slew=0.0)
-    if schedule.automatic:
-        yield replace(schedule, automatic=False)
 
 
 def _one_less(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from simulation.draw import draw
 from simulation.profiles import GENERAL, PROFILES
-from simulation.run import play
-from simulation.schedule import Fault, Schedule, draw
-from simulation.search import first_failure, shrunk, told
+from simulation.schedule import Fault, Schedule
+from simulation.schedule_player import play
+from simulation.search import first_failure, report, shrunk
 
 SCHEDULES, BATCH = 2000, 50
 DIRECTED = 20
@@ -19,13 +20,13 @@ DIRECTED = 20
 @pytest.mark.parametrize("first", range(0, SCHEDULES, BATCH))
 def test_nothing_breaks(first: int) -> None:
     failing = first_failure(GENERAL, range(first, first + BATCH))
-    assert failing is None, told(failing)
+    assert failing is None, report(failing)
 
 
 @pytest.mark.parametrize("name", sorted(set(PROFILES) - {GENERAL.name}))
 def test_nothing_breaks_where_a_mutant_would(name: str) -> None:
     failing = first_failure(PROFILES[name], range(DIRECTED))
-    assert failing is None, told(failing)
+    assert failing is None, report(failing)
 
 
 def test_a_seed_gives_the_same_run_again() -> None:

@@ -1,4 +1,7 @@
-"""What becomes of a federation when something is away for an hour: each as the documentation promises."""
+"""What becomes of a federation when something is down for an hour, and other stories with a known end.
+
+Each ends as the documentation promises.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Any
 import pytest
 
 from simulation.network import Rates
-from simulation.run import Outcome, play
 from simulation.schedule import ACTIVE, PASSIVE, WALLS_RIGHT, Fault, Schedule
+from simulation.schedule_player import Outcome, play
 from tcf.core.model import HistoryEntry, Status
 
 HOUR = 3600.0
@@ -62,21 +65,21 @@ BEGUN = ("bootstrap", "a", "Succeeded")
 
 
 @pytest.mark.parametrize("automatic", [True, False])
-def test_the_hub_is_away_for_long(automatic: bool) -> None:  # noqa: FBT001
-    away = HOUR if automatic else HOUR / 10
-    _, status = story(Fault(20, "hub down", seconds=away), automatic=automatic, length=away + 60)
+def test_the_hub_is_down_for_long(automatic: bool) -> None:  # noqa: FBT001
+    down = HOUR if automatic else HOUR / 10
+    _, status = story(Fault(20, "hub down", seconds=down), automatic=automatic, length=down + 60)
     assert past(status) == [BEGUN]
     assert status.active_cluster == "a"
 
 
-def test_all_workers_are_away_for_an_hour() -> None:
+def test_all_workers_are_down_for_an_hour() -> None:
     gone = [Fault(20, "kill member", member, HOUR) for member in "ab"]
     _, status = story(*gone, automatic=True)
     assert past(status) == [BEGUN]
     assert status.active_cluster == "a"
 
 
-def test_all_workers_are_away_for_an_hour_and_the_passive_one_is_back_first() -> None:
+def test_all_workers_are_down_for_an_hour_and_the_passive_one_is_back_first() -> None:
     """It takes over when it has been there for a full period; the other one is back too late."""
     gone = (Fault(20, "kill member", "a", HOUR), Fault(20, "kill member", "b", HOUR - 60))
     _, status = story(*gone, automatic=True)
@@ -134,3 +137,40 @@ def test_a_member_that_is_cut_off_is_replaced_and_stays_passive() -> None:
     _, status = story(Fault(20, "cut", ACTIVE, 100.0), automatic=True, length=300.0)
     assert past(status) == [BEGUN, ("failover", "b", "Succeeded")]
     assert status.active_cluster == "b"
+
+
+def moments(outcome: Outcome, who: str, text: str) -> list[float]:
+    """When a line of the trace is about somebody and contains this text."""
+    lines = (line.split(maxsplit=2) for line in outcome.trace)
+    return [float(moment) for moment, name, rest in lines if name == who and text in rest]
+
+
+def ending(seed: int, longest: float, **more: Any) -> Outcome:
+    """Somebody asks for b at 20 s; what the role of a has caused takes up to `longest` seconds to end."""
+    asked = Fault(20, "ask", "b1", value="promote")
+    schedule = quiet(asked, seed=seed, longest_conclusion=longest, length=60.0, **more)
+    outcome = play(schedule, tracing=True)
+    assert not outcome.broken
+    return outcome
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_next_member_takes_over_as_soon_as_what_the_role_has_caused_is_over(seed: int) -> None:
+    """It takes longer than a Lease lasts without renewals, but the worker renews meanwhile."""
+    outcome = ending(seed, 6.0, duration=2)
+    (over,) = (moment for moment in moments(outcome, "a1", "has concluded") if moment > 20)
+    (promoted,) = moments(outcome, "hub", "a=passive b=promoting")
+    assert over < promoted < over + 0.1
+    assert not moments(outcome, "op1", "deleted the Lease") + moments(outcome, "op2", "deleted the Lease")
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_a_role_that_comes_back_before_that_is_answered_for_at_once(seed: int) -> None:
+    """The request times out first. Renewals are up to 1.7 s apart, but the worker does not wait for that."""
+    outcome = ending(seed, 14.0, duration=5)
+    assert outcome.end
+    assert outcome.end.status
+    assert past(outcome.end.status) == [BEGUN, ("api", "b", "RolledBack")]
+    back = [moment for moment in moments(outcome, "hub", "a=active b=passive") if moment > 21]
+    active = [moment for moment in moments(outcome, "a1", "log: active") if moment > 21]
+    assert back[0] < active[0] < back[0] + 0.1

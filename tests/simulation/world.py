@@ -25,13 +25,13 @@ Ts = TypeVarTuple("Ts")
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _INSTANT = 1e-9
-"""Seconds by which a timer fires late, for it must not fire early by the rounding of an addition."""
+"""Seconds that a timer fires late, so that a rounded sum never makes it fire early."""
 _TOO_BUSY = 20_000
-"""Callbacks of one process at one moment: more is an endless loop."""
+"""Callbacks of one process at one moment. More of them are an endless loop."""
 
 
 class CrashedError(BaseException):
-    """Thrown into the coroutines of a process that is no more, so that nothing of it goes on."""
+    """Thrown into the coroutines of a process that was killed, so that none of them goes on."""
 
 
 class World:
@@ -53,7 +53,7 @@ class World:
         self.at(self.now + delay, act, *args)
 
     def run(self, until: float, *, enough: Callable[[], bool] = lambda: False) -> None:
-        """Let everything happen that is due until then, or until it is enough."""
+        """Let everything happen that is due up to this moment, or until `enough` says so."""
         queue = self._queue
         while queue and queue[0][0] <= until:
             self.now, _, act, args = heapq.heappop(queue)
@@ -63,7 +63,7 @@ class World:
         self.now = until
 
     def note(self, who: str, text: str, *args: object) -> None:
-        """A line of the trace, if there is one."""
+        """Add a line to the trace, if there is one."""
         if self.trace is not None:
             self.trace.append(f"{self.now:8.3f} {who:<8} {text % args if args else text}")
 
@@ -78,14 +78,14 @@ class Machine(Clock):
         self._rate = rate
         self._boot = boot
         self.skew = skew
-        """By how many seconds the wall clock is wrong; somebody may set it."""
+        """Seconds by which the wall clock is wrong. It may be set at any time."""
         self._wall_runs = wall_runs
 
     def boot(self) -> float:
         return self._boot + self._rate * self._world.now
 
     def stand_still(self, seconds: float) -> None:
-        """Lose so many seconds of the world's time."""
+        """Stand still for this many seconds of the world's time."""
         self._boot -= seconds * self._rate
 
     def moment(self, boot: float) -> float:
@@ -139,7 +139,7 @@ class Process(asyncio.AbstractEventLoop):
         self.world.note(self.name, "is stopped for %.3f s", seconds)
 
     def stop_after(self, callbacks: int, seconds: float) -> None:
-        """Stop it when so many callbacks have run."""
+        """Stop it when this many callbacks have run."""
         self._next_stop, self._stop_seconds = callbacks + 1, seconds
 
     def resume(self) -> None:
@@ -269,7 +269,7 @@ class Process(asyncio.AbstractEventLoop):
 
 
 def _unwind(coroutine: Any) -> None:
-    """Throw the coroutine's own end into it, wherever it is, until it has ended."""
+    """End a coroutine wherever it waits, and again wherever it waits then, until it has ended."""
     for _ in range(100):
         try:
             coroutine.throw(CrashedError())

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from support.api import ROOT
+from rig.files import ROOT
 
 Json = dict[str, Any]
 CHART = ROOT / "charts" / "tcf-operator"

@@ -1,4 +1,4 @@
-"""An HTTP proxy that opens tunnels (CONNECT), all of them to the hub, whatever name is asked for."""
+"""An HTTP proxy that opens tunnels (CONNECT). All of them lead to the hub, whatever name is asked for."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 from typing import Self
 
-from support.api import Hub
-from support.loops import LoopThread
+from rig.hub_namespace import HubNamespace
+from rig.loop_thread import LoopThread
 
 
 class Tunnel:
-    """Attributes: asked: the targets that were asked for; port: where it listens."""
+    """Attributes: `asked`, the targets that were asked for; `port`, where it listens."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: HubNamespace) -> None:
         host, _, port = hub.server.removeprefix("https://").rpartition(":")
         self._hub = host, int(port)
         self.asked: list[str] = []

@@ -10,7 +10,7 @@ from typing import cast
 from tcf.core.model import Isolation, WorkerLease
 from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import errors
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 
 DOWN = errors.UnreachableError("it is down")
 CHANGED = errors.ConflictError("it has another version")

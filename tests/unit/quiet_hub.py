@@ -13,7 +13,7 @@ from tcf.core.steps import Event
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 from unit.build import BOOT, ClockAt
 
 _MOST_ASKED = 10_000

@@ -77,7 +77,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Ready",
             federation("active passive", live=0, failover=AUTOMATIC),
             "False NoLiveWorker",
-            ["takes over by itself"],
+            ["the operator promotes another member with a worker"],
         ),
         (
             "Ready",
@@ -89,13 +89,13 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Ready",
             federation("active passive", live=0, failover=AUTOMATIC, history=(entry(),)),
             "False NoLiveWorker",
-            ["no failover follows before 2026-11-23T12:05:00Z (spec.failover.cooldown)"],
+            ["no failover begins before 2026-11-23T12:05:00Z (spec.failover.cooldown)"],
         ),
         (
             "Ready",
             with_unfenceable("c2", federation("active passive", live=0, failover=AUTOMATIC)),
             "False NoLiveWorker",
-            ["no failover follows while", "host-c2 (c2)"],
+            ["no failover begins while", "host-c2 (c2)"],
         ),
         (
             "Ready",
@@ -115,7 +115,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Ready",
             federation("demoting passive", switchover=request(to="")),
             "False Switching",
-            ["c1 is about to become passive", "nobody active in its stead"],
+            ["c1 is about to become passive", "nobody becomes active"],
         ),
         (
             "Ready",
@@ -127,7 +127,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Ready",
             federation("passive passive", switchover=bootstrap(), live=0, failover=AUTOMATIC),
             "False NoWorkers",
-            [START_C1, "is chosen in its stead by itself"],
+            [START_C1, "the operator chooses another member with a worker"],
         ),
         (
             "Ready",
@@ -142,7 +142,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Ready",
             federation("passive passive", switchover=bootstrap(), in_doubt=DOUBT),
             "False HubRestored",
-            ["c1", "no worker can still be answering", "12 s after", "2026-11-23T11:59:00"],
+            ["c1", "no worker can still answer by that status", "12 s after", "2026-11-23T11:59:00"],
         ),
         (
             "Ready",
@@ -297,7 +297,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Degraded",
             with_silent("c1", with_silent("c2", with_silent("c2", federation("active passive")))),
             "True WorkersSilent",
-            ["most of those of c2 are silent", "1 of 2 of c1, 2 of 3 of c2"],
+            ["most workers of c2 are silent", "1 of 2 of c1, 2 of 3 of c2"],
         ),
         (
             "Degraded",
@@ -315,13 +315,13 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Degraded",
             with_stranger(federation("active passive"), "eu", ""),
             "True UnknownMember",
-            ["eu has a worker (Lease mine) but is not a member (c1, c2 are). Add it to spec.clusters"],
+            ["eu has a worker (Lease mine) but is not a member (the members are c1, c2). Add it"],
         ),
         (
             "Degraded",
             with_stranger(federation("active passive"), "c3", ""),
             "True UnknownMember",
-            ["c3 has a worker (Lease mine) but is not a member (c1, c2 are)."],
+            ["c3 has a worker (Lease mine) but is not a member (the members are c1, c2)."],
         ),
         (
             "Degraded",
@@ -339,7 +339,7 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "Degraded",
             with_stranger(with_unfenceable("c2", federation("active passive", live=0))),
             "True CannotFence",
-            ["host-c2 (c2)", "Besides, no worker is alive for c1", "Besides, these Leases bear the label"],
+            ["host-c2 (c2)", "Besides, no worker is alive for c1", "Besides, these Leases have the label"],
         ),
         *(
             (
@@ -357,10 +357,10 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
                 [hint],
             )
             for since, hint in (
-                ("2026-11-23T11:59:59Z", "no failover follows before 2026-11-23T12:00:00Z"),
-                ("2026-11-23T12:00:00Z", "takes over by itself"),
-                ("2026-11-23T12:00:01Z", "takes over by itself"),
-                (None, "no failover follows before 2026-11-23T12:00:00Z"),
+                ("2026-11-23T11:59:59Z", "no failover begins before 2026-11-23T12:00:00Z"),
+                ("2026-11-23T12:00:00Z", "the operator promotes another member with a worker"),
+                ("2026-11-23T12:00:01Z", "the operator promotes another member with a worker"),
+                (None, "no failover begins before 2026-11-23T12:00:00Z"),
             )
         ),
     ],

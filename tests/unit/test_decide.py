@@ -67,6 +67,7 @@ BEHIND = lease("c1", ack=TERM - 1)
 FORGOTTEN = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_LENGTH))
 """So many refusals that nobody knows what was before."""
 
+
 MIRRORED = {ANNOTATION_LAST_ACTIVE: f"c1/{TERM}", ANNOTATION_LONGEST_LEASE: str(D)}
 CENTURY = UNIX + 100 * 365 * 86_400_000
 C1_BEFORE = {ANNOTATION_LAST_ACTIVE: f"c1/{TERM - 4}"}
@@ -587,7 +588,7 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     decision = decided(federation(None, wants="c1"), (left,))
     (event,) = decision.events
     assert (event.reason, event.warning) == ("RoleKept", True)
-    assert "c2 is to become active first" in event.message
+    assert "c2 becomes active first" in event.message
     for wants in ("c2", None):
         assert decided(federation(None, wants=wants), (left,)).events == ()
     assert decided(federation(None, wants="c9")).events == (), "nobody was active before"

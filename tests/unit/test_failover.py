@@ -115,7 +115,7 @@ def test_a_silent_active_member_is_replaced() -> None:
     assert asked
     assert (asked.id, asked.from_, asked.to) == (f"failover-{TERM}", "c1", "c2")
     assert (asked.requested_by, asked.silent_since) == ("coordinator", STAMP)
-    assert asked.reason == "no worker of c1 has been heard of for 11.2 s"
+    assert asked.reason == "no worker of c1 has given a sign of life for 11.2 s"
     (event,) = decision.events
     assert event.warning
     assert (event.reason, event.trigger) == ("FailingOver", Trigger.FAILOVER)
@@ -439,7 +439,7 @@ def test_another_member_becomes_first_if_the_chosen_one_is_silent(roles: str) ->
     assert (result.switchover.to, result.switchover.trigger) == ("c2", Trigger.BOOTSTRAP)
     over = result.history[0]
     assert (over.id, over.outcome, over.to) == ("bootstrap-99", Outcome.SUPERSEDED, "c1")
-    assert "no worker of c1 has been heard of for 11.2 s" in over.message
+    assert "no worker of c1 has given a sign of life for 11.2 s" in over.message
     (event,) = decision.events
     assert (event.reason, event.warning) == ("ChosenInstead", True)
     watcher.about = replace(watcher.about, status=result, resource_version="2")
@@ -659,7 +659,7 @@ def test_the_record_says_how_long_nobody_was_active() -> None:
     watcher = Watcher(busy, TWO)
     (past, *_) = written(watcher.decide()).history
     assert past.succeeded
-    assert past.message == "c2 is active; nobody was for 13 s, as far as is known"
+    assert past.message == "c2 is active; nobody was active for 13 s, as far as is known"
     assert past.silent_since == "2026-11-23T11:59:48Z"
 
 

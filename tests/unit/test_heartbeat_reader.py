@@ -11,7 +11,7 @@ import pytest
 
 from tcf.core.model import MemberRef
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.knowledge import Knowledge
 from unit.build import federation

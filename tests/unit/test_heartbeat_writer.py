@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from itertools import pairwise
 from typing import cast
@@ -11,7 +12,7 @@ import pytest
 
 from tcf.coordinator.heartbeat_writer import HeartbeatWriter
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from unit.jumping_loop import CLOCK, after, jumping, passed
 from unit.turns import at_work
 
@@ -128,6 +129,7 @@ async def test_many_namespaces_do_not_flood_the_hub() -> None:
 async def test_another_operator_that_was_faster_is_no_trouble(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     hub = Hub("a")
     hub.error = errors.ConflictError("it exists already")
     await hub.run(99.5)
@@ -139,6 +141,7 @@ async def test_another_operator_that_was_faster_is_no_trouble(
 async def test_trouble_is_logged_when_it_begins_or_changes_and_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     hub = Hub("a")
     hub.error = errors.ForbiddenError("no rights")
     after(99.5, lambda: setattr(hub, "error", errors.UnreachableError("it is down")))
@@ -157,6 +160,7 @@ async def test_trouble_is_logged_when_it_begins_or_changes_and_is_tried_again(
 async def test_trouble_in_a_namespace_that_has_come_back_is_logged_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     hub = Hub("a")
     hub.error = errors.ForbiddenError("no rights")
     after(49.5, hub.namespaces.clear)

@@ -11,7 +11,7 @@ from tcf.hub import errors
 from tcf.hub.answers import refusal
 
 PUT = "PUT /apis/x"
-UNPROVEN = "the hub, or something on the way to it, answered {0} and does not say why: PUT /apis/x: {1}"
+UNPROVEN = "the hub, or a proxy in between, answered {0} without saying why: PUT /apis/x: {1}"
 
 
 def status(code: int, message: str, **details: Any) -> bytes:
@@ -35,7 +35,7 @@ def status(code: int, message: str, **details: Any) -> bytes:
             errors.ForbiddenError,
             (
                 'the hub refuses (403): leases is forbidden: User "me" cannot create resource "leases" in API'
-                ' group "x"; grant it by RBAC'
+                ' group "x"; grant that right by RBAC'
             ),
             False,
         ),
@@ -45,8 +45,8 @@ def status(code: int, message: str, **details: Any) -> bytes:
             errors.ForbiddenError,
             (
                 'the hub refuses (403): leases is forbidden: User "system:anonymous" cannot create resource'
-                ' "leases"; it takes this program for a stranger: see that the kubeconfig has credentials'
-                " for it"
+                ' "leases"; this program sends no credentials: check that the kubeconfig has some for this'
+                " server"
             ),
             False,
         ),

@@ -20,7 +20,7 @@ from tcf.core.steps import Event
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.worker_leases import Leases
 from unit.build import BOOT, SILENCE, TERM, ClockAt, bootstrap, entry, federation, lease, request
 from unit.jumping_loop import CLOCK, after, jumping, passed
 from unit.quiet_hub import QuietHub
@@ -398,6 +398,7 @@ async def test_a_step_that_should_worry_somebody_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Also that the request has failed is said once, by the Event."""
+    caplog.set_level(logging.WARNING)
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
     await Attended(QuietHub(demoting, ONE)).run(0.1)
     (record,) = caplog.records
@@ -409,11 +410,12 @@ async def test_a_step_that_should_worry_somebody_is_a_warning(
 async def test_a_request_that_is_refused_without_a_step_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     past = entry("r0", outcome="TimedOut", message="of an earlier time")
     about = federation("active passive", switchover=request(), history=(past,), resource_version="10")
     await Attended(QuietHub(about, ONE)).run(5)
     (record,) = caplog.records
-    assert record.getMessage().startswith("request not granted: no worker of c2 is alive")
+    assert record.getMessage().startswith("request failed: no worker of c2 is alive")
     assert vars(record)["reason"] == "NoLiveWorker"
 
 
@@ -421,6 +423,7 @@ async def test_a_request_that_is_refused_without_a_step_is_logged_once(
 async def test_a_request_for_what_is_so_already_is_no_refusal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     about = federation("active passive", switchover=request("", "c1"), resource_version="10")
     attended = Attended(QuietHub(about, ONE, TWO))
     await attended.run(5)

@@ -214,6 +214,7 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
 
 @jumping
 async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     server = ApiServer()
     async with told(server) as one:
         server.edited()
@@ -240,7 +241,7 @@ async def test_until_a_pod_is_told_something_there_is_trouble() -> None:
 
 @jumping
 async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tcf.worker.pod_marker._UNREADY_SECONDS", 0.2)
+    monkeypatch.setattr("tcf.worker.pod_marker._LOWERING_SECONDS", 0.2)
     server = ApiServer()
     server.pod = replace(server.pod, active=True, gated=True, ready=True)
     async with told(server):
@@ -373,7 +374,7 @@ async def test_the_very_first_yes_is_broken_off_when_it_has_run_out(monkeypatch:
     async with running(one):
         await server.until(lambda: server.writes == ["HubUnreachable"])
         assert passed() == pytest.approx(0.2)
-    assert troubles == ["this pod has not been told its role yet"] * 2
+    assert troubles == ["this pod is not marked with its role yet"] * 2
 
 
 # --- whose conclusion is waited for -------------------------------------------------------------------
@@ -482,9 +483,9 @@ async def test_trouble_is_logged_when_it_begins_changes_or_ends(caplog: pytest.L
         one.now(reading(Role.PASSIVE))
         assert await one.marking.settle(5)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "this pod cannot be told its role: no rights"),
-        ("WARNING", "this pod cannot be told its role: nobody there"),
-        ("INFO", "this pod is told its role again"),
+        ("WARNING", "this pod cannot be marked with its role: no rights"),
+        ("WARNING", "this pod cannot be marked with its role: nobody there"),
+        ("INFO", "this pod is marked with its role again"),
     ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from support.probes import Probe, Prober, broken_promises
+from rig.prober import Prober
+from rig.promise import Probe, broken_promises
 
 ANSWER = b"HTTP/1.1 200 OK\r\nX-TCF-Term: 7\r\nContent-Length: 0\r\n\r\n"
 

@@ -12,11 +12,11 @@ import pytest
 
 from tcf.coordinator.deliveries import Deliveries
 from tcf.coordinator.readiness import Readiness
-from tcf.hub import errors, federations, leases
+from tcf.hub import errors, federations, worker_leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
 from tcf.hub.records import Identity
+from tcf.hub.worker_leases import Leases
 from tcf.runtime.clock import Clock
 from unit.build import BOOT, ClockAt
 from unit.jumping_loop import CLOCK, jumping, passed
@@ -98,7 +98,7 @@ async def test_a_right_that_lacks_is_named(kind: str, namespaces: tuple[str, ...
     trouble = await stage.reach._look()
     assert trouble
     assert trouble.reason == "HubForbidden"
-    assert trouble.message == f"this operator may not watch {kind} {where}; grant it by RBAC"
+    assert trouble.message == f"this operator may not watch {kind} {where}; grant that right by RBAC"
     assert not stage.reach._readable.is_set()
 
 
@@ -219,7 +219,10 @@ async def test_an_object_that_goes_back_shows_that_the_hub_was_set_back() -> Non
     stage.hub.first = replace(SHOP, resource_version="49")
     await stage.look()
     (why,) = stage.restarts
-    assert why == "the hub was set back: version 50 of ns/shop has been watched, and it shows version 49"
+    assert why == (
+        "the hub was restored: it shows version 49 of ns/shop,"
+        " but the watches have delivered version 50 already"
+    )
     stage.watched.forget()
     stage.watched.begin()
     await stage.look()
@@ -245,7 +248,7 @@ async def test_one_that_was_deleted_and_comes_back_has_to_be_delivered_again() -
     assert await stage.look() == "NotWatching"
 
 
-@pytest.mark.parametrize("plural", [federations.PLURAL, leases.PLURAL])
+@pytest.mark.parametrize("plural", [federations.PLURAL, worker_leases.PLURAL])
 async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
     stage = Stage()
     stage.watched.note(plural, "100")
@@ -255,7 +258,10 @@ async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
     stage.watched.note(plural, "99")
     await stage.look()
     (why,) = stage.restarts
-    assert why == f"the hub was set back: version 101 of {plural} has been watched, and it shows version 100"
+    assert why == (
+        f"the hub was restored: it shows version 100 of {plural},"
+        " but the watches have delivered version 101 already"
+    )
     stage.watched.forget()
     await stage.look()
     assert len(stage.restarts) == 1
@@ -283,7 +289,7 @@ class Looking(Stage):
 async def test_it_looks_every_five_seconds() -> None:
     stage = Looking()
     async with at_work(stage.reach.run()):
-        assert stage.reach.trouble() == "the hub has not been reached yet"
+        assert stage.reach.trouble() == "the operator has not reached the hub yet"
         await asyncio.sleep(12)
     assert stage.looks == [0, 5, 10]
     assert stage.reach.trouble() is None

@@ -95,7 +95,7 @@ def test_an_expired_reading_tells_how_old_it_is_and_why() -> None:
     machine.failed(DOWN)
     assert says(machine) == "active"
     assert machine.answer(T0 + D + 2) == Refusal(
-        "Unreachable", f"the roles known here (term {TERM}) expired 2.0 s ago: cannot reach the hub"
+        "Unreachable", f"this worker's reading (term {TERM}) expired 2.0 s ago: cannot reach the hub"
     )
 
 

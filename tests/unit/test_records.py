@@ -27,7 +27,7 @@ from tcf.core.model import (
 )
 from tcf.core.reading import IDLE_DURATION, REGISTRATION_DURATION
 from tcf.hub import records
-from tcf.web.parameters import LONGEST_REASON
+from tcf.web.post_parameters import LONGEST_REASON
 
 CRD = yaml.safe_load(
     (Path(__file__).parents[2] / "crds" / "clusterfederations.tcf.dev.yaml").read_text(encoding="utf-8")

@@ -422,7 +422,7 @@ async def test_what_an_earlier_process_has_left_is_taken_back_before_anything_is
     async with at_work(Site(PASSIVE, pod)) as site:
         assert site.says == "passive", "it may answer; it only permits nothing to others"
         assert not site.acknowledged
-        assert "not been told" in (site.worker.pod_trouble or "")
+        assert "not marked" in (site.worker.pod_trouble or "")
         await asyncio.sleep(1.5)
         assert pod.pod.active is False
         assert site.worker.pod_trouble is None
@@ -462,7 +462,7 @@ async def test_a_pod_that_cannot_be_marked_holds_a_loss_up_for_a_moment_only(
         assert (site.says, site.acknowledged) == ("demoting", TERM)
         await asyncio.sleep(0.1)
         assert site.acknowledged == TERM + 1
-        assert "the role is given up all the same" in caplog.text
+        assert "gives up the role anyway" in caplog.text
 
 
 @jumping

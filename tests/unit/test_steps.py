@@ -273,8 +273,8 @@ def test_it_wakes_at_the_deadline() -> None:
     ("blocking", "told"),
     [
         (lease("c1", ack=1, duration=100), "host-c1 (c1)"),
-        (lease("c1", ack=1, duration=100), "; see that they reach the hub"),
-        (lease("c1", ack=1, duration=100), "those that are dead have run out in 111 s"),
+        (lease("c1", ack=1, duration=100), "; check that they can reach the hub"),
+        (lease("c1", ack=1, duration=100), "if they are dead, their readings expire in 111 s"),
         (lease("", ack=1), "host- (of no member)"),
         (kept("c1", ack=1), "with force=true"),
     ],
@@ -283,11 +283,11 @@ def test_what_was_waited_for_in_vain_is_told(blocking: WorkerLease, told: str) -
     about = federation("demoting passive", switchover=TO_C2)
     for more in ((), (lease("c1", name="another", ack=1, duration=50),)):
         result = after(about, decided(about, (blocking, *more, TWO), waited=TIMEOUT))
-        assert told.removesuffix("; see that they reach the hub") in result.history[0].message
+        assert told.removesuffix("; check that they can reach the hub") in result.history[0].message
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"), [(FROM_NOBODY, "another request came first"), (None, "nobody asks for it")]
+    ("asked", "told"), [(FROM_NOBODY, "the request is for another member now"), (None, "the request is gone")]
 )
 def test_why_it_yields_is_told(asked: Switchover | None, told: str) -> None:
     about = federation("promoting passive", switchover=asked)

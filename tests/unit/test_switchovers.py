@@ -165,6 +165,7 @@ async def test_each_request_has_an_id_of_its_own() -> None:
 async def test_what_is_not_admitted_is_not_written(
     about: Federation, wish: Wish, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     desk = Desk(about)
     assert reason_of(await desk.ask(wish)) == reason
     assert desk.hub.writes == []
@@ -418,7 +419,7 @@ async def test_it_is_taken_back_also_after_a_conflict_and_a_moment_without_the_h
 
 @pytest.mark.parametrize(
     ("error", "says"),
-    [(DOWN, "stopped answering after the request had been sent"), (errors.NotFoundError("gone"), "deleted")],
+    [(DOWN, "stopped answering after the request was sent"), (errors.NotFoundError("gone"), "deleted")],
     ids=["down", "deleted"],
 )
 @jumping

@@ -142,5 +142,5 @@ def test_with_members_never_changes_a_role(role: Role) -> None:
         (member("c1", role), member("c2"), member("c3", A)),  # one joins engaged
         (member("c1", role), member("c2", PRO)),
     ]:
-        with pytest.raises(IllegalTransitionError, match="with membership"):
+        with pytest.raises(IllegalTransitionError, match="when membership changes"):
             with_members(table, wrong)

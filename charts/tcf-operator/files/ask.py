@@ -1,4 +1,4 @@
-"""Ask each URL until it answers 200, for half a minute; print the answers, fail if one does not."""
+"""Ask each URL until it answers 200, for at most half a minute. Print the answers, or fail without one."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ for url in sys.argv[1:]:
                 print(url, response.status, response.read().decode())
             break
         except OSError as error:
-            told = error.read().decode() if isinstance(error, urllib.error.HTTPError) else ""
+            body = error.read().decode() if isinstance(error, urllib.error.HTTPError) else ""
             if time.monotonic() > deadline:
-                sys.exit(f"{url}: {error} {told}")
+                sys.exit(f"{url}: {error} {body}")
         time.sleep(1)

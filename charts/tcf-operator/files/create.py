@@ -1,4 +1,4 @@
-"""Create a ClusterFederation as soon as its kind is known; one that exists stays as it is."""
+"""Create a ClusterFederation as soon as the cluster knows the kind. If it exists already, leave it alone."""
 
 import asyncio
 import sys
@@ -26,7 +26,7 @@ async def create(namespace: str, manifest: str) -> str:
             except errors.KindNotFoundError:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                return "the federation is created"
+                return "the federation was created"
     finally:
         await client.close()
 
@@ -41,4 +41,4 @@ try:
 except TimeoutError:
     sys.exit("the cluster does not know the kind ClusterFederation: set crds.install=true, or apply crds/")
 except errors.HubError as error:
-    sys.exit(f"the federation could not be created: {error}")
+    sys.exit(f"cannot create the federation: {error}")

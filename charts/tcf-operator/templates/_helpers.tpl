@@ -14,7 +14,7 @@ app.kubernetes.io/part-of: {{ .Chart.Name | quote }}
 {{- end }}
 {{- end }}
 
-{{/* What never changes of a workload's labels: selectors are immutable. */}}
+{{/* The labels of a workload that never change, because selectors are immutable. */}}
 {{- define "tcf.operator.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -41,7 +41,7 @@ tcf.dev/cluster: {{ .member.cluster | quote }}
 {{- end }}
 
 {{/*
-The members that have workers here, as JSON: {federation, cluster, namespace, replicas, name, account}.
+The members that have workers in this cluster, as JSON: {federation, cluster, namespace, replicas, name, account}.
 */}}
 {{- define "tcf.members" -}}
 {{- get (include "tcf.named" . | fromJson) "here" | toJson -}}
@@ -52,8 +52,8 @@ The members that have workers here, as JSON: {federation, cluster, namespace, re
 {{- end }}
 
 {{/*
-All members with names for their objects, all of which differ. A member's id may hold what a name of an object
-may not: _ and . become -, capitals small. Names too long end in a digest.
+All members, with a different name for the objects of each. Ids may contain characters that names of objects must not:
+_ and . become -, and capitals become lower case. Names that are too long are cut and end with a digest.
 */}}
 {{- define "tcf.named" -}}
 {{- $root := . -}}
@@ -61,10 +61,10 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- $here := .Values.workers.members -}}
 {{- if .Values.example.enabled -}}
 {{- if and .Values.operator.enabled .Values.operator.namespaces (not (has .Release.Namespace .Values.operator.namespaces)) -}}
-{{- fail (printf "example.enabled creates a federation in namespace %s, which operator.namespaces lacks: add it" .Release.Namespace) -}}
+{{- fail (printf "example.enabled creates a federation in namespace %s, which is not in operator.namespaces: add it" .Release.Namespace) -}}
 {{- end -}}
 {{- if or (not .Values.operator.enabled) .Values.workers.kubeconfigSecret.name (not .Values.rbac.create) -}}
-{{- fail "example.enabled needs an operator and workers of this cluster, and rights for the Job that creates the federation: leave operator.enabled, workers.kubeconfigSecret.name and rbac.create as they are" -}}
+{{- fail "example.enabled needs an operator and workers in this cluster, and rights for the Job that creates the federation: do not change operator.enabled, workers.kubeconfigSecret.name and rbac.create" -}}
 {{- end -}}
 {{- range list "cluster_1" "cluster_2" -}}
 {{- $here = append $here (dict "federation" "shop" "cluster" .) -}}
@@ -74,9 +74,9 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- $named := dict -}}
 {{- with .Values.workers.serviceAccount -}}
 {{- if and .create .name -}}
-{{- fail "workers.serviceAccount.name is for a ServiceAccount that exists already: set workers.serviceAccount.create to false as well. Those that the chart creates, one for each member, have names of their own" -}}
+{{- fail "workers.serviceAccount.name is for a ServiceAccount that exists already: set workers.serviceAccount.create to false, too. The chart itself would create one for each member, with names of their own" -}}
 {{- else if not (or .create .name) -}}
-{{- fail "workers.serviceAccount.create is false: name the ServiceAccount that exists already in workers.serviceAccount.name" -}}
+{{- fail "workers.serviceAccount.create is false: set workers.serviceAccount.name to the ServiceAccount that exists already" -}}
 {{- end -}}
 {{- end -}}
 {{- range $kind, $wanted := dict "here" $here "remote" .Values.remoteMembers.members -}}
@@ -92,9 +92,9 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- $who := printf "%s of %s in namespace %s" .cluster .federation $namespace -}}
 {{- range eq $kind "here" | ternary (list $name (printf "%s-control" $name)) (list $name) -}}
 {{- if eq (get $taken .) $who -}}
-{{- fail (printf "%s is listed twice: give it replicas, or take one of them away" $who) -}}
+{{- fail (printf "%s is listed twice: remove one of the entries, or use replicas for more workers" $who) -}}
 {{- else if hasKey $taken . -}}
-{{- fail (printf "%s and %s would both have an object %s: in names of objects, _ becomes -, capitals become small, federation and member are joined by -, and the namespace of the federation is no part of them. Give them ids that differ in more than that, or install one of them by a release of its own" (get $taken .) $who .) -}}
+{{- fail (printf "%s and %s would both have an object %s: in names of objects, _ becomes -, capitals become lower case, - joins federation and member, and the namespace of the federation is left out. Use ids that differ in more than that, or install one of the two with another release" (get $taken .) $who .) -}}
 {{- end -}}
 {{- $_ := set $taken . $who -}}
 {{- end -}}
@@ -110,7 +110,7 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- toJson $named -}}
 {{- end }}
 
-{{/* The rights of a worker of one federation. A Lease has a random name, so names cannot narrow that. */}}
+{{/* The rights of a worker of one federation. Leases have random names, so the rights cannot name them. */}}
 {{- define "tcf.worker.rules" -}}
 - apiGroups: [tcf.dev]
   resources: [clusterfederations]
@@ -145,8 +145,8 @@ may not: _ and . become -, capitals small. Names too long end in a digest.
 {{- end }}
 
 {{/*
-Neither probe asks the hub: an outage of it must not restart anything. Readiness does tell of it. Takes the
-name of the port.
+The probes of a container; takes the name of the port. Startup and liveness do not depend on the hub, because an outage
+of the hub must not restart anything. Readiness does depend on it.
 */}}
 {{- define "tcf.probes" -}}
 startupProbe:
@@ -165,7 +165,7 @@ readinessProbe:
   timeoutSeconds: 2
 {{- end }}
 
-{{/* Takes {selector, replicas}: one pod at least stays, and a pod that is not ready holds nothing up. */}}
+{{/* At least one pod stays, and a pod that is not ready does not hold up a drain; takes the selector. */}}
 {{- define "tcf.budget" -}}
 minAvailable: 1
 unhealthyPodEvictionPolicy: AlwaysAllow
@@ -174,7 +174,7 @@ selector:
     {{- . | nindent 4 }}
 {{- end }}
 
-{{/* Labels and annotations of pods; takes {root, values, selector}, values being those of the workload. */}}
+{{/* Labels and annotations of pods; takes {root, values, selector}, with the values of the workload. */}}
 {{- define "tcf.podMetadata" -}}
 labels:
   {{- $own := merge (.selector | fromYaml) (include "tcf.labels" .root | fromYaml) }}
@@ -185,7 +185,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What pods of all kinds have; takes the root. */}}
+{{/* The parts that all pods have; takes the root. */}}
 {{- define "tcf.podBasics" -}}
 enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
@@ -196,7 +196,7 @@ securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
 {{- end }}
 
-{{/* Takes the root. */}}
+{{/* The parts that all containers have; takes the root. */}}
 {{- define "tcf.containerBasics" -}}
 image: {{ include "tcf.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
@@ -204,7 +204,7 @@ securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end }}
 
-{{/* Where pods go; takes {values, selector}. Without a wish, they keep to different nodes if they can. */}}
+{{/* Where pods run; takes {values, selector}. By default, on different nodes if possible. */}}
 {{- define "tcf.placement" -}}
 topologySpreadConstraints:
 {{- if .values.topologySpreadConstraints }}
@@ -236,7 +236,7 @@ priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Lets the ServiceAccount of a member be a worker of its federation; takes {root, member, selector}. */}}
+{{/* Gives a member's ServiceAccount the rights of a worker; takes {root, member, selector}. */}}
 {{- define "tcf.worker.rbac" }}
 {{- if .root.Values.rbac.create }}
 ---

@@ -1,1 +1,1 @@
-"""The coordinator's runtime: gather what is, let the core decide, write once, tell afterwards."""
+"""The coordinator: it watches the hub, lets the core decide, writes the decision, and reports it."""

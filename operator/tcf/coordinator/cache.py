@@ -1,7 +1,8 @@
-"""What a coordinator has seen of one federation: fed by watch events, lists and its own writes.
+"""What a coordinator has seen of one federation, by watch events, by lists and by its own writes.
 
-A view may lag behind the hub, and that is harmless: a status write names the version it replaces, a
-delete the version it deletes, and what must not rest on old news (the fence) is listed first.
+The cache may lag behind the hub. That is harmless: a write of the status names the version that it replaces,
+a delete names the version that it deletes, and before a step that needs the latest Leases (the fence), the
+coordinator lists them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ class FederationCache:
         self._sightings = Sightings()
 
     def over(self, now: float) -> bool:
-        """Is there nothing left that has to be remembered?"""
+        """Is there nothing left to remember?"""
         return self.federation is None and not self._leases and self._sightings.doubtful(now) is None
 
     @property
     def table(self) -> tuple[str, int | None] | None:
-        """Which table of which object this view shows: uid and term (None while it has no status)."""
+        """Which table is in the cache: the uid of the object, and the term (None if there is no status)."""
         federation = self.federation
         if federation is None:
             return None
@@ -41,7 +42,7 @@ class FederationCache:
         self._sightings = self._sightings.see_federation(federation, now)
 
     def wrote_federation(self, federation: Federation, now: float) -> None:
-        """Take in the answer to an own write, unless something newer was watched meanwhile."""
+        """Take in the answer to a write, unless the watch has delivered something newer meanwhile."""
         known = self.federation
         if known is None or known.uid != federation.uid:
             return  # it was deleted meanwhile
@@ -49,7 +50,7 @@ class FederationCache:
             self.read_federation(federation, now)
 
     def watched_federation(self, federation: Federation, now: float, *, deleted: bool) -> bool:
-        """Take in a watch event. False if it is older than what is known."""
+        """Take in a watch event. False if a newer version is known."""
         known = self.federation
         if known and known.uid == federation.uid and not deleted:
             if not newer(federation.resource_version, known.resource_version):
@@ -60,7 +61,7 @@ class FederationCache:
         return True
 
     def is_ahead_of(self, federation: Federation) -> bool:
-        """Is a later version known of the same object?"""
+        """Is a newer version of the same object known?"""
         known = self.federation
         return (
             known is not None
@@ -69,20 +70,21 @@ class FederationCache:
         )
 
     def read_leases(self, leases: tuple[WorkerLease, ...], *, asked: float, now: float) -> None:
-        """Take in a complete list, sent for at boot time `asked`; `now` is read after it was received.
+        """Take in a complete list, sent for at boot time `asked`. `now` was read after it had been received.
 
-        What has been watched of a Lease meanwhile is the newer news. A higher version that was known
-        before is not: a hub that has lost its last writes is right about what it has.
+        If the watch has delivered a newer version of a Lease since `asked`, that version counts. A higher
+        version that was known before does not count: a hub that has lost its last writes is right about what
+        it has.
         """
         listed = {lease.uid: self._newest(lease, asked, now) for lease in leases}
         self._leases = listed
         self._sightings = self._sightings.see_leases(listed.values(), now)
 
     def watched_lease(self, lease: WorkerLease, now: float, *, deleted: bool) -> bool:
-        """Take in a watch event. False if it changes nothing that a decision could rest on.
+        """Take in a watch event. False if it changes nothing that matters for a decision.
 
-        A renewal of a worker that is known to be alive only moves its timer on: with a thousand
-        federations these are nearly all events there are.
+        A renewal of a worker that has been renewing already only moves its timer on. With a thousand
+        federations, nearly all events are such renewals.
         """
         known = self._leases.get(lease.uid)
         if deleted:
@@ -94,7 +96,7 @@ class FederationCache:
         settled = (
             known is not None
             and sightings.renewing_since(known, now) is not None
-            and _told(known) == _told(lease)
+            and _content(known) == _content(lease)
         )
         self._leases[lease.uid] = lease
         self._sightings = sightings.see_lease(lease, now)
@@ -112,6 +114,6 @@ class FederationCache:
         self._sightings = self._sightings.see_gone(lease.uid, now)
 
 
-def _told(lease: WorkerLease) -> tuple[object, ...]:
-    """What a Lease says apart from that it was renewed."""
+def _content(lease: WorkerLease) -> tuple[object, ...]:
+    """Everything in a Lease that matters for a decision, apart from the time of its renewal."""
     return (lease.cluster, lease.acknowledged, lease.isolation, lease.duration, lease.holder)

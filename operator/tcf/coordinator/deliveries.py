@@ -1,23 +1,23 @@
-"""What the watches have delivered, as opposed to what has been read: this shows whether they are alive."""
+"""What the watches have delivered. Compared with what is read, this shows whether the watches work."""
 
 from __future__ import annotations
 
 
 class Deliveries:
-    """Versions of objects, as numbers, by the plural of their kind and by uid."""
+    """The newest versions delivered, as numbers: of each kind (by plural) and of each object (by uid)."""
 
     def __init__(self) -> None:
         self.begun = False
-        """Are all watches there that should be?"""
+        """Have all watches begun?"""
         self.unreadable: dict[str, str] = {}
-        """What is wrong with objects that cannot be read, by uid."""
+        """What is wrong with objects that cannot be understood, by uid."""
         self.trouble = ""
-        """Why a watch could not be begun, when that was tried last; "" since one has delivered something."""
+        """Why the last attempt to begin a watch failed; "" as soon as a watch has delivered something."""
         self._newest: dict[str, int] = {}
         self._objects: dict[str, int] = {}
 
     def begin(self) -> None:
-        """All watches are there."""
+        """All watches have begun."""
         self.begun = True
 
     def note(self, plural: str, version: str) -> None:
@@ -28,7 +28,7 @@ class Deliveries:
     def note_object(
         self, plural: str, uid: str, version: str, *, deleted: bool, unreadable: str | None = None
     ) -> None:
-        """Remember the newest version of one object as well, and why it cannot be read."""
+        """Remember the newest version of one object, too, and why it cannot be understood."""
         self.note(plural, version)
         self.unreadable.pop(uid, None)
         if deleted:
@@ -39,15 +39,15 @@ class Deliveries:
             self.unreadable[uid] = unreadable
 
     def fail(self, trouble: str) -> None:
-        """Remember why a watch could not be begun."""
+        """Remember why a watch could not begin."""
         self.trouble = trouble
 
     def newest(self, plural: str) -> int:
-        """The newest version of any object of this kind, deleted ones included; 0 if there was none."""
+        """The newest version of any object of this kind, including deleted ones; 0 if there was none."""
         return self._newest.get(plural, 0)
 
     def version(self, uid: str) -> int:
-        """The version of the object that was delivered last; 0 if none was."""
+        """The latest version of the object that was delivered; 0 if none was."""
         return self._objects.get(uid, 0)
 
     def forget(self) -> None:

@@ -7,19 +7,19 @@ import asyncio
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.loop import FederationLoop, Key
 from tcf.core.model import Federation, WorkerLease
-from tcf.hub.events import Events
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
 from tcf.runtime.clock import Clock
 
 _AT_ONCE = 32
-"""Federations that are worked on at a time, so that a thousand of them do not flood the hub at a start."""
+"""How many federations are worked on at a time. So a thousand of them do not flood the hub at a start."""
 
 
 class Dispatcher:
-    """Looks after every federation of which it gets an event. Use `run` in a task of its own."""
+    """Looks after every federation about which it gets an event. Use `run` in a task of its own."""
 
-    def __init__(self, federations: Federations, leases: Leases, events: Events, *, clock: Clock) -> None:
+    def __init__(
+        self, federations: FederationStore, leases: LeaseStore, events: EventStore, *, clock: Clock
+    ) -> None:
         self._federations = federations
         self._leases = leases
         self._event_writer = EventWriter(events, clock=clock)
@@ -29,7 +29,7 @@ class Dispatcher:
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
-        """Work until cancelled. A request under way then is finished by another replica, or later."""
+        """Work until cancelled. A request under way is then finished by another operator, or later."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             for loop in self._loops.values():
@@ -37,25 +37,24 @@ class Dispatcher:
             tasks.create_task(self._event_writer.run(), name="events")
 
     def namespaces(self) -> set[str]:
-        """Those with a federation."""
+        """The namespaces that have a federation."""
         return {key[0] for key, loop in self._loops.items() if loop.cache.federation}
 
     def look_again(self) -> None:
-        """The watches begin again, and may have missed anything: read everything again."""
+        """Read everything again: the watches begin again, and may have missed something."""
         for loop in self._loops.values():
             loop.look_again()
 
     def federation_event(self, federation: Federation, *, deleted: bool) -> None:
-        """Take in a watch event about a federation (also the first sight of it)."""
+        """Take in a watch event about a federation, which may be new."""
         loop = self._loop((federation.namespace, federation.name))
         if loop.cache.watched_federation(federation, self._clock.boot(), deleted=deleted):
             loop.wake.set()
         elif not deleted and loop.cache.is_ahead_of(federation):
-            loop.look_again()  # old news, or a hub that was set back: only a read can tell
+            loop.look_again()  # either the event is outdated or the hub was restored: only a read can show
 
     def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
-        """Take in a watch event about a worker's Lease of the federation `key`, whether that exists or
-        not."""
+        """Take in a watch event about a worker's Lease. The federation `key` need not exist."""
         loop = self._loop(key)
         if loop.cache.watched_lease(lease, self._clock.boot(), deleted=deleted):
             loop.wake.set()
@@ -77,10 +76,10 @@ class Dispatcher:
 
     def _start(self, loop: FederationLoop) -> None:
         if self._tasks is None:
-            return  # `run` starts the loops that were there before it
+            return  # `run` will start this loop
         self._tasks.create_task(self._attend(loop), name=f"attend {loop.name}")
 
     async def _attend(self, loop: FederationLoop) -> None:
         await loop.run()
-        # Nothing is awaited since it found nothing left, so no event can have come in between.
+        # The loop has found nothing left. Nothing was awaited since, so no event can have come in between.
         del self._loops[loop.key]

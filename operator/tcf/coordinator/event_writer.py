@@ -1,4 +1,4 @@
-"""Writes Events beside the loops, which must not wait for what people will read later."""
+"""Writes Events in a task of its own. They are for people, so the loops do not wait for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from tcf.core.model import Federation
 from tcf.core.steps import Event
 from tcf.hub import errors
-from tcf.hub.events import Events
+from tcf.hub.interfaces import EventStore
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class EventWriter:
     """Use `run` in a task of its own."""
 
-    def __init__(self, events: Events, *, clock: Clock) -> None:
+    def __init__(self, events: EventStore, *, clock: Clock) -> None:
         self._events = events
         self._clock = clock
         self._waiting: asyncio.Queue[tuple[float, Federation, Event]] = asyncio.Queue(_MOST_WAITING)
@@ -29,7 +29,7 @@ class EventWriter:
     def add(self, federation: Federation, event: Event, *, due: float) -> None:
         """Write the Event at boot time `due`, or later."""
         if self._waiting.full():
-            log.warning("too many Events wait to be written; one is dropped", extra=_about(federation))
+            log.warning("too many Events wait to be written; this one is dropped", extra=_about(federation))
         else:
             self._waiting.put_nowait((due, federation, event))
 
@@ -43,7 +43,7 @@ class EventWriter:
                 await self._events.write(federation, event, deadline=_REQUEST_SECONDS)
                 backoff.reset()
             except errors.HubError as error:
-                message = "the Event %s could not be written: %s"
+                message = "cannot write the Event %s: %s"
                 log.warning(message, event.reason, error, extra=_about(federation))
                 await asyncio.sleep(backoff.next())
 

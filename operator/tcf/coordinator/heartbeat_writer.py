@@ -1,4 +1,4 @@
-"""Shows in every namespace with a federation that this operator looks after it."""
+"""Renews the heartbeat in every namespace with a federation, to show that this operator looks after it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import math
 import random
 from collections.abc import Callable, Collection
 
-from tcf.core.operator_presence import BEAT_SECONDS
+from tcf.core.heartbeat import BEAT_SECONDS
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.runtime.clock import Clock
 
 _TICK_SECONDS = 1.0
 _REQUEST_SECONDS = 5.0
 _AT_ONCE = 8
 _JITTER = 0.2
-"""The part of a period by which a renewal may come early, so that namespaces do not march in step."""
+"""A renewal may come early by this part of a period, so that not all namespaces are renewed at once."""
 
 log = logging.getLogger(__name__)
 
 
 class HeartbeatWriter:
-    """Renews heartbeats while `at_work()`, in the `namespaces()` of the moment."""
+    """Renews the heartbeats of `namespaces()` as long as `at_work()` is true."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class HeartbeatWriter:
         self._at_work = at_work
         self._clock = clock
         self._due: dict[str, float] = {}
-        """When each namespace is to be renewed next (boot seconds)."""
+        """When to renew each namespace next (boot seconds)."""
         self._failing: dict[str, str] = {}
-        """The reason of the last failure, by namespace."""
+        """The reason of the last failure, by namespace; "" if the last renewal succeeded."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
@@ -54,7 +54,7 @@ class HeartbeatWriter:
                 await asyncio.sleep(_TICK_SECONDS)
 
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
-        """Begin to renew those that are due; one that is being renewed is not."""
+        """Begin to renew the namespaces that are due, except those that are being renewed already."""
         present, now = self._namespaces(), self._clock.boot()
         self._due = {namespace: self._due.get(namespace, now) for namespace in present}
         self._failing = {namespace: self._failing.get(namespace, "") for namespace in present}
@@ -73,7 +73,7 @@ class HeartbeatWriter:
         except errors.HubError as error:
             trouble = error.reason
             if self._failing.get(namespace) != trouble:
-                log.warning("the heartbeat in namespace %s cannot be renewed: %s", namespace, error)
-        if namespace in self._due:  # else it has lost its federations meanwhile
+                log.warning("cannot renew the heartbeat in namespace %s: %s", namespace, error)
+        if namespace in self._due:  # otherwise it has lost its federations meanwhile
             self._failing[namespace] = trouble
             self._due[namespace] = self._clock.boot() + BEAT_SECONDS * random.uniform(1 - _JITTER, 1)

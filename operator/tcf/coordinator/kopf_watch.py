@@ -1,8 +1,8 @@
-"""kopf: watches ClusterFederations and workers' Leases, and hands each event to the coordinator.
+"""kopf: watches ClusterFederations and the Leases of workers, and passes each event to the dispatcher.
 
-It runs in a thread of its own with its own event loop. kopf installs signal handlers where it can and
-cancels every task of its loop when it ends; in a loop of its own it can do neither to us. It decides
-nothing and writes nothing: no finalizers, no annotations, no status.
+kopf runs in a thread of its own, with an event loop of its own. It installs signal handlers if it can, and it
+cancels all tasks of its loop when it ends. In its own thread it can do neither to the rest of the process. It
+decides nothing and writes nothing: no finalizers, no annotations, no status.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import kopf
 from tcf.coordinator.deliveries import Deliveries
 from tcf.coordinator.dispatcher import Dispatcher
 from tcf.core.annotations import LABEL_FEDERATION
-from tcf.hub import errors, federations, leases, records
+from tcf.hub import errors, federations, records, worker_leases
 from tcf.hub.answers import Json
 from tcf.hub.credentials import Connection, Credentials
 from tcf.hub.sessions import TLS_CLOSE_SECONDS, open_session
@@ -33,20 +33,20 @@ _RETRY_SECONDS = 0.2
 _LOGIN_SECONDS = 2.0
 _STOP_SECONDS = 3.0
 _MOST_LIVES = 5
-"""So many lives of kopf that do not end mean that something hangs."""
+"""If so many runs of kopf have not ended, something hangs."""
 _LASTING_SECONDS = 30.0
-"""After so long a life the next one begins without much delay."""
-_MIND_SECONDS = 1.0
+"""After a run that lasted this long, the next one begins without much delay."""
+_CHECK_SECONDS = 1.0
 _BEGIN_SECONDS = 30.0
-"""Within this, once it has credentials, all watches have to have begun."""
+"""All watches have to begin within this time after kopf got its credentials."""
 _WATCH_TASK = "watcher for "
-"""How kopf names the task of each watch; tests/integration/test_kopf_watch.py fails if that changes."""
+"""kopf gives the task of each watch this name; tests/integration/test_kopf_watch.py fails if that changes."""
 
 log = logging.getLogger(__name__)
 
 
 class _Life:
-    """One life of kopf, in its thread. What it delivers after it was told to stop does not count."""
+    """One run of kopf, in its thread. Events that it delivers after it was asked to stop are dropped."""
 
     def __init__(self, main: asyncio.AbstractEventLoop, ending: asyncio.Future[Any]) -> None:
         self.stop = threading.Event()
@@ -57,11 +57,11 @@ class _Life:
         self._ending = ending
 
     def seconds_logged_in(self) -> float:
-        """Since it has had credentials for the last time; 0 if it waits for them."""
+        """Seconds since kopf got its latest credentials; 0 if it has not got any yet."""
         return 0.0 if self.logged_in_at is None else time.monotonic() - self.logged_in_at
 
     def deliver(self, act: Callable[..., None], *args: Any, **more: Any) -> None:
-        """From its thread: have something done in the main one."""
+        """Called in kopf's thread: have `act` called in the main thread."""
 
         def unless_over() -> None:
             if not self.stop.is_set():
@@ -70,7 +70,7 @@ class _Life:
         self._main.call_soon_threadsafe(unless_over)
 
     async def connect(self, credentials: Credentials) -> Connection:
-        """Get a connection from the main thread, but not the one before, which was refused."""
+        """Get a connection from the main thread, other than the previous one, which the hub has refused."""
 
         async def have() -> Connection:
             if self.connection:
@@ -81,12 +81,12 @@ class _Life:
         return self.connection
 
     def restart(self, why: str) -> None:
-        """Let the next life begin."""
+        """End this run, so that the next one begins."""
         if not self._ending.done():
             self._ending.set_result(why)
 
     async def over(self) -> str:
-        """Wait until it is to end, or has ended; why."""
+        """Wait until this run has ended or has to end. Returns the reason."""
         await asyncio.wait([self.ended, self._ending], return_when=asyncio.FIRST_COMPLETED)
         self.stop.set()
         return (
@@ -95,7 +95,7 @@ class _Life:
 
 
 class KopfWatch:
-    """kopf in its thread, started again when it ends, loses a watch, or is asked to."""
+    """kopf in its thread. It is started again when it ends, when it loses a watch, and on `restart`."""
 
     def __init__(
         self,
@@ -116,19 +116,19 @@ class KopfWatch:
         self._life: _Life | None = None
 
     async def run(self, readable: Callable[[], Awaitable[None]]) -> None:
-        """Watch until cancelled, whenever the kinds are `readable`. Returns if kopf hangs at its ends."""
+        """Watch until cancelled. Each run begins when both kinds are `readable`. Returns if kopf hangs."""
         backoff = Backoff(first=_RETRY_SECONDS)
         lives: list[_Life] = []
         try:
             while len(lives) < _MOST_LIVES:
-                # kopf looks for the kinds once, when it begins: they have to be there, and readable, by then.
+                # kopf looks for the two kinds only when it begins. By then it must be able to read both.
                 await readable()
                 began = time.monotonic()
                 self._deliveries.forget()
                 self._dispatcher.look_again()
                 lives = [life for life in lives if not life.ended.done()]
                 lives.append(life := self._begin())
-                # It takes its time to end, seconds if a watch of it has failed; the next one does not wait.
+                # kopf may take seconds to end, if one of its watches has failed. The next run does not wait.
                 log.warning("the watches begin again: %s", await life.over())
                 if time.monotonic() - began > _LASTING_SECONDS:
                     backoff.reset()
@@ -152,39 +152,39 @@ class KopfWatch:
         return life
 
     async def _operate(self, life: _Life) -> None:
-        # When an error ends kopf, its tasks complain of each other; what matters is reported elsewhere.
+        # When an error ends kopf, its tasks report errors about each other. `run` reports the real one.
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: log.debug("kopf: %s", context.get("message"))
         )
-        minding = asyncio.create_task(self._mind_watches(life), name="mind the watches")
+        checks = asyncio.create_task(self._check_watches(life), name="check the watches")
         try:
             await kopf.operator(
                 registry=self._registry(life),
                 settings=_settings(),
-                # Else kopf asks for the user's name, and containers run as users that have none.
+                # Without it, kopf asks for the name of the user, and in a container the user has no name.
                 identity=cast("Any", self._identity),  # kopf does not export its type
-                standalone=True,  # replicas work side by side; the resourceVersion decides who was first
+                standalone=True,  # operators work side by side; the resourceVersion decides which was first
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 stop_flag=life.stop,
             )
         finally:
-            minding.cancel()
-            life.stop.set()  # kopf waits for it in a thread, which would keep this loop from closing
+            checks.cancel()
+            life.stop.set()  # kopf waits for this in a thread, which would keep the loop from closing
             await asyncio.sleep(TLS_CLOSE_SECONDS)
 
-    async def _mind_watches(self, life: _Life) -> None:
-        """kopf has a task for each watch. One that an error has ended is not begun again, and not missed."""
+    async def _check_watches(self, life: _Life) -> None:
+        """Count kopf's tasks, one for each watch. If an error ends one, kopf does not start it again."""
         wanted, begun = 2 * max(1, len(self._namespaces)), False
         while not life.stop.is_set():
-            await asyncio.sleep(_MIND_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             there = sum(task.get_name().startswith(_WATCH_TASK) for task in asyncio.all_tasks())
             if there == wanted and not begun:
                 begun = True
                 life.deliver(self._deliveries.begin)
             elif there < wanted and (begun or life.seconds_logged_in() > _BEGIN_SECONDS):
                 life.deliver(
-                    life.restart, f"{wanted - there} of {wanted} watches have ended, or could not begin"
+                    life.restart, f"{wanted - there} of {wanted} watches have ended or could not begin"
                 )
                 return
 
@@ -200,9 +200,9 @@ class KopfWatch:
             self._take_federation(life, dict(event["object"]), deleted=event["type"] == "DELETED")
 
         @kopf.on.event(
-            leases.GROUP,
-            leases.VERSION,
-            leases.PLURAL,
+            worker_leases.GROUP,
+            worker_leases.VERSION,
+            worker_leases.PLURAL,
             labels={LABEL_FEDERATION: kopf.PRESENT},
             registry=registry,
         )
@@ -212,13 +212,13 @@ class KopfWatch:
         return registry
 
     async def _log_in(self, life: _Life) -> kopf.AiohttpSession:
-        """kopf asks at the start and after every 401. There is no state in which to give up."""
+        """Get a session for kopf, which asks for one at the start and after every 401. Never give up."""
         if life.logged_in_at is not None:
             await asyncio.sleep(_LOGIN_SECONDS)
         while True:
             try:
                 connection = await life.connect(self._credentials)
-            except errors.NotConfiguredError:  # `Readiness` has met it too, and reports it
+            except errors.NotConfiguredError:  # `Readiness` meets this, too, and reports it
                 await asyncio.sleep(_LOGIN_SECONDS)
             else:
                 failed = partial(life.deliver, self._deliveries.fail)
@@ -236,7 +236,7 @@ class KopfWatch:
         try:
             found = records.federation(value)
         except errors.MalformedError as error:
-            unreadable = f"{error}; it is left alone until it is mended"
+            unreadable = f"{error}; the operator leaves it alone until it is corrected"
             log.warning("%s", unreadable)
         life.deliver(
             self._deliveries.note_object,
@@ -253,33 +253,35 @@ class KopfWatch:
         try:
             which, found = records.identity(value), records.lease(value)
         except errors.MalformedError as error:
-            log.warning("%s; it counts when it is listed, if the list has it in full", error)
+            log.warning("%s; this event is ignored", error)
             return
         key = (which.namespace, found.federation)
-        life.deliver(self._deliveries.note, leases.PLURAL, found.resource_version)
+        life.deliver(self._deliveries.note, worker_leases.PLURAL, found.resource_version)
         life.deliver(self._dispatcher.lease_event, key, found, deleted=deleted)
 
 
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
-    settings.posting.enabled = False  # the coordinator writes its own Events, once for all replicas
-    # An error that lasts must not end the process: try again for ever, soon at first.
+    settings.posting.enabled = False  # the coordinator writes its own Events, each only once
+    # An error that lasts must not end the process: try again forever, quickly at first.
     settings.networking.error_backoffs = _Endless()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
-    # Neither namespaces nor CRDs are looked for, so that no right on the whole cluster is needed.
+    # kopf must not look for namespaces or CRDs: that would need rights on the whole cluster.
     settings.scanning.disabled = True
-    # A half-open connection is noticed when the server's own end of the watch does not come.
+    # The server ends each watch after a while. If it does not, the connection is dead.
     settings.watching.server_timeout = _WATCH_SECONDS
     settings.watching.inactivity_timeout = _WATCH_SECONDS + 5
     settings.watching.reconnect_backoff = 0.2
-    # Without this, the kubelet's Lease of every node would wake the operator every ten seconds.
-    settings.watching.label_selectors[leases.GROUP, leases.VERSION, leases.PLURAL] = LABEL_FEDERATION
+    # Without this, the Lease of each node's kubelet would wake the operator every ten seconds.
+    settings.watching.label_selectors[worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL] = (
+        LABEL_FEDERATION
+    )
     return settings
 
 
 class _Endless:
-    """Seconds between attempts, for as many attempts as it takes."""
+    """Seconds between attempts. They never end."""
 
     def __iter__(self) -> itertools.chain[float]:
         return itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0))

@@ -1,8 +1,8 @@
 """The loop of one federation: woken by events and by the clock.
 
-Each turn asks `core.decide` what to do about what has been seen, does that one thing, and asks again until
-there is nothing to do. Watch events are a hint. The loop reads its federation again after each conflict, soon
-and then ever less often while something is under way, and otherwise every `_IDLE_SECONDS`.
+Each turn asks `core.decide` what to do, does that one thing, and asks again until there is nothing to do.
+Watch events are only hints. The loop also reads its federation after each conflict, and every `_IDLE_SECONDS`
+at least. While a request is under way it reads more often: soon after each change, then less and less often.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from tcf.coordinator.event_writer import EventWriter
 from tcf.core.decide import AFTERWARDS, Decision, decide
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub import errors
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import FederationStore, LeaseStore
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
@@ -40,14 +39,14 @@ class FederationLoop:
     def __init__(
         self,
         key: Key,
-        federations: Federations,
-        leases: Leases,
+        federations: FederationStore,
+        leases: LeaseStore,
         event_writer: EventWriter,
         *,
         clock: Clock,
         turns: asyncio.Semaphore,
     ) -> None:
-        """`turns`: how many loops work at a time."""
+        """`turns` limits how many loops work at the same time."""
         self.key = key
         self.name = "/".join(key)
         self.cache = FederationCache()
@@ -66,7 +65,7 @@ class FederationLoop:
 
     @property
     def _log(self) -> Fields:
-        """Every line says which federation, at which term, moved by what."""
+        """Every line shows the federation, its term, and the trigger of the request under way."""
         status = self.cache.federation.status if self.cache.federation else None
         fields: dict[str, object] = {"federation": self.name}
         if status:
@@ -80,9 +79,9 @@ class FederationLoop:
         self.wake.set()
 
     async def run(self) -> None:
-        """Until there is neither a federation nor a Lease of it left."""
+        """Work until neither the federation nor any Lease of it is left."""
         backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_BUSY_SECONDS)
-        # What has just been watched need not be read.
+        # If the watch has just delivered the federation, it need not be read.
         refresh_at = self._next_refresh() if self.cache.federation else 0.0
         while True:
             self.wake.clear()
@@ -97,15 +96,17 @@ class FederationLoop:
                     refresh_at = self._next_refresh()
                 self._report_obstacle(decision.obstacle)
             except errors.ConflictError:
-                # Somebody else was faster, another replica most likely.
+                # Another program was faster, most likely another operator.
                 refresh_at = 0.0
                 await asyncio.sleep(conflicts.next())
             except errors.HubError as error:
                 self._report(error)
                 refresh_at = 0.0
                 await asyncio.sleep(backoff.next())
-            except Exception:  # noqa: BLE001 - a bug met by one must not leave all others without care
-                self._log.exception("this federation is left alone for %s s", _AFTER_BUG_SECONDS)
+            except Exception:  # noqa: BLE001 - a bug that shows in one federation must not affect the others
+                self._log.exception(
+                    "a bug: the operator leaves this federation alone for %s s", _AFTER_BUG_SECONDS
+                )
                 refresh_at = 0.0
                 await asyncio.sleep(_AFTER_BUG_SECONDS)
             else:
@@ -119,18 +120,18 @@ class FederationLoop:
                 await within(until - self._clock.boot(), self.wake.wait())
 
     async def _refresh(self) -> None:
-        """Read the federation, then list its Leases: in this order, so that no Lease is older news."""
+        """Read the federation, then list its Leases. In this order, the Leases are never older."""
         await self._read()
         await self._list()
 
     async def _read(self) -> Federation | None:
-        """Returns what the hub has answered, though something newer may have been watched meanwhile."""
+        """Read the federation. Returns the hub's answer, even if the watch has delivered a newer version."""
         before = self.cache.federation
         try:
             federation = await self._federations.get(*self.key, deadline=_REQUEST_SECONDS)
         except errors.NotFoundError:
             federation = None
-        # What was watched while the answer was on its way is the newer news.
+        # If the watch has delivered something while the answer was under way, that is newer.
         if self.cache.federation is before:
             self.cache.read_federation(federation, self._clock.boot())
         else:
@@ -138,7 +139,7 @@ class FederationLoop:
         return federation
 
     def _next_refresh(self) -> float:
-        """When to read again: soon after each change while something is under way, then ever less often."""
+        """When to read again. While a request is under way: soon after each change, then less often."""
         federation, before = self.cache.federation, self._looked_at
         self._looked_at = federation
         if federation != before:
@@ -150,14 +151,14 @@ class FederationLoop:
         return self._clock.boot() + seconds
 
     async def _list(self) -> float:
-        """Returns when the list was sent for (boot seconds)."""
+        """List the Leases. Returns when the list was sent for (boot seconds)."""
         asked = self._clock.boot()
         leases = await self._leases.list(*self.key, deadline=_REQUEST_SECONDS)
         self.cache.read_leases(leases, asked=asked, now=self._clock.boot())
         return asked
 
     async def _turn(self) -> Decision:
-        """Do all there is to do now; the last decision, which is to wait."""
+        """Do everything that can be done now. Returns the last decision, which is to wait."""
         while True:
             observation = self.cache.observation()
             decision = decide(observation, self._clock.now())
@@ -171,18 +172,18 @@ class FederationLoop:
                 observation = self.cache.observation(listed=listed, reread=reread)
                 decision = decide(observation, self._clock.now())
                 if decision.confirm:
-                    continue  # a Lease is ahead of a federation that was not read but watched
+                    continue  # a Lease is ahead of a federation that came from the watch, not from a read
             if not await self._apply(decision, observation.federation):
                 return decision
 
     async def _apply(self, decision: Decision, federation: Federation | None) -> bool:
-        """Do what was decided about `federation`; False if there was nothing to do but wait.
+        """Carry out what was decided about `federation`. False if the decision is only to wait.
 
-        The writes name the version that the decision rests on. The view may have moved on meanwhile;
-        under a newer version than that, an old decision would be written over what it never saw.
+        Each write names the version by which the decision was made. The cache may have a newer version by
+        now. If a write named that one, an old decision would overwrite something that it has not seen.
 
         Raises:
-            ConflictError: what it rested on has changed; nothing after the failed part was done.
+            ConflictError: the federation or a Lease has changed. Nothing after the failed part was done.
         """
         for lease in decision.delete:
             await self._delete(lease)
@@ -192,8 +193,8 @@ class FederationLoop:
             )
             if written.status != decision.status:
                 raise errors.OutdatedKindError(
-                    "the CRD on the hub is older than this operator and drops parts of what it writes; apply"
-                    " the present one (kubectl apply --server-side -f crds/, or helm upgrade)"
+                    "the CRD on the hub is older than this operator, so parts of what the operator writes are"
+                    " lost; apply the present CRD (kubectl apply --server-side -f crds/, or helm upgrade)"
                 )
             self.cache.wrote_federation(written, self._clock.boot())
             self._report_events(written, decision)
@@ -225,16 +226,16 @@ class FederationLoop:
             self._event_writer.add(written, event, due=self._clock.boot() + AFTERWARDS)
 
     def _log_refusals(self, before: Federation, decision: Decision) -> None:
-        """What ended without an Event moved no role; whoever asked still wants to know why."""
+        """Log the requests that have failed without an Event, because no role has moved for them."""
         known = {past.id for past in before.status.history} if before.status else set()
         reported = {event.request for event in decision.events}
         for entry in decision.status.history if decision.status else ():
             if entry.id not in known | reported and not entry.succeeded:
                 extra = {"trigger": entry.trigger, "request": entry.id, "reason": entry.outcome}
-                self._log.warning("request not granted: %s", entry.message, extra=extra)
+                self._log.warning("request failed: %s", entry.message, extra=extra)
 
     def _report_obstacle(self, obstacle: str) -> None:
-        """Log what has stood in the way for a second, once."""
+        """Log, once, what the federation has been waiting for, if that lasts for a second."""
         now = self._clock.boot()
         if obstacle != self._obstacle:
             self._obstacle, self._report_obstacle_at = obstacle, now + _BUSY_SECONDS if obstacle else math.inf
@@ -243,7 +244,7 @@ class FederationLoop:
             self._report_obstacle_at = math.inf
 
     def _report(self, error: errors.HubError | None) -> None:
-        """Log trouble with the hub when it begins, changes or ends, not every time it is met."""
+        """Log trouble with the hub only when it begins, changes or ends."""
         trouble = error.reason if error else None
         if trouble == self._trouble:
             return

@@ -1,4 +1,4 @@
-"""Whether an operator can do its work: what its `/readyz` reports."""
+"""Can an operator do its work? Its `/readyz` reports this."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection
 from tcf.coordinator.deliveries import Deliveries
 from tcf.core.model import Refusal
 from tcf.core.reasons import Reason
-from tcf.hub import errors, federations, leases
+from tcf.hub import errors, federations, worker_leases
 from tcf.hub.access import Access
 from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
 from tcf.hub.records import Identity
+from tcf.hub.worker_leases import Leases
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.waiting import within
@@ -24,16 +24,17 @@ _PERIOD_SECONDS = 5.0
 _TROUBLED_SECONDS = 1.0
 _PATIENCE_SECONDS = 20.0
 _LONGEST_PATIENCE_SECONDS = 600.0
-"""How long watches that have just begun, perhaps with long lists, are given to deliver something."""
+"""How long watches that have just begun may take to deliver something. (They may begin with long lists.)"""
 
 log = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Makes small reads every few seconds, and compares what they find with what was watched.
+    """Makes small reads every few seconds, and compares them with what the watches have delivered.
 
-    `restart_watches` is called, with the reason, when the watches will not recover by themselves: they do not
-    deliver what can be read, or the hub was set back and they wait for versions of a future that is lost.
+    It calls `restart_watches`, with the reason, when the watches will not recover by themselves. Either they
+    do not deliver an object that can be read. Or the hub was restored, and they wait for versions that no
+    longer exist.
     """
 
     def __init__(
@@ -57,19 +58,19 @@ class Readiness:
         self._wake = asyncio.Event()
         self._clock = clock
         self._missed: dict[str, int] = {}
-        """What the last look has found and no watch had delivered: uid and version."""
+        """The objects that the last look has found and no watch had delivered: uid and version."""
         self._delivered: dict[str, int] = {}
-        """Which version of what the last looks have found had been delivered by then, by uid."""
+        """For the objects that looks have found: the version that had been delivered by then, by uid."""
         self._patience = Backoff(first=_PATIENCE_SECONDS, longest=_LONGEST_PATIENCE_SECONDS)
         self._restart_after = math.inf
-        self._trouble: Refusal | None = Refusal(Reason.STARTING, "the hub has not been reached yet")
+        self._trouble: Refusal | None = Refusal(Reason.STARTING, "the operator has not reached the hub yet")
 
     def trouble(self) -> str | None:
-        """What is wrong, in words for a person; None when nothing is."""
+        """What is wrong, for a person to read; None if nothing is."""
         return self._trouble.message if self._trouble else None
 
     async def readable(self) -> None:
-        """Look again, and wait until federations and Leases can be read, to begin watching them."""
+        """Look again, and wait until federations and Leases can be read. Only then can watches begin."""
         self._readable.clear()
         self._wake.set()
         await self._readable.wait()
@@ -92,9 +93,9 @@ class Readiness:
             for namespace in self._namespaces:
                 if forbidden := await self._may_watch(namespace):
                     return forbidden
-                if set_back := await self._compare(namespace, missed):
+                if restored := await self._compare(namespace, missed):
                     self._delivered.clear()
-                    self._restart_watches(set_back)
+                    self._restart_watches(restored)
         except errors.HubError as error:
             return Refusal(error.reason, str(error))
         self._readable.set()
@@ -104,7 +105,7 @@ class Readiness:
             return self._not_watching("federations and Leases can be read, but are not watched yet")
         if self._restart_after == math.inf:
             self._restart_after = self._clock.boot() + self._patience.next()
-        # A version that has just been written may be on its way; one that was missed before is not.
+        # A version that was just written may still be under way to the watch, but not one missed before.
         lost = [one for uid, one in missed.items() if self._watched.version(uid) < before.get(uid, 0)]
         if not missed:
             self._patience.reset()
@@ -121,35 +122,39 @@ class Readiness:
         return Refusal(_NOT_WATCHING, f"{message} (the last attempt: {trouble})" if trouble else message)
 
     async def _compare(self, namespace: str | None, missed: dict[str, Identity]) -> str:
-        """Add to `missed` what is there and was not watched; why the hub must have been set back, or ""."""
-        newest = {kind.PLURAL: self._watched.newest(kind.PLURAL) for kind in (federations, leases)}
+        """Add to `missed` what can be read and was not delivered. Returns why the hub was restored, or ""."""
+        newest = {kind.PLURAL: self._watched.newest(kind.PLURAL) for kind in (federations, worker_leases)}
         found, version = await self._federations.reach(namespace, deadline=_PERIOD_SECONDS)
         versions = {
             federations.PLURAL: version,
-            leases.PLURAL: await self._leases.reach(namespace, deadline=_PERIOD_SECONDS),
+            worker_leases.PLURAL: await self._leases.reach(namespace, deadline=_PERIOD_SECONDS),
         }
         if found:
             shown, delivered = int(found.resource_version), self._watched.version(found.uid)
             before, self._delivered[found.uid] = self._delivered.get(found.uid, 0), delivered
             if shown < before:
-                return _set_back(f"{found.namespace}/{found.name}", before, shown)
+                return _restored(f"{found.namespace}/{found.name}", before, shown)
             if delivered < shown:
                 missed[found.uid] = found
         for plural, version in versions.items():
             if version < newest[plural]:
-                return _set_back(plural, newest[plural], version)
+                return _restored(plural, newest[plural], version)
         return ""
 
     async def _may_watch(self, namespace: str | None) -> Refusal | None:
-        for kind in (federations, leases):
+        for kind in (federations, worker_leases):
             if not await self._access.may(
                 "watch", kind.GROUP, kind.PLURAL, namespace, deadline=_PERIOD_SECONDS
             ):
                 where = f"in namespace {namespace}" if namespace else "in all namespaces"
-                what = f"this operator may not watch {kind.PLURAL}.{kind.GROUP} {where}; grant it by RBAC"
-                return Refusal(errors.ForbiddenError.reason, what)
+                right = f"watch {kind.PLURAL}.{kind.GROUP} {where}"
+                message = f"this operator may not {right}; grant that right by RBAC"
+                return Refusal(errors.ForbiddenError.reason, message)
         return None
 
 
-def _set_back(what: str, watched: int, shown: int) -> str:
-    return f"the hub was set back: version {watched} of {what} has been watched, and it shows version {shown}"
+def _restored(what: str, watched: int, shown: int) -> str:
+    return (
+        f"the hub was restored: it shows version {shown} of {what},"
+        f" but the watches have delivered version {watched} already"
+    )

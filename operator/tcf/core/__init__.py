@@ -2,10 +2,9 @@
 
 Nothing in this package does I/O, reads a clock or logs. Two things live here:
 
-* what the *coordinator* does next with a federation (`coordinator.decide`), built from the literal
-  transition table (`transitions`), the fence (`fencing`) and the admission of requests (`requests`,
-  `policies`);
-* what a *worker* may answer and has to write next (`worker.WorkerState`).
+* what the *coordinator* does next with a federation (`decide`). This is built from the table of legal
+  transitions (`transitions`), the fence (`fencing`) and the admission of requests (`admission`, `policies`);
+* what a *worker* may answer, and what it has to write next (`reading`).
 
-The safety argument that the two together carry is in `docs/safety.md`.
+`docs/safety.md` has the argument why these two together are safe.
 """

@@ -1,7 +1,7 @@
 """The admission of requests: what a worker may write into the status on behalf of a client.
 
-A worker writes one thing only, `status.switchover` (and takes back its own). Moving roles is for the
-coordinator. The same admission serves a change of `spec.activeCluster`.
+A worker writes only `status.switchover` (and may withdraw a request of its own). Only the coordinator moves
+roles. A change of `spec.activeCluster` passes the same admission.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tcf.core.model import (
     Switchover,
     Trigger,
 )
-from tcf.core.policies import TO_ADMIT, TO_ADMIT_TOGGLE, TO_FORESEE, Proposal, first_refusal
 from tcf.core.reasons import Outcome, Reason
+from tcf.core.refusals import TO_ADMIT, TO_ADMIT_TOGGLE, TO_FORESEE, Proposal, first_refusal
 
 
 class Kind(StrEnum):
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What somebody asks of the member `cluster`. `id` is fresh and names the request for ever."""
+    """What a principal asks of the member `cluster`. `id` is new: no other request ever has it."""
 
     kind: Kind
     cluster: str
@@ -52,14 +52,14 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A request towards the same outcome is under way: wait for that one."""
+    """A request for the same outcome is already under way: wait for that one."""
 
     request: str
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Write this status (under the resourceVersion that was read) to make the request."""
+    """The request is made by writing this status, under the resourceVersion that was read."""
 
     status: Status
     request: str
@@ -69,7 +69,7 @@ Admission = Refusal | Unchanged | Joined | Accepted
 
 
 def admit(federation: Federation, command: Command, now: Now) -> Admission:
-    """Judge `command` against the federation as read. Pure; nothing is written here."""
+    """Judge `command` against the federation as read. This function is pure: it writes nothing."""
     status = federation.status
     if refusal := unanswerable(federation, command.cluster) or unbelievable(federation, now):
         return refusal
@@ -87,7 +87,7 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
     if refusal:
         return refusal
     if command.kind is Kind.DEMOTE and _already(status, command):
-        return Unchanged()  # a bystander, whatever is under way between others
+        return Unchanged()  # this member is not involved in any request that is under way
     running = status.switchover
     if running and (running.trigger is not Trigger.BOOTSTRAP or _same(running, command, target)):
         return _meet(running, command, target)
@@ -99,10 +99,11 @@ def admit(federation: Federation, command: Command, now: Now) -> Admission:
 
 
 def foreseen(federation: Federation, command: Command) -> Refusal | None:
-    """What a coordinator would most likely refuse an accepted command for: the verdict of a dry run.
+    """Why a coordinator would most likely refuse an accepted command: the verdict of a dry run.
 
-    For the real thing the coordinator judges alone, by the Leases. What the status says of them lags
-    behind, and a worker that has only just registered would be refused for no reason.
+    Only a dry run uses this. For a real request the coordinator decides, by the Leases. The counts in the
+    status lag behind them: a request for a member whose worker has just registered would be refused for no
+    reason.
     """
     status = federation.status
     if status is None:
@@ -116,9 +117,9 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
         target=target,
         live_workers=member.live_workers if member else 0,
         unfenceable=tuple(
-            who
-            for who in status.unfenceable
-            if (who.cluster != target if target else who.cluster == status.active_cluster)
+            worker
+            for worker in status.unfenceable
+            if (worker.cluster != target if target else worker.cluster == status.active_cluster)
         ),
         force=command.force,
     )
@@ -126,9 +127,9 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
 
 
 def unanswerable(federation: Federation, cluster: str) -> Refusal | None:
-    """Why a worker of this cluster has no roles to answer from; None if there are some.
+    """Why a worker of this cluster has no role table to answer by; None if it has one.
 
-    That the cluster is no member is known before there are roles, and more to the point.
+    If the cluster is not even a member, that is the better answer, and it is known before there are roles.
     """
     if federation.status is None and not federation.spec.member(cluster):
         return not_a_member(federation, cluster)
@@ -136,7 +137,7 @@ def unanswerable(federation: Federation, cluster: str) -> Refusal | None:
 
 
 def not_a_member(federation: Federation, cluster: str) -> Refusal:
-    """What to tell a worker whose cluster the spec lacks."""
+    """The refusal for a worker whose cluster is not in the spec."""
     members = ", ".join(member.id for member in federation.spec.clusters)
     return Refusal(
         Reason.UNKNOWN_CLUSTER,
@@ -146,34 +147,34 @@ def not_a_member(federation: Federation, cluster: str) -> Refusal:
 
 
 def unusable(federation: Federation) -> Refusal | None:
-    """Why this federation's roles can't be used at all, by anybody; None if they can."""
+    """Why no program can use the roles of this federation; None if they can be used."""
     where = f"{federation.namespace}/{federation.name}"
     if federation.status is None:
         return Refusal(
             Reason.NOT_BOOTSTRAPPED,
-            f"no operator has given {where} its first roles yet; is tcf-operator running and watching"
-            f" namespace {federation.namespace}?",
+            f"no operator has given {where} its first roles yet: check that tcf-operator is running and looks"
+            f" after namespace {federation.namespace}",
         )
     if federation.status.protocol != PROTOCOL:
         return Refusal(
             Reason.UNKNOWN_PROTOCOL,
-            f"{where} is kept under role protocol {federation.status.protocol}, this program knows"
-            f" {PROTOCOL}; upgrade it",
+            f"{where} uses role protocol {federation.status.protocol}, but this program knows only"
+            f" {PROTOCOL}: upgrade this program",
         )
     return None
 
 
 def unbelievable(federation: Federation, now: Now) -> Refusal | None:
-    """Why the table of this federation can't have been written by an operator; None if it can."""
-    # Twice as far ahead as a Lease is believed: what an operator writes after such a Lease is believed, too.
+    """Why no operator can have written the table of this federation; None if one can."""
+    # This bound is twice the one for Leases. So a term that an operator began above such a Lease is believed.
     if federation.status is None or now.plausible(federation.status.term - PLAUSIBLE_LEAD):
         return None
     return Refusal(
         Reason.IMPLAUSIBLE_TERM,
         f"term {federation.status.term} is more than two hundred years ahead of the clock of this machine:"
-        " somebody has edited the status, or the clock is wrong. Set the clock; or remove the status"
-        f" (kubectl -n {federation.namespace} patch cfed {federation.name} --subresource=status --type=merge"
-        """ -p '{"status":null}'), and the operator begins again""",
+        " somebody has edited the status, or the clock is wrong. Set the clock, or remove the status; the"
+        f" operator then begins again (kubectl -n {federation.namespace} patch cfed {federation.name}"
+        """ --subresource=status --type=merge -p '{"status":null}')""",
     )
 
 
@@ -198,8 +199,8 @@ def _meet(running: Switchover, command: Command, target: str) -> Joined | Refusa
     return Refusal(
         Reason.SWITCHOVER_IN_PROGRESS,
         f"a switchover from {running.from_ or 'nobody'} to {running.to or 'nobody'} is under way"
-        f" (trigger {running.trigger}); wait until it has ended and decide again"
-        + (", force cannot be added to it" if command.force > running.force else ""),
+        f" (trigger {running.trigger}); wait until it has ended, then decide again"
+        + (" (force cannot be added to it)" if command.force > running.force else ""),
     )
 
 
@@ -208,10 +209,10 @@ def _already(status: Status, command: Command) -> bool:
         return False
     if command.kind is Kind.PROMOTE:
         return status.active_cluster == command.cluster
-    # Whoever is about to get the role, or may be given it back, is passive, but will not stay so.
+    # A member that is about to get the role, or may get it back, is passive at present but will not stay so.
     running = status.switchover
-    bound = running is not None and command.cluster in {running.from_, running.to}
-    return not bound and not any(m.id == command.cluster and m.role.engaged for m in status.clusters)
+    involved = running is not None and command.cluster in {running.from_, running.to}
+    return not involved and not any(m.id == command.cluster and m.role.engaged for m in status.clusters)
 
 
 def _with_request(status: Status, command: Command, target: str, now: Now) -> Status:

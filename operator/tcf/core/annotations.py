@@ -1,4 +1,4 @@
-"""Labels and annotations of this project, and the notes of the form `WORD/TERM` that annotations hold."""
+"""Labels and annotations of this project, and the form `WORD/TERM` of the values that annotations have."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 LABEL_FEDERATION = "tcf.dev/federation"
 LABEL_CLUSTER = "tcf.dev/cluster"
+LABEL_OPERATOR = "tcf.dev/operator"
+LABEL_ROLE = "tcf.dev/role"
 ANNOTATION_ACKNOWLEDGED = "tcf.dev/acknowledged"
 ANNOTATION_ISOLATION = "tcf.dev/isolation"
 ANNOTATION_LAST_ACTIVE = "tcf.dev/last-active"
 ANNOTATION_LONGEST_LEASE = "tcf.dev/longest-lease"
 LONGEST_TERM = 18
-"""Digits of a term; more would not fit the API's int64, with room to rise."""
+"""The most digits that a term may have. It fits into the API's int64 and still has room to rise."""
 
 
 def parse_pair(text: str | None) -> tuple[str, int] | None:
-    """The parts of `WORD/TERM`, the form of every annotation of this project; None for anything else."""
+    """The two parts of `WORD/TERM`; None for anything else."""
     word, _, term = (text or "").rpartition("/")
     valid = word and term.isascii() and term.isdigit() and len(term) <= LONGEST_TERM
     return (word, int(term)) if valid else None
@@ -23,7 +25,7 @@ def parse_pair(text: str | None) -> tuple[str, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """A worker's word that it has lowered itself as far as table `term` of object `uid` demands."""
+    """A worker knows table `term` of object `uid`, and has lowered itself if that table requires it."""
 
     uid: str
     term: int
@@ -33,18 +35,18 @@ class Acknowledgement:
 
     @classmethod
     def parse(cls, text: str | None) -> Acknowledgement | None:
-        """The inverse of `str`; None for anything else, so that a damaged note acknowledges nothing."""
+        """The inverse of `str`; None for anything else, so a damaged annotation acknowledges nothing."""
         pair = parse_pair(text)
         return cls(*pair) if pair else None
 
 
 NOBODY = "-"
-"""In a note: no member was active, and nobody was to become so. (It is no valid id.)"""
+"""In a note: no member was active, and none was about to become active. (No member can have this id.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class LastActive:
-    """Who was active at which term: a note that outlives the status, for the choice of who begins."""
+    """A note of the member that was active last. It outlives the status, and a bootstrap chooses by it."""
 
     member: str
     term: int

@@ -1,15 +1,15 @@
-"""How a federation begins: without any status, or anew when the hub has lost its latest tables.
+"""How a federation begins, and how it begins again after the hub has lost its latest tables.
 
-The status does not survive deletion, nor a restore from backup. The operator therefore mirrors the
-active member and the term into an annotation of the object, which survives where a status is lost, and every
-worker notes them in its Lease, which survives the object. Both may lag behind. They decide only who is
-*chosen* to become active; the fence decides when. A bootstrap starts at the Unix time in milliseconds, or
-above the highest term that is known of an earlier life, so that terms do not fall.
+The status is lost when the object is deleted, and may be lost when a backup is restored. So the operator
+copies the active member and the term into an annotation of the object, which outlives the status. Every
+worker notes them in its Lease, too, which outlives the object. Both notes may lag behind. They decide only
+which member is *chosen* to become active; the fence decides when. A bootstrap starts at the Unix time in
+milliseconds, or above the highest term that is known, so that terms do not fall.
 
-A fence is only as good as the Leases that it looks at, and what loses a status may have lost Leases and
-acknowledgements, too. A table that begins anew is therefore `in_doubt`: nobody is promoted in it before
-every answer has run out that may have been given by an earlier one. How long that takes is written down with
-the loss, so that no later edit of `leaseDuration` shortens it.
+A fence is only as good as the Leases that it looks at. A hub that has lost a status may have lost Leases and
+acknowledgements, too. So the table that begins after a loss is *in doubt*: nobody is promoted in it before
+every reading of an earlier table has expired. How long that takes is recorded together with the loss, so that
+no later edit of `leaseDuration` shortens it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from tcf.core.model import (
 from tcf.core.reasons import Outcome
 from tcf.core.transitions import all_passive, with_members
 
-_KEPT = "it was active last, as Leases of workers note, before an earlier object of this name was deleted"
+_KEPT = "workers' Leases note that it was active last, before an earlier object of this name was deleted"
 
 
 def bootstrapped(
@@ -51,7 +51,7 @@ def bootstrapped(
     seen: int = 0,
     doubt: Doubt | None = None,
 ) -> Status:
-    """The first table: everybody passive, and a request without deadline for the initial member.
+    """The first table: every member is passive, and a request without a deadline names the first target.
 
     `seen`: a term that this object is known to have had; 0 for none. `doubt`: that of an earlier object.
     """
@@ -76,7 +76,7 @@ def bootstrapped(
 
 
 def longest_lease(federation: Federation, status: Status) -> int:
-    """Seconds: the longest `leaseDuration` that is known to have been in the spec of this federation."""
+    """The longest `leaseDuration`, in seconds, that the spec of this federation is known to have had."""
     noted = federation.annotations.get(ANNOTATION_LONGEST_LEASE, "")
     readable = noted.isascii() and noted.isdigit() and len(noted) <= len(str(LONGEST_LEASE))
     known = (federation.spec.lease_duration, status.longest_lease_seconds, int(noted) if readable else None)
@@ -84,17 +84,17 @@ def longest_lease(federation: Federation, status: Status) -> int:
 
 
 def first_term(known: Iterable[int], now: Now) -> int:
-    """A term above all that an earlier life can have had, of which these are `known`."""
+    """A term that is higher than any earlier one. `known`: earlier terms that have been found."""
     return max((now.term, *(term + 1 for term in known if now.plausible(term))))
 
 
 def restored(
     federation: Federation, status: Status, leases: Sequence[WorkerLease], known_term: int, now: Now
 ) -> Status:
-    """The table after a worker has shown a term of this object that the hub no longer knows.
+    """The table that follows when a term of this object is known that the hub no longer has.
 
-    Its members are the spec's: what the old table says of others who were engaged is not to be
-    relied on, and whoever they are, the fence is about their Leases, not about their rows.
+    Its members are those of the spec. The old table may be wrong about any other member that was engaged, and
+    the fence looks at Leases, not at rows.
     """
     passive = all_passive(status, first_term([known_term, status.term], now))
     members = (MemberStatus(m.id, m.name, Role.PASSIVE) for m in federation.spec.clusters)
@@ -107,9 +107,10 @@ def restored(
 def _lost(
     federation: Federation, status: Status, leases: Sequence[WorkerLease], message: str, now: Now
 ) -> Status:
-    """`status` with a record of the loss: the end of its request, or an entry of its own, and the doubt.
+    """`status` with a record of the loss in the history, and with the doubt.
 
-    An answer under a Lease that was lost as well lasted no longer than the longest `leaseDuration`.
+    If a request was under way, its entry in the history records the loss. A reading under a Lease that was
+    lost, too, lasts no longer than the longest `leaseDuration`.
     """
     over = status.switchover or _request(federation, "restored", "", now)
     durations = (longest_lease(federation, status), *(lease.duration for lease in leases))
@@ -119,11 +120,11 @@ def _lost(
 
 
 def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
-    """The bootstrap, begun again where nobody is active for no good reason; None where there is one.
+    """The bootstrap begun again, if nobody is active although nobody asked for that; None otherwise.
 
-    That nobody is active is trusted only if somebody asked for it and was granted it. It may also be that
-    what superseded the bootstrap failed, or that somebody has edited the status. (A full history may have
-    forgotten who asked.)
+    Nobody is meant to be active only if a demotion was requested and succeeded. Otherwise the request that
+    took the place of the bootstrap may have failed, or somebody may have edited the status. (A full history
+    may no longer show the demotion.)
     """
     newest = next((past for past in status.history if past.succeeded), None)
     begun = any(past.trigger is Trigger.BOOTSTRAP for past in status.history)
@@ -135,7 +136,7 @@ def resumed(federation: Federation, status: Status, now: Now) -> Status | None:
 
 
 def mirror(federation: Federation, status: Status) -> Mapping[str, str]:
-    """The annotations that have to be written, for what has to outlive the status; empty for none."""
+    """The annotations to write so that the notes outlive the status; empty if they are up to date."""
     mirrored = _mirrored(federation)
     member = next(_recorded(status), mirrored.member if mirrored else "")
     if not member or status.switchover is not None:
@@ -150,10 +151,10 @@ def mirror(federation: Federation, status: Status) -> Mapping[str, str]:
 def _active_last(
     federation: Federation, status: Status, leases: Iterable[WorkerLease], now: Now
 ) -> Iterator[str]:
-    """Who was active, the last one first, as far as is known.
+    """The members that are known to have been active, the latest first.
 
-    A note may lag behind the status: a member that was promoted and demoted at once is in none. A status from
-    a backup, though, is older than the notes.
+    A note may lag behind the status: it misses a member that was promoted and demoted in quick succession.
+    But a status from a backup is older than the notes.
     """
     found = (_mirrored(federation), *(lease.last_active for lease in leases))
     notes = sorted((note for note in found if note and now.plausible(note.term)), key=lambda note: -note.term)
@@ -163,7 +164,7 @@ def _active_last(
 
 
 def _recorded(status: Status) -> Iterator[str]:
-    """Who was active by the status itself, the last one first."""
+    """The members that were active according to the status itself, the latest first."""
     yield from filter(
         None, (status.active_cluster, *(h.to or h.from_ for h in status.history if h.succeeded))
     )
@@ -176,11 +177,16 @@ def _mirrored(federation: Federation) -> LastActive | None:
 def _with_request(
     federation: Federation, status: Status, now: Now, *, known: Iterable[str], reason: str = ""
 ) -> Status:
-    """Who is to be active first: who was it last, else the spec's choice, else the first by priority."""
+    """`status` with the request of a bootstrap.
+
+    Its target is the member that was active last, otherwise the one that the spec names, otherwise the one
+    with the highest priority.
+    """
     spec = federation.spec
     by_priority = max(spec.clusters, key=lambda member: member.priority).id
-    wishes = filter(None, (*known, spec.active_cluster, by_priority))
-    return chosen_first(federation, status, next(wish for wish in wishes if status.member(wish)), now, reason)
+    choices = filter(None, (*known, spec.active_cluster, by_priority))
+    target = next(choice for choice in choices if status.member(choice))
+    return chosen_first(federation, status, target, now, reason)
 
 
 def chosen_first(federation: Federation, status: Status, member: str, now: Now, reason: str = "") -> Status:
@@ -189,7 +195,7 @@ def chosen_first(federation: Federation, status: Status, member: str, now: Now, 
 
 
 def _request(federation: Federation, what: str, to: str, now: Now, reason: str = "") -> Switchover:
-    """One of the coordinator's own; `what` and the version that it is made from are its name."""
+    """A request of the coordinator itself. Its id is `what` and the version from which it was made."""
     return Switchover(
         id=f"{what}-{federation.resource_version}",
         from_="",

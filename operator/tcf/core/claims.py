@@ -1,10 +1,10 @@
-"""What a worker may claim to a client about its request, given what was read before and after it.
+"""What a worker may claim to a client about its request, by what it read before and after the request.
 
 The rules are strict:
 
 * 200 means that the roles were changed as asked, and that this worker answers by that table or a later one.
-* A refusal means that the roles were not changed, and that this request will not change them.
-* Where neither is certain, the reason is `OutcomeUnknown`.
+* A refusal means that this request has not changed the roles, and will not change them.
+* If neither is certain, the reason is `OutcomeUnknown`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from tcf.core.fencing import CLOCK_RATES
 from tcf.core.history import table_after
 from tcf.core.model import HISTORY_LENGTH, Federation, HistoryEntry, MemberStatus, Refusal, Role, Status
 from tcf.core.reading import Reading
 from tcf.core.reasons import Outcome, Reason
 
 PATIENCE_SECONDS = 10.0
-"""For how long a write of unknown fate is repeated, and for how long the own reading may lag behind the
-outcome."""
+"""How long a worker repeats a write whose outcome is unknown, and how long its reading may lag behind the
+outcome of a request."""
 
 _LOOK = "look at /tcf/clusters and decide again"
 DELETED = f"the federation was deleted meanwhile; {_LOOK}"
@@ -31,13 +32,13 @@ STOPPED = (
     " look at /tcf/clusters of another worker, or at the status of the federation"
 )
 TOO_LONG = (
-    "the request is still under way, for longer than its steps may take; look at /tcf/clusters"
+    "the request is still under way and has taken longer than it may; look at /tcf/clusters"
     " and at the status of the federation"
 )
 
 
 def lost_while_writing(why: str) -> str:
-    """The hub stopped answering before it confirmed the write of the request. `why`: fit for a stranger."""
+    """The hub stopped answering before it confirmed the write. `why`: a public message of an error."""
     return (
         f"the hub stopped answering while the request was being written ({why});"
         " it may or may not be carried out: look at /tcf/clusters when the hub is back"
@@ -45,22 +46,22 @@ def lost_while_writing(why: str) -> str:
 
 
 def lost_while_waiting(why: str) -> str:
-    """The hub stopped answering when the request had been written. `why`: fit for a stranger."""
+    """The hub stopped answering after the write of the request. `why`: a public message of an error."""
     return (
-        f"the hub stopped answering after the request had been sent ({why});"
+        f"the hub stopped answering after the request was sent ({why});"
         " it may or may not be carried out: look at /tcf/clusters when the hub is back"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a worker waits for its request, in boot seconds.
+    """Until when a worker waits for its request, in boot seconds.
 
-    An operator has as long as `switchoverTimeout` for each of two stages, counted from when it saw the
-    request, by its own clock. A table that is in doubt makes it wait before that.
+    An operator has `switchoverTimeout` for each of two stages, and counts on its own clock from when it saw
+    the request. If the table is in doubt, it waits for the end of the doubt first.
 
-    `withdraw_at`: nobody has acted on the request until then, so its own worker takes it back.
-    `give_up_at`: an operator is at it, for longer than it may take.
+    `withdraw_at`: if no operator has acted on the request by then, the worker that made it withdraws it.
+    `give_up_at`: if an operator has acted on it but has not finished by then, its outcome is unknown.
     """
 
     withdraw_at: float
@@ -70,23 +71,24 @@ class Patience:
     def with_request_in(cls, federation: Federation, now: float) -> Patience:
         timeout = federation.spec.switchover_timeout
         doubt = federation.status.in_doubt if federation.status else None
-        start = now + (1.1 * doubt.seconds if doubt else 0)
-        return cls(start + 1.1 * timeout + 1, start + 3 * timeout + PATIENCE_SECONDS)
+        start = now + (CLOCK_RATES * doubt.seconds if doubt else 0)
+        return cls(start + CLOCK_RATES * timeout + 1, start + 3 * timeout + PATIENCE_SECONDS)
 
 
 def set_back_before(federation: Federation, known_term: int) -> Refusal | None:
-    """Nothing is asked of a hub that shows a lower term than `known_term`, which has been seen already."""
+    """The refusal to send a request to a hub that shows a lower term than `known_term`, seen before."""
     if federation.status is None or federation.status.term >= known_term:
         return None
     return Refusal(
         Reason.HUB_RESTORED,
-        f"nothing was changed: the hub shows term {federation.status.term}, but term {known_term} has been"
-        " seen already, so it was restored; ask again when the operator has begun again above that term",
+        f"nothing was changed: the hub shows term {federation.status.term}, but this worker has seen term"
+        f" {known_term} already, so the hub was restored; ask again when the operator has begun again above"
+        " that term",
     )
 
 
 def uncertain(before: Federation, after: Federation, request: str, known_term: int) -> str | None:
-    """Why `after` does not show what became of a request that was made in `before`; None if it does.
+    """Why `after` does not show how a request that was made in `before` has ended; None if it does.
 
     `known_term`: the highest term that this worker had seen of the object before it read `after`.
     """
@@ -97,23 +99,23 @@ def uncertain(before: Federation, after: Federation, request: str, known_term: i
         return f"the hub has lost the request, or its outcome; {_LOOK}"
     if status.term < known_term:
         return (
-            f"the hub was restored meanwhile: it shows term {status.term}, but term {known_term} has been"
-            f" seen already; the request may have been carried out before that; {_LOOK}"
+            f"the hub was restored meanwhile: it shows term {status.term}, but this worker has seen term"
+            f" {known_term} already; the request may have been carried out before that; {_LOOK}"
         )
     return None
 
 
 def knows(status: Status, request: str) -> bool:
-    """Is the request under way, or has it ended already?"""
+    """Does `status` show the request, under way or ended?"""
     running = status.switchover is not None and status.switchover.id == request
     return running or status.ended(request) is not None
 
 
 def _lost_between(before: Status | None, after: Status) -> bool:
-    """May `after` say nothing of a request that was made since `before`?
+    """Can a request that was made since `before` be missing from `after`?
 
-    The hub may have lost a status in between. Or so many requests may have ended that the history, which is
-    short, has none left of those before.
+    The hub may have lost a status in between. Or so many requests may have ended since then that the history,
+    which is short, shows only the latest of them.
     """
     fresh = [past for past in after.history if before is None or before.ended(past.id) is None]
     return len(fresh) >= HISTORY_LENGTH or any(past.outcome == Outcome.HUB_RESTORED for past in fresh)
@@ -123,7 +125,7 @@ def _lost_between(before: Status | None, after: Status) -> bool:
 class Claim:
     """The table in which the roles are as asked: the answer to a client, once this worker answers by it.
 
-    `uid`, `term` and `clusters` are the table's; `own` is the member that this worker speaks for.
+    `uid`, `term` and `clusters` are those of the table; `own` is the member of this worker.
     """
 
     uid: str
@@ -133,22 +135,23 @@ class Claim:
 
     @classmethod
     def of_present(cls, federation: Federation, own: str) -> Claim:
-        """The roles are as asked already."""
+        """For a request that had nothing to change."""
         status = federation.status
         return cls(federation.uid, status.term if status else 0, status.clusters if status else (), own)
 
     @classmethod
     def of_outcome(cls, entry: HistoryEntry, known: Federation, own: str) -> Claim:
-        """A request has succeeded. `known` names the members."""
+        """For a request that has succeeded. `known` has the names of the members."""
         rows = known.status.clusters if known.status else ()
         return cls(known.uid, entry.term, table_after(entry, rows), own)
 
     def met_by(self, answer: Reading | Refusal) -> Reading | None:
-        """The answer to the client if this worker answers by the table, or by a later one; None if it has to
+        """The answer to the client if this worker answers by the table or a later one; None if it has to
         wait.
 
-        Before that, its answers would contradict the one to this request. If it answers by a later table, the
-        client is still shown the table that it asked for, as one that is over.
+        Without the wait, the worker's other answers would contradict the answer to this request. If the
+        worker answers by a later table already, the client still gets the table that it asked for, as one
+        that is no longer valid.
         """
         if isinstance(answer, Refusal) or answer.uid != self.uid or answer.term < self.term:
             return None
@@ -158,21 +161,21 @@ class Claim:
         return answer if _agree(answer.clusters, self.clusters) else None
 
     def missed_by(self, answer: Reading | Refusal) -> Refusal:
-        """What to say if this worker could not come to answer by the table in time."""
+        """The refusal if this worker does not answer by the table in time."""
         if isinstance(answer, Reading):
             return Refusal(
                 Reason.READING_BEHIND,
                 f"the roles are as asked (term {self.term}), but this worker still knows only term"
-                f" {answer.term}: the hub is slow to answer it",
+                f" {answer.term}: the hub answers slowly",
             )
         return Refusal(
             answer.reason,
-            f"the roles are as asked (term {self.term}), but this worker can't answer for them:"
+            f"the roles are as asked (term {self.term}), but this worker can't answer by them:"
             f" {answer.message}",
         )
 
 
 def _agree(some: Iterable[MemberStatus], others: Iterable[MemberStatus]) -> bool:
-    """Has each member that is in both tables the same role? (Not if somebody has edited a table by hand.)"""
+    """Do all members that are in both tables have the same role? (Not if somebody has edited a table.)"""
     roles = {row.id: row.role for row in others}
     return all(roles.get(row.id, row.role) is row.role for row in some)

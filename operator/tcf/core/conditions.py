@@ -1,6 +1,6 @@
 """The conditions of a federation, computed from its spec and its new status alone.
 
-Nothing private to one coordinator goes into them, so that replicas never disagree about what to write.
+They contain nothing that only one coordinator knows. So all coordinators agree on what to write.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Verdict:
 
 
 def conditions(federation: Federation, status: Status, now: Now) -> tuple[Condition, ...]:
-    """The four conditions for `status`; a transition time changes only with the condition's status."""
+    """The four conditions for `status`. A transition time changes only when the condition's status does."""
     verdicts = {
         "Ready": _ready(federation, status),
         "Switching": _switching(status),
@@ -74,12 +74,12 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
     running = status.switchover
     if active and not active.live_workers:
         effect = "nothing answers for it"
-        if any(who.cluster == active.id for who in status.unfenceable):
+        if any(worker.cluster == active.id for worker in status.unfenceable):
             effect = "they may still answer active under isolation KeepRole"
         return _Verdict(
             False,
             ConditionReason.NO_LIVE_WORKER,
-            f"{active.id} is active but none of its workers is alive on the hub"
+            f"{active.id} is active, but it has no live worker"
             f"{_since(active)}, so {effect};"
             f" start or repair one ({_start_hint(federation, active.id)}), or promote another member"
             + _failover_hint(federation, status, active),
@@ -91,8 +91,8 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
     return _Verdict(
         False,
         ConditionReason.NO_ACTIVE_CLUSTER,
-        "no member is active; POST /tcf/promote to a worker of the one that is to be,"
-        " or set spec.activeCluster to it",
+        "no member is active; POST /tcf/promote to a worker of the member that should be active,"
+        " or set spec.activeCluster to that member",
     )
 
 
@@ -105,25 +105,25 @@ def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> 
                 ConditionReason.NO_WORKERS,
                 f"no worker of {running.to} is alive; start one"
                 f" ({_start_hint(federation, running.to)}), or promote a member that has workers"
-                + _instead_hint(federation),
+                + _other_choice_hint(federation),
             )
-        if in_the_way := [who for who in status.unfenceable if who.cluster != running.to]:
+        if in_the_way := [worker for worker in status.unfenceable if worker.cluster != running.to]:
             return _Verdict(False, ConditionReason.CANNOT_FENCE, _cannot_fence(in_the_way, running.to))
         silent = [m.id for m in status.clusters if m.id != running.to and m.live_workers < m.workers]
         if silent:
             return _Verdict(
                 False,
                 ConditionReason.WAITING_FOR_FENCE,
-                f"{running.to} becomes active when the silent workers of {', '.join(silent)} cannot answer"
-                " any more, which is soon",
+                f"{running.to} becomes active soon, when the silent workers of {', '.join(silent)} can no"
+                " longer answer active",
             )
     if running.to and not status.engaged and status.in_doubt:
         return _Verdict(
             False,
             ConditionReason.HUB_RESTORED,
-            f"the hub has lost an earlier status; {running.to} becomes active when no worker can still be"
-            f" answering by that one, {status.in_doubt.seconds} s after an operator has"
-            f" noticed (first at {status.in_doubt.since})",
+            f"the hub has lost an earlier status; {running.to} becomes active when no worker can still"
+            f" answer by that status: {status.in_doubt.seconds} s after an operator has noticed the loss"
+            f" (it was first noticed at {status.in_doubt.since})",
         )
     if running.trigger is Trigger.BOOTSTRAP:
         return _Verdict(False, ConditionReason.BOOTSTRAPPING, f"{running.to} is about to become active")
@@ -133,9 +133,7 @@ def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> 
 def _about_to(running: Switchover) -> str:
     if running.to:
         return f"{running.to} is about to become active"
-    return (
-        f"{running.from_ or 'whoever is active'} is about to become passive, and nobody active in its stead"
-    )
+    return f"{running.from_ or 'the active member'} is about to become passive, and nobody becomes active"
 
 
 def _switching(status: Status) -> _Verdict:
@@ -169,20 +167,21 @@ def _spec_aligned(federation: Federation, status: Status) -> _Verdict:
         return _Verdict(
             False,
             ConditionReason.WAITING,
-            f"{wanted} has its turn when the switchover to {running.to or 'nobody'} has ended",
+            f"the switchover to {running.to or 'nobody'} has to end first; then it is the turn of {wanted}",
         )
     last = next((h for h in status.history if h.trigger is Trigger.SPEC), None)
     if last and last.to == wanted and not last.succeeded:
         return _Verdict(
             False,
             last.outcome,
-            f"spec.activeCluster asked for {wanted} and was not granted: {last.message}. {_ASK_AGAIN}",
+            f"spec.activeCluster asked for {wanted}, but that did not succeed: {last.message}. {_ASK_AGAIN}",
         )
     present = _about_to(running) if running else f"{status.active_cluster or 'nobody'} is active"
     return _Verdict(
         False,
         ConditionReason.DIVERGED,
-        f"spec.activeCluster is {wanted}, but {present}; it moves roles only when it changes. {_ASK_AGAIN}",
+        f"spec.activeCluster is {wanted}, but {present}; only a change of that field moves roles."
+        f" {_ASK_AGAIN}",
     )
 
 
@@ -193,8 +192,8 @@ def _degraded(federation: Federation, status: Status, now: Now) -> _Verdict:
         return _Verdict(
             False,
             ConditionReason.SOME_WORKERS_SILENT,
-            f"every member has a live worker, but these are silent: {_silent_ones(federation, status)};"
-            " the Lease of one that is gone for good is removed by itself",
+            f"every member has a live worker, but these are silent: {_silent_workers(federation, status)};"
+            " if a worker is gone for good, the operator removes its Lease after a while",
         )
     return _Verdict(
         False, ConditionReason.ALL_WORKERS_ALIVE, "every member has a live worker, and none is silent"
@@ -202,15 +201,15 @@ def _degraded(federation: Federation, status: Status, now: Now) -> _Verdict:
 
 
 def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tuple[str, str]]:
-    """Everything that needs a person, the worst first: reason and message."""
+    """Everything that a person has to look at, as reason and message, the worst first."""
     if refusal := unbelievable(replace(federation, status=status), now):
         yield refusal.reason, refusal.message
     if status.unfenceable:
         yield ConditionReason.CANNOT_FENCE, _cannot_fence(status.unfenceable, "another member")
     strays = [each for each in status.strangers if not each.problem]
     silent = [m for m in status.clusters if not m.live_workers]
-    lacking = {m.id for m in silent}
-    mistyped = [each for each in strays if _meant(federation, each.cluster) in lacking]
+    without_workers = {m.id for m in silent}
+    mistyped = [each for each in strays if _meant(federation, each.cluster) in without_workers]
     if mistyped:
         yield ConditionReason.UNKNOWN_MEMBER, _of_no_member(federation, mistyped)
     if silent:
@@ -221,9 +220,9 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
         yield (
             ConditionReason.WORKERS_SILENT,
             (
-                f"every member has a live worker, but most of those of {', '.join(m.id for m in crashing)}"
-                f" are silent: {_silent_ones(federation, status)}; they crash again and again, or cannot"
-                " reach the hub: their logs tell"
+                f"every member has a live worker, but most workers of {', '.join(m.id for m in crashing)}"
+                f" are silent: {_silent_workers(federation, status)}; they crash again and again, or cannot"
+                " reach the hub: look at their logs"
             ),
         )
     if others := [each for each in strays if each not in mistyped]:
@@ -232,53 +231,54 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
         yield ConditionReason.STRANGE_LEASE, _strangers(federation, odd)
 
 
-def _silent_ones(federation: Federation, status: Status) -> str:
-    behind = (m for m in status.clusters if m.live_workers < m.workers)
-    counts = ", ".join(f"{m.workers - m.live_workers} of {m.workers} of {m.id}" for m in behind)
+def _silent_workers(federation: Federation, status: Status) -> str:
+    some_silent = (m for m in status.clusters if m.live_workers < m.workers)
+    counts = ", ".join(f"{m.workers - m.live_workers} of {m.workers} of {m.id}" for m in some_silent)
     selector = f"tcf.dev/federation={federation.name}"
     return f"{counts} (kubectl -n {federation.namespace} get leases -l {selector} shows which)"
 
 
 def _cannot_fence(holders: Iterable[Unfenceable], target: str) -> str:
     return (
-        "these workers are silent under isolation KeepRole and may answer their last role for ever:"
+        "these workers are silent under isolation KeepRole and may go on answering active:"
         f" {', '.join(map(str, holders))};"
-        f" reconnect or stop them, or make sure that they are dead and POST /tcf/promote?force=true"
-        f" to {target}: without that nobody else is promoted"
+        " nobody else is promoted until you reconnect or stop them, or make sure that they are dead and"
+        f" POST /tcf/promote?force=true to {target}"
     )
 
 
 def _strangers(federation: Federation, strangers: Iterable[Stranger]) -> str:
     return (
-        f"these Leases bear the label tcf.dev/federation={federation.name}, but no worker can have written"
-        f" them: {', '.join(map(str, strangers))}; they hold up promotions as a silent worker's would."
-        " If no worker is behind such a Lease, take the label off:"
+        f"these Leases have the label tcf.dev/federation={federation.name}, but no worker can have written"
+        f" them: {', '.join(map(str, strangers))}; they hold up promotions like the Lease of a silent worker."
+        " If such a Lease does not belong to a worker, remove the label:"
         f" kubectl -n {federation.namespace} label lease NAME tcf.dev/federation-"
     )
 
 
 def _of_no_member(federation: Federation, workers: Iterable[Stranger]) -> str:
-    """What to do about workers whose member does not exist."""
+    """The message about workers whose member does not exist."""
     return "; ".join(_stray(federation, worker) for worker in workers)
 
 
 def _stray(federation: Federation, worker: Stranger) -> str:
     if not worker.cluster:
         return f"the Lease {worker.lease} names no member: its label tcf.dev/cluster is missing"
-    who = f"{worker.cluster} has a worker (Lease {worker.lease}) but is not a member"
+    problem = f"{worker.cluster} has a worker (Lease {worker.lease}) but is not a member"
     if meant := _meant(federation, worker.cluster):
         return (
-            f"{who}: did you mean {meant}? Then correct --cluster of that worker"
+            f"{problem}: did you mean {meant}? Then correct --cluster of that worker"
             " (or workers.members of the Helm chart)"
         )
     members = ", ".join(member.id for member in federation.spec.clusters)
-    return f"{who} ({members} are). Add it to spec.clusters, or stop that worker"
+    return f"{problem} (the members are {members}). Add it to spec.clusters, or stop that worker"
 
 
 def _meant(federation: Federation, cluster: str) -> str:
-    """The member whose id is this one but for capitals and dashes; "" if there is none.
+    """The member whose id differs from this one only in capitals, dashes and underscores; "" if none does.
 
-    The CRD refuses two members that differ in no more. Any other guess could make two sites speak for one.
+    The CRD refuses two members that differ only in that. A bolder guess might lead a person to let the
+    workers of two sites answer for the same member.
     """
     ids = (member.id for member in federation.spec.clusters)
     return next((member for member in ids if _plain(member) == _plain(cluster)), "")
@@ -292,26 +292,26 @@ def _since(member: MemberStatus) -> str:
     return f" since {member.silent_since}" if member.silent_since else ""
 
 
-def _instead_hint(federation: Federation) -> str:
-    """What will be done about a silent member that was chosen to become active first."""
+def _other_choice_hint(federation: Federation) -> str:
+    """What the operator will do if the member that was chosen to become active first is silent."""
     if federation.spec.failover.mode is not FailoverMode.AUTOMATIC:
         return ""
     if federation.spec.paused:
-        return "; failover is paused: set spec.paused to false to have another member chosen by itself"
-    return "; a member with a worker that keeps renewing is chosen in its stead by itself"
+        return "; failover is paused: set spec.paused to false, and the operator chooses another member"
+    return "; otherwise the operator chooses another member with a worker that keeps renewing"
 
 
 def _failover_hint(federation: Federation, status: Status, active: MemberStatus) -> str:
-    """What will be done about a dead active member without anybody's help."""
+    """What the operator will do by itself about a silent active member."""
     spec = federation.spec
     if spec.failover.mode is not FailoverMode.AUTOMATIC:
         return ""
     if status.unfenceable:
         holders = ", ".join(map(str, status.unfenceable))
-        return f"; no failover follows while these silent workers under KeepRole may still answer: {holders}"
+        return f"; no failover begins while these silent workers under KeepRole may still answer: {holders}"
     if spec.paused:
-        return "; failover is paused: set spec.paused to false to have it done by itself"
-    rested = rests_until(spec, status)
-    if rested and stamp(rested) > (active.silent_since or ""):
-        return f"; no failover follows before {stamp(rested)} (spec.failover.cooldown)"
-    return "; a member with a worker that keeps renewing takes over by itself"
+        return "; failover is paused: set spec.paused to false, and the operator promotes another member"
+    cooldown_end = rests_until(spec, status)
+    if cooldown_end and stamp(cooldown_end) > (active.silent_since or ""):
+        return f"; no failover begins before {stamp(cooldown_end)} (spec.failover.cooldown)"
+    return "; otherwise the operator promotes another member with a worker that keeps renewing"

@@ -1,11 +1,11 @@
 """What a coordinator does next with one federation: `decide(observation, now) -> Decision`.
 
-Pure and level-triggered: it looks at what is, never at what happened. So any number of coordinators may run
-it at once, and any of them may stop between two steps. Each decision holds at most one status write, made
-under the resourceVersion that was observed.
+It is pure and level-triggered: it looks at the present state, never at what has happened before. So any
+number of coordinators may run it at once, and any of them may stop between two steps. Each decision contains
+at most one write of the status, under the resourceVersion that was observed.
 
-This module holds the order of precedence: the first table (or a table after a loss), members that came or
-went, a change of `spec.activeCluster`, and then the switchover itself, for which `steps` has the rules.
+This module has the order of precedence: the first table (or the table after a loss), members that joined or
+left, a change of `spec.activeCluster`, and then the switchover itself, for which `steps` has the rules.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from tcf.core.steps import Case, Event, Step, Wait, event_of, progress
 from tcf.core.transitions import with_members
 
 _DESCRIPTION_SECONDS = 10.0
-"""How long a status has to stand before a coordinator writes it again only to describe it in other words.
-During an update, operators of two releases would otherwise overwrite each other as fast as they can."""
+"""A status has to be this old before a coordinator writes it again only because of the wording. During an
+update, operators of two releases would otherwise overwrite each other as fast as they can."""
 AFTERWARDS = 0.2
-"""Seconds from a step to the writes that are only for later: the annotation and Events. Written at once, they
-would hold up those who still have to read and to renew before the switchover ends."""
+"""Seconds from a step to the writes that can wait: the annotation and the Events. If they were written at
+once, they would delay the programs that still have to read or renew before the switchover ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything a decision rests on.
+    """Everything that a decision depends on.
 
     Attributes:
         federation: the object as last read or written; None if there is none.
-        leases: the Leases with its label, whatever member they name.
-        sightings: this coordinator's own, up to date with both.
-        listed: boot seconds at which the coordinator sent for the list that the Leases come from. It was a
-            consistent list, sent for after this table was seen. None if there was none.
-        reread: the federation was read again since a Lease was known to be ahead of it.
+        leases: the Leases with its label, whichever member they name.
+        sightings: those of this coordinator, up to date with both.
+        listed: boot seconds at which the coordinator sent for the list of these Leases. It was a consistent
+            list, sent for after the coordinator had seen this table. None if there was no such list.
+        reread: the federation was read again after a Lease was found to be ahead of it.
     """
 
     federation: Federation | None
@@ -70,18 +70,18 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do, in this order: list if `confirm` (and decide again), `delete`, write, report.
+    """What to do, in this order: list if `confirm` (and decide again), delete, write, report.
 
     Attributes:
-        confirm: the answer rests on Leases that have to be listed first. Only `reread` may be set then.
-        reread: it rests on the federation as well, which has to be read before them.
-        delete: Leases to delete with their uid and resourceVersion as preconditions. If `status` is
-            set, it may be written only when each of these was deleted or gone already.
-        status: the one write, None if nothing is to be written.
+        confirm: the decision depends on Leases, which have to be listed first. Then only `reread` may be set.
+        reread: it depends on the federation as well, which has to be read before the Leases are listed.
+        delete: Leases to delete, with their uid and resourceVersion as preconditions. If `status` is set, it
+            may be written only when each of these Leases is gone.
+        status: the status to write; None if nothing has to be written.
         annotations: those that outlive the status and have to be written now.
-        events: to be written after the status write succeeded.
-        wake_at: boot seconds at which to decide again although nothing happened; None for never.
-        obstacle: what stands in the way of going on, for a person to read; "" when nothing does.
+        events: those to write after the write of the status has succeeded.
+        wake_at: boot seconds at which to decide again even if nothing happens; None for never.
+        obstacle: what the federation is waiting for, for a person to read; "" if for nothing.
     """
 
     confirm: bool = False
@@ -112,7 +112,7 @@ def decide(observation: Observation, now: Now) -> Decision:
 
 
 def _take(step: Step, federation: Federation, workers: Workers, now: Now, *, reread: bool) -> Decision:
-    """Write the step, once what it rests on has been confirmed."""
+    """Write the step, once everything that it depends on is confirmed."""
     confirmed = workers.listed is not None
     if step.on_loss and not reread:
         return Decision(confirm=True, reread=True)
@@ -129,14 +129,14 @@ def _take(step: Step, federation: Federation, workers: Workers, now: Now, *, rer
 def _meanwhile(
     wait: Wait, federation: Federation, status: Status, workers: Workers, now: Now, *, believed: bool
 ) -> Decision:
-    """What to do while no step can be taken: describe the status, collect Leases, mirror, or wait."""
+    """What to do while no step can be taken: update the description, collect Leases, write notes, or wait."""
     described = _described(federation, _counted(status, workers, now), now)
     described_at = None
     if described != status:
-        if _undescribed(described) == _undescribed(status):
+        if _without_description(described) == _without_description(status):
             described_at = workers.sightings.status_at + _DESCRIPTION_SECONDS
         if described_at is None or now.boot >= described_at:
-            # Counts of an unconfirmed list may be old news, and would undo another replica's write.
+            # Counts from an unconfirmed list may be outdated, and would undo another coordinator's write.
             return Decision(confirm=True) if workers.listed is None else Decision(status=described)
     mirrored = mirror(federation, status) if believed else {}
     stage = workers.sightings.stage
@@ -168,7 +168,7 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> Step | Wai
     known = _highest_term(workers, federation.uid, now)
     if known > status.term:
         after = restored(federation, status, workers.leases, known, now)
-        message = f"all members are passive: the hub has lost term {known}, which has been seen already"
+        message = f"all members are passive: the hub has lost term {known}, which a program has seen already"
         event = event_of(after, None, EventReason.HUB_RESTORED, message, warning=True)
         return Step(after, on_leases=True, on_loss=True, event=event)
     members = _members(federation.spec, status)
@@ -182,7 +182,7 @@ def _next_step(federation: Federation, workers: Workers, now: Now) -> Step | Wai
 
 
 def _first_step(federation: Federation, workers: Workers, now: Now) -> Step:
-    """The first table, or the one after a status that is lost as a whole."""
+    """The first table, or the first one after the whole status was lost."""
     sightings = workers.sightings
     seen, doubt = _believed(sightings.known_term(federation.uid), now), sightings.doubtful(now.boot)
     first = bootstrapped(federation, workers.leases, now, seen=seen, doubt=doubt)
@@ -190,28 +190,28 @@ def _first_step(federation: Federation, workers: Workers, now: Now) -> Step:
     if first.history:
         event = event_of(first, None, EventReason.HUB_RESTORED, first.history[0].message, warning=True)
     elif request and request.reason and federation.spec.active_cluster not in {None, request.to}:
-        message = f"{request.to} is to become active first"
+        message = f"{request.to} becomes active first"
         event = event_of(first, request, EventReason.ROLE_KEPT, message, warning=True)
     return Step(first, on_leases=True, event=event)
 
 
 def _highest_term(workers: Workers, uid: str, now: Now) -> int:
-    """The highest term of this object that a worker has acknowledged, or that has been seen here."""
+    """The highest term of this object that a worker has acknowledged or that this coordinator has seen."""
     acknowledged = (lease.acknowledged for lease in workers.leases)
     terms = (a.term for a in acknowledged if a and a.uid == uid)
     return max(_believed(term, now) for term in (*terms, workers.sightings.known_term(uid)))
 
 
 def _believed(term: int, now: Now) -> int:
-    """0 instead of a term that no operator can have written."""
+    """The term, or 0 if no operator can have written it."""
     return term if now.plausible(term) else 0
 
 
 def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:
-    """The rows of the table for the members of the spec, in its order.
+    """The rows of the table for the members of the spec, in the order of the spec.
 
-    A member that is engaged, or that the request names, stays although the spec has lost it: the CRD
-    refuses such an edit, but a role must not vanish where the CRD's rules were not in force.
+    A member that is engaged, or that the request names, stays in the table even if it has left the spec. The
+    CRD refuses such an edit. But if the rules of the CRD were not in force, a role must not disappear.
     """
     rows = {m.id: m for m in status.clusters}
     wanted = tuple(
@@ -224,7 +224,7 @@ def _members(spec: Spec, status: Status) -> tuple[MemberStatus, ...]:
 
 
 def _with_spec_request(federation: Federation, status: Status, now: Now) -> Status:
-    """Act on `spec.activeCluster` when it has changed: a request, or the record of its refusal."""
+    """Act on a change of `spec.activeCluster`: place a request, or record why it is refused."""
     wanted = federation.spec.active_cluster
     running = status.switchover
     if not wanted:
@@ -263,7 +263,7 @@ def _with_spec_request(federation: Federation, status: Status, now: Now) -> Stat
 
 
 def _leftovers(workers: Workers) -> tuple[tuple[WorkerLease, ...], float | None]:
-    """The old Leases that may be collected now, and the boot time of the next that might be."""
+    """The old Leases that may be collected now, and the boot time at which the next one may be."""
     due = [x for x in workers.leases if collectable(x, workers.sightings.age, workers.now)]
     times = [
         workers.silent_at(lease, collect_after(lease))
@@ -285,8 +285,8 @@ def _counted(status: Status, workers: Workers, now: Now) -> Status:
     )
 
 
-def _undescribed(status: Status) -> Status:
-    """The status without what another release puts in other words, or does not know and drops."""
+def _without_description(status: Status) -> Status:
+    """The status without everything that another release may word differently, or not know and drop."""
     plain = (replace(condition, reason="", message="") for condition in status.conditions)
     return replace(status, conditions=tuple(plain), strangers=(), longest_lease_seconds=None)
 

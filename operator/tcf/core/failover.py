@@ -1,15 +1,15 @@
-"""Automatic failover: may a silent active member be replaced, by whom, and if not, why not?
+"""Automatic failover: may a silent active member be replaced, and by which member? If not, why not?
 
-A beginning is covered as well: if the member that was chosen to become active first is silent, another one is
-chosen in its stead. The cooldown does not count there, since nobody is active.
+This also covers the bootstrap: if the member that was chosen to become active first is silent, another one is
+chosen instead. The cooldown does not apply there, since nobody is active.
 
-It begins an ordinary switchover, fenced like any other; a wrong verdict costs a needless switch, never
-a second active member. What it must not do is to take its own trouble for a member's: an outage of the
-hub, or a stop of this process, silences everybody. So silence counts only if another member's worker
-was seen renewing throughout, without a break, for as long as the active one has to be silent: then the
-hub took writes, and this process received them.
+A failover is an ordinary switchover, fenced like any other. A wrong decision here costs a needless switch,
+never a second active member. But the coordinator must not take its own trouble for that of a member: an
+outage of the hub, or a stop of this process, makes every member look silent. So silence counts only if there
+is a witness: a worker of another member that this coordinator has seen renewing, without a break, for as long
+as the active member has to be silent. Then the hub took writes all the while, and this process received them.
 
-Nothing fails back: a member that returns is passive until somebody asks for it.
+Nothing fails back: a member that returns is passive until somebody promotes it.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from tcf.core.model import (
     Trigger,
     stamp,
 )
-from tcf.core.policies import TO_REPLACE, TO_TAKE_OVER, Proposal, first_refusal
+from tcf.core.refusals import TO_REPLACE, TO_TAKE_OVER, Proposal, first_refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """No failover now. `until`: boot seconds at which that may change by itself, None if it won't."""
+    """No failover now. `until`: boot seconds at which that may change by itself; None if it will not."""
 
     until: float | None = None
     obstacle: str = ""
@@ -51,11 +51,11 @@ def failover(
     spec = federation.spec
     if (standby := _not_dead(federation, status, active, workers)) is not None:
         return standby
-    rested = rests_until(spec, status)
-    # A change that is recorded as one of the future says nothing of when it was.
-    if rested and now.wall < rested <= now.wall + timedelta(seconds=spec.failover.cooldown) + _CLOCKS_APART:
-        wait = (rested - now.wall).total_seconds()
-        return Standby(now.boot + wait + JUST_AFTER, f"no failover before {stamp(rested)}: {_COOLDOWN}")
+    end = rests_until(spec, status)
+    # If the record of a change has a time in the future, that time means nothing.
+    if end and now.wall < end <= now.wall + timedelta(seconds=spec.failover.cooldown) + _CLOCKS_APART:
+        wait = (end - now.wall).total_seconds()
+        return Standby(now.boot + wait + JUST_AFTER, f"no failover before {stamp(end)}: {_COOLDOWN}")
     chosen = best_candidate(federation, status, active, workers)
     if isinstance(chosen, Standby):
         return chosen
@@ -65,25 +65,25 @@ def failover(
         to=chosen.id,
         trigger=Trigger.FAILOVER,
         requested_by=str(COORDINATOR),
-        reason=unheard(active, workers, now),
+        reason=silence_of(active, workers, now),
         requested_at=now.stamp(),
         silent_since=_silent_since(status, active, workers, now),
     )
 
 
 def first_instead(federation: Federation, status: Status, chosen: str, workers: Workers) -> Member | Standby:
-    """Who becomes active first in the stead of `chosen`, if its workers have been silent for long enough."""
+    """The member that becomes active first if the workers of `chosen` have been silent for long enough."""
     standby = _not_dead(federation, status, chosen, workers)
     return best_candidate(federation, status, chosen, workers) if standby is None else standby
 
 
-def unheard(member: str, workers: Workers, now: Now) -> str:
-    """For how long a member has been silent, for people."""
-    return f"no worker of {member} has been heard of for {now.boot - workers.last_heard(member):.1f} s"
+def silence_of(member: str, workers: Workers, now: Now) -> str:
+    """How long a member has been silent, for people to read."""
+    return f"no worker of {member} has given a sign of life for {now.boot - workers.last_heard(member):.1f} s"
 
 
 def _not_dead(federation: Federation, status: Status, member: str, workers: Workers) -> Standby | None:
-    """Why `member` is not to be replaced for its silence; None if it is."""
+    """Why `member` must not be replaced because of its silence; None if it may be."""
     spec = federation.spec
     if spec.failover.mode is not FailoverMode.AUTOMATIC:
         return Standby()
@@ -95,14 +95,14 @@ def _not_dead(federation: Federation, status: Status, member: str, workers: Work
 
 
 def _needed(spec: Spec, workers: Workers, member: str) -> float:
-    """Seconds of silence of a member, and of a witness beside it, until it is replaced."""
+    """Seconds for which a member has to be silent, and a witness has to renew, before a failover."""
     return max(_silence_of_the_dead(spec, workers, member), spec.failover.timeout)
 
 
 def _silent_since(status: Status, active: str, workers: Workers, now: Now) -> str:
-    """Since when nobody has answered for the member: the earliest that is known, for people to read.
+    """Since when the member has been silent: the earliest time that is known, for people to read.
 
-    This process may have seen less of it than another one has written down, or than the Leases tell.
+    Another process may have recorded an earlier time than this one has seen, and so may the Leases.
     """
     row = status.member(active)
     renewed = max((lease.renewed_at for lease in workers.of(active)), default="")
@@ -111,14 +111,14 @@ def _silent_since(status: Status, active: str, workers: Workers, now: Now) -> st
 
 
 _CLOCKS_APART = timedelta(minutes=1)
-"""How far apart the wall clocks of two replicas are believed to be at most."""
+"""The wall clocks of two operators are assumed to differ by no more than this."""
 _COOLDOWN = "the active member has changed only recently (spec.failover.cooldown)"
 
 
 def rests_until(spec: Spec, status: Status) -> datetime | None:
-    """The end of the cooldown after the latest change of the active member; None if there was none.
+    """The end of the cooldown after the latest change of the active member; None if there was no change.
 
-    By the wall clock, because every replica has to count from the same moment, across restarts.
+    It counts by the wall clock, because every operator has to count from the same moment, across restarts.
     """
     for past in status.history:
         if past.succeeded and past.to and past.trigger is not Trigger.BOOTSTRAP:
@@ -131,7 +131,7 @@ def rests_until(spec: Spec, status: Status) -> datetime | None:
 
 
 def without_active(request: Switchover, now: Now) -> int:
-    """For how many seconds nobody has answered "active", as far as is known, when a failover ends now."""
+    """If a failover ends now: for how many seconds nobody has answered "active", as far as is known."""
     try:
         since = datetime.fromisoformat(request.silent_since or request.requested_at)
     except ValueError:
@@ -140,20 +140,20 @@ def without_active(request: Switchover, now: Now) -> int:
 
 
 def _silence_of_the_dead(spec: Spec, workers: Workers, cluster: str) -> float:
-    """Seconds without renewal after which no worker of the member can still be answering.
+    """Seconds without a renewal after which no worker of the member can still answer "active".
 
-    At least as the spec has it: the short duration of a Lease that has just been created says nothing
-    of those that were there before.
+    The duration in the spec is the least that counts: a Lease that has just been created has a short
+    duration, which says nothing about the Leases that were there before.
     """
     own = (silence_needed(lease.duration) for lease in workers.of(cluster) if not workers.silent(lease))
     return max((silence_needed(spec.lease_duration), *own))
 
 
 def best_candidate(federation: Federation, status: Status, active: str, workers: Workers) -> Member | Standby:
-    """The best member that is fit to take over: highest priority first, then in the spec's order.
+    """The best member that can take over: by priority, the highest first, then by the order of the spec.
 
-    Its witness is a Lease of the spec's duration: one of a longer duration may be renewed too seldom to tell
-    that this process was not stopped meanwhile.
+    A Lease whose duration is longer than the spec's is no witness. Its renewals may be too far apart to
+    prove that this process was not stopped in between.
     """
     table = Acknowledgement(federation.uid, status.term)
     needed = _needed(federation.spec, workers, active)

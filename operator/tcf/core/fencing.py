@@ -1,10 +1,10 @@
-"""The fence: may a member be promoted, because no worker of another can still answer "active"?
+"""The fence: may a member be promoted, because no worker of another member can still answer "active"?
 
-A worker of another member is out of the way in two cases:
+A worker of another member is fenced in two cases:
 
 * It has acknowledged exactly the present table of the present object. It lowered itself before that.
-* Its Lease has been silent for longer than a reading can live, and that very version of the Lease is then
-  deleted. So a write of the stalled worker can no longer succeed.
+* Its Lease has been silent for longer than a reading can last, and the coordinator has then deleted that very
+  version of the Lease. So a write of the stalled worker can no longer succeed.
 
 `docs/safety.md` has the argument.
 """
@@ -17,30 +17,33 @@ from dataclasses import dataclass
 from tcf.core.annotations import Acknowledgement
 from tcf.core.model import Isolation, WorkerLease
 
+CLOCK_RATES = 1.1
+"""Two clocks count a duration by less than this factor apart. (The CRD's rule for `switchoverTimeout` has it,
+too.)"""
 JUST_AFTER = 0.001
-"""Seconds by which a wake-up follows the moment it waits for, so that the moment has truly passed."""
+"""Seconds by which a wake-up comes after the moment it waits for, so that this moment has surely passed."""
 COLLECT_FACTOR = 10
-"""A Lease that nobody waits for is deleted after this many times the silence that a fence demands: a worker
-behind a slow hub must not lose its Lease for nothing."""
+"""A Lease that no fence waits for is deleted after this many times the silence that a fence demands. So a
+worker behind a slow hub does not lose its Lease for nothing."""
 
 Age = Callable[[WorkerLease, float], float]
 """Seconds, at a boot time, since the coordinator received this very version of a Lease."""
 
 
 def silence_needed(duration: int) -> float:
-    """Seconds without renewal after which no reading granted under a Lease of `duration` is valid.
+    """Seconds without a renewal after which every reading under a Lease of this `duration` has expired.
 
-    A fence counts with the Lease's own duration, not the federation's: the worker may not know of a change
-    yet. The margin of 10 % covers clocks that are being slewed (time daemons do so by 8 % at most).
+    A fence uses the duration in the Lease, not the one in the spec: the worker may not know of a change yet.
+    The margin of 10 % covers clocks that are being adjusted. (Time daemons change the rate by 8 % at most.)
     """
-    return duration * 1.1 + 0.1
+    return duration * CLOCK_RATES + 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The verdict. `waiting`: Leases that block; `silent`: those to delete first, with preconditions.
+    """The verdict. `waiting`: Leases that keep the fence open. `silent`: Leases to delete first.
 
-    `retry_at` is the boot time at which a blocking Lease may have become silent, None if that cannot be.
+    `retry_at`: the boot time at which the next Lease in `waiting` may be silent; None if that cannot be.
     """
 
     waiting: tuple[WorkerLease, ...] = ()
@@ -49,7 +52,7 @@ class Fence:
 
     @property
     def closed(self) -> bool:
-        """True when the member may be promoted once `silent` is deleted."""
+        """True if the member may be promoted as soon as the Leases in `silent` are deleted."""
         return not self.waiting
 
 
@@ -61,11 +64,11 @@ def fence(
     *,
     force: bool = False,
 ) -> Fence:
-    """Judge `leases` (those of everyone who must not be active) against `table`.
+    """Judge `leases` against `table`.
 
     Args:
-        leases: the Leases in question, from a list issued after `table` was seen.
-        age_of: for how long this coordinator has seen no new version of each.
+        leases: those of the workers that must not be active, from a list sent for after `table` was seen.
+        age_of: how long ago this coordinator received the present version of a Lease.
         table: uid and term that an acknowledgement has to match exactly.
         now: boot seconds, read after that list was received.
         force: a person vouches that silent workers under KeepRole are dead.
@@ -76,18 +79,18 @@ def fence(
             continue
         needed = silence_needed(lease.duration)
         age = age_of(lease, now)
-        mute = lease.isolation is Isolation.KEEP_ROLE and not force
-        if age > needed and not mute:
+        never_expires = lease.isolation is Isolation.KEEP_ROLE and not force
+        if age > needed and not never_expires:
             silent.append(lease)
             continue
         waiting.append(lease)
-        if not mute:
+        if not never_expires:
             times.append(now + needed - age + JUST_AFTER)
     return Fence(tuple(waiting), tuple(silent), min(times, default=None))
 
 
 def collect_after(lease: WorkerLease) -> float:
-    """Seconds of silence after which a leftover Lease is deleted although nobody waits for it."""
+    """Seconds of silence after which a leftover Lease is deleted although no fence waits for it."""
     return COLLECT_FACTOR * silence_needed(lease.duration)
 
 

@@ -1,4 +1,4 @@
-"""The history: how requests end, and what a table was like when one had."""
+"""The history: how requests have ended, and which table each of them has led to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tcf.core.reasons import Outcome
 def ended(
     status: Status, outcome: str, message: str, now: Now, *, request: Switchover | None = None
 ) -> Status:
-    """`status` with its request (or the given one) moved to history; other requests stay."""
+    """`status` with its request moved to the history. If `request` is given, only that one is moved."""
     over = request or status.switchover
     if over is None:
         return status
@@ -47,31 +47,31 @@ def ended(
 
 
 def table_after(entry: HistoryEntry, rows: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:
-    """The rows of another table of the same members, as they were when the request had just succeeded.
+    """The rows of the table right after the request has succeeded. `rows`: another table of these members.
 
-    Whoever was asked for is active then, and everybody else passive.
+    In it, the target is active and every other member is passive.
     """
     return tuple(replace(row, role=Role.ACTIVE if row.id == entry.to else Role.PASSIVE) for row in rows)
 
 
 def withdrawn(status: Status, request: str, now: Now) -> Status | None:
-    """`status` without the request, if it is still there and nobody has acted on it; else None."""
+    """`status` without the request, if it is still there and no operator has acted on it; otherwise None."""
     running = status.switchover
     if running is None or running.id != request or not untouched(status):
         return None
     return ended(
         status,
         Outcome.NO_COORDINATOR,
-        "no operator decided on the request in time, so it was withdrawn and no role has changed;"
-        " is tcf-operator running, and what does its log say?",
+        "no operator acted on the request in time, so this worker has withdrawn it and no role has changed;"
+        " check that tcf-operator is running, and look at its log",
         now,
     )
 
 
 def untouched(status: Status) -> bool:
-    """Has no role moved for the request yet? (The first move makes its target promoting, others demoting.)"""
+    """Has no role moved for the request yet? (The first move makes a member promoting or demoting.)"""
     engaged, running = status.engaged, status.switchover
     if engaged is None or engaged.role is Role.ACTIVE:
         return True
-    # A bootstrap's target stays promoting until somebody acts on the request that came first.
+    # The target of a bootstrap stays promoting until an operator acts on the request that replaces it.
     return engaged.role is Role.PROMOTING and running is not None and running.to != engaged.id

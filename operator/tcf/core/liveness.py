@@ -1,4 +1,4 @@
-"""Which workers may still be alive, as far as one coordinator can tell from its sightings."""
+"""Which workers may be alive, as far as one coordinator can conclude from its sightings."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tcf.core.model import Isolation, MemberStatus, Now, Stranger, Unfenceable, 
 from tcf.core.sightings import Sightings
 
 MOST_NAMES, LONGEST_NAME = 16, 253
-"""Of the holders named in the status: what its schema allows."""
+"""How many workers the status names, and how long a name may be: the limits of its schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The Leases of a federation with what is known of each, at boot time `now`.
+    """The Leases of a federation, with what is known about each at boot time `now`.
 
-    `listed`: boot time at which the list was sent for that they come from; None if they are yet to be listed.
+    `listed`: boot time at which the coordinator sent for the list of these Leases; None without a list.
     """
 
     leases: tuple[WorkerLease, ...]
@@ -28,26 +28,29 @@ class Workers:
 
     @property
     def as_of(self) -> float:
-        """Boot time up to which they are known: while a list was on its way, they may have been renewed."""
+        """Boot time up to which the Leases are known: they may have been renewed while the list came in."""
         return self.now if self.listed is None else self.listed
 
     def of(self, cluster: str) -> list[WorkerLease]:
         return [lease for lease in self.leases if lease.cluster == cluster]
 
     def others(self, cluster: str) -> list[WorkerLease]:
-        """Everybody else's, also those that name no member or one that the spec has lost."""
+        """The Leases of all other members, and those that name no member or one that has left the spec."""
         return [lease for lease in self.leases if lease.cluster != cluster]
 
     def silent(self, lease: WorkerLease) -> bool:
         return self.sightings.age(lease, self.now) > silence_needed(lease.duration)
 
     def unfenceable(self, leases: Iterable[WorkerLease]) -> tuple[Unfenceable, ...]:
-        """Those among them that are silent under KeepRole: no wait will ever fence them."""
+        """The workers of these Leases that are silent under KeepRole: waiting never fences them."""
         kept = (lease for lease in leases if lease.isolation is Isolation.KEEP_ROLE)
         return tuple(_holder(lease) for lease in kept if self.silent(lease))
 
     def noted(self, before: tuple[Unfenceable, ...]) -> tuple[Unfenceable, ...]:
-        """Who cannot be fenced, for the status; left as it was `before` where this replica can't tell yet."""
+        """The workers that cannot be fenced, for the status.
+
+        A worker that was among them `before` stays until this coordinator has seen it renewing.
+        """
         still = {
             _holder(lease)
             for lease in self.leases
@@ -67,11 +70,11 @@ class Workers:
         return tuple(sorted(found))[:MOST_NAMES]
 
     def last_heard(self, cluster: str) -> float:
-        """Boot time of the latest sign of life of a member, as far as this coordinator knows."""
+        """Boot time of the member's latest sign of life, as far as this coordinator knows."""
         return self.sightings.heard.get(cluster, self.now)
 
     def alive(self, leases: Iterable[WorkerLease]) -> int:
-        """How many are not known to be silent."""
+        """How many of these Leases are not silent."""
         return sum(not self.silent(lease) for lease in leases)
 
     def silent_at(self, lease: WorkerLease, silence: float) -> float:
@@ -79,7 +82,7 @@ class Workers:
         return self.now - self.sightings.age(lease, self.now) + silence + JUST_AFTER
 
     def next_silence(self) -> float | None:
-        """When the next of the living will be silent if it does not renew before; None without any."""
+        """When the next live worker becomes silent unless it renews before; None if no worker is live."""
         times = [
             self.silent_at(lease, silence_needed(lease.duration))
             for lease in self.leases
@@ -88,12 +91,13 @@ class Workers:
         return min(times, default=None)
 
     def counted(self, member: MemberStatus, now: Now) -> MemberStatus:
-        """The member with what is known of its workers.
+        """The row of the member, with the counts of its workers.
 
-        Replicas see a worker fall silent at slightly different times. Between "renewed just now"
-        and "silent" a coordinator therefore leaves the count as it is, or two of them would
-        overwrite each other's for ever. (Half a duration from one renewal to the next, and half a
-        duration since, are together less than any silence that another one can have counted.)
+        Coordinators see a worker become silent at slightly different times. So as long as a worker is neither
+        renewing nor silent, a coordinator leaves the count as it is. Otherwise two coordinators would
+        overwrite each other's counts forever. ("Renewing" allows half a duration between two renewals, and
+        half a duration since the latest. Together that is less than any silence that another coordinator can
+        have seen.)
         """
         own = self.of(member.id)
         fresh = sum(self.sightings.renewing_since(lease, self.now) is not None for lease in own)
@@ -112,5 +116,5 @@ def _holder(lease: WorkerLease) -> Unfenceable:
 
 
 def named(leases: Iterable[WorkerLease]) -> str:
-    """Workers, in words for a person."""
+    """The workers of these Leases, for a person to read."""
     return ", ".join(str(_holder(lease)) for lease in leases)

@@ -1,8 +1,8 @@
-"""The records that everything else is about: a federation, its roles, and the workers' Leases.
+"""The records that all other modules use: a federation, its roles, and the Leases of the workers.
 
-All are immutable. Field names are the resource's, in snake case; `hub.records` maps them to and from
-JSON. Durations are whole seconds. Moments are `boot` seconds (CLOCK_BOOTTIME, local to a machine,
-never stored) or RFC 3339 strings (wall clock, for people to read, never compared except where it
+All are immutable. Fields have the names that they have in the resource, in snake case; `hub.records` converts
+them from and to JSON. Durations are whole seconds. Times are `boot` seconds (CLOCK_BOOTTIME, local to a
+machine, never stored) or RFC 3339 strings (wall clock, for people to read, compared only where a docstring
 says so).
 """
 
@@ -18,16 +18,17 @@ from tcf.core.annotations import Acknowledgement, LastActive
 from tcf.core.reasons import Outcome
 
 PROTOCOL = 1
-"""The version of the role protocol this code speaks; `status.protocol` of any other value means hands off."""
+"""The version of the role protocol that this program knows. A federation with another `status.protocol` is
+left alone."""
 
 HISTORY_LENGTH = 20
 LONGEST_MESSAGE = 2048
 LONGEST_LEASE = 300
-"""Seconds: the longest `leaseDuration` that the CRD allows, and so the longest that a worker writes."""
+"""The longest `leaseDuration`, in seconds, that the CRD allows, and so the longest that a worker writes."""
 
 
 class Role(StrEnum):
-    """The role of a member; the wire word of `/tcf/status`."""
+    """The role of a member, in the words of `/tcf/status`."""
 
     ACTIVE = "active"
     PASSIVE = "passive"
@@ -36,12 +37,12 @@ class Role(StrEnum):
 
     @property
     def engaged(self) -> bool:
-        """True for every role but passive: at most one member is engaged at any moment."""
+        """True for every role but passive. At most one member is engaged in any table."""
         return self is not Role.PASSIVE
 
 
 class Isolation(StrEnum):
-    """What a worker answers when its reading has expired: nothing (Fence), or the last role (KeepRole)."""
+    """What a worker answers when its reading has expired: 500 (Fence), or its last role (KeepRole)."""
 
     FENCE = "Fence"
     KEEP_ROLE = "KeepRole"
@@ -62,17 +63,17 @@ class Trigger(StrEnum):
 
 
 def stamp(moment: datetime) -> str:
-    """A moment as the API server writes it (RFC 3339, whole seconds, Z)."""
+    """The time as the API server writes it (RFC 3339, whole seconds, Z)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 PLAUSIBLE_LEAD = 100 * 365 * 86_400_000
-"""Milliseconds by which a term may lie ahead of the wall clock: a hundred years."""
+"""Milliseconds by which a term may be ahead of the wall clock: a hundred years."""
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """One reading of both clocks: `boot` in seconds of CLOCK_BOOTTIME, `wall` an aware UTC datetime."""
+    """The time by both clocks: `boot` in seconds of CLOCK_BOOTTIME, `wall` as an aware UTC datetime."""
 
     boot: float
     wall: datetime
@@ -82,24 +83,24 @@ class Now:
 
     @property
     def term(self) -> int:
-        """The term at which a federation begins that has no earlier life: Unix milliseconds.
+        """The term at which a new federation begins: Unix milliseconds.
 
-        A switchover raises the term by three and takes tens of milliseconds, so no life outruns this clock.
+        A switchover raises the term by three and takes tens of milliseconds. So terms never overtake it.
         """
         return int(self.wall.timestamp() * 1000)
 
     def plausible(self, term: int) -> bool:
-        """Can an operator have written this term? If not, it is forged, and no loss is concluded from it.
+        """Can an operator have written this term? If not, it is forged, and proves no loss.
 
-        The bound moves on with the clock, faster than terms rise, so the terms that follow one at the very
-        bound are plausible, too.
+        The bound moves on with the clock, faster than terms rise. So if a term is exactly at the bound, the
+        terms that follow it are plausible, too.
         """
         return term <= self.term + PLAUSIBLE_LEAD
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRef:
-    """Whom a worker speaks for: a member of a federation."""
+    """The member of a federation for which a worker answers."""
 
     namespace: str
     federation: str
@@ -110,13 +111,13 @@ class MemberRef:
 
     @property
     def log_fields(self) -> Mapping[str, object]:
-        """What every log line about it says."""
+        """The fields of every log line about this member."""
         return {"federation": f"{self.namespace}/{self.federation}", "cluster": self.cluster}
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks for a change: `name`, through the worker of the member `via` ("" for nobody else)."""
+    """Who asks for a change: `name`, through a worker of the member `via` ("" for no worker)."""
 
     name: str
     via: str = ""
@@ -126,14 +127,14 @@ class Principal:
 
 
 COORDINATOR = Principal("coordinator")
-"""An operator by itself: at a beginning, or in a failover."""
+"""The operator itself, in a bootstrap or a failover."""
 SPEC = Principal("spec.activeCluster")
-"""Whoever edited the spec."""
+"""The person or program that has edited the spec."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An entry of `spec.clusters`. The id is what a member is; name and priority are free to change."""
+    """An entry of `spec.clusters`. The id identifies the member; name and priority may change."""
 
     id: str
     name: str
@@ -163,9 +164,9 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """A row of the role table. `workers` counts Leases, `live_workers` those that are being renewed.
+    """A row of the role table. `workers` counts Leases, `live_workers` those that are not silent.
 
-    `silent_since`: since when (wall clock) none is, as the coordinator that noticed it first saw it.
+    `silent_since`: since when (wall clock) the member is silent, by the coordinator that noticed it first.
     """
 
     id: str
@@ -178,7 +179,7 @@ class MemberStatus:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unfenceable:
-    """A worker that is silent under KeepRole: it may answer its last role for ever."""
+    """A worker that is silent under KeepRole. It may answer "active" as long as it cannot reach the hub."""
 
     cluster: str
     holder: str
@@ -189,9 +190,9 @@ class Unfenceable:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Stranger:
-    """A Lease that bears the federation's label, but that no worker of a member can have written.
+    """A Lease that has the federation's label, but that no worker of a member can have written.
 
-    `problem`: what is wrong with it; "" if it may be a worker's, but that of a `cluster` that is no member.
+    `problem`: what is wrong with it; "" if a worker may have written it, but `cluster` is not a member.
     """
 
     lease: str
@@ -204,10 +205,10 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The hub has lost a status, which was noticed at `since` (RFC 3339 with microseconds).
+    """The record of a loss, which was noticed at `since` (RFC 3339 with microseconds).
 
-    Nobody is promoted until an operator has seen this record for `seconds`. The record ends when a member
-    becomes active.
+    An operator promotes nobody before it has seen this record for `seconds`. The record is removed when a
+    member becomes active.
     """
 
     since: str
@@ -218,7 +219,7 @@ class Doubt:
 class Switchover:
     """The one request under way: make `to` ("" for nobody) the active member instead of `from_`.
 
-    `silent_since`: of a failover, when (wall clock) the last worker of `from_` was last heard of.
+    `silent_since`: only for a failover; since when (wall clock) `from_` has been silent.
     """
 
     id: str
@@ -268,11 +269,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The role table and what is known about it.
+    """The role table, and what is known about it.
 
-    `unfenceable`: of whatever member, also of one that is none any more.
-    `longest_lease_seconds`: the longest `leaseDuration` that the spec has ever had, and so the longest that
-        an answer by this table or an earlier one can last; None if unknown.
+    `unfenceable`: workers of any member, including members that have left the spec.
+    `longest_lease_seconds`: the longest `leaseDuration` that the spec has ever had. No reading of this table
+        or an earlier one lasts longer. None if unknown.
     """
 
     protocol: int
@@ -294,14 +295,14 @@ class Status:
 
     @property
     def engaged(self) -> MemberStatus | None:
-        """The one member that is active, promoting or demoting; None when all are passive."""
+        """The one member that is active, promoting or demoting; None if all are passive."""
         return next((m for m in self.clusters if m.role.engaged), None)
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)
 
     def ended(self, request: str) -> HistoryEntry | None:
-        """The record of a request that has ended, by its id."""
+        """The history's entry for the request with this id; None if it has not ended."""
         return next((h for h in self.history if h.id == request), None)
 
 
@@ -321,11 +322,12 @@ class Federation:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLease:
-    """A worker's Lease. `cluster` is "" when the label is missing, which counts as another member.
+    """A worker's Lease. `cluster` is "" if the label is missing; the Lease then counts as another member's.
 
-    `last_active`: the latest that this worker knows; it may be about an earlier object of the same name.
-    `duration`: 1 to LONGEST_LEASE. `problem`: why no worker can have written it as it is; "" if one can.
-    `renewed_at`: when, by the worker's wall clock (RFC 3339); for people, no decision rests on it.
+    `last_active`: the latest note of this worker. It may be about an earlier object of the same name.
+    `duration`: 1 to LONGEST_LEASE. `problem`: why no worker can have written this Lease; "" if one can.
+    `renewed_at`: the time of the renewal by the worker's wall clock (RFC 3339). It is for people; no decision
+        depends on it.
     """
 
     name: str
@@ -344,7 +346,7 @@ class WorkerLease:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something is not done: a CamelCase reason for programs, a message a person can act on."""
+    """Why something is not done: a CamelCase reason for programs, and a message that says what to do."""
 
     reason: str
     message: str

@@ -1,7 +1,7 @@
-"""What a worker's own Pod says of its role: a condition for readiness gates, a label for selectors.
+"""What a worker's own Pod says about its role: a condition for readiness gates, a label for selectors.
 
-Both follow the worker's answer. They are for what looks at Pods instead of asking the worker, and can
-be late where its answer is not: the cluster that keeps the Pod has to be reached first.
+Both follow the worker's answer. They are for everything that looks at Pods and does not ask the worker. They
+may lag behind the answer, because the worker has to reach the Pod's own cluster to write them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from tcf.core.model import Refusal, Role
 from tcf.core.reading import Reading
 
 CONDITION_ACTIVE = "tcf.dev/active"
-LABEL_ROLE = "tcf.dev/role"
 UNKNOWN = "unknown"
-"""The label's value while the worker answers 500; never a role."""
+"""The value of the label while the worker answers 500. No role has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`role`: the label's value; `active`, `reason` (CamelCase), `message`: the condition's."""
+    """`role` is for the label; `active`, `reason` (in CamelCase) and `message` are for the condition."""
 
     role: str
     active: bool
@@ -36,7 +35,7 @@ class Mark:
 
 
 def mark(answer: Reading | Refusal) -> Mark:
-    """What the Pod should say while the worker answers `answer`."""
+    """What the Pod has to say while this is the worker's answer."""
     if isinstance(answer, Refusal):
         return Mark(UNKNOWN, active=False, reason=answer.reason, message=answer.message)
     role = answer.role

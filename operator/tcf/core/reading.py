@@ -1,19 +1,19 @@
 """What a worker may answer, and what it has to write next: a state machine without I/O.
 
-A "yes" to "am I active?" must never outlive the moment at which somebody else may be promoted. Each
-renewal cycle therefore runs in this order, one at a time:
+The worker must have stopped answering "active" before another member may be promoted. So renewal cycles run
+one at a time, and each of them in this order:
 
-    cycle = machine.begin(now)                  t0, taken before anything is sent
+    cycle = state.begin(now)                    t0, taken before anything is sent
     ... GET the federation (a quorum read) ...
-    renewal = machine.observe(cycle, federation)  lowers the present answer at once, if it must
-    ... write `renewal` to the own Lease, under its uid and resourceVersion ...
-    machine.renewed(cycle)                      only now is there a new reading, valid until t0 + D
+    renewal = state.observe(cycle, federation)  lowers the worker at once, if the table requires it
+    ... write `renewal` to the worker's own Lease, under its uid and resourceVersion ...
+    state.renewed(cycle, renewal)               only now is there a new reading, good until t0 + D
 
-Between two cycles a watch may deliver newer tables (`watched`): they can lower an answer, never raise
-one, and they are acknowledged (`pending`) by a Lease write that extends nothing. A lowering voids the
-cycle in flight: what was asked for before it may not become a reading after it.
+Between two cycles a watch may deliver newer tables (`watched`). They can lower the worker but never raise it.
+They are acknowledged (`pending`) by a write of the Lease that extends no reading. A lowering voids the cycle
+under way: a table that was asked for before the lowering must not become a reading after it.
 
-Moments are boot seconds (CLOCK_BOOTTIME), passed in by the caller, read anew for every call.
+All times are boot seconds (CLOCK_BOOTTIME). The caller reads the clock for every call and passes the time in.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tcf.core.model import PROTOCOL, Federation, Isolation, MemberRef, MemberSta
 from tcf.core.reasons import Reason
 
 REGISTRATION_DURATION = 1
-"""Seconds in a Lease that has just been created: nothing has been granted under it yet."""
+"""The duration, in seconds, of a Lease that has just been created. It has no reading yet."""
 
 IDLE_DURATION = 15
-"""Seconds in the Lease, and thrice the period, while there is no federation that says otherwise."""
+"""The duration of the Lease, in seconds, while there is no federation that says otherwise."""
 
 NOTHING_TO_ANSWER = frozenset({Reason.FEDERATION_NOT_FOUND, Reason.NOT_BOOTSTRAPPED, Reason.NO_ROLE_YET})
-"""Reasons of a worker that is at work, and waits for a federation in which its member has a role."""
+"""The reasons of a worker that is healthy, but waits for a federation in which its member has a role."""
 
 STARTING = Refusal(Reason.STARTING, "the worker has just started and has not read the roles yet")
 STOPPING = Refusal(Reason.STOPPING, "the worker is being stopped")
@@ -40,9 +40,9 @@ STOPPING = Refusal(Reason.STOPPING, "the worker is being stopped")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a worker knows: a role table, and until when (boot seconds) it may be trusted.
+    """What a worker knows: a role table, and until when (boot seconds) it may answer by it.
 
-    `keep`: isolation is KeepRole, the last role is answered for ever.
+    `keep`: the isolation is KeepRole, so the worker goes on answering its last role.
     """
 
     uid: str
@@ -56,15 +56,15 @@ class Reading:
         return self.keep or now < self.valid_until
 
     def valid_for(self, now: float) -> float:
-        """Seconds left; 0 where KeepRole goes on after expiry."""
+        """Seconds left; 0 if the reading has expired and the worker goes on under KeepRole."""
         return max(0.0, self.valid_until - now)
 
 
 def not_ready(answer: Reading | Refusal, pod_trouble: str | None) -> str | None:
-    """Why a worker with this answer is not ready to be used, for a person; None if it is.
+    """Why a worker with this answer is not ready, for a person to read; None if it is ready.
 
-    A worker without a federation is ready. Otherwise a rollout (or an installation of everything at once)
-    that waits for workers to be ready could never get to the point of creating one.
+    A worker without a federation is ready. Otherwise an installation that waits for ready workers would never
+    get to the point of creating the federation.
     """
     if isinstance(answer, Reading) or answer.reason in NOTHING_TO_ANSWER:
         return pod_trouble
@@ -73,7 +73,7 @@ def not_ready(answer: Reading | Refusal, pod_trouble: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What the next write to the own Lease has to say."""
+    """The content of the next write to the worker's own Lease."""
 
     acknowledged: Acknowledgement | None
     isolation: Isolation
@@ -83,7 +83,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One renewal cycle: when it began, and how many lowerings and which table were known then."""
+    """One renewal cycle: when it began, and the number of lowerings and the newest table at that time."""
 
     t0: float
     lowerings: int
@@ -91,7 +91,7 @@ class Cycle:
 
 
 class WorkerState:
-    """The state of one worker. Every method is immediate; none of them waits or fails."""
+    """The state of one worker. No method waits or fails."""
 
     def __init__(self, member: MemberRef) -> None:
         self._cluster = member.cluster
@@ -106,14 +106,14 @@ class WorkerState:
         self._last_active: LastActive | None = None
         self._generation: int | None = None
         self._pending = False
-        self.grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # what the Lease was last told
+        self.grant = Renewal(None, Isolation.FENCE, IDLE_DURATION)  # the latest content for the Lease
         self._lowerings = 0
         self._why = STARTING
 
-    # --- what is asked of it ------------------------------------------------------------------------
+    # --- questions ----------------------------------------------------------------------------------
 
     def answer(self, now: float) -> Reading | Refusal:
-        """The reading if there is one to be trusted, else why there is none."""
+        """The reading, if the worker may answer by it; otherwise why it may not answer."""
         reading = self.reading
         if reading is None:
             return self._why
@@ -122,56 +122,58 @@ class WorkerState:
         age = now - reading.valid_until
         return Refusal(
             self._why.reason,
-            f"the roles known here (term {reading.term}) expired {age:.1f} s ago: {self._why.message}",
+            f"this worker's reading (term {reading.term}) expired {age:.1f} s ago: {self._why.message}",
         )
 
     @property
     def why(self) -> Refusal:
-        """Why there is no reading, or will be none if nothing changes."""
+        """Why there is no reading, or why the present one will expire if nothing changes."""
         return self._why
 
     @property
     def period(self) -> float:
-        """Seconds from the start of one cycle to the start of the next; also each request's deadline."""
+        """Seconds from the start of one cycle to the start of the next; also the deadline of each request."""
         return self.grant.duration / 3
 
     def known_term(self, uid: str) -> int:
-        """The highest term seen of the object `uid`; 0 if this is not the present one."""
+        """The highest term seen of the object `uid`; 0 if that is not the present object."""
         return self._seen.term if self._seen and self._seen.uid == uid else 0
 
     @property
     def pending(self) -> Renewal | None:
-        """A lowering that no Lease write has acknowledged yet, and that need not wait for the next cycle."""
+        """What to write to acknowledge a lowering before the next cycle; None for nothing."""
         return replace(self.grant, acknowledged=self._seen) if self._pending else None
 
     def _isolation(self, own: MemberStatus | None, isolation: Isolation) -> Isolation:
-        """What the Lease has to say of a worker with this row: KeepRole only while it may answer "active".
+        """The isolation for the Lease, if `own` is this worker's row: KeepRole only if it may answer
+        "active".
 
-        Whoever keeps any other role for ever is in nobody's way. A Lease says Fence only once the answer is
-        no longer "active", and an answer becomes that only after its Lease has said KeepRole.
+        A worker that keeps any other role does no harm. The Lease says Fence only when the worker no longer
+        answers "active", and the worker answers "active" only after its Lease has said KeepRole.
         """
-        active = any(about and about.role is Role.ACTIVE for about in (own, self.reading))
+        active = any(each and each.role is Role.ACTIVE for each in (own, self.reading))
         return isolation if active else Isolation.FENCE
 
     @property
     def rising(self) -> bool:
-        """Will the answer be "active" when the cycle under way succeeds?"""
+        """Will the worker answer "active" if the cycle under way succeeds?"""
         return self.candidate is not None and self.candidate.role is Role.ACTIVE
 
     # --- the cycle ----------------------------------------------------------------------------------
 
     def begin(self, now: Now) -> Cycle:
-        """Begin a cycle. A term that no operator can have written proves no loss, and is forgotten."""
+        """Begin a cycle. If no operator can have written the term seen last, forget it: it proves no loss."""
         self.candidate = None
         if self._seen and not now.plausible(self._seen.term):
             self._seen = None
         return Cycle(now.boot, self._lowerings, self._seen)
 
     def observe(self, cycle: Cycle, federation: Federation | None) -> Renewal | None:
-        """Take in what the hub answered to a read sent after `cycle` began (None: no such object).
+        """Take in the hub's answer to a read that was sent after `cycle` began (None: there is no such
+        object).
 
         Returns:
-            what to write to the Lease; None if nothing may be written (an unknown protocol).
+            what to write to the Lease; None if nothing may be written, because the protocol is unknown.
         """
         if federation is None:
             self._drop(self._not_found)
@@ -181,8 +183,8 @@ class WorkerState:
         status, spec = federation.status, federation.spec
         if status and status.protocol != PROTOCOL:
             return None
-        # Before the Lease says anything shorter or stricter, the present answer has to be so: the
-        # coordinator counts with what the Lease says from the moment it sees it.
+        # A coordinator trusts the Lease as soon as it sees it. So before the Lease has a shorter duration or
+        # a stricter isolation, the present reading must have them, too.
         if self.reading:
             limit = cycle.t0 + spec.lease_duration
             self.reading = replace(
@@ -204,7 +206,7 @@ class WorkerState:
         return self.grant
 
     def renewed(self, cycle: Cycle, renewal: Renewal) -> None:
-        """The Lease write of the cycle succeeded: its table becomes the reading, unless overtaken."""
+        """The cycle's write of the Lease succeeded: its table becomes the reading, unless it is outdated."""
         self.acknowledged(renewal)
         candidate = self.candidate
         if candidate and self._holds(candidate, cycle, renewal):
@@ -213,24 +215,25 @@ class WorkerState:
         self.candidate = None
 
     def _holds(self, candidate: Reading, cycle: Cycle, renewal: Renewal) -> bool:
-        """Has nothing overtaken the table that was read? And does the Lease acknowledge it, if it makes us
-        active?
+        """May the table that was read become the reading?
 
-        Other answers are in nobody's way, so they may be renewed while an acknowledgement is withheld.
+        It must still be the newest one, without a lowering since. If it makes this worker active, the Lease
+        must acknowledge it. Any other role does no harm, so it may be renewed while an acknowledgement is
+        withheld.
         """
         table = Acknowledgement(candidate.uid, candidate.term)
         if cycle.lowerings != self._lowerings or self._seen != table:
             return False
         return candidate.role is not Role.ACTIVE or renewal.acknowledged == table
 
-    # --- what comes in between ----------------------------------------------------------------------
+    # --- between the cycles -------------------------------------------------------------------------
 
     def withhold(self) -> None:
-        """The table that was seen is not acknowledged yet, because a loss of the role has to be concluded."""
+        """The table that was seen is not acknowledged yet: the loss of the role has to be concluded first."""
         self._pending = True
 
     def acknowledged(self, renewal: Renewal) -> None:
-        """A Lease write succeeded. By itself it extends nothing."""
+        """A write of the Lease succeeded. That alone extends no reading."""
         if self._seen == renewal.acknowledged:
             self._pending = False
 
@@ -243,7 +246,7 @@ class WorkerState:
         status, before = federation.status, self._seen
         known = (federation.uid, federation.generation) == (before.uid if before else "", self._generation)
         if status and before and before.uid == federation.uid and status.term < before.term:
-            return False  # old news, or a restored hub, which a read will tell
+            return False  # an outdated event, or a restored hub: the next read will show
         said_yes = self.reading is not None and self.reading.role is Role.ACTIVE
         own = self._take_in(federation, before)
         news = self._seen != before
@@ -252,20 +255,22 @@ class WorkerState:
             self._lowerings += 1
             self._pending = unusable(federation) is None
             self.grant = replace(self.grant, isolation=self._isolation(own, self.grant.isolation))
+        elif news:
+            self._pending = False  # the role is back, so the cycle that follows acknowledges this table
         return news or not known
 
     def failed(self, why: Refusal) -> None:
-        """The hub could not be asked: the reading stays until it expires, and this is why it will."""
+        """The hub could not be asked. The reading stays until it expires; `why` will then be the reason."""
         self.candidate = None
         self._why = why
 
     def lost(self, why: Refusal) -> None:
-        """There is no Lease (any more): somebody else may be promoted, so nothing can be trusted."""
+        """There is no Lease any more. Another member may be promoted, so the reading is dropped."""
         self._drop(why)
         self._lowerings += 1
 
     def _take_in(self, federation: Federation, asked_at: Acknowledgement | None) -> MemberStatus | None:
-        """Note the table, lower the answer if it has to be lowered; the own row if there is one.
+        """Note the table, and lower the worker if the table requires it. Returns the own row if there is one.
 
         `asked_at`: the newest table known when this one was asked for.
         """
@@ -284,8 +289,8 @@ class WorkerState:
         if own is None:
             self._drop(self._without_role(federation))
         elif self._seen != table:
-            # Older than what has been seen: overtaken by the watch, unless it was older news already
-            # when it was asked for.
+            # This table is older than one seen before. Either the watch was faster than this read. Or the hub
+            # was restored, if a newer table was known before the read was sent.
             if asked_at and asked_at.uid == table.uid and asked_at.term > table.term:
                 self._restored(own, table)
         elif own.role is not Role.ACTIVE and self.reading:
@@ -305,15 +310,15 @@ class WorkerState:
         return Refusal(
             Reason.NO_ROLE_YET,
             f"{self._cluster} is new in spec.clusters of {where} and no operator has given it a role yet;"
-            " if that lasts, see whether tcf-operator is running",
+            " if that lasts, check that tcf-operator is running",
         )
 
     def _restored(self, own: MemberStatus, table: Acknowledgement) -> None:
         assert self._seen is not None  # noqa: S101 - the table is older than that
         self._why = Refusal(
             Reason.HUB_RESTORED,
-            f"the hub shows term {table.term}, but term {self._seen.term} has been seen already:"
-            " it was restored; the operator has to begin anew above that",
+            f"the hub shows term {table.term}, but this worker has seen term {self._seen.term} already,"
+            " so the hub was restored; the operator has to begin again above that term",
         )
         if own.role is not Role.ACTIVE:
             self._drop(self._why)

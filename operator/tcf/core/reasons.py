@@ -1,8 +1,7 @@
-"""Every reason that a program may read. They are part of the API: add some, but never rename one.
+"""Every reason that a program may read. They are part of the API: you may add one, but never rename one.
 
-A reason says in one CamelCase word why something is as it is. The message beside it is for people, and may
-change. `docs/http-api.md` and `docs/operations.md` have tables of them, which a test compares with this
-module.
+A reason is one CamelCase word for programs. The message beside it is for people, and may change.
+`docs/http-api.md` and `docs/operations.md` have tables of the reasons; a test compares them with this module.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a request ended, in the history, when no refusal ended it. (Otherwise it is the refusal's
-    `Reason`.)"""
+    """How a request has ended, in the history. (If a refusal ended it, that has the refusal's `Reason`.)"""
 
     SUCCEEDED = "Succeeded"
     ROLLED_BACK = "RolledBack"
@@ -24,7 +22,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a worker refuses or cannot answer: `X-TCF-Reason`. An outcome that is no success is one as well."""
+    """Why a worker refuses or cannot answer: `X-TCF-Reason`. (That may also be an unsuccessful `Outcome`.)"""
 
     # The worker itself.
     STARTING = "Starting"
@@ -78,7 +76,7 @@ class Reason(StrEnum):
 
 
 class ConditionReason(StrEnum):
-    """Why a condition of the federation is as it is. (SpecAligned may also have the reason of a refusal.)"""
+    """The reasons of the federation's conditions. (SpecAligned may also have the reason of a refusal.)"""
 
     # Ready
     ACTIVE = "Active"

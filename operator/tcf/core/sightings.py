@@ -1,9 +1,9 @@
 """What one coordinator remembers of a federation between two decisions, on its own clock.
 
-A Lease's renewTime is written by a clock that nobody here trusts. Silence is therefore counted from
-the moment at which *this* process received that version of the Lease: later than it was written, so
-that a verdict of "silent" is never early. Nothing here is stored anywhere; a coordinator that
-restarts begins with an empty sightings and knows nobody to be dead until it has watched a full period.
+The renewTime of a Lease comes from a clock that a coordinator does not trust. So it counts silence from when
+*this* process received that version of the Lease. That is later than the write, so no Lease counts as silent
+too early. Sightings are not stored anywhere. A coordinator that restarts begins without any, and takes no
+worker for silent before it has watched for the full time.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from tcf.core.fencing import silence_needed
 from tcf.core.model import Doubt, Federation, Role, Status, WorkerLease
 
 _SETTLED = 1 / 4
-"""The part of its duration that a Lease has to last until its versions are signs of life. A worker renews
-at once when it has registered, and then after a third: one that crashes right after its start gives none."""
+"""The renewals of a Lease are signs of life only when it has existed for this part of its duration. A worker
+renews right after it has registered, and then after a third of the duration. So one that crashes right after
+its start gives no sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One version of a Lease of `duration` seconds, received first at `at` (boot seconds).
+    """One version of a Lease, with its `duration`, first received at `at` (boot seconds).
 
-    `found`: when the first version of this Lease was received; long ago if it had been renewed before that.
-    `since`: when the first was received of an unbroken row of versions, each at most half a duration
-    after the one before. What comes in after a stop of this process, of its watch or of the hub breaks
-    the row: it may have been written long ago, or may only now have become possible to write. So does a
-    shorter duration, for the gaps before it were judged by the longer.
+    `found`: when the first version of this Lease was received; minus infinity if it had been renewed before.
+    `since`: when an unbroken series of versions began, each received at most half a duration after the one
+    before. A stop of this process, of its watch or of the hub breaks the series: the version that comes after
+    it may be an old one, or the hub may only now have taken the write. A shorter duration breaks the series,
+    too, because the gaps before it were judged by the longer one.
     """
 
     cluster: str
@@ -42,15 +43,16 @@ class Sighting:
 
     @property
     def settled(self) -> bool:
-        """Has the Lease been renewed by a worker that did not end right after it had begun?"""
+        """Has the Lease been renewed for long enough to be a sign of life?"""
         return self.at - self.found >= self.duration * _SETTLED
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A table, seen first at `at`, and the request that it has met, at `met` (both boot seconds).
+    """A table, first seen at `at`, and its request, first seen together with this table at `met` (boot
+    seconds).
 
-    Deadlines count from the latter. `request` is "" and `met` the same as `at` for a table without any.
+    Deadlines count from `met`. Without a request, `request` is "" and `met` is the same as `at`.
     """
 
     uid: str
@@ -62,9 +64,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A record of a loss in a status, seen first at `at` (boot seconds).
+    """A record of a loss in a status, first seen at `at` (boot seconds).
 
-    It is known by the whole record: a table of the same term may have been seen before it was lost.
+    Two records are the same only if all of their fields are. The term would not do: a table with the same
+    term may have been seen before it was lost.
     """
 
     doubt: Doubt
@@ -78,15 +81,15 @@ class Doubtful:
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """`sightings` by the uid of the Lease; `heard`: when a member last gave a sign of life (boot seconds).
+    """`leases`: the sightings, by the uid of the Lease. `heard`: when each member last gave a sign of life.
 
-    That a Lease vanishes is a sign of life, too: a worker that stops takes its Lease along, and is
-    most likely about to start again. (Not so one that had been silent: an operator has collected it.)
-    And so it is that a member becomes active, since one of its workers has taken over.
+    A Lease that disappears is a sign of life: a worker that stops deletes its Lease, and most likely is about
+    to start again. (If the Lease was silent, an operator has deleted it, so that is no sign of life.) When a
+    member becomes active, that is a sign of life, too, because one of its workers has taken over.
 
-    `active`: the member that was active, or about not to be any more, when it was seen last; "" for nobody.
-    `newest`: the highest term seen of the latest object: a hub that shows a lower one has lost it.
-    `status`: the latest status, received first at `status_at` (boot seconds).
+    `active`: the member that was active or demoting when the federation was last seen; "" for nobody.
+    `newest`: the highest term seen of the latest object. A hub that shows a lower term has lost that table.
+    `status`: the latest status, first received at `status_at`. (All times are boot seconds.)
     """
 
     leases: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
@@ -99,7 +102,7 @@ class Sightings:
     status_at: float = -math.inf
 
     def see_lease(self, lease: WorkerLease, now: float) -> Sightings:
-        """Remember a version of one Lease, received now; a version already known changes nothing."""
+        """Remember a version of one Lease that was received now. A version known already changes nothing."""
         known = self.leases.get(lease.uid)
         if known is not None and known.resource_version == lease.resource_version:
             return self
@@ -118,7 +121,7 @@ class Sightings:
         return replace(self, leases={**self.leases, lease.uid: sighting}, heard=heard)
 
     def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Sightings:
-        """Remember a complete list, received now: what it lacks is forgotten."""
+        """Remember a complete list that was received now. A Lease that is not in it is gone."""
         sightings = self
         uids = set()
         for lease in leases:
@@ -129,7 +132,7 @@ class Sightings:
         return sightings
 
     def see_gone(self, uid: str, now: float) -> Sightings:
-        """Remember that there is no Lease of this uid any more."""
+        """Remember that the Lease with this uid is gone."""
         gone = self.leases.get(uid)
         if gone is None:
             return self
@@ -139,7 +142,7 @@ class Sightings:
         return replace(self, leases=left, heard=heard)
 
     def see_federation(self, federation: Federation | None, now: float) -> Sightings:
-        """Remember who belongs to it, and since when the present request has met the present table."""
+        """Remember which members there are, the newest term, the doubt, and the present table and request."""
         members = federation.spec.clusters if federation else ()
         new = {member.id: now for member in members if member.id not in self.heard}
         engaged = federation.status.engaged if federation and federation.status else None
@@ -160,9 +163,10 @@ class Sightings:
         )
 
     def _doubt(self, federation: Federation | None, now: float) -> Doubtful | None:
-        """Kept until somebody is active.
+        """The record of a loss, which is kept until a member is active.
 
-        Neither an edit, nor a program that does not know it, nor another object of the same name ends it.
+        An edit does not end it, nor does a program that does not know it, nor another object of the same
+        name.
         """
         known = self.doubt
         if federation is None or federation.status is None:
@@ -176,11 +180,11 @@ class Sightings:
         return max((fresh, known), key=lambda each: each.until) if known else fresh
 
     def known_term(self, uid: str) -> int:
-        """The highest term that has been seen of the object `uid`; 0 if it is not the latest."""
+        """The highest term seen of the object `uid`; 0 if that is not the latest object."""
         return self.newest.term if self.newest and self.newest.uid == uid else 0
 
     def doubtful(self, now: float) -> Doubt | None:
-        """The record of a loss after which nobody may be promoted yet."""
+        """The record of a loss, as long as nobody may be promoted because of it; otherwise None."""
         return self.doubt.doubt if self.doubt and now < self.doubt.until else None
 
     def _newest(self, federation: Federation | None) -> Acknowledgement | None:
@@ -200,16 +204,17 @@ class Sightings:
         return old if request == old.request else replace(old, request=request, met=now)
 
     def age(self, lease: WorkerLease, now: float) -> float:
-        """Seconds since this very version of the Lease was received; 0 for one not seen before."""
+        """Seconds since this very version of the Lease was received; 0 if it was not seen before."""
         sighting = self.leases.get(lease.uid)
         if sighting is None or sighting.resource_version != lease.resource_version:
             return 0.0
         return now - sighting.at
 
     def renewing_since(self, lease: WorkerLease, now: float) -> float | None:
-        """Since when the Lease has been renewed without a break (boot seconds); None if it is not, now.
+        """Since when the Lease has been renewed without a break (boot seconds); None if it is not being
+        renewed.
 
-        It has to have been seen to change when it did; that it is there says nothing.
+        This coordinator must have seen it change. That a Lease exists proves nothing.
         """
         sighting = self.leases.get(lease.uid)
         if sighting is None or sighting.since == sighting.at or now - sighting.at > lease.duration / 2:

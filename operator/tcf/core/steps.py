@@ -1,19 +1,17 @@
-"""How a switchover moves on: the next step for a role table, by the role of the member that is engaged.
+"""How a switchover moves on: the next step for a role table, by the role of the engaged member.
 
-    ===================  ==============================================  ====================
-    table                when                                            row
-    ===================  ==============================================  ====================
-    E active             a request for X or for nobody, or failover      DEMOTE
-    E demoting           fenced                                          HAND_OVER / RETIRE
-    E demoting           deadline passed, X has no live worker any more,  KEEP
-                         or nobody asks for it
-    all passive          a request for X, fenced, and not in doubt       PROMOTE
-    X promoting          a worker of X has acknowledged the table        COMPLETE
-    X promoting          the request is for somebody else by now         YIELD
-    X promoting          deadline passed                                 GIVE_BACK / YIELD
-    ===================  ==============================================  ====================
-
-The rows are those of `transitions`.
+===================  ==============================================  ====================
+table                when                                            row of `transitions`
+===================  ==============================================  ====================
+E active             a request for X or for nobody, or failover      DEMOTE
+E demoting           fenced                                          HAND_OVER / RETIRE
+E demoting           deadline passed, no worker of X is alive any    KEEP
+                     more, or the request is gone
+all passive          a request for X, fenced, and not in doubt       PROMOTE
+X promoting          a worker of X has acknowledged the table        COMPLETE
+X promoting          the request is for another member by now        YIELD
+X promoting          deadline passed                                 GIVE_BACK / YIELD
+===================  ==============================================  ====================
 """
 
 from __future__ import annotations
@@ -25,19 +23,19 @@ from datetime import datetime, timedelta
 
 from tcf.core.annotations import Acknowledgement
 from tcf.core.bootstrap import chosen_first, resumed
-from tcf.core.failover import Standby, failover, first_instead, unheard, without_active
+from tcf.core.failover import Standby, failover, first_instead, silence_of, without_active
 from tcf.core.fencing import Fence, fence, silence_needed
 from tcf.core.history import ended
 from tcf.core.liveness import Workers, named
 from tcf.core.model import Federation, Isolation, Now, Refusal, Role, Status, Switchover, Trigger, WorkerLease
-from tcf.core.policies import TO_BEGIN, Proposal, first_refusal
 from tcf.core.reasons import EventReason, Outcome
+from tcf.core.refusals import TO_BEGIN, Proposal, first_refusal
 from tcf.core.transitions import Row, move
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A Kubernetes Event on the object. (request, term) names it, so that replicas don't double it."""
+    """A Kubernetes Event on the federation. Request and term name it, so that it appears only once."""
 
     request: str
     term: int
@@ -49,10 +47,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change of the status. `on_leases`: it rests on Leases, so they have to be confirmed.
+    """A change of the status. `on_leases`: it depends on Leases, so they have to be listed first.
 
-    `on_loss`: it rests on that the hub has lost a table, which only a read can tell. A remembered version
-    may be from before the loss, and a hub that was restored may have given its number to another one.
+    `on_loss`: it depends on a loss, so the federation has to be read again first. The coordinator may
+    remember a version from before the loss, and a restored hub may have given the same number to another
+    version.
     """
 
     status: Status
@@ -72,7 +71,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One federation with a status, as the rules below look at it."""
+    """A federation that has a status, with everything by which the rules below judge it."""
 
     federation: Federation
     status: Status
@@ -85,7 +84,7 @@ class Case:
 
     @property
     def table(self) -> Acknowledgement:
-        """What a worker has to acknowledge to count as out of the way, or as ready to take over."""
+        """What a worker has to acknowledge to be fenced, or to take over."""
         return Acknowledgement(self.federation.uid, self.status.term)
 
     def deadline(self, request: Switchover) -> float:
@@ -95,7 +94,7 @@ class Case:
         return since + self.federation.spec.switchover_timeout
 
     def doubtful_until(self) -> float:
-        """Boot time at which all answers have run out that were given by a status that is lost."""
+        """Boot time at which every reading of a lost table has expired."""
         known = self.workers.sightings.doubt
         return known.until if known else -math.inf
 
@@ -119,7 +118,7 @@ def progress(case: Case) -> Step | Wait:
 def _when_active(case: Case, active: str) -> Step | Wait:
     request = case.request
     if request is None:
-        return _unasked(case, active)
+        return _without_request(case, active)
     if request.to == active:
         return _end(case.status, Outcome.SUCCEEDED, f"{active} was active already", case.now)
     if refusal := _refusal(case, request):
@@ -128,14 +127,14 @@ def _when_active(case: Case, active: str) -> Step | Wait:
     return Step(after, event=event_of(after, request, EventReason.DEMOTING, f"{active} gives up its role"))
 
 
-def _unasked(case: Case, active: str) -> Step | Wait:
-    """Nobody asks for anything; a dead member may have to be replaced."""
+def _without_request(case: Case, active: str) -> Step | Wait:
+    """There is no request, but a silent active member may have to be replaced."""
     verdict = failover(case.federation, case.status, active, case.workers, case.now)
     if isinstance(verdict, Standby):
         return Wait(verdict.until, verdict.obstacle)
     after = move(replace(case.status, switchover=verdict), Row.DEMOTE, {active: Role.DEMOTING})
     event = event_of(
-        after, verdict, EventReason.FAILING_OVER, f"{verdict.to} is to replace {active}", warning=True
+        after, verdict, EventReason.FAILING_OVER, f"{verdict.to} replaces {active}", warning=True
     )
     return Step(after, on_leases=True, event=event)
 
@@ -143,7 +142,7 @@ def _unasked(case: Case, active: str) -> Step | Wait:
 def _when_demoting(case: Case, old: str) -> Step | Wait:
     status, request, now = case.status, case.request, case.now
     if request is None or request.to == old:
-        message = f"{old} stays active: nobody else is to be"
+        message = f"{old} stays active: no request is for another member"
         after = move(status, Row.KEEP, {old: Role.ACTIVE})
         event = event_of(after, request, EventReason.KEPT, message)
         return Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
@@ -153,8 +152,8 @@ def _when_demoting(case: Case, old: str) -> Step | Wait:
             f"{old} stays active: no worker of {request.to} is alive any more, so nothing would answer for it"
         )
         return _rolled_back(after, request, message, now)
-    # With nobody to promote, it is enough that the old member has stopped; who is promoted later is
-    # fenced against everybody then.
+    # If nobody is promoted, it is enough that the old member has stopped. A member that is promoted later is
+    # fenced against all others.
     verdict = case.fence(request, case.workers.others(request.to) if request.to else case.workers.of(old))
     if verdict.closed and request.to:
         message = f"{old} is passive, {request.to} takes over"
@@ -180,7 +179,7 @@ def _when_nobody(case: Case) -> Step | Wait:
     if not request.to:
         return _end(case.status, Outcome.SUCCEEDED, "nobody is active", case.now)
     if case.now.boot < (until := case.doubtful_until()):
-        return Wait(until, f"{request.to} waits until all answers by the lost table have run out")
+        return Wait(until, f"{request.to} waits until every reading of the lost table has expired")
     return _to_be_promoted(case, request)
 
 
@@ -204,13 +203,11 @@ def _to_be_promoted(case: Case, request: Switchover) -> Step | Wait:
 
 
 def _chosen_instead(case: Case, request: Switchover, obstacle: str) -> Step | Wait:
-    """Choose another member to become active first, if the one that was chosen is dead; else wait for it."""
+    """Choose another member to become active first, if the chosen one is silent. Otherwise wait for it."""
     chosen = first_instead(case.federation, case.status, request.to, case.workers)
     if isinstance(chosen, Standby):
         return Wait(chosen.until, chosen.obstacle or obstacle)
-    message = (
-        f"{unheard(request.to, case.workers, case.now)}; {chosen.id} is to become active first in its stead"
-    )
+    message = f"{silence_of(request.to, case.workers, case.now)}; {chosen.id} becomes active first instead"
     over = ended(case.status, Outcome.SUPERSEDED, message, case.now)
     after = chosen_first(case.federation, over, chosen.id, case.now)
     event = event_of(after, after.switchover, EventReason.CHOSEN_INSTEAD, message, warning=True)
@@ -221,7 +218,7 @@ def _when_promoting(case: Case, new: str) -> Step | Wait:
     status, request, now = case.status, case.request, case.now
     if request is None or request.to != new:
         after = move(status, Row.YIELD, {new: Role.PASSIVE})
-        why = "another request came first" if request else "nobody asks for it"
+        why = "the request is for another member now" if request else "the request is gone"
         message = f"{new} is passive again: {why}"
         return Step(after, event=event_of(after, request, EventReason.YIELDED, message))
     own = case.workers.of(new)
@@ -229,7 +226,7 @@ def _when_promoting(case: Case, new: str) -> Step | Wait:
     if ready or (request.force and not case.workers.alive(own)):
         message = f"{new} is active" + ("" if ready else " by force, without a live worker")
         if request.trigger is Trigger.FAILOVER:
-            message += f"; nobody was for {without_active(request, now)} s, as far as is known"
+            message += f"; nobody was active for {without_active(request, now)} s, as far as is known"
         after = replace(move(status, Row.COMPLETE, {new: Role.ACTIVE}), in_doubt=None)
         event = event_of(after, request, EventReason.ACTIVE, message, warning=not ready)
         message += _forced(request) if ready else ""
@@ -240,7 +237,10 @@ def _when_promoting(case: Case, new: str) -> Step | Wait:
     deadline = case.deadline(request)
     if now.boot < deadline:
         return Wait(deadline, obstacle)
-    why = f"no worker of {new} took over in time; see that one is running and reaches the hub, then ask again"
+    why = (
+        f"no worker of {new} took over in time;"
+        " check that one is running and can reach the hub, then ask again"
+    )
     former = request.from_
     if case.federation.spec.member(former):
         after = move(status, Row.GIVE_BACK, {new: Role.PASSIVE, former: Role.ACTIVE})
@@ -251,16 +251,16 @@ def _when_promoting(case: Case, new: str) -> Step | Wait:
     return _rolled_back(after, request, message, now)
 
 
-# --- what the rules rest on -------------------------------------------------------------------------
+# --- what the rules depend on -----------------------------------------------------------------------
 
 
 def _refusal(case: Case, request: Switchover) -> Refusal | None:
-    """Why a request that nobody has acted on must not, or no longer, be acted on."""
+    """Why no coordinator may begin with this request; None if one may."""
     if _expired(case, request):
         return Refusal(
             Outcome.EXPIRED,
-            f"requested at {request.requested_at}, too long ago to be acted on now: ask again"
-            " (if that was just now, the clocks of the worker and of the operator differ)",
+            f"the request was made at {request.requested_at}, too long ago to act on it now: ask again"
+            " (if you have only just made it, the clocks of the worker and of the operator differ)",
         )
     workers = case.workers
     in_the_way = workers.others(request.to) if request.to else workers.of(request.from_)
@@ -277,7 +277,7 @@ def _refusal(case: Case, request: Switchover) -> Refusal | None:
 
 
 def _expired(case: Case, request: Switchover) -> bool:
-    """Made so long ago (wall clock) that its author can no longer be waiting for it."""
+    """Was the request made so long ago (wall clock) that nobody can still be waiting for it?"""
     spec, doubt, now = case.federation.spec, case.status.in_doubt, case.now
     try:
         made = datetime.fromisoformat(request.requested_at)
@@ -293,16 +293,16 @@ def _waiting(verdict: Fence, deadline: float | None = None) -> Wait:
 
 
 def _blocked_by(case: Case, verdict: Fence) -> str:
-    """What to do about a fence that did not close in time."""
+    """Why the fence did not close in time, and what to do about it."""
     workers, waiting = case.workers, verdict.waiting
     message = (
         f"these workers might still have answered active: {named(waiting)};"
-        " see that they reach the hub, or stop them, then ask again"
+        " check that they can reach the hub, or stop them, then ask again"
     )
     if any(lease.isolation is Isolation.KEEP_ROLE for lease in waiting):
-        return message + " (under KeepRole, for workers that are dead for certain, with force=true)"
+        return message + " (with force=true if you are certain that the workers under KeepRole are dead)"
     silent_at = max(workers.silent_at(lease, silence_needed(lease.duration)) for lease in waiting)
-    return message + f" (those that are dead have run out in {math.ceil(silent_at - workers.now)} s)"
+    return message + f" (if they are dead, their readings expire in {math.ceil(silent_at - workers.now)} s)"
 
 
 # --- what a step looks like ---------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def _end(status: Status, outcome: str, message: str, now: Now, *, on_leases: boo
 
 
 def _fenced(after: Status, request: Switchover, reason: str, message: str, verdict: Fence) -> Step:
-    """What a closed fence permits. Whoever was taken for dead at a person's word is named."""
+    """A step behind a closed fence. The message names the workers that `force` has overridden."""
     overridden = [lease for lease in verdict.silent if lease.isolation is Isolation.KEEP_ROLE]
     if overridden:
         message += f", by force over silent workers under KeepRole: {named(overridden)}"

@@ -1,9 +1,8 @@
 """The legal changes of a role table, as data.
 
-Roles move only by the rows of `TABLE`. A row says which moves happen together in one write; members
-that it does not name keep their roles. What must hold before a row may be taken (a request, the fence,
-an acknowledgement, a deadline) is for `coordinator` to judge; that nothing but these rows is ever
-written is judged here, by `move`, whatever the coordinator believes.
+Roles move only by the rows of `Row`. A row says which moves happen together in one write; all other members
+keep their roles. `steps` decides when a row may be taken (by a request, the fence, an acknowledgement, a
+deadline). Here, `move` makes sure that nothing but these rows is ever written.
 
     passive --promote--> promoting --complete--> active --demote--> demoting --retire/hand over--> passive
                              |                      ^                    |
@@ -12,8 +11,8 @@ written is judged here, by `move`, whatever the coordinator believes.
 Invariants, checked at every move:
 
 * at most one member is engaged (active, promoting or demoting), before and after;
-* `promoting` is the only way to `active`, but for the two rollbacks, which give the role back to the
-  member that had it: it was not followed by another in between;
+* a member becomes active only from promoting, except in the two rollbacks: they give the role back to the
+  member that had it, and no other member was active in between;
 * every move raises the term by exactly one.
 """
 
@@ -29,7 +28,7 @@ Move = tuple[Role, Role]
 
 
 class Row(Enum):
-    """The table: each row is the multiset of moves that one write makes."""
+    """Each row is the set of moves that one write makes together."""
 
     moves: tuple[Move, ...]
 
@@ -47,7 +46,7 @@ class Row(Enum):
 
 
 class IllegalTransitionError(Exception):
-    """A change of roles that no row of the table allows: a bug, never a user's mistake."""
+    """A change of roles that no row allows: a bug in this program, never a user's mistake."""
 
 
 def move(status: Status, row: Row, roles: Mapping[str, Role]) -> Status:
@@ -63,7 +62,7 @@ def move(status: Status, row: Row, roles: Mapping[str, Role]) -> Status:
 
 
 def all_passive(status: Status, term: int) -> Status:
-    """The table of a restored hub: nobody engaged, at a term above every other.
+    """The table that follows a loss: every member is passive, at a higher term.
 
     Raises:
         IllegalTransitionError: the term would not rise.
@@ -92,7 +91,7 @@ def with_members(status: Status, clusters: tuple[MemberStatus, ...]) -> Status:
     for member in old.keys() | new.keys():
         before, after = old.get(member, Role.PASSIVE), new.get(member, Role.PASSIVE)
         if before is not after:
-            raise IllegalTransitionError(f"{member} cannot go {before} -> {after} with membership")
+            raise IllegalTransitionError(f"{member} cannot go {before} -> {after} when membership changes")
     term = status.term + (old.keys() != new.keys())
     return replace(status, clusters=clusters, term=term)
 

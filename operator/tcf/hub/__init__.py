@@ -1,1 +1,1 @@
-"""The hub: everything that talks to the Kubernetes API, and nothing that decides."""
+"""The hub: everything that talks to the Kubernetes API. Nothing here makes decisions."""

@@ -1,4 +1,4 @@
-"""What the hub allows this process to do."""
+"""The rights of this process on the hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Access:
     async def may(
         self, verb: str, group: str, plural: str, namespace: str | None, *, deadline: float
     ) -> bool:
-        """May objects of this kind be so treated (namespace None: in all of them)?"""
+        """May this process do that with objects of this kind (namespace None: in all namespaces)?"""
         asked = {"verb": verb, "group": group, "resource": plural, "namespace": namespace or ""}
         body = {
             "apiVersion": "authorization.k8s.io/v1",

@@ -1,4 +1,4 @@
-"""Answers of the hub: their JSON, and what an answer proves that is no success."""
+"""Answers of the hub: their JSON, and what an answer proves if it is not a success."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tcf.runtime.text import printable
 
 Json = dict[str, Any]
 _MOST_SHOWN: Final = 200
-"""Bytes of an answer that a message quotes."""
+"""How many bytes of an answer a message quotes."""
 
 
 class NotJsonError(ValueError):
-    """What an answer is instead of a JSON object; the message is read after "is"."""
+    """An answer is not a JSON object. The message says what it is instead, to be used after the word "is"."""
 
 
 UNREADABLE = (NotJsonError, aiohttp.http_exceptions.HttpProcessingError)
@@ -28,19 +28,19 @@ def decoded(data: bytes) -> Json:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise NotJsonError(f"no JSON: {shown(data)}") from error
+        raise NotJsonError(f"not JSON: {shown(data)}") from error
     if not isinstance(value, dict):
-        raise NotJsonError(f"no JSON object: {shown(data)}")
+        raise NotJsonError(f"not a JSON object: {shown(data)}")
     return value
 
 
 def shown(data: bytes) -> str:
-    """The beginning of a text that anybody may have written."""
+    """The beginning of a text from an unknown source, made safe to print."""
     return printable(data[:_MOST_SHOWN].decode(errors="replace"))
 
 
 def _dict(value: object) -> Json:
-    """An object of JSON, which is empty if there is something else."""
+    """The value if it is a JSON object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -49,10 +49,10 @@ def _list(value: object) -> list[object]:
 
 
 def refusal(status: int, data: bytes, method: str, path: str, called: str, server: str) -> errors.HubError:
-    """The error for an answer that is no success.
+    """The error for an answer that is not a success.
 
-    The API server explains its refusals in a `Status` object, and those are certain. Anything else comes from
-    a proxy, or from the server when it is not itself: a write that was answered so may have been carried out.
+    If the API server refuses a request, it says so in a `Status` object. Only that is a proof. Any other
+    answer may come from a proxy, or from a server in trouble, and the write may have been carried out.
     """
     answer = _failure(data, status)
     if answer is None:
@@ -77,13 +77,13 @@ def refusal(status: int, data: bytes, method: str, path: str, called: str, serve
 
 
 def _failure(data: bytes, status: int) -> Json | None:
-    """The `Status` object with which the API server refuses a request; None for anything else."""
+    """The `Status` object by which the API server refuses a request; None for anything else."""
     try:
         answer = decoded(data)
     except NotJsonError:
         return None
-    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
-    return answer if said.items() <= answer.items() else None
+    expected = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
+    return answer if expected.items() <= answer.items() else None
 
 
 def _unproven(status: int, data: bytes, request: str, called: str, server: str) -> errors.HubError:
@@ -91,13 +91,13 @@ def _unproven(status: int, data: bytes, request: str, called: str, server: str) 
     match status:
         case 401:
             return _unauthorized(called, server, ambiguous=True)
-        case 404:  # the API server's own words for a path that it does not know are no Status either
+        case 404:  # for a path that it does not know, the API server itself does not send a Status either
             return errors.KindNotFoundError(
                 f"{text}; is the CRD of this project installed on {called}?", ambiguous=True
             )
         case _:
             return errors.UnreachableError(
-                f"{called}, or something on the way to it, answered {status} and does not say why: {text}",
+                f"{called}, or a proxy in between, answered {status} without saying why: {text}",
                 ambiguous=True,
             )
 
@@ -115,10 +115,10 @@ def _forbidden(details: Json, message: str, called: str) -> errors.HubError:
         return errors.NamespaceUnusableError(f"the namespace on {called} is being deleted: {message}")
     hint = ""
     if "system:anonymous" in message:
-        # To grant anything to that user would be to grant it to everybody.
-        hint = "; it takes this program for a stranger: see that the kubeconfig has credentials for it"
+        # Rights that are granted to this user are granted to everybody.
+        hint = "; this program sends no credentials: check that the kubeconfig has some for this server"
     elif re.search(r"\bcannot \S+ resource\b", message):
-        hint = "; grant it by RBAC"
+        hint = "; grant that right by RBAC"
     return errors.ForbiddenError(f"{called} refuses (403): {message}{hint}")
 
 

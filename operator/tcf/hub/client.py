@@ -1,7 +1,7 @@
 """A small client of the Kubernetes API on aiohttp: requests with deadlines, and watches.
 
-Plain aiohttp rather than a generated client: it takes half the memory, and its read timeout finds a
-half-open watch, which is what a worker waits on.
+It uses plain aiohttp and no generated client. That takes half the memory, and the read timeout of aiohttp
+notices a watch whose connection is dead.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from tcf.hub.sessions import JSON, TLS_CLOSE_SECONDS, cause, identity_headers, n
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 WATCH_SECONDS: Final = 30
-"""How long one watch request lasts. A half-open one is found this much, and a little, after it died."""
+"""How long one watch request lasts. If its connection dies, that is noticed a little later than this."""
 WATCH_GRACE: Final = 5
 
 
 class HubClient:
-    """Requests to one API server with shared credentials, on connections of its own.
+    """Requests to one API server, with shared credentials and connections of its own.
 
-    `called`: what messages call the server; the cluster of a worker's pod is reached in the same way.
-    `requests`: how many may be under way at a time, lest one use crowd out others; others wait.
+    `called`: the name of the server in messages. (A worker reaches the cluster of its Pod in the same way.)
+    `requests`: how many requests may be under way at a time. More than that have to wait, so they cannot
+    delay the requests of other clients.
     """
 
     def __init__(
@@ -67,10 +68,10 @@ class HubClient:
         """Send one request and return the decoded answer.
 
         Args:
-            deadline: seconds until an answer must be here, connecting and reconnecting included.
+            deadline: seconds within which the answer must arrive, including the time to connect.
 
         Raises:
-            HubError: one of its subclasses, according to what the hub or the network said.
+            HubError: the subclass depends on what the hub has answered, or on what the network has reported.
         """
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": content_type} if data is not None else {}
@@ -83,8 +84,8 @@ class HubClient:
                     return decoded(await response.read())
         except TimeoutError as error:
             if not sent:
-                what = "a turn among other requests" if self._turns.locked() else "the credentials"
-                message = f"{what} for {self._called} did not come within {deadline:.1f} s"
+                reason = "too many other requests" if self._turns.locked() else "no credentials"
+                message = f"a request to {self._called} could not be sent within {deadline:.1f} s: {reason}"
                 raise errors.UnreachableError(message) from error
             message = f"no answer from {self._called} within {deadline:.1f} s to {method} {path}"
             raise errors.UnreachableError(message, ambiguous=True) from error
@@ -98,13 +99,13 @@ class HubClient:
     async def watch(
         self, path: str, params: Mapping[str, str], *, deadline: float
     ) -> AsyncGenerator[tuple[str, Json]]:
-        """Yield (type, object) of each event until the server ends the watch, as it does regularly.
+        """Yield the type and the object of each event until the server ends the watch, as it does regularly.
 
         Args:
-            deadline: seconds within which the server must have begun to answer.
+            deadline: seconds within which the server must begin to answer.
 
         Raises:
-            HubError: the watch could not be opened, broke, or has been silent for too long.
+            HubError: the watch could not be opened, its connection broke, or nothing came for too long.
         """
         query = {**params, "watch": "true", "timeoutSeconds": str(WATCH_SECONDS)}
         silence = WATCH_SECONDS + WATCH_GRACE
@@ -123,7 +124,7 @@ class HubClient:
         except aiohttp.ClientError as error:
             raise errors.UnreachableError(f"the watch of {path} broke: {reported(error)}") from error
         except UNREADABLE as error:
-            raise errors.MalformedError(f"the watch of {path} is {error}") from error
+            raise errors.MalformedError(f"an event of the watch of {path} is {error}") from error
 
     @asynccontextmanager
     async def _open(
@@ -136,9 +137,9 @@ class HubClient:
         data: bytes | None = None,
         sock_read: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The response with a 2xx status.
+        """Send the request and return the response, if its status is 2xx.
 
-        It tries again once, with fresh credentials: after a 401, and where the server can't prove who it is.
+        It tries once more, with new credentials, after a 401 and if the server's certificate is not trusted.
         """
         for attempt in (1, 2):
             connection = await self._credentials.current()
@@ -161,7 +162,7 @@ class HubClient:
                 refused = refusal(response.status, answer, method, path, self._called, connection.where)
             if isinstance(refused, errors.UnauthorizedError):
                 self._credentials.refused(connection)
-                # A write is sent again only if it certainly was not carried out.
+                # Send a write again only if the first one was certainly not carried out.
                 if attempt == 1 and (method == "GET" or not refused.ambiguous):
                     continue
             raise refused
@@ -194,10 +195,10 @@ class HubClient:
 
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
-"""What aiohttp raises before it has sent anything to the server."""
+"""The errors that aiohttp raises before it has sent anything to the server."""
 
 
 def folder(group: str, version: str, plural: str, namespace: str | None) -> str:
-    """The path under which objects of a kind are (None: those of all namespaces)."""
+    """The path of the objects of one kind (namespace None: in all namespaces)."""
     within = f"/namespaces/{namespace}" if namespace else ""
     return f"/apis/{group}/{version}{within}/{plural}"

@@ -1,7 +1,7 @@
-"""Where the hub is and how to prove who we are: in-cluster files, or a kubeconfig.
+"""Where the hub is, and the credentials for it: from the files in a Pod, or from a kubeconfig.
 
-A kubeconfig may hold anything (exec plugins, client certificates, proxies), so it is read by the
-`kubernetes` package, which is imported only then: it would triple the memory of a worker.
+A kubeconfig may have many forms (client certificates, proxies and more), so the `kubernetes` package reads
+it. That package is imported only when it is needed, because it would double the memory of a worker.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _BEFORE_EXPIRY = timedelta(seconds=30)
 
 Files = tuple[tuple[Path, int], ...]
-"""What was read, and in which version (see `_version`)."""
+"""The files that were read, each with its version (see `_version`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One way to reach the hub, good until the hub answers 401 or its certificate is not trusted.
+    """One way to reach the hub. It is good until the hub answers 401 or the hub's certificate is not trusted.
 
     Attributes:
         server: base URL, without a trailing slash.
         tls: None for plain HTTP.
-        authorization: the header's value, None when TLS client certificates say it all.
-        proxy: URL of an HTTP proxy to go through.
-        files: what was read to make it; a change of one makes it stale.
+        authorization: the value of the header; None if a TLS client certificate is used instead.
+        proxy: the URL of an HTTP proxy.
+        files: the files from which the connection was made. If one of them changes, the connection is stale.
         good_until: boot seconds after which it is stale in any case; None for never.
     """
 
@@ -53,26 +53,26 @@ class Connection:
     good_until: float | None = None
 
     def stale(self, now: float) -> bool:
-        """Has its time ended, or one of its files been replaced (a rotated token or CA, the kubeconfig)?"""
+        """Has it expired, or has one of its files changed (the kubeconfig, a new token or CA)?"""
         ended = self.good_until is not None and now > self.good_until
         return ended or any(_version(path) != version for path, version in self.files)
 
     @property
     def where(self) -> str:
-        """The server, and the proxy on the way to it, for messages: without a proxy's password."""
+        """The server, and the proxy if there is one, for messages: without the proxy's password."""
         via = f" through the proxy {_without_password(self.proxy)}" if self.proxy else ""
         return f"{self.server}{via}"
 
 
 Connect = Callable[[], Coroutine[None, None, Connection]]
-"""Makes a connection anew from what the files say now; may take seconds.
+"""Makes a new connection from the present content of the files. This may take seconds.
 
-Raises NotConfiguredError when that can't be done; it may succeed later.
+Raises NotConfiguredError if that is impossible now; it may succeed later.
 """
 
 
 class Credentials:
-    """The connection of a process to one API server, had on first use, and again when it does not serve."""
+    """The connection of a process to one API server. It is made on first use, and again after a failure."""
 
     def __init__(self, connect: Connect, *, clock: Clock = CLOCK) -> None:
         self._connect = connect
@@ -81,12 +81,13 @@ class Credentials:
         self._connecting: asyncio.Task[Connection] | None = None
 
     async def current(self) -> Connection:
-        """The connection to use now; requests under way go on with the one they began with.
+        """The connection to use now. Requests under way go on with the one with which they began.
 
-        Getting one may take longer than any request waits, so it goes on without them, once for all.
+        Making a connection may take longer than a request waits. So one task makes it for all requests, and
+        goes on when a request gives up.
 
         Raises:
-            NotConfiguredError: there is none yet.
+            NotConfiguredError: there is no connection yet.
         """
         if self._connection and not self._connection.stale(self._clock.boot()):
             return self._connection
@@ -100,14 +101,17 @@ class Credentials:
         return self._connection
 
     def refused(self, connection: Connection) -> bool:
-        """The hub does not accept it, or can't prove who it is; False if another has been had since."""
+        """Drop a connection that the hub does not accept, or whose certificate is not trusted.
+
+        Returns False if that connection has been replaced already.
+        """
         if self._connection is not connection:
             return False
         self._connection = None
         return True
 
     async def close(self) -> None:
-        """Stop whatever is being waited for."""
+        """Cancel a connection that is being made."""
         if self._connecting:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
@@ -122,7 +126,7 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
         token, authorities = folder / "token", folder / "ca.crt"
         if not host or not token.exists():
             raise NotConfiguredError(
-                "not running in a Kubernetes pod with a ServiceAccount, and no kubeconfig is given:"
+                "this is not a Kubernetes pod with a ServiceAccount, and no kubeconfig is given:"
                 " use --kubeconfig"
             )
         files = _versions(token, authorities)
@@ -138,7 +142,7 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
 
 
 def kubeconfig(path: Path, context: str | None = None, *, clock: Clock = CLOCK) -> Connect:
-    """Connect as a kubeconfig file says."""
+    """Connect as a kubeconfig file describes."""
     from tcf.hub.exec_plugin import Plugin, PluginError  # noqa: PLC0415 - for kubeconfigs only
 
     plugin = Plugin(clock)
@@ -161,12 +165,12 @@ def kubeconfig(path: Path, context: str | None = None, *, clock: Clock = CLOCK) 
 
 
 class _UnusableError(Exception):
-    """What is wrong with a kubeconfig."""
+    """The kubeconfig cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kubeconfig:
-    """One context: its sections, with absolute paths, and what they were read from."""
+    """One context of a kubeconfig: its sections, with absolute paths, and the files that belong to it."""
 
     cluster: Mapping[str, Any]
     user: Mapping[str, Any]
@@ -189,10 +193,10 @@ def _read(path: Path, context: str | None) -> _Kubeconfig:
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise _UnusableError("it is not YAML") from error
     if not isinstance(value, dict):
-        raise _UnusableError("it is empty, or no kubeconfig")
+        raise _UnusableError("it is empty, or not a kubeconfig")
     name = context or value.get("current-context")
     if not name:
-        raise _UnusableError("it has no current-context: give --context")
+        raise _UnusableError("it has no current-context: use --context")
     chosen = _named(value, "context", name)
     cluster = _named(value, "cluster", chosen.get("cluster"))
     user = _named(value, "user", chosen["user"]) if chosen.get("user") else {}
@@ -206,17 +210,17 @@ def _read(path: Path, context: str | None) -> _Kubeconfig:
 
 
 def _named(value: Mapping[str, Any], kind: str, name: object) -> dict[str, Any]:
-    """The section of that name in the list of its kind."""
+    """The section with that name in the list of that kind."""
     entries = [each for each in value.get(f"{kind}s") or () if isinstance(each, dict)]
     for each in entries:
         if each.get("name") == name and isinstance(each.get(kind), dict):
             return dict(each[kind])
     known = ", ".join(str(each.get("name")) for each in entries) or "none"
-    raise _UnusableError(f"it has no {kind} named {name} (there is {known})")
+    raise _UnusableError(f"it has no {kind} named {name} (it has: {known})")
 
 
 def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
-    from kubernetes import client  # noqa: PLC0415 - 20 MiB that most workers never need
+    from kubernetes import client  # noqa: PLC0415 - takes 20 MiB that most workers do not need
     from kubernetes.config import load_kube_config_from_dict  # noqa: PLC0415
 
     loaded = client.Configuration()
@@ -255,10 +259,10 @@ def _url(text: str) -> URL:
 
 
 def _proxy(server: URL, configured: str | None) -> str | None:
-    """The proxy to use: that of the kubeconfig, else that of the environment, as kubectl takes it.
+    """The proxy to use: from the kubeconfig, otherwise from the environment, as kubectl does it.
 
     Raises:
-        ValueError: it is none that can be used.
+        ValueError: it is not a usable proxy.
     """
     if configured:
         return str(_url(configured))
@@ -270,7 +274,7 @@ def _proxy(server: URL, configured: str | None) -> str | None:
 
 
 def _bypasses(host: str, environment: dict[str, str]) -> bool:
-    """Is the host reached without a proxy: for NO_PROXY has it (also as a network), or it is this machine?"""
+    """Is the host reached without a proxy? (NO_PROXY has it, or its network, or it is this machine.)"""
     if host == "localhost" or urllib.request.proxy_bypass(host, environment):
         return True
     try:
@@ -294,7 +298,7 @@ def _without_password(url: str | None) -> str:
         parsed = URL(text)
         return str(parsed.with_user(None)) if parsed.absolute else text
     except ValueError:
-        return "what is given"
+        return "this value"
 
 
 def _tls(loaded: object) -> ssl.SSLContext:
@@ -308,10 +312,10 @@ def _tls(loaded: object) -> ssl.SSLContext:
 
 
 def _trust(authorities: str | None) -> ssl.SSLContext:
-    """A context that trusts the certificates signed by these, as every other Kubernetes client would.
+    """A context that trusts certificates which these authorities have signed, as other Kubernetes clients do.
 
-    Since Python 3.13 the default context refuses certificates that lack extensions which RFC 5280 demands.
-    The authorities of many clusters do, and Go, in which the other clients are written, does not mind.
+    Since Python 3.13, the default context refuses certificates without some extensions that RFC 5280 demands.
+    The authorities of many clusters do not have them. Go, in which other clients are written, accepts that.
     """
     context = ssl.create_default_context(cafile=authorities)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -323,7 +327,7 @@ def _versions(*paths: Path) -> Files:
 
 
 def _version(path: Path) -> int:
-    """Changes whenever the file does; -1 while there is none."""
+    """A number that changes when the file changes; -1 if there is no file."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

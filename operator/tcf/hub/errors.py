@@ -1,7 +1,7 @@
-"""What can go wrong between here and the hub, told so that a person knows what to do about it.
+"""Everything that can go wrong with a request to the hub.
 
-The message of an error is for the log and may name servers, files and users. What is answered to anybody who
-asks is `public`.
+The message of an error says what to do about it. It is for the log, and may name servers, files and users.
+The text `public` has none of that; it is for clients.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ class HubError(Exception):
 
     Attributes:
         reason: CamelCase, for programs (`X-TCF-Reason`).
-        public: what a stranger may know of it.
-        ambiguous: the request was sent and may have been carried out, or may yet be.
+        public: the text that any client may read.
+        ambiguous: the request was sent, and may have been carried out or may be carried out later.
     """
 
     reason = Reason.HUB_ERROR
@@ -34,7 +34,7 @@ class NotConfiguredError(HubError):
 
 
 class UnreachableError(HubError):
-    """No answer, or none that says anything: connection refused, timeout, 5xx, 429."""
+    """There is no answer, or none that proves anything: connection refused, timeout, 5xx, 429."""
 
     reason = Reason.HUB_UNREACHABLE
     public = "the hub cannot be reached, or does not answer in time"
@@ -58,7 +58,7 @@ class NotFoundError(HubError):
 
 
 class OutdatedKindError(HubError):
-    """The CRD on the hub is older than this program, and drops what it does not know."""
+    """The CRD on the hub is older than this program, so the hub drops fields that it does not know."""
 
     reason = Reason.CRD_OUTDATED
     public = "the CRD on the hub is older than this program"
@@ -72,31 +72,31 @@ class NamespaceUnusableError(HubError):
 
 
 class KindNotFoundError(HubError):
-    """The hub does not know the kind at all: its CRD is not installed."""
+    """The hub does not know the kind: its CRD is not installed."""
 
     reason = Reason.CRD_NOT_INSTALLED
     public = "the CRD of this project is not installed on the hub"
 
 
 class ConflictError(HubError):
-    """The object has changed since it was read, exists already, or is another one by now."""
+    """The object has changed since it was read, exists already, or was replaced by another."""
 
     reason = Reason.CONFLICT
     public = "the object has changed meanwhile"
 
 
 class InvalidError(HubError):
-    """The hub refuses the content."""
+    """The hub refuses the content of a write."""
 
     reason = Reason.HUB_REFUSED
-    public = "the hub refuses what was to be written"
+    public = "the hub refuses the content of a write"
 
 
 class MalformedError(HubError):
-    """The hub's answer is not what the resource's schema promises."""
+    """The hub's answer does not fit the schema."""
 
     reason = Reason.MALFORMED_OBJECT
-    public = "what the hub answers is not what it should be"
+    public = "the hub's answer cannot be understood"
 
 
 class ImplausibleTermError(HubError):

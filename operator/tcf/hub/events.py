@@ -1,4 +1,4 @@
-"""Kubernetes Events on a federation: what `kubectl describe` shows of its role changes."""
+"""Kubernetes Events on a federation: `kubectl describe` shows its role changes by them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_MESSAGE = 1024
 
 
 class Events:
-    """Writes Events. What an Event tells names it, so that any number of replicas tell it once."""
+    """Writes Events. Each has a name that comes from its content, so several operators write it only once."""
 
     def __init__(self, client: HubClient, *, component: str, instance: str) -> None:
         self._client = client
@@ -22,7 +22,7 @@ class Events:
         self._instance = instance
 
     async def write(self, federation: Federation, event: Event, *, deadline: float) -> None:
-        """Create the Event unless it exists. Raises HubError for anything else."""
+        """Create the Event unless it exists already. Raises HubError for any other failure."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {
             "apiVersion": "v1",

@@ -1,8 +1,8 @@
-"""Exec plugins of a kubeconfig: programs that print credentials, as `client.authentication.k8s.io` says.
+"""Exec plugins of a kubeconfig: programs that print credentials, by the API `client.authentication.k8s.io`.
 
-The plugin is somebody else's program. It may fail, hang, or print without end, and behind it is an identity
-provider that must not be flooded. So it has a deadline and a bound, it ends with this process, and after a
-failure it is not run again before a pause.
+A plugin may fail, hang, or print without end, and it may ask an identity provider that must not be flooded.
+So it has a deadline and a size limit, it ends together with this process, and after a failure there is a
+pause before it runs again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 
 _SECONDS = 60.0
-"""Deadline of a run: it may ask an identity provider, but nobody is there to be asked for a password."""
+"""The deadline of a run: long enough to ask an identity provider, but nobody is there to type a password."""
 _END_SECONDS = 1.0
 _LARGEST_OUTPUT = 1024 * 1024
 _LONGEST_COMPLAINT = 500
@@ -37,7 +37,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a plugin has given, and until when it is good: a token, or a certificate and its key (PEM)."""
+    """The credentials that a plugin has printed: a token, or a certificate and its key (PEM)."""
 
     token: str | None
     certificate: str | None
@@ -45,7 +45,7 @@ class Credential:
     expires: datetime | None
 
     def as_user(self) -> dict[str, str]:
-        """As a kubeconfig would have it."""
+        """The same as the section of a user in a kubeconfig."""
         if self.token:
             return {"token": self.token}
         pairs = {"client-certificate-data": self.certificate, "client-key-data": self.key}
@@ -53,11 +53,11 @@ class Credential:
 
 
 class PluginError(Exception):
-    """The plugin has given no credentials; the message says why."""
+    """The plugin has not printed any credentials; the message says why."""
 
 
 class Plugin:
-    """Runs the plugin of one kubeconfig, but not again right after it has failed."""
+    """Runs the plugin of one kubeconfig. After a failure it waits before it runs the plugin again."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -67,14 +67,14 @@ class Plugin:
         self._not_before = 0.0
 
     async def run(self, section: Mapping[str, Any], cluster: Mapping[str, Any], folder: Path) -> Credential:
-        """Have the credentials printed that the section `exec` of a user describes.
+        """Run the plugin that the section `exec` of a user describes.
 
         Args:
-            cluster: the section of the cluster, for plugins that want to know it.
-            folder: what relative paths are relative to.
+            cluster: the section of the cluster, for plugins that need it.
+            folder: the folder to which relative paths are relative.
 
         Raises:
-            PluginError: there are none, or there were none a moment ago by the same section.
+            PluginError: the plugin has failed, or the same section has failed a moment ago.
         """
         if section == self._failed and self._clock.boot() < self._not_before:
             raise PluginError(self._failure)
@@ -155,7 +155,7 @@ async def _output(program: str, section: Mapping[str, Any], environment: Mapping
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill it if it still runs, and close what it printed to."""
+    """Kill the process if it still runs, and close its pipes."""
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):  # a process that has left its group may hold the pipes
@@ -177,7 +177,7 @@ async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """What the new process does first, to be killed when this one ends, however it ends; Linux only."""
+    """A function for the new process to call first: it is then killed when this one ends. Linux only."""
     if sys.platform != "linux":
         return None
     control: Callable[[int, int], int] = ctypes.CDLL(None).prctl
@@ -199,10 +199,10 @@ def _credential(printed: bytes, command: str) -> Credential:
             expires=datetime.fromisoformat(expires).astimezone(UTC) if expires else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise PluginError(f"what the exec plugin {command} prints is no ExecCredential") from error
+        raise PluginError(f"the exec plugin {command} does not print an ExecCredential") from error
     texts = (found.token, found.certificate, found.key)
     if not all(text is None or isinstance(text, str) for text in texts):
-        raise PluginError(f"what the exec plugin {command} prints is no ExecCredential")
+        raise PluginError(f"the exec plugin {command} does not print an ExecCredential")
     if not found.token and not (found.certificate and found.key):
         raise PluginError(f"the exec plugin {command} prints neither a token nor a certificate with its key")
     return found

@@ -21,16 +21,16 @@ class Federations:
         self._client = client
 
     async def get(self, namespace: str, name: str, *, deadline: float) -> Federation:
-        """A quorum read (no resourceVersion is sent). Raises NotFoundError if there is none."""
+        """Read the federation, by a quorum read (without a resourceVersion). Raises NotFoundError."""
         return records.federation(
             await self._client.request("GET", f"{_folder(namespace)}/{name}", deadline=deadline)
         )
 
     async def reach(self, namespace: str | None, *, deadline: float) -> tuple[records.Identity | None, int]:
-        """Read next to nothing, to know whether they can be read (None: in all namespaces).
+        """Read as little as possible, to find out whether federations can be read (None: in all namespaces).
 
         Returns:
-            the first of them, if there is one, and the version of the hub.
+            the first federation, if there is one, and the present version of the hub.
         """
         answer = await self._client.request(
             "GET", _folder(namespace), params={"limit": "1"}, deadline=deadline
@@ -38,7 +38,7 @@ class Federations:
         return records.first(answer, f"{KIND}List"), records.list_version(answer)
 
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
-        """Replace the status of the version that was read; ConflictError if it has changed since."""
+        """Replace the status of the version that was read. Raises ConflictError if it has changed since."""
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": KIND,
@@ -56,7 +56,7 @@ class Federations:
     async def annotate(
         self, federation: Federation, annotations: Mapping[str, str], *, deadline: float
     ) -> Federation:
-        """Set annotations of the version that was read; ConflictError if it has changed since."""
+        """Set annotations on the version that was read. Raises ConflictError if it has changed since."""
         body = {
             "metadata": {
                 "uid": federation.uid,
@@ -70,10 +70,11 @@ class Federations:
         )
 
     async def watch(self, namespace: str, name: str, *, deadline: float) -> AsyncGenerator[Federation | None]:
-        """The object now and whenever it changes, None when it is deleted; ends every half minute.
+        """Yield the object at once and after each change, and None when it is deleted. Ends every half
+        minute.
 
-        Without a resourceVersion the server begins with the present state, so there is no list to
-        make and nothing to resume from.
+        Without a resourceVersion, the server begins with the present state. So this needs no list before it,
+        and no version to go on from.
         """
         params = {"fieldSelector": f"metadata.name={name}"}
         events = self._client.watch(_folder(namespace), params, deadline=deadline)
@@ -86,7 +87,7 @@ class Federations:
 
 
 def _written(answer: Json) -> Federation:
-    """What a write has made; an answer that is no such object does not tell whether it was carried out."""
+    """The object after a write. If the answer is malformed, the write may have been carried out or not."""
     try:
         return records.federation(answer)
     except MalformedError as error:

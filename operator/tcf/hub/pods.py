@@ -1,7 +1,7 @@
-"""The Pod that a worker runs in, on the pod's own cluster, which need not be the hub.
+"""The Pod in which a worker runs, on the Pod's own cluster, which need not be the hub.
 
-Writes name the uid and resourceVersion they were made from, so that one whose answer was lost cannot
-land after a later one and undo it.
+Each write names the uid and the resourceVersion from which it was made. So if the answer to a write was lost,
+that write cannot take effect after a later one and undo it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tcf.core.pod_marks import CONDITION_ACTIVE, LABEL_ROLE, Mark
+from tcf.core.annotations import LABEL_ROLE
+from tcf.core.pod_marks import CONDITION_ACTIVE, Mark
 from tcf.hub import records
 from tcf.hub.answers import Json
 from tcf.hub.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, HubClient, folder
@@ -20,9 +21,9 @@ from tcf.hub.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A Pod as read: what it says of the role, and the version that says so.
+    """A Pod as read: its marks and its version.
 
-    `gated`: the kubelet makes it ready only while the condition holds; `ready`: it has.
+    `gated`: the condition is a readiness gate of the Pod. `ready`: the Pod is ready.
     """
 
     uid: str
@@ -37,8 +38,9 @@ class Pod:
 class Pods:
     """Reads and marks one Pod. Every method raises `HubError`; deadlines are in seconds.
 
-    `uid`: the Pod's; without one, that of the first Pod of this name that is read. Another one by the same
-    name, such as the next of a StatefulSet beside a process that was cut off, is never touched.
+    `uid`: that of the Pod. Without it, the first Pod of this name that is read is taken for the worker's own.
+    A later Pod with the same name is never touched. (A StatefulSet may create one while this process is cut
+    off.)
     """
 
     def __init__(self, client: HubClient, namespace: str, name: str, uid: str | None = None) -> None:
@@ -49,17 +51,17 @@ class Pods:
         self._slices = folder("discovery.k8s.io", "v1", "endpointslices", namespace)
 
     async def get(self, *, deadline: float) -> Pod:
-        """NotFoundError also for another Pod by this name."""
+        """Read the Pod. Raises NotFoundError also if there is another Pod with this name."""
         pod = _pod(await self._client.request("GET", self._path, deadline=deadline))
         if self._uid not in {None, pod.uid}:
-            raise NotFoundError(f"pod {self._name} is another one than this, by its uid {pod.uid}")
+            raise NotFoundError(f"pod {self._name} is not this pod: it has another uid, {pod.uid}")
         self._uid = pod.uid
         return pod
 
     async def reached_by(
         self, pod: Pod, *, among: Collection[str] | None = None, deadline: float
     ) -> frozenset[str]:
-        """Names of the EndpointSlices (`among` these, or of all) that still have requests sent to the Pod."""
+        """The names of the EndpointSlices (`among` these, or all) that still send requests to the Pod."""
         if among is None:
             answer = await self._client.request("GET", self._slices, deadline=deadline)
             found = records.items(answer, "EndpointSliceList")
@@ -74,7 +76,7 @@ class Pods:
             return frozenset(each["metadata"]["name"] for each in found if _leads_to(each, pod))
 
     async def label(self, pod: Pod, mark: Mark, *, deadline: float) -> Pod:
-        """Set the label; ConflictError if the Pod has changed since, or is another one by now."""
+        """Set the label. Raises ConflictError if the Pod has changed since, or was replaced."""
         body = {"metadata": {**_version(pod), "labels": {LABEL_ROLE: mark.role}}}
         return _pod(
             await self._client.request(
@@ -83,7 +85,7 @@ class Pods:
         )
 
     async def set_condition(self, pod: Pod, mark: Mark, *, deadline: float) -> Pod:
-        """Set the condition; ConflictError if the Pod has changed since, or is another one by now."""
+        """Set the condition. Raises ConflictError if the Pod has changed since, or was replaced."""
         condition: Json = {
             "type": CONDITION_ACTIVE,
             "status": "True" if mark.active else "False",
@@ -98,7 +100,7 @@ class Pods:
                 "PATCH",
                 f"{self._path}/status",
                 body=body,
-                content_type=STRATEGIC_MERGE_PATCH,  # merges conditions by their type; others have theirs
+                content_type=STRATEGIC_MERGE_PATCH,  # it merges by type, so other conditions stay
                 deadline=deadline,
             )
         )
@@ -112,7 +114,7 @@ def _leads_to(slice_: Json, pod: Pod) -> bool:
 
 
 def _ready(conditions: Json) -> bool:
-    """By both words: a Service that publishes addresses that are not ready calls all of them ready."""
+    """Both fields count: if a Service publishes addresses that are not ready, all are called `ready`."""
     return all(conditions.get(name) is not False for name in ("ready", "serving"))
 
 

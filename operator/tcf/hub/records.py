@@ -1,4 +1,4 @@
-"""JSON of the API to the records of `core.model`, and back."""
+"""Converts the JSON of the API to the records of `core.model`, and back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _IDENTITY = ("namespace", "name", "uid", "resourceVersion")
 _LONGEST_VERSION = 20
-"""Digits: it is an etcd revision, of 64 bits."""
+"""The most digits of a resourceVersion, which is an etcd revision of 64 bits."""
 _SECONDS_FIELDS = {"lease_duration", "switchover_timeout", "timeout", "cooldown"}
 
 
@@ -39,7 +39,7 @@ def seconds(text: str) -> int:
     """A duration such as `15s` or `1h30m`, in seconds.
 
     Raises:
-        ValueError: it is none, or not in whole seconds.
+        ValueError: it is not a duration in whole seconds.
     """
     found = _DURATION.fullmatch(text)
     if not text or found is None:
@@ -49,15 +49,15 @@ def seconds(text: str) -> int:
 
 
 _JUNK = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
-"""What reading JSON that has other types, or other bounds, than it should have may raise."""
+"""The errors that may come from reading JSON whose types or values are not as they should be."""
 
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Whatever goes wrong within is a MalformedError: the answer was not what the API promises.
+    """Within this block, everything that goes wrong becomes a MalformedError.
 
-    All that comes from an API server becomes a record within such a block. Behind it, everything has the type
-    that its record says.
+    All JSON from an API server becomes records within such blocks. So every field of a record has the right
+    type.
     """
     try:
         yield
@@ -71,10 +71,10 @@ def reading(what: str) -> Iterator[None]:
 
 
 def federation(value: Json) -> model.Federation:
-    """A ClusterFederation as the API delivers it.
+    """The federation in an answer of the API.
 
     Raises:
-        MalformedError: it does not fit the schema (it got in under another CRD).
+        MalformedError: it does not fit the schema (it was written under another CRD).
     """
     which = identity(value)
     with reading(f"ClusterFederation {which.namespace}/{which.name}"):
@@ -94,7 +94,7 @@ def federation(value: Json) -> model.Federation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """Which object it is, in which version, whatever else it says."""
+    """Which object this is, and in which version."""
 
     namespace: str
     name: str
@@ -103,7 +103,7 @@ class Identity:
 
 
 def identity(value: Json) -> Identity:
-    """Raises MalformedError if it is no object of the API in a namespace."""
+    """The identity of an object. Raises MalformedError if it is not an object in a namespace."""
     with reading("an object"):
         metadata = value["metadata"]
         found = Identity(*(_exactly(metadata[key], str) for key in _IDENTITY))
@@ -112,61 +112,63 @@ def identity(value: Json) -> Identity:
 
 
 def version(text: object) -> int:
-    """A resourceVersion as a number. Raises MalformedError if it is none."""
+    """A resourceVersion as a number. Raises MalformedError if it is not a resourceVersion."""
     if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _LONGEST_VERSION:
         return int(text)
     raise errors.MalformedError(f"{printable(repr(text), 64)} is not a resourceVersion")
 
 
 def items(value: Json, kind: str) -> list[Json]:
-    """What is in a list of this kind. Raises MalformedError if it is none.
+    """The objects in a list of this kind. Raises MalformedError if it is not such a list.
 
-    That something is not in a list is what decisions rest on, so it has to be said.
+    A decision may depend on an object not being in the list. So anything else must not count as an empty
+    list.
     """
     with reading(f"the {kind}"):
         found = value["items"]
         if value["kind"] != kind or not isinstance(found, list):
-            raise TypeError(f"it is no {kind}")
+            raise TypeError(f"it is not a {kind}")
         return found
 
 
 def list_version(value: Json) -> int:
-    """As of which version of the hub a list is. Raises MalformedError if it does not say."""
+    """The version of the hub that a list shows. Raises MalformedError if it does not say so."""
     with reading("a list"):
         return version(value["metadata"]["resourceVersion"])
 
 
 def first(value: Json, kind: str) -> Identity | None:
-    """The first object of a list, None if it is empty. Raises MalformedError if it is no such list."""
+    """The first object of a list; None if the list is empty. Raises MalformedError if it is no such list."""
     found = items(value, kind)
     return identity(found[0]) if found else None
 
 
 def text(value: object) -> str | None:
-    """For use within `reading`: a text that may be missing."""
+    """A text that may be missing; for use within `reading`."""
     return None if value is None else _exactly(value, str)
 
 
 def _exactly(value: object, kind: type[T]) -> T:
-    """The value, if it is of this kind as it is: null is not the text "None", and true is not 1."""
+    """The value, if it is exactly of this type: null is not the text "None", and true is not 1."""
     if type(value) is kind:
         return value
     raise TypeError(f"{printable(repr(value), 64)} is not of type {kind.__name__}")
 
 
 def status_json(status: model.Status) -> Json:
-    """The status as the API takes it."""
+    """The status as JSON for the API."""
     result: Json = _converter.unstructure(status)
     return result
 
 
 def lease(value: Json) -> model.WorkerLease:
-    """A worker's Lease. What it does not say, or says badly, is taken at its worst: it fences late.
+    """A worker's Lease.
 
-    A duration that no worker writes is read as the longest that one may write.
+    If a part is missing or wrong, this assumes the worst, so that a fence never closes too early.
+    A duration that no worker can have written counts as the longest that a worker may write.
 
     Raises:
-        MalformedError: it is no Lease at all.
+        MalformedError: it is not a Lease.
     """
     which = identity(value)
     with reading(f"the Lease {which.namespace}/{which.name}"):
@@ -196,28 +198,29 @@ def lease(value: Json) -> model.WorkerLease:
 
 
 def leases(value: Json) -> tuple[model.WorkerLease, ...]:
-    """A list of Leases. Raises MalformedError if it is none: a fence closes on that there is no Lease."""
+    """A list of Leases. Raises MalformedError for anything else: an empty list would close a fence."""
     return tuple(lease(each) for each in items(value, "LeaseList"))
 
 
 def _believed(duration: object) -> int | None:
-    """The duration, if it is one that a worker may write."""
+    """The duration, if a worker may write it; otherwise None."""
     return duration if type(duration) is int and 0 < duration <= model.LONGEST_LEASE else None
 
 
 def check_deleted(value: Json, name: str) -> None:
     """Raises MalformedError unless the answer to a DELETE says that this version of the object is gone.
 
-    One with a finalizer is only marked. That gives it another version, which is what a fence needs.
+    If the object has a finalizer, it is only marked as deleted. That gives it another version, which is
+    enough for a fence.
     """
     metadata = value.get("metadata")
     marked = isinstance(metadata, dict) and bool(metadata.get("deletionTimestamp"))
     if not marked and (value.get("kind"), value.get("status")) != ("Status", "Success"):
-        raise errors.MalformedError(f"the answer does not say that the Lease {name} is deleted")
+        raise errors.MalformedError(f"the hub's answer does not say that the Lease {name} was deleted")
 
 
 def _problem(isolation: object, duration: object, *, believed: bool) -> str:
-    """Why no worker can have written a Lease that says this; "" if one can."""
+    """Why no worker can have written a Lease with this content; "" if one can."""
     if not believed:
         return f"leaseDurationSeconds is {_shown(duration)}, not 1 to {model.LONGEST_LEASE}"
     if isolation not in set(model.Isolation):
@@ -230,7 +233,7 @@ def _shown(value: object) -> str:
 
 
 def _moment(text: object) -> str:
-    """A time of the API in whole seconds, so that it compares with others; "" for anything else."""
+    """A time from the API in whole seconds, so that times can be compared; "" for anything else."""
     try:
         return model.stamp(datetime.fromisoformat(str(text)))
     except ValueError:
@@ -238,16 +241,16 @@ def _moment(text: object) -> str:
 
 
 def newer(version: str, than: str) -> bool:
-    """Is one resourceVersion later than another of the same kind of object?
+    """Is one resourceVersion newer than another of the same kind of object?
 
-    Kubernetes defines them as comparable decimal numbers since 1.35 (and etcd has always made them so).
+    Since 1.35, Kubernetes defines them as decimal numbers that can be compared. (With etcd they always were.)
     """
     return int(version) > int(than)
 
 
 def _wire_name(owner: type, field: str) -> str:
     if owner is model.MemberStatus and field == "role":
-        return "status"  # the API's word for a role
+        return "status"  # in the API, the role of a member is called status
     first, *rest = field.rstrip("_").split("_")
     return first + "".join(word.capitalize() for word in rest)
 

@@ -1,4 +1,4 @@
-"""aiohttp sessions for the hub: how a request is sent, and when it is not sent again."""
+"""aiohttp sessions for the hub: how requests are sent, and which are never sent twice."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tcf.runtime.text import printable
 
 JSON: Final = "application/json"
 TLS_CLOSE_SECONDS: Final = 0.25
-"""For connections to be closed before their loop is: aiohttp does not wait for TLS that was broken off."""
+"""How long to wait before the loop is closed. aiohttp itself does not wait for TLS connections to close."""
 LASTING_SECONDS: Final = 10.0
-"""A watch that ended sooner was not ended by the server as it regularly does."""
+"""A watch that ends sooner than this has not ended regularly."""
 _LONGEST_LINE: Final = 2**22
 
 
 def open_session(
     connection: Connection, user_agent: str, failed: Callable[[str], None]
 ) -> aiohttp.ClientSession:
-    """A session in which every request goes where, and by which credentials, the connection says.
+    """A session that sends every request to the connection's server, with its credentials.
 
-    Watches that end at once are not begun again at once. The caller closes it.
+    If a watch has ended at once, the next one waits before it begins. The caller closes the session.
 
     Args:
-        failed: is given, for each request that fails, the reason.
+        failed: called with the reason for each request that fails.
     """
 
     async def ask_for_name(
@@ -56,7 +56,7 @@ def open_session(
         identity_headers(connection, user_agent),
         connection.tls,
         proxy=connection.proxy,
-        more=(ask_for_name, report_failures, _Unhurried()),
+        more=(ask_for_name, report_failures, _PacedWatches()),
     )
 
 
@@ -76,8 +76,8 @@ def new_session(
     )
 
 
-class _Unhurried:
-    """Lets a watch wait before it begins if the one before it, of the same objects, did not last."""
+class _PacedWatches:
+    """Makes a watch wait before it begins, if the previous watch of the same objects has ended too soon."""
 
     def __init__(self) -> None:
         self._before: dict[str, tuple[float, Backoff]] = {}
@@ -97,16 +97,16 @@ class _Unhurried:
 
 
 class _BrokenOffError(aiohttp.ClientError):
-    """The connection ended when a request had been sent on it."""
+    """The connection broke after a request had been sent on it."""
 
 
 async def _no_second_write(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a write once more by itself.
+    """Keep aiohttp from sending a write twice.
 
-    It does so with PUT and DELETE when a kept connection breaks, and tells of the second attempt only: one
-    that could not be made would hide that the first may have been carried out.
+    By itself, aiohttp repeats a PUT or DELETE when a kept connection breaks, and reports only the second
+    attempt. If that fails, nobody would know that the first may have been carried out.
     """
     try:
         return await handler(request)
@@ -126,7 +126,7 @@ def identity_headers(connection: Connection, user_agent: str) -> dict[str, str]:
 
 
 def cause(error: Exception) -> str:
-    """Why nothing could be sent, without what aiohttp tells of its own objects."""
+    """Why a request could not be sent, without aiohttp's descriptions of its own objects."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is not trusted ({printable(str(error.certificate_error))})"
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -1,1 +1,1 @@
-"""What every process needs and no decision does: clocks, backoff, logs."""
+"""Tools that every process needs: clocks, backoff, logs."""

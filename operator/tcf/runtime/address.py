@@ -1,4 +1,4 @@
-"""Where a server listens."""
+"""The address on which a server listens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`host` "": all interfaces, by IPv4 and IPv6."""
+    """A host and a port. If `host` is "", that is all interfaces, by IPv4 and IPv6."""
 
     host: str
     port: int

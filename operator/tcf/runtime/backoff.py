@@ -1,4 +1,4 @@
-"""Waiting longer after each failure, and never all at the same moment."""
+"""Waits that become longer with each failure, with a random part so that programs do not retry in step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 
 class Backoff:
-    """Delays that double from `first` to `longest` seconds, each with up to half of it taken off."""
+    """Delays that double from `first` to `longest` seconds, each shortened by a random part of up to half."""
 
     def __init__(self, *, first: float = 0.05, longest: float = 5.0) -> None:
         self._first = first
@@ -14,7 +14,7 @@ class Backoff:
         self._failures = 0
 
     def next(self, longest: float | None = None) -> float:
-        """Seconds to wait after one more failure, at most `longest` if that is shorter."""
+        """Seconds to wait after one more failure. `longest` may lower the limit for this delay."""
         limit = min(self._longest, longest or self._longest)
         delay = min(limit, self._first * 2.0**self._failures)
         self._failures = min(self._failures + 1, 16)

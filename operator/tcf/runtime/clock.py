@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from tcf.core.model import Now
 
-# CLOCK_BOOTTIME runs on while the machine is suspended, so that a reading is not valid after a night
-# with the lid closed. Where it does not exist (macOS), CLOCK_MONOTONIC is the one that does so.
+# CLOCK_BOOTTIME goes on while the machine is suspended. So a reading has expired when a laptop wakes up in
+# the morning. macOS does not have that clock, but there CLOCK_MONOTONIC does the same.
 _BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

@@ -1,7 +1,6 @@
 """Structured logs: one line per event, text for a terminal or JSON for a collector.
 
-Fields are given by `extra={...}`. No record may hold credentials; nothing in this project logs a
-header or a kubeconfig.
+Fields are given by `extra={...}`. No line may contain credentials, so headers and kubeconfigs are not logged.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 _LONGEST = 4000
-"""Characters of a message, or of a field."""
+"""The most characters of a message or a field."""
 _KOPF_NOISE = re.compile(r"Request attempt #|(Watcher for \S+|Multidimensional multitasker) has failed")
 
 
 class Fields(logging.LoggerAdapter[logging.Logger]):
-    """A logger that puts the same fields on every line, next to those of the call."""
+    """A logger that adds the same fields to every line."""
 
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]
@@ -51,7 +50,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _in_utc(formatter: logging.Formatter) -> None:
-    """RFC 3339 with milliseconds, whatever the zone of the machine."""
+    """RFC 3339 in UTC, with milliseconds."""
     formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
     formatter.default_msec_format = "%s.%03dZ"
     formatter.converter = time.gmtime
@@ -63,7 +62,7 @@ def _quoted(value: object) -> str:
 
 
 def _tamed(record: logging.LogRecord) -> bool:
-    """One line of bounded length, in which nothing moves the cursor, whoever has written parts of it."""
+    """Make the record one line of limited length without control characters, whatever its parts contain."""
     record.msg, record.args = printable(record.getMessage(), _LONGEST), ()
     for key, value in record.__dict__.items():
         if key not in _STANDARD and isinstance(value, str):
@@ -86,8 +85,8 @@ def configure(*, json: bool, level: str) -> None:
     else:
         handler.setFormatter(TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # kopf reports every attempt of every request, and each task that an error has ended; trouble with
-    # the hub is reported once, elsewhere.
+    # kopf reports every attempt of every request, and every task that an error has ended. This project
+    # reports trouble with the hub itself, only once.
     logging.getLogger("kopf").setLevel(logging.ERROR)
     handler.addFilter(lambda record: not _KOPF_NOISE.match(record.getMessage()))
     handler.addFilter(_tamed)

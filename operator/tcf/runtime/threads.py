@@ -1,4 +1,4 @@
-"""Work that blocks, in a thread that nobody has to wait for at the end."""
+"""Runs blocking work in a thread that does not keep the process from ending."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ T = TypeVar("T")
 
 
 def in_thread(work: Callable[[], T], *, name: str) -> asyncio.Future[T]:
-    """Begin `work` in a thread of its own; the future gets its result or its exception.
+    """Begin `work` in a thread of its own. The future gets its result or its exception.
 
-    Unlike a thread of asyncio's pool, one that hangs keeps neither other work nor the process waiting.
+    If this thread hangs, neither other work nor the end of the process waits for it, unlike with asyncio's
+    pool.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
-    # Whoever has stopped waiting does not want to know how it ended.
+    # If nobody waits for the result any more, an exception must not be reported as unhandled.
     done.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def finish(result: T | None, failure: BaseException | None) -> None:

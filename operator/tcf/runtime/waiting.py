@@ -1,4 +1,4 @@
-"""Waiting for something, but not for ever."""
+"""Waits with a limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def within(seconds: float, wait: Coroutine[Any, Any, object]) -> None:
-    """Wait for something for so many seconds at most (not at all for 0 or less); either is no error."""
+    """Wait for at most so many seconds (not at all for 0 or less). If the time runs out, that is no error."""
     try:
         async with asyncio.timeout(max(0.0, seconds)):
             await wait

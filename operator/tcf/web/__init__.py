@@ -1,1 +1,1 @@
-"""HTTP: the `/tcf/*` application, and the health of a process."""
+"""HTTP: the server, the `/tcf/*` paths, and the health of a process."""

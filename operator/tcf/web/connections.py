@@ -1,8 +1,9 @@
-"""Connections of clients, whoever these are: how many there may be, and how long each may take.
+"""The connections of clients: how many there may be, and how long each may take.
 
-Whoever reaches the port can open connections. None of that may keep a load balancer's probe from its answer,
-or take the process's memory. So each connection has bounds, and at the limit the one that has been idle the
-longest makes room. (A limit for each peer would hit those who share an address, behind NAT or a balancer.)
+Anyone who can reach the port can open connections. That must not keep a load balancer's probe from its
+answer, or use up the memory of the process. So each connection has limits. When there are too many, the
+connection that has been idle for the longest time makes room. (A limit for each address would hit clients
+that share one.)
 """
 
 from __future__ import annotations
@@ -19,24 +20,25 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from tcf.core.reasons import Reason
-from tcf.web.responses import error
+from tcf.web.answer_form import error
 
 LARGEST_FIELD = 8 * 1024
-"""Bytes of the request line, or of one header field: a token has to fit."""
+"""The most bytes of the request line, or of one header field. A token has to fit."""
 LARGEST_HEAD = 16 * 1024
-"""Bytes of the request line and of all header fields."""
+"""The most bytes of the request line and all header fields together."""
 LARGEST_BUFFER = 16 * 1024
-"""Bytes that wait to be sent before the answers to further requests do; the kernel keeps as many again."""
+"""How many bytes may wait to be sent on a connection before its next answers have to wait. The kernel's
+buffer holds the same amount."""
 _HEAD_SECONDS = 5.0
-"""Within these a head has to arrive, from its first byte on; the first one from the connection on."""
+"""The time for a head to arrive, from its first byte on (for the first head: from the connection on)."""
 _IDLE_SECONDS = 75.0
-"""For these a connection may wait for its next request."""
+"""How long a connection may wait for its next request."""
 _SEND_SECONDS = 5.0
-"""For these a client may read nothing of what is being sent to it."""
+"""How long a client may go without reading from an answer that is being sent."""
 _LINGER_SECONDS = 2.0
-"""For these the rest of an unwanted body is read: whoever is still sending could else miss the answer."""
+"""How long to read the rest of an unwanted body, since a client that is still sending may miss the answer."""
 _FOUND_AT_ONCE = 64
-"""Idle connections that one search through all of them finds."""
+"""How many idle connections one search through all connections finds."""
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +46,10 @@ Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connection(RequestHandler):
-    """aiohttp's connection, with bounds, and with our form for what it can't even hand to a handler.
+    """aiohttp's connection with limits. It also gives our form to the errors that never reach a handler.
 
     Attributes:
-        busy: a whole head has arrived, and its answer has not been sent yet. Else the connection is idle.
+        busy: a complete head has arrived, and its answer has not been sent yet. If not, it is idle.
     """
 
     __slots__ = ("_allowed", "_half_closed", "_head", "_impatience", "busy")
@@ -62,7 +64,7 @@ class Connection(RequestHandler):
 
     @property
     def idle_since(self) -> float:
-        """By the event loop's time."""
+        """In the event loop's time."""
         return self._next_keepalive_close_time - self._allowed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,7 +73,7 @@ class Connection(RequestHandler):
             cast("asyncio.Transport", transport).set_write_buffer_limits(LARGEST_BUFFER)
             self._allow(_HEAD_SECONDS)
         else:
-            self._manager = None  # which is how aiohttp marks a connection that is over
+            self._manager = None  # aiohttp marks a closed connection in this way
             transport.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -94,8 +96,8 @@ class Connection(RequestHandler):
             if self._head > LARGEST_HEAD and not self._close:
                 self._refuse()
 
-    def eof_received(self) -> bool:  # type: ignore[override] # asyncio asks for it; aiohttp always says no
-        """Somebody who has sent all there is may still wait for the answer."""
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio needs a bool; aiohttp returns nothing
+        """Keep the connection open for the answer if the client has sent its request completely."""
         self._half_closed = True
         return self.busy and not self._body_arrives()
 
@@ -106,7 +108,7 @@ class Connection(RequestHandler):
         return not latest.is_eof()
 
     def _measure(self) -> None:
-        """What arrived at once has been parsed before it could be counted."""
+        """Refuse heads that are too large but were parsed before their bytes could be counted."""
         for n, (message, _) in enumerate(self._messages):
             if (
                 sum(len(name) + len(value) for name, value in getattr(message, "raw_headers", ()))
@@ -115,7 +117,7 @@ class Connection(RequestHandler):
                 self._messages[n] = (_too_large(), EMPTY_PAYLOAD)
 
     def _refuse(self) -> None:
-        """Answer, after those who came before, that the head is too large, and take nothing more."""
+        """Answer that the head is too large, after the answers to earlier requests, and read nothing more."""
         self._messages.append((_too_large(), EMPTY_PAYLOAD))
         self.busy = True
         self._pause_reading_for_buffer()
@@ -152,7 +154,7 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         if status >= 500:  # noqa: PLR2004
             log.error("%s %s failed", request.method, request.path, exc_info=exc)
-            response = error(status, Reason.INTERNAL_ERROR, "this is a bug in the worker; its log tells more")
+            response = error(status, Reason.INTERNAL_ERROR, "this is a bug in the worker; see its log")
         elif isinstance(exc, LineTooLong):
             response = error(
                 431,
@@ -183,7 +185,7 @@ class Connection(RequestHandler):
 
     def _abort(self) -> None:
         if self.transport:
-            self.transport.abort()  # to close it would be to wait until everything is sent
+            self.transport.abort()  # `close` would wait until everything is sent
 
 
 def _too_large() -> _ErrInfo:
@@ -191,7 +193,7 @@ def _too_large() -> _ErrInfo:
 
 
 class Connections(web.Server):
-    """All connections of one listener, not more than `most` at a time."""
+    """All connections of one listener, at most `most` of them at a time."""
 
     def __init__(self, handler: Answering, *, most: int) -> None:
         super().__init__(
@@ -211,11 +213,13 @@ class Connections(web.Server):
         return Connection(self, loop=self._loop, **self._kwargs)
 
     def admits(self) -> bool:
-        """Is there room for one more, or can room be made? Logs when it gets tight, not each time."""
+        """Is there room for one more connection, or can room be made? Logs only when it fills up."""
         count = len(self._connections)
         if count >= self._most and not self._full:
             log.warning(
-                "%s connections are open; whichever is idle the longest makes room for a new one", count
+                "%s connections are open, which is the limit;"
+                " for each new one, the one that has been idle for the longest time is closed",
+                count,
             )
         self._full = count >= (self._most // 2 if self._full else self._most)
         return count < self._most or self._make_room()

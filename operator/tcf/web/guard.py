@@ -1,4 +1,4 @@
-"""What stands in front of every handler that changes something: it establishes who asks."""
+"""The guard in front of every handler that changes something: it finds out who asks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ GuardedHandler = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResp
 
 
 def guarded(handler: GuardedHandler, *, via: str) -> Handler:
-    """`handler`, with the principal of each request. `via`: the member whose worker is asked.
+    """A handler that calls `handler` with the principal of the request. `via`: the member of this worker.
 
-    The principal is the client's address for now, since clients do not authenticate themselves yet.
+    For now the principal is the client's address, because clients do not authenticate themselves yet.
     """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""The health of a process, for Kubernetes' probes: `/healthz` (alive) and `/readyz` (at work)."""
+"""The health of a process, for the probes of Kubernetes: `/healthz` (alive) and `/readyz` (ready)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from tcf.core.reasons import Reason
-from tcf.web.responses import TEXT, answer, error
+from tcf.web.answer_form import TEXT, answer, error
 from tcf.web.server import Handler, Routes, for_health_checks
 
 Check = Callable[[], str | None]
-"""What is wrong, in words for a person; None when nothing is."""
+"""Returns what is wrong, for a person to read; None if nothing is."""
 Remarks = Callable[[], Iterable[str]]
-"""What a person should know although the process is at work: a line for each."""
+"""Returns what a person should know although the process is ready: one line each."""
 
 
 def routes(*, alive: Check, ready: Check, remarks: Remarks = tuple) -> Routes:

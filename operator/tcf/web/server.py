@@ -1,8 +1,8 @@
-"""An HTTP server on aiohttp's low-level one: exact paths, and every error as `{"error": ...}`.
+"""An HTTP server on aiohttp's low-level server: exact paths, and every error as `{"error": ...}`.
 
-Probes come thousands of times a second and know six paths, so there is no router, no middleware and
-no application between the socket and the handler. Errors that aiohttp would answer by itself (what is
-not HTTP at all, lines too long) get the same body as all others, and no traceback ever leaves.
+Thousands of probes may come in a second, and there are only six paths. So there is no router, middleware or
+application between the socket and the handler. The errors that aiohttp answers by itself (a request that is
+not HTTP, a line that is too long) have the same form as all others, and clients never see a traceback.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from aiohttp import web
 
 from tcf.core.reasons import Reason
 from tcf.runtime.address import Address
+from tcf.web.answer_form import answer, closing, error
 from tcf.web.connections import LARGEST_BUFFER, Connections
-from tcf.web.responses import answer, closing, error
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
 """Handlers by path and method."""
 
 MOST_CONNECTIONS = 5000
-"""Connections at a time, each of some 30 KiB; a load balancer has a few. At most half of the file
-descriptors there are, so that clients can't take those with which the hub is reached."""
+"""How many connections may be open at a time. Each takes about 30 KiB; a load balancer has a few. They never
+take more than half of the file descriptors, so that clients cannot keep the worker from reaching the hub."""
 AT_ONCE = 1000
-"""Clients that may arrive together, before one has been accepted."""
+"""How many clients may wait to be accepted."""
 _ACCEPTED_AT_ONCE = 16
-"""So many are accepted in one go, while nobody is answered; and so many descriptors go beyond the limit."""
+"""How many clients are accepted in one go. Nobody is answered meanwhile, and so many descriptors may exceed
+the limit."""
 _SHUTDOWN_SECONDS = 5.0
 _REPORT_SECONDS = 60.0
 _NO_DESCRIPTORS = "socket.accept() out of system resource"
-"""How asyncio calls it; it accepts nothing for a second then."""
+"""asyncio's message if there are too few file descriptors. It then accepts nothing for a second."""
 
 log = logging.getLogger(__name__)
 
 
 def for_health_checks(handler: Handler) -> Mapping[str, Handler]:
-    """The methods of a path that is asked for its status: whichever one is used, the status is the same.
+    """The methods of a path for health checks, by any of which a client gets the same status.
 
     OPTIONS is HAProxy's default.
     """
@@ -66,10 +67,10 @@ class HttpServer:
         self._reported_at = -math.inf
 
     async def start(self) -> Address:
-        """Listen; returns the address with the port that was really taken (for port 0).
+        """Listen. Returns the address, with the actual port instead of port 0.
 
         Raises:
-            OSError: the address can't be had.
+            OSError: it is impossible to listen on this address.
         """
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         loop = asyncio.get_running_loop()
@@ -90,22 +91,22 @@ class HttpServer:
         return Address(self._address.host, listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Accept nothing more, let the answers under way go out (5 s at most), close."""
+        """Accept no more clients, send the answers under way (for 5 s at most), and close."""
         if self._listener and self._connections:
             self._listener.close()
-            await asyncio.sleep(0)  # for those that have just been accepted
+            await asyncio.sleep(0)  # for the clients that have just been accepted
             self._connections.pre_shutdown()
             await self._connections.shutdown(_SHUTDOWN_SECONDS)
             self._listener = None
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.version.major != 1:
-            return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is not HTTP/1.1, or 1.0"))
-        # Almost every request is for a path as it is; only of others a URL has to be made.
+            return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is neither HTTP/1.1 nor 1.0"))
+        # Almost every request has exactly such a path. Only the others have to be parsed.
         methods = self._routes.get(request.raw_path) or self._routes.get(_path(request))
         if methods is None:
             known = ", ".join(self._routes)
-            return error(404, Reason.NOT_FOUND, f"there is no {request.path[:200]} here; there are {known}")
+            return error(404, Reason.NOT_FOUND, f"there is no {request.path[:200]}; the paths are {known}")
         handler = methods.get(request.method)
         if handler is not None:
             return await handler(request)
@@ -120,20 +121,20 @@ class HttpServer:
         )
 
     def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What went wrong where nobody waits for it. Too few descriptors are worth a line now and then."""
+        """Report errors of no particular task. Log a lack of file descriptors only once a minute."""
         if context.get("message") != _NO_DESCRIPTORS:
             loop.default_exception_handler(context)
         elif loop.time() - self._reported_at > _REPORT_SECONDS:
             self._reported_at = loop.time()
-            log.warning("clients cannot be accepted, and wait: %s", context.get("exception"))
+            log.warning("no client can be accepted for now, so clients wait: %s", context.get("exception"))
 
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _path(request: web.BaseRequest) -> str:
-    """The path without the query. What changes something has to be asked for by its name as it is.
+    """The path without the query. For requests that change something, it is not decoded.
 
-    A proxy's rules for `/tcf/demote` would else not apply to `/tcf%2fdemote`.
+    Otherwise a proxy's rules for `/tcf/demote` would not apply to `/tcf%2fdemote`.
     """
     return request.path if request.method in _SAFE else request.rel_url.raw_path

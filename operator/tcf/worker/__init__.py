@@ -1,1 +1,1 @@
-"""The worker's runtime: the renewal cycle against the hub, and the requests made for clients."""
+"""The worker: its renewals, the marks on its Pod, and the requests that it makes for clients."""

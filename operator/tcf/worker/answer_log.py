@@ -1,4 +1,4 @@
-"""Logs what has become of a worker's answer, once for each change."""
+"""Logs the worker's answer, once for each change."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from tcf.hub import errors
 from tcf.runtime.logs import Fields
 
 _SAME_TROUBLE_SECONDS = 10.0
-"""After these, trouble of the same kind is logged again if it has other words."""
+"""After this time, trouble with the same reason is logged again if its message is different."""
 
 
 class AnswerLog:
-    """Use `fail` and `succeed` after each attempt to renew, and `report` whenever the answer may be
-    another."""
+    """Call `fail` or `succeed` after each attempt to renew, and `report` when the answer may have changed."""
 
     def __init__(self, log: Fields) -> None:
         self._log = log
@@ -34,7 +33,7 @@ class AnswerLog:
         self._failing, self._trouble = None, ""
 
     def report(self, answer: Reading | Refusal, now: float) -> None:
-        """Log the answer at boot time `now` if it is news."""
+        """Log the answer at boot time `now`, if it has changed."""
         extra: dict[str, object] = {}
         if isinstance(answer, Reading):
             state, message = f"{answer.role} {self._failing}", f"{answer.role}"
@@ -45,10 +44,10 @@ class AnswerLog:
             state, message = answer.reason, f"no answer: {answer.message}"
             if answer.reason == self._failing:
                 message += f": {self._trouble}"
-        # Trouble of the same kind in other words (the next right that is missing) is news, but not at once.
+        # If the same reason has another message (another missing right, say), log that, but not at once.
         other_words = self._trouble not in {"", self._reported_trouble}
-        news = other_words and now - self._reported_at > _SAME_TROUBLE_SECONDS
-        if state == self._reported and not news:
+        log_again = other_words and now - self._reported_at > _SAME_TROUBLE_SECONDS
+        if state == self._reported and not log_again:
             return
         self._reported, self._reported_trouble, self._reported_at = state, self._trouble, now
         healthy = isinstance(answer, Reading) and not self._failing

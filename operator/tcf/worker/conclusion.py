@@ -1,8 +1,8 @@
 """What has to be over before a worker acknowledges that it has lost its role.
 
-An acknowledgement lets another member take over. So whatever this worker's "active" has caused has to be over
-first: its Pod must no longer be marked as active, for example. That can take a while, and the worker must not
-go silent meanwhile. So its renewals go on, with the acknowledgement that its Lease has already.
+An acknowledgement lets another member take over. So the effects of this worker's "active" have to be over
+first: for example, its Pod must no longer be marked as active. That can take a while, and the worker must not
+become silent meanwhile. So its renewals go on, with the acknowledgement that is in its Lease already.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 Part = Callable[[], Awaitable[None]]
-"""Something that has to be over. It returns when it is, or when it has been waited for long enough."""
+"""Something that has to be over. It returns when it is over, or when the wait has taken long enough."""
 
 
 class Conclusion:
-    """Use `run` in a task of its own. Without any part, every loss is concluded at once.
+    """Use `run` in a task of its own. If there are no parts, every loss is concluded at once.
 
-    It begins with a loss: an earlier process of this worker may have been active.
+    It begins as if there had been a loss, because an earlier process of this worker may have been active.
     """
 
     def __init__(self, parts: Sequence[Part], *, concluded: Callable[[], None]) -> None:
@@ -34,7 +34,7 @@ class Conclusion:
         self._held = self._pending = bool(self._parts)
 
     def allows(self) -> bool:
-        """May a loss of the role be acknowledged now? If not, what has to be over begins to end."""
+        """May a loss of the role be acknowledged now? If not, `run` starts to conclude it."""
         if self._held:
             self._held = False
             self._losses += 1
@@ -53,6 +53,6 @@ class Conclusion:
                 self._concluded()
 
     async def conclude(self) -> None:
-        """Wait until everything is over."""
+        """Wait for all parts, one after the other."""
         for part in self._parts:
             await part()

@@ -1,4 +1,4 @@
-"""Notices, beside a worker, that no operator looks after its federation."""
+"""Notices that no operator looks after the federation of a worker."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import logging
 import random
 
-from tcf.core.operator_presence import LOOK_SECONDS, OperatorPresence
+from tcf.core.heartbeat import LOOK_SECONDS, Heartbeat
 from tcf.hub import errors
-from tcf.hub.heartbeats import Heartbeats
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
 from tcf.worker.knowledge import Knowledge
@@ -23,20 +23,20 @@ class HeartbeatReader:
         self._knowledge = knowledge
         self._heartbeats = heartbeats
         self._clock = clock
-        self._pulse: OperatorPresence | None = None
+        self._presence: Heartbeat | None = None
         self._trouble: str | None = None
         self._log = Fields(logging.getLogger(__name__), knowledge.member.log_fields)
 
     def remarks(self) -> tuple[str, ...]:
-        """What a person should know: a line, or none."""
+        """What a person should know: one line, or none."""
         return (self._trouble,) if self._trouble else ()
 
     async def run(self) -> None:
-        """Look until cancelled. A look that fails changes nothing: that is the worker's trouble."""
+        """Look until cancelled. A look that fails changes nothing; the worker itself reports such trouble."""
         while True:
             await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1))
             if self._knowledge.latest is None:
-                self._pulse = self._trouble = None  # without a federation, there is nothing to look after
+                self._presence = self._trouble = None  # without a federation, there is nothing to look after
                 continue
             try:
                 seen = await self._heartbeats.look(
@@ -46,8 +46,9 @@ class HeartbeatReader:
                 self._log.debug("heartbeat: %s", error)
                 continue
             now = self._clock.boot()
-            self._pulse = self._pulse.looked(*seen, now) if self._pulse else OperatorPresence(*seen, now)
-            before, self._trouble = self._trouble, self._pulse.trouble(self._knowledge.member.namespace, now)
+            known = self._presence
+            presence = self._presence = known.looked(*seen, now) if known else Heartbeat(*seen, now)
+            before, self._trouble = self._trouble, presence.trouble(self._knowledge.member.namespace, now)
             if self._trouble and not before:
                 self._log.warning("%s", self._trouble)
             elif before and not self._trouble:

@@ -1,4 +1,4 @@
-"""What one worker knows. Its renewal and its watch write it; whoever answers clients only reads it."""
+"""What one worker knows. Its renewals and its watch write it; the code that answers clients only reads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Knowledge:
 
     Attributes:
         latest: the newest version seen; None before the first, and while there is no such object.
-        stopped: the worker renews no longer.
+        stopped: the worker has stopped renewing.
     """
 
     def __init__(self, member: MemberRef, *, clock: Clock) -> None:
@@ -27,27 +27,27 @@ class Knowledge:
         self._changed = asyncio.Event()
 
     def answer(self, now: float | None = None) -> Reading | Refusal:
-        """What this worker may say at boot time `now`. It reads the clock unless `now` is given."""
+        """What this worker may answer at boot time `now`. Without `now`, it reads the clock."""
         return self.state.answer(self.clock.boot() if now is None else now)
 
     def known_term(self, uid: str) -> int:
-        """The highest term this worker has seen of the object `uid`; 0 if that is not the present one."""
+        """The highest term that this worker has seen of object `uid`; 0 if that is not the present one."""
         return self.state.known_term(uid)
 
     async def changed(self) -> None:
-        """Wait until `latest` or `answer` may have changed (not by the mere passing of time)."""
+        """Wait until `latest` or `answer` may have changed. (It does not notice when an answer expires.)"""
         await self._changed.wait()
 
     def announce(self) -> None:
-        """Wake those who wait for a change."""
+        """Wake all tasks that wait for a change."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     def read(self, federation: Federation, before: Federation | None) -> None:
-        """Note the answer to a read. `before`: what was the latest when the read was sent.
+        """Note the answer to a read. `before`: the latest version when the read was sent.
 
-        It counts even if it is older: then the hub has lost what was known. But what was watched meanwhile
-        may be newer.
+        The answer counts even if it is older than `before`, because then the hub has lost that version. But
+        if the watch has delivered something meanwhile, the newer of the two counts.
         """
         if self.latest is before:
             self.latest = federation
@@ -55,7 +55,7 @@ class Knowledge:
             self.watched(federation)
 
     def watched(self, federation: Federation) -> None:
-        """Note a watched version, unless a newer one is known."""
+        """Note a version from the watch, unless a newer one is known."""
         known = self.latest
         if (
             known is None

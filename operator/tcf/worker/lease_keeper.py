@@ -1,6 +1,6 @@
-"""The worker's own Lease: registered under a fresh name, renewed under its version, deleted at a clean stop.
+"""The worker's own Lease: created under a new name, renewed under its version, deleted at a clean stop.
 
-One task uses it, one call at a time.
+Only one task uses it, one call at a time.
 """
 
 from __future__ import annotations
@@ -11,33 +11,32 @@ import secrets
 from tcf.core.model import MemberRef, WorkerLease
 from tcf.core.reading import Renewal
 from tcf.hub import errors
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import LeaseStore
 from tcf.runtime.logs import Fields
 
 _FAREWELL = 3.0
-"""Seconds that a clean stop may take to delete the Lease. A Lease that stays has to run out."""
+"""Seconds that a clean stop may take to delete the Lease. If it stays, a fence may have to wait for it."""
 
 
 class LeaseChangedError(Exception):
-    """The Lease was not the version known here, but is still this worker's. Its new version is known now.
+    """The Lease had another version than expected, but is still this worker's. The new version is known now.
 
-    What was read before counts no more: the cycle has to begin again.
+    What the cycle has read does not count any more: it has to begin again.
     """
 
 
 class LeaseLostError(Exception):
-    """There is no Lease of this worker any more, so somebody else may be promoted. It has to register
-    again."""
+    """This worker has no Lease any more, so another member may be promoted. It has to register again."""
 
 
 class LeaseKeeper:
     """Keeps one Lease. Every method may raise `HubError`; deadlines are in seconds.
 
     Attributes:
-        lease: as it was written or read last; None while this worker is not registered.
+        lease: as it was last written or read; None while this worker is not registered.
     """
 
-    def __init__(self, leases: Leases, member: MemberRef, *, holder: str, log: Fields) -> None:
+    def __init__(self, leases: LeaseStore, member: MemberRef, *, holder: str, log: Fields) -> None:
         self.lease: WorkerLease | None = None
         self._leases = leases
         self._member = member
@@ -58,7 +57,7 @@ class LeaseKeeper:
                 deadline=deadline,
             )
         except errors.ConflictError as error:
-            # The name is random, so it is our own: an earlier attempt whose answer was lost.
+            # The name is random, so this is our own Lease, from an earlier attempt whose answer was lost.
             lease = await self._leases.get(member.namespace, self._name, deadline=deadline)
             if not counts(lease, member):
                 raise self._lost("somebody has changed it") from error
@@ -69,9 +68,9 @@ class LeaseKeeper:
         """Write the Lease.
 
         Raises:
-            LeaseChangedError: it has another version, which is known now.
-            LeaseLostError: it is gone, or belongs to somebody else.
-            HubError: it has the version that is known here, and the hub does not take the write.
+            LeaseChangedError: the Lease had another version, which is known now.
+            LeaseLostError: the Lease is gone, or is no longer this worker's.
+            HubError: the Lease has the expected version, but the hub did not take the write.
         """
         assert self.lease is not None  # noqa: S101 - every turn begins by registering
         namespace = self._member.namespace
@@ -85,16 +84,17 @@ class LeaseKeeper:
             raise
 
     async def _reclaim(self, known: WorkerLease, *, deadline: float) -> bool:
-        """Find out why the Lease has another version: an own write whose answer was lost, or worse.
+        """Find out why the Lease has another version: a write of ours whose answer was lost, or something
+        worse.
 
-        As long as it is the same object, nobody has fenced this worker by deleting it. So its newest version
-        is ours to go on with, and what was granted before stays as it was.
+        As long as it is the same object, no coordinator has fenced this worker by deleting it. So the worker
+        goes on with the newest version, and its present reading stays as it was.
 
         Returns:
-            False if it has no other version.
+            False if the Lease still has the expected version.
 
         Raises:
-            LeaseLostError: it is gone, or belongs to somebody else.
+            LeaseLostError: the Lease is gone, or is no longer this worker's.
         """
         try:
             found = await self._leases.get(self._member.namespace, known.name, deadline=deadline)
@@ -114,7 +114,7 @@ class LeaseKeeper:
         return LeaseLostError(why)
 
     async def deregister(self) -> None:
-        """Delete the Lease, so that nobody has to wait for it to run out."""
+        """Delete the Lease, so that no fence has to wait until it is silent."""
         if self.lease is None:
             return
         try:
@@ -124,16 +124,16 @@ class LeaseKeeper:
         except errors.NotFoundError:
             pass
         except errors.HubError as error:
-            self._log.warning("the Lease could not be deleted and has to run out: %s", error)
+            self._log.warning("cannot delete the Lease; a switchover may have to wait for it: %s", error)
         self.lease = None
 
 
 def counts(lease: WorkerLease, member: MemberRef) -> bool:
-    """Does a coordinator find the Lease, as one of this member? It goes by the labels."""
+    """Does a coordinator count the Lease as one of this member? It goes by the labels."""
     return (lease.federation, lease.cluster) == (member.federation, member.cluster)
 
 
 def _fresh_name(member: MemberRef) -> str:
-    """A new name for every registration: nobody may take over the Lease of an earlier life."""
+    """A new name for every registration, so that no worker takes over the Lease of an earlier process."""
     readable = re.sub(r"[^a-z0-9]+", "-", f"{member.federation}-{member.cluster}".lower()).strip("-")
     return f"{readable}-{secrets.token_hex(5)}"

@@ -1,8 +1,8 @@
-"""Keeps the worker's own Pod in step with its answer, as far as the Pod's cluster can be reached.
+"""Keeps the marks on the worker's own Pod in step with its answer, if the Pod's cluster can be reached.
 
-One task writes, one write at a time, whenever what the Pod says is not what the worker answers. A write
-that would say "active" is broken off as soon as the answer is another or has run out: whatever becomes of
-it, it can't land after the next one, since each write names the version it replaces.
+One task writes, one write at a time, whenever the marks differ from the answer. A write that marks the Pod as
+active is cancelled as soon as the worker does not answer "active" any more. A cancelled write cannot take
+effect after the next one, since each write names the version that it replaces.
 """
 
 from __future__ import annotations
@@ -23,47 +23,48 @@ from tcf.runtime.waiting import within
 
 _REQUEST_SECONDS = 5.0
 _LONGEST_RETRY = 2.0
-_UNREADY_SECONDS = 2.0
-"""How long Kubernetes is waited for until it sends no requests to the Pod any more."""
+_LOWERING_SECONDS = 2.0
+"""How long a loss of the role waits for the Pod: until it is marked as not active, and until Kubernetes sends
+it no more requests. (It never waits for more than a period of the worker.)"""
 _UNREADY_LOOK_SECONDS = 0.05
 _LOOK_SECONDS = 30.0
-"""How often the Pod is read although nothing has changed: somebody may have edited it."""
+"""How often to read the Pod even if the answer has not changed: somebody may have edited it."""
 
 log = logging.getLogger(__name__)
 
 
 class PodMarker:
-    """Use `run` in a task of its own, and `changed` whenever the answer may be another.
+    """Use `run` in a task of its own, and call `changed` whenever the answer may have changed.
 
     Attributes:
-        trouble: why the Pod has not been told anything yet; None once it has been. Until then it may say
-            what an earlier process has left.
+        trouble: why this process has not marked the Pod yet; None when it has. Until then, the Pod may still
+            have the marks of an earlier process.
     """
 
     def __init__(
         self, pods: Pods, marks: Marks, answer: Callable[[], Reading | Refusal], *, clock: Clock
     ) -> None:
-        self.trouble: str | None = "this pod has not been told its role yet"
+        self.trouble: str | None = "this pod is not marked with its role yet"
         self._pods = pods
         self._marks = marks
         self._answer = answer
         self._clock = clock
         self._pod: Pod | None = None
         self._shown: Mark | None = None
-        """What the Pod says for certain; None while a write is under way, or when its fate is unknown."""
+        """What the Pod says for certain; None while a write is under way, or if its outcome is unknown."""
         self._look_due = 0.0
-        """Boot time from which on neither of the two is relied on."""
+        """Boot time from which `_pod` and `_shown` are too old, so the Pod is read again."""
         self._raising: asyncio.Timeout | None = None
-        """Ends a write that says "active"."""
+        """Cancels a write that marks the Pod as active."""
         self._patience: float | None = None
-        """Boot time until which the conclusion from "not active" is waited for; None once it is drawn."""
+        """Boot time until which to wait for Kubernetes to act on "not active"; None if there is no need."""
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._failing: str | None = None
         self._warned = False
 
     def changed(self) -> None:
-        """Take in that the answer may be another one now."""
+        """Take in that the answer may have changed."""
         answer = self._answer()
         wanted = mark(answer)
         if self._raising and not self._raising.expired():
@@ -77,14 +78,25 @@ class PodMarker:
         self._wake.set()
 
     async def settle(self, seconds: float) -> bool:
-        """Wait until the Pod says what the worker answers; False if it does not after so many seconds.
+        """Wait until the marks match the answer; False if they do not match in time.
 
-        A Pod that has the condition as a readiness gate says "not active" when no requests are sent to it any
-        more, as far as that can be seen.
+        If the condition is a readiness gate of the Pod, "not active" counts only when the Pod gets no more
+        requests, as far as can be seen.
         """
         self.changed()
         await within(seconds, self._settled.wait())
         return self._settled.is_set()
+
+    async def lower(self, period: float) -> None:
+        """Mark the Pod as not active before the hub hears of it, if that is possible in time.
+
+        The wait is short: a cluster whose API is down must not keep other members from taking over.
+        """
+        if not await self.settle(min(period, _LOWERING_SECONDS)):
+            log.warning(
+                "this pod may still be marked as active, or still get requests: its own cluster has not taken"
+                " the change, or has not acted on it, in time; the worker gives up the role anyway"
+            )
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -112,13 +124,13 @@ class PodMarker:
                 self._report(None)
 
     def _good_for(self, answer: Reading | Refusal) -> float:
-        """Seconds until `answer` becomes another one by itself; infinite if it does not."""
+        """Seconds until `answer` expires; infinite if it does not expire."""
         if isinstance(answer, Refusal) or answer.keep:
             return math.inf
         return answer.valid_for(self._clock.boot())
 
     def _end_of_yes(self, answer: Reading | Refusal) -> float | None:
-        """When, in the event loop's time, a write that says "active" has to end by itself; None for never."""
+        """When (in the event loop's time) a write that marks the Pod as active has to end; None for never."""
         left = self._good_for(answer)
         return None if math.isinf(left) else asyncio.get_running_loop().time() + left
 
@@ -132,7 +144,7 @@ class PodMarker:
             async with asyncio.timeout_at(self._end_of_yes(answer) if wanted.active else None) as patience:
                 self._raising = patience if wanted.active else None
                 await self._put(wanted)
-        except TimeoutError:  # broken off: its fate is unknown
+        except TimeoutError:  # cancelled, so its outcome is unknown
             self._pod = None
         finally:
             self._raising = None
@@ -142,8 +154,8 @@ class PodMarker:
         if wanted.active:
             self._patience = None
         elif self._marks.condition and pod.active:
-            # Noted before the write, whose answer may be lost: the conclusion has to be waited for then, too.
-            self._patience = self._clock.boot() + _UNREADY_SECONDS
+            # Set this before the write. If the answer is lost, the wait is needed as well.
+            self._patience = self._clock.boot() + _LOWERING_SECONDS
         if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
             pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
         if self._marks.label and pod.role != wanted.role:
@@ -159,15 +171,16 @@ class PodMarker:
         if self._marks.condition and not pod.gated and not self._warned:
             self._warned = True
             log.warning(
-                "this pod has no readiness gate %s: its condition keeps no requests away", CONDITION_ACTIVE
+                "this pod has no readiness gate %s, so its condition does not keep requests away",
+                CONDITION_ACTIVE,
             )
         return pod
 
     async def _unready(self, pod: Pod, patience: float) -> Pod:
-        """Wait, not for ever, until all of Kubernetes has drawn the conclusion from the condition.
+        """Wait for a limited time until Kubernetes has acted on the condition.
 
-        The kubelet makes the Pod unready, and then the EndpointSlices leave it out, which may take a second
-        more. The Pod of another member must not be found beside it.
+        First the kubelet makes the Pod unready. Then the EndpointSlices drop it, which may take a second
+        more. A client must not find this Pod and that of another member at the same time.
         """
         while pod.gated and pod.ready and self._clock.boot() < patience:
             await asyncio.sleep(_UNREADY_LOOK_SECONDS)
@@ -177,7 +190,7 @@ class PodMarker:
             try:
                 slices = await self._pods.reached_by(pod, among=slices, deadline=_REQUEST_SECONDS)
             except (errors.ForbiddenError, errors.KindNotFoundError) as error:
-                log.info("the EndpointSlices of this pod are not waited for: %s", error)
+                log.info("the worker does not wait for the EndpointSlices of this pod: %s", error)
                 break
             await asyncio.sleep(_UNREADY_LOOK_SECONDS if slices else 0)
         return pod
@@ -186,11 +199,11 @@ class PodMarker:
         """Log trouble when it begins, changes or ends."""
         reason = error.reason if error else None
         if error and self.trouble:
-            self.trouble = f"this pod cannot be told its role: {error}"
+            self.trouble = f"this pod cannot be marked with its role: {error}"
         if reason == self._failing:
             return
         self._failing = reason
         if error:
-            log.warning("this pod cannot be told its role: %s", error, extra={"reason": reason})
+            log.warning("this pod cannot be marked with its role: %s", error, extra={"reason": reason})
         else:
-            log.info("this pod is told its role again")
+            log.info("this pod is marked with its role again")

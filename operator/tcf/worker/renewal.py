@@ -1,8 +1,8 @@
-"""A worker at work: it keeps its Lease and its reading fresh, and stops answering when it can't.
+"""The loop of a worker: it renews the Lease and the reading, and stops answering when it cannot.
 
-All judgement is in `core.reading`; this is the order of the requests around it. One task runs the cycles,
-strictly one at a time, and is the only one to write the Lease. Another task watches. It may lower the answer
-at any moment, but writes nothing.
+`core.reading` makes all decisions; this module makes the requests, in the right order. One task runs the
+cycles, strictly one at a time, and only this task writes the Lease. Another task watches. It may lower the
+worker at any moment, but writes nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -19,8 +20,7 @@ from tcf.core.pod_marks import Marks
 from tcf.core.reading import STOPPING, Reading, Renewal
 from tcf.core.reasons import Reason
 from tcf.hub import errors
-from tcf.hub.federations import Federations
-from tcf.hub.leases import Leases
+from tcf.hub.interfaces import FederationStore, LeaseStore
 from tcf.hub.pods import Pods
 from tcf.hub.sessions import LASTING_SECONDS
 from tcf.runtime.backoff import Backoff
@@ -28,20 +28,19 @@ from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
 from tcf.worker.answer_log import AnswerLog
-from tcf.worker.conclusion import Conclusion
+from tcf.worker.conclusion import Conclusion, Part
 from tcf.worker.knowledge import Knowledge
 from tcf.worker.lease_keeper import LeaseChangedError, LeaseKeeper, LeaseLostError
 from tcf.worker.pod_marker import PodMarker
 
 _JITTER = 0.1
-"""The part of a period by which a cycle may come early, so that workers do not march in step."""
+"""A cycle may come early by this part of a period, so that workers do not all renew at the same time."""
 _LONGEST_RETRY = 2.0
-"""Seconds between attempts to reach a hub that is down. A worker soon answers again when it is back."""
+"""The longest wait, in seconds, between attempts to reach a hub that is down. So a worker soon answers again
+when the hub is back."""
 _RETRIES = 4
-"""Attempts in a period, at least. A reading lasts for three periods, and is a period old at most when the hub
-stops answering. So it outlives an outage of half its duration."""
-_POD_SECONDS = 2.0
-"""Seconds at most, and a period at most, for which an acknowledgement waits for the Pod to be marked."""
+"""The least number of attempts in a period. A reading lasts for three periods, and is at most one period old
+when the hub stops answering. So it outlives an outage of half its duration."""
 
 
 class Worker:
@@ -50,13 +49,15 @@ class Worker:
     def __init__(
         self,
         member: MemberRef,
-        federations: Federations,
-        leases: Leases,
+        federations: FederationStore,
+        leases: LeaseStore,
         *,
         holder: str,
         clock: Clock,
         pod: tuple[Pods, Marks] | None = None,
+        parts: Sequence[Part] = (),
     ) -> None:
+        """`parts`: what else has to be over before a loss of the role is acknowledged."""
         self.knowledge = Knowledge(member, clock=clock)
         self._member = member
         self._clock = clock
@@ -67,17 +68,20 @@ class Worker:
         self._keeper = LeaseKeeper(leases, member, holder=holder, log=self._log)
         self._marker = PodMarker(*pod, self.knowledge.answer, clock=clock) if pod else None
         self._wake = asyncio.Event()
-        parts = [self._lower_pod] if self._marker else []
-        self._conclusion = Conclusion(parts, concluded=self._wake.set)
+        self._conclusion = Conclusion([*self._marks(), *parts], concluded=self._wake.set)
+
+    def _marks(self) -> Iterator[Part]:
+        """The Pod's marks, as a part of the conclusion."""
+        if marker := self._marker:
+            yield lambda: marker.lower(self._state.period)
 
     @property
     def pod_trouble(self) -> str | None:
-        """Why the Pod may still say what an earlier process has left; None if it does not, or is not
-        marked."""
+        """Why the Pod may still have the marks of an earlier process; None if it has none of them."""
         return self._marker.trouble if self._marker else None
 
     async def run(self) -> None:
-        """Work until cancelled; then answer nothing more, delete the Lease and return."""
+        """Work until cancelled. Then stop answering, delete the Lease and return."""
         async with asyncio.TaskGroup() as marking:
             if self._marker:
                 marking.create_task(self._marker.run(), name=f"mark the pod of {self._member}")
@@ -111,7 +115,7 @@ class Worker:
             except LeaseChangedError:
                 due = now
             except LeaseLostError as error:
-                why = f"the Lease of this worker is lost ({error}); it registers again"
+                why = f"this worker has lost its Lease ({error}) and registers again"
                 self._state.lost(Refusal(Reason.LEASE_LOST, why))
                 due = now
             except errors.HubError as error:
@@ -133,7 +137,7 @@ class Worker:
             self._state.renewed(cycle, renewal)
 
     async def _acknowledge_lowering(self) -> bool:
-        """Acknowledge what was watched, without waiting for a cycle. True if a reading goes on."""
+        """Acknowledge a lowering before the next cycle. True if a reading is still good after that."""
         renewal = self._state.pending
         if renewal is None:
             return False
@@ -144,9 +148,9 @@ class Worker:
         return isinstance(self.knowledge.answer(), Reading)
 
     def _acknowledging(self, renewal: Renewal) -> Renewal:
-        """What to write instead of `renewal` as long as the loss of the role must not be acknowledged.
+        """`renewal`, or what to write instead as long as the loss of the role must not be acknowledged.
 
-        There is nothing to conclude if this worker is active, or is about to be.
+        If this worker is active, or is about to become active, there is nothing to conclude.
         """
         if self._active() or self._state.rising or self._conclusion.allows():
             return renewal
@@ -157,18 +161,6 @@ class Worker:
     def _active(self) -> bool:
         answer = self.knowledge.answer()
         return isinstance(answer, Reading) and answer.role is Role.ACTIVE
-
-    async def _lower_pod(self) -> None:
-        """Before others hear that this worker is not active any more, its Pod says so, if that can be
-        written.
-
-        The wait is short: a cluster whose API is down must not keep the others from taking over.
-        """
-        if self._marker and not await self._marker.settle(min(self._state.period, _POD_SECONDS)):
-            self._log.warning(
-                "this pod may still be marked as active, or still get requests: its own cluster has not taken"
-                " the change, or not acted on it, in time; the role is given up all the same"
-            )
 
     async def _read(self) -> Federation | None:
         member, before = self._member, self.knowledge.latest
@@ -198,17 +190,17 @@ class Worker:
                     async for federation in events:
                         self._take(federation)
             except errors.HubError as error:
-                # The cycle meets the same trouble and reports it; the watch only makes things fast.
+                # The cycle meets the same trouble and reports it; the watch is only there for speed.
                 self._log.debug("watch: %s", error)
             if self._clock.boot() - began > LASTING_SECONDS:
                 backoff.reset()
-                self._wake.set()  # what was deleted between two watches is found by a read
+                self._wake.set()  # the federation may have been deleted between two watches: read it
             else:
                 await asyncio.sleep(backoff.next())
 
     def _take(self, federation: Federation | None) -> None:
         if federation and unbelievable(federation, self._clock.now()):
-            return  # the cycle meets it, too, and reports it
+            return  # the cycle meets the same trouble and reports it
         if self._state.watched(federation):
             self._wake.set()
         if federation is None:
@@ -218,7 +210,7 @@ class Worker:
         self._announce()
 
     def _announce(self) -> None:
-        """Let everybody act on what has become of the answer."""
+        """Let all parts of the worker act on the present answer."""
         self.knowledge.announce()
         if self._active():
             self._conclusion.held()

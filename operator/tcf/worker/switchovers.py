@@ -1,6 +1,6 @@
-"""Asks the hub on behalf of clients: writes a request into the status, waits until it has ended, reports how.
+"""Makes requests for clients: writes a request into the status, waits until it has ended, and reports how.
 
-What may be said to a client is for `core.claims` to judge. This module only reads, writes and waits.
+`core.claims` decides what a worker may claim to a client. This module only reads, writes and waits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tcf.core.model import Federation, HistoryEntry, Principal, Refusal, Status
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.hub import errors
-from tcf.hub.federations import Federations
+from tcf.hub.interfaces import FederationStore
 from tcf.hub.records import newer
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.logs import Fields
@@ -31,7 +31,7 @@ from tcf.worker.knowledge import Knowledge
 T = TypeVar("T")
 
 READ_SECONDS = 5.0
-"""Deadline of one read or write that a client waits for."""
+"""The deadline of one read or write that a client waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Wish:
 
 
 class OutcomeUnknownError(Exception):
-    """A write was sent, and nobody here can know whether it was carried out."""
+    """A write was sent, and this worker cannot find out whether it was carried out."""
 
 
 class Switchovers:
-    """Makes requests on behalf of one worker's member."""
+    """Makes requests for the member of one worker."""
 
-    def __init__(self, knowledge: Knowledge, federations: Federations) -> None:
-        """`federations`: on connections of its own, so that clients can't get in the way of renewals."""
+    def __init__(self, knowledge: Knowledge, federations: FederationStore) -> None:
+        """`federations`: with connections of its own, so that requests cannot delay renewals."""
         self.knowledge = knowledge
         self._federations = federations
         self._clock = knowledge.clock
@@ -61,11 +61,11 @@ class Switchovers:
         self._log = Fields(logging.getLogger(__name__), self._member.log_fields)
 
     async def ask(self, wish: Wish, principal: Principal) -> Reading | Refusal:
-        """Carry out a wish to the end; takes up to a few times `switchoverTimeout`.
+        """Carry out a wish to the end. This may take a few times `switchoverTimeout`.
 
         Returns:
-            the table in which the roles are as asked, once this worker answers by it or by a later one; or
-            why they are not. (Of a dry run: what this worker answers by.)
+            the table in which the roles are as asked, as soon as this worker answers by it or by a later one;
+            otherwise, why they are not as asked. (For a dry run: the worker's present answer.)
         """
         command = Command(
             kind=wish.kind,
@@ -119,7 +119,7 @@ class Switchovers:
     async def _place(
         self, command: Command, *, dry_run: bool
     ) -> tuple[Federation, Accepted | Joined | Unchanged | Refusal]:
-        """Judge the command by a fresh read and write it down, again after each conflict."""
+        """Read the federation, judge the command and write the request; again after each conflict."""
         backoff = Backoff(first=0.01, longest=1)
         before = self.knowledge.latest
         known = self.knowledge.known_term(before.uid) if before else 0
@@ -135,16 +135,16 @@ class Switchovers:
                 return federation, verdict
             await asyncio.sleep(backoff.next())
             federation, status = await self._certainly(partial(self._after, federation, command.id))
-            # Somebody was faster: most likely another writer, but perhaps an attempt of ours whose answer
-            # was lost, or one that was repeated on the way, as proxies may do with a PUT.
+            # The version has changed. Most likely another program has written, but it may also have been an
+            # attempt of ours whose answer was lost, or one that a proxy has repeated.
             if claims.knows(status, command.id):
                 return federation, verdict
 
     async def _write(self, federation: Federation, status: Status) -> bool:
-        """Write `status`, repeating an ambiguous write identically. False: there is another version.
+        """Write `status`, and repeat that while the outcome is unknown. False if there is another version.
 
-        An identical repetition can't do harm: it names the version it replaces. Once that is answered
-        409, no earlier attempt can land any more, and a read shows whether one has.
+        The repetition does no harm, because it names the same version. As soon as the hub answers 409, no
+        earlier attempt can succeed any more, and a read shows whether one has.
         """
         backoff = Backoff(first=0.02, longest=1)
         give_up = self._clock.boot() + PATIENCE_SECONDS
@@ -155,7 +155,7 @@ class Switchovers:
             except errors.ConflictError:
                 return False
             except errors.NotFoundError as error:
-                # It was there a moment ago, and may have taken an attempt that was repeated on the way.
+                # The federation was there a moment ago. A proxy may have repeated an attempt that succeeded.
                 raise OutcomeUnknownError(claims.DELETED) from error
             except errors.HubError as error:
                 ambiguous = ambiguous or error.ambiguous
@@ -170,7 +170,7 @@ class Switchovers:
     # --- waiting for the end ------------------------------------------------------------------------
 
     async def _outcome(self, federation: Federation, request: str, *, own: bool) -> HistoryEntry:
-        """How the request ended. If nobody touches it before its timeout, and it is ours, take it back."""
+        """How the request has ended. If it is our own and no operator acts on it in time, withdraw it."""
         patience = Patience.with_request_in(federation, self._clock.boot())
         entry = await self._ended_by(federation, request, patience.withdraw_at)
         if entry is None and own:
@@ -181,7 +181,7 @@ class Switchovers:
         return entry
 
     async def _ended_by(self, federation: Federation, request: str, deadline: float) -> HistoryEntry | None:
-        """The end of the request as soon as this worker knows of it; None at boot time `deadline`."""
+        """The request's entry in the history, as soon as this worker knows it; None after `deadline`."""
         while True:
             self._check_is_still(federation)
             if self.knowledge.stopped:
@@ -194,7 +194,7 @@ class Switchovers:
             await within(left, self.knowledge.changed())
 
     async def _withdraw(self, placed: Federation, request: str) -> HistoryEntry | None:
-        """Take back a request that nobody acted on; its end, or None if somebody is acting on it."""
+        """Withdraw a request if no operator has acted on it. Returns its end, or None if one has."""
         while True:
             federation, status = await self._after(placed, request)
             if entry := status.ended(request):
@@ -207,7 +207,7 @@ class Switchovers:
             await self._write(federation, without)
 
     async def _after(self, before: Federation, request: str) -> tuple[Federation, Status]:
-        """The federation as it is now, which shows what became of a request made `before`."""
+        """The federation as it is now. It shows how a request that was made in `before` has ended."""
         known = self.knowledge.known_term(before.uid)
         federation = await self._get()
         if why := claims.uncertain(before, federation, request, known):
@@ -216,7 +216,7 @@ class Switchovers:
         return federation, federation.status
 
     def _check_is_still(self, federation: Federation) -> None:
-        """Raises OutcomeUnknownError if this worker has seen another object of that name since."""
+        """Raises OutcomeUnknownError if this worker has since seen another object with that name."""
         latest = self.knowledge.latest
         if latest is None or latest.uid == federation.uid:
             return
@@ -224,7 +224,7 @@ class Switchovers:
             raise OutcomeUnknownError(claims.RECREATED)
 
     async def _reached(self, federation: Federation, claim: Claim) -> Reading | Refusal:
-        """The claimed table, once this worker's reading has come to that; else why not."""
+        """The claimed table, as soon as this worker answers by it; otherwise why it does not."""
         deadline = self._clock.boot() + PATIENCE_SECONDS
         while True:
             answer = self.knowledge.answer()
@@ -241,7 +241,7 @@ class Switchovers:
         return await self._federations.get(member.namespace, member.federation, deadline=READ_SECONDS)
 
     async def _certainly(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the hub until it answers: it has a request of ours, whose fate is asked for."""
+        """Repeat `ask` until the hub answers: it has a request of ours, and we must know its outcome."""
         backoff = Backoff(first=0.05, longest=1)
         give_up = self._clock.boot() + PATIENCE_SECONDS
         while True:

@@ -1,0 +1,113 @@
+"""The operator and the workers of the demo, and questions to them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+from controlplane.children import end, spawn
+from rig.asking import Answer, ask
+from rig.tcf_processes import command, environment
+
+from demo.demo_home import CLUSTERS, FEDERATION, NAMESPACE, PATIENCE, DemoError, DemoHome, say
+from demo.demo_hub import DemoHub
+
+
+class DemoFederation:
+    """The operator and the workers. None of them outlives the demo."""
+
+    def __init__(self, home: DemoHome, kubeconfig: Path) -> None:
+        self.home = home
+        self._kubeconfig = kubeconfig
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_operator(self) -> None:
+        listen = f"127.0.0.1:{self.home.operator_port}"
+        self._start("operator", "operator", "--namespace", NAMESPACE, "--listen", listen)
+
+    def start_worker(self, cluster: str) -> None:
+        where = ("--namespace", NAMESPACE, "--federation", FEDERATION, "--cluster", cluster)
+        listen = f"127.0.0.1:{self.home.port_of(cluster)}"
+        self._start(f"worker-{cluster}", "worker", *where, "--listen", listen)
+
+    def kill_worker(self, cluster: str) -> None:
+        """SIGKILL, as in a crash."""
+        end(self._running.pop(f"worker-{cluster}"), grace=0)
+
+    def ask(self, method: str, cluster: str, path: str) -> Answer | str:
+        """Ask the worker of a member. Returns why, if there is no answer."""
+        try:
+            return ask(self.home.port_of(cluster), method, path)
+        except (OSError, http.client.HTTPException) as error:
+            return f"no answer ({getattr(error, 'strerror', None) or error})"
+
+    def check(self) -> None:
+        """Raise DemoError if a program has ended by itself."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                tail = "\n".join(self._log(name).read_text().splitlines()[-10:])
+                raise DemoError(f"{name} ended with status {process.returncode}; its log ends:\n{tail}")
+
+    def until(self, reached: Callable[[], bool], what: str) -> None:
+        """Wait for something. Raises DemoError if a program ends, or if it takes too long."""
+        deadline = time.monotonic() + PATIENCE
+        while not reached():
+            self.check()
+            if time.monotonic() > deadline:
+                raise DemoError(f"not within {PATIENCE:.0f} s: {what}; the logs are in {self.home.folder}")
+            time.sleep(0.05)
+
+    def await_answer(self, cluster: str, status: int) -> None:
+        """Wait until a member's worker gives this answer when it is asked whether it is active."""
+
+        def answered() -> bool:
+            answer = self.ask("GET", cluster, "/tcf/is_active")
+            return isinstance(answer, Answer) and answer.status == status
+
+        self.until(answered, f"{cluster} answers {status}")
+
+    def end(self) -> None:
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            end(process, grace=10)
+
+    def _start(self, name: str, program: str, *options: str) -> None:
+        with self._log(name).open("wb") as log:
+            self._running[name] = spawn(
+                command(program, self._kubeconfig, *options),
+                cwd=self.home.folder,
+                output=log,
+                env=environment(),
+            )
+
+    def _log(self, name: str) -> Path:
+        return self.home.folder / f"{name}.log"
+
+
+@contextlib.contextmanager
+def running(home: DemoHome, hub: DemoHub, *, own_cluster: bool) -> Iterator[DemoFederation]:
+    """Apply and start everything; in the end, stop it and remove it again."""
+    federation = DemoFederation(home, hub.kubeconfig)
+    try:
+        say("Applying the CRD and examples/shop.yaml ...")
+        hub.bring_crd()
+        hub.bring_namespace()
+        hub.apply_federation()
+        say("Starting an operator and a worker for each of the two clusters ...")
+        federation.start_operator()
+        for cluster in CLUSTERS:
+            federation.start_worker(cluster)
+        for cluster, status in zip(CLUSTERS, (HTTPStatus.OK, HTTPStatus.IM_A_TEAPOT), strict=True):
+            federation.await_answer(cluster, status)
+        yield federation
+    finally:
+        say("Stopping ...")
+        federation.end()
+        if not own_cluster:
+            hub.clean_up()

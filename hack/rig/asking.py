@@ -1,0 +1,60 @@
+"""HTTP requests to a worker or an operator, and free ports for them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+
+from rig.patience import PATIENCE
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def reason(self) -> str | None:
+        return self.headers.get("X-TCF-Reason")
+
+    @property
+    def error(self) -> str:
+        """The message of an error. The body of an error holds nothing else."""
+        value = json.loads(self.body)
+        assert set(value) == {"error"}
+        message: str = value["error"]
+        return message
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> Answer:
+    """Send one request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE * 3)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read())
+    finally:
+        connection.close()
+
+
+def free_port(count: int = 1) -> int:
+    """Return a free port; with a `count`, the first of that many free ports in a row."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            first = 0
+            try:
+                for offset in range(count):
+                    probe = stack.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", first + offset if first else 0))
+                    first = first or probe.getsockname()[1]
+            except OSError:
+                continue
+            return first

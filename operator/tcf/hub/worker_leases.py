@@ -1,0 +1,141 @@
+"""The workers' Leases on the hub.
+
+The fence depends on how they are written. A worker renews by a merge PATCH that names the uid and the
+resourceVersion that it knows. If the Lease was deleted, the answer is 404; if it was changed, 409; if it was
+deleted and created again, 409 or 422. A PUT would not do: the API server *creates* a Lease that is PUT
+without a uid. So a worker whose Lease was deleted to fence it would be back. The same is true for server-side
+apply.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tcf.core.annotations import (
+    ANNOTATION_ACKNOWLEDGED,
+    ANNOTATION_ISOLATION,
+    ANNOTATION_LAST_ACTIVE,
+    LABEL_CLUSTER,
+    LABEL_FEDERATION,
+)
+from tcf.core.model import Isolation, WorkerLease
+from tcf.core.reading import REGISTRATION_DURATION, Renewal
+from tcf.hub import records
+from tcf.hub.answers import Json
+from tcf.hub.client import MERGE_PATCH, HubClient, folder
+
+GROUP, VERSION, PLURAL = "coordination.k8s.io", "v1", "leases"
+
+
+class Leases:
+    """Reads and writes workers' Leases. Every method raises `HubError`; deadlines are in seconds."""
+
+    def __init__(self, client: HubClient) -> None:
+        self._client = client
+
+    async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
+        """All Leases of a federation as of now (a consistent list), whichever member they name."""
+        params = {"labelSelector": f"{LABEL_FEDERATION}={federation}"}
+        answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
+        return records.leases(answer)
+
+    async def reach(self, namespace: str | None, *, deadline: float) -> int:
+        """Read as little as possible, to find out whether Leases can be read (None: in all namespaces).
+
+        Returns:
+            the present version of the hub.
+        """
+        params = {"labelSelector": LABEL_FEDERATION, "limit": "1"}
+        answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
+        return records.list_version(answer)
+
+    async def get(self, namespace: str, name: str, *, deadline: float) -> WorkerLease:
+        return records.lease(
+            await self._client.request("GET", f"{lease_folder(namespace)}/{name}", deadline=deadline)
+        )
+
+    async def create(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        federation: str,
+        cluster: str,
+        holder: str,
+        deadline: float,
+    ) -> WorkerLease:
+        """Register a worker: create its Lease. Raises ConflictError if the Lease exists already."""
+        body = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "Lease",
+            "metadata": {
+                "namespace": namespace,
+                "name": name,
+                "labels": {LABEL_FEDERATION: federation, LABEL_CLUSTER: cluster},
+                "annotations": {ANNOTATION_ISOLATION: Isolation.FENCE.value},
+            },
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": REGISTRATION_DURATION,
+                "acquireTime": micro_time(),
+                "renewTime": micro_time(),
+            },
+        }
+        return records.lease(
+            await self._client.request("POST", lease_folder(namespace), body=body, deadline=deadline)
+        )
+
+    async def renew(
+        self, namespace: str, lease: WorkerLease, renewal: Renewal, *, deadline: float
+    ) -> WorkerLease:
+        """Write a renewal to exactly this version of the Lease.
+
+        Raises:
+            NotFoundError: the Lease was deleted.
+            ConflictError, InvalidError: the Lease has changed, or was replaced by another.
+        """
+        acknowledged = str(renewal.acknowledged) if renewal.acknowledged else None
+        last_active = str(renewal.last_active) if renewal.last_active else None
+        body: Json = {
+            "metadata": {
+                "uid": lease.uid,
+                "resourceVersion": lease.resource_version,
+                "annotations": {
+                    ANNOTATION_ACKNOWLEDGED: acknowledged,
+                    ANNOTATION_ISOLATION: renewal.isolation.value,
+                    ANNOTATION_LAST_ACTIVE: last_active,
+                },
+            },
+            "spec": {"leaseDurationSeconds": renewal.duration, "renewTime": micro_time()},
+        }
+        path = f"{lease_folder(namespace)}/{lease.name}"
+        return records.lease(
+            await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
+        )
+
+    async def delete(
+        self, namespace: str, lease: WorkerLease, *, any_version: bool = False, deadline: float
+    ) -> None:
+        """Delete this Lease if it still has this version (with `any_version`: if it is still this object).
+
+        Raises:
+            ConflictError: it has another version, or is another object.
+            NotFoundError: it is gone already.
+            MalformedError: the answer does not say that it is gone now.
+        """
+        preconditions = {"uid": lease.uid}
+        if not any_version:
+            preconditions["resourceVersion"] = lease.resource_version
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+        path = f"{lease_folder(namespace)}/{lease.name}"
+        answer = await self._client.request("DELETE", path, body=body, deadline=deadline)
+        records.check_deleted(answer, lease.name)
+
+
+def lease_folder(namespace: str | None) -> str:
+    return folder(GROUP, VERSION, PLURAL, namespace)
+
+
+def micro_time() -> str:
+    """The time for a Lease. It is for people only; no decision depends on a renewTime."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

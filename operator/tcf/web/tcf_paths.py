@@ -1,0 +1,164 @@
+"""The `/tcf/*` paths of one worker.
+
+A GET is answered by the worker's reading, without a request to the hub. A POST is answered when the roles
+have changed, or when it is certain that they will not change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+
+from tcf.core.admission import Kind
+from tcf.core.model import MemberStatus, Principal, Refusal, Role
+from tcf.core.reading import Reading
+from tcf.core.reasons import Reason
+from tcf.web.answer_form import JSON, TEXT, answer, answers, closing, error
+from tcf.web.guard import GuardedHandler, guarded
+from tcf.web.post_parameters import BadRequestError, is_number, read_wish
+from tcf.web.server import Routes, for_health_checks
+from tcf.worker.knowledge import Knowledge
+from tcf.worker.switchovers import Switchovers
+
+VALID_FOR = "X-TCF-Valid-For"
+MOST_POSTS = 64
+"""How many POSTs one worker carries out at a time. Each of them waits, and makes requests to the hub."""
+
+Render = Callable[[Reading], tuple[int, bytes, str]]
+
+
+def routes(knowledge: Knowledge, switchovers: Switchovers) -> Routes:
+    """The handlers of every `/tcf/*` path, by path and method."""
+    cluster, posts = knowledge.member.cluster, asyncio.Semaphore(MOST_POSTS)
+    gets = {
+        "/tcf/status": _status,
+        "/tcf/is_active": _is_active,
+        "/tcf/clusters": _clusters,
+    }
+    return {
+        **{path: for_health_checks(_Get(knowledge, render)) for path, render in gets.items()},
+        **{
+            f"/tcf/{kind}": {"POST": guarded(_post(knowledge, switchovers, kind, posts), via=cluster)}
+            for kind in Kind
+        },
+    }
+
+
+# --- GET --------------------------------------------------------------------------------------------
+
+_ROLE_BYTES = {role: role.value.encode() for role in Role}
+
+
+def _status(reading: Reading) -> tuple[int, bytes, str]:
+    return 200, _ROLE_BYTES[reading.role], TEXT
+
+
+def _is_active(reading: Reading) -> tuple[int, bytes, str]:
+    return (200 if reading.role is Role.ACTIVE else 418), _ROLE_BYTES[reading.role], TEXT
+
+
+def _clusters(reading: Reading) -> tuple[int, bytes, str]:
+    return 200, clusters_json(reading.clusters), JSON
+
+
+def clusters_json(clusters: Iterable[MemberStatus]) -> bytes:
+    """The role table for `/tcf/clusters`: these keys, in this order, without blanks."""
+    rows = [{"status": m.role, "name": m.name, "id": m.id} for m in clusters]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class _Get:
+    """Answers by the worker's reading, which it renders only once. Thousands of probes may get the same."""
+
+    def __init__(self, knowledge: Knowledge, render: Render) -> None:
+        self._knowledge = knowledge
+        self._render = render
+        self._rendered: tuple[Reading, Callable[[], web.Response]] | None = None
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        now = self._knowledge.clock.boot()
+        reading = self._knowledge.answer(now)
+        cluster = self._knowledge.member.cluster
+        if isinstance(reading, Refusal):
+            return error(500, reading.reason, reading.message, {"X-TCF-Cluster": cluster})
+        if "?" in request.raw_path and (refusal := _too_old(request, reading)):
+            status = 400 if refusal.reason == Reason.INVALID_PARAMETER else 500
+            return error(status, refusal.reason, refusal.message, _about(reading, cluster, now))
+        rendered = self._rendered
+        if rendered is None or rendered[0] is not reading:
+            rendered = reading, answers(*self._render(reading), _about(reading, cluster, now))
+            self._rendered = rendered
+        response = rendered[1]()
+        response.headers[VALID_FOR] = _seconds(reading.valid_for(now))
+        return response
+
+
+def _about(reading: Reading, cluster: str, now: float) -> dict[str, str]:
+    return {
+        "X-TCF-Term": str(reading.term),
+        "X-TCF-Cluster": cluster,
+        VALID_FOR: _seconds(reading.valid_for(now)),
+    }
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}"
+
+
+def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
+    """The refusal if the reading is older than the client's `min_term`. Other parameters are ignored."""
+    wanted = request.query.getall("min_term", [])
+    if not wanted:
+        return None
+    if not all(is_number(value) for value in wanted):
+        return Refusal(
+            Reason.INVALID_PARAMETER, "min_term is not a number; give a term such as 1795457003000"
+        )
+    term = max(int(value) for value in wanted)
+    if reading.term >= term:
+        return None
+    return Refusal(
+        Reason.TERM_TOO_OLD,
+        f"this worker knows term {reading.term}, which is older than min_term {term}; ask again in a moment",
+    )
+
+
+# --- POST -------------------------------------------------------------------------------------------
+
+
+def _post(
+    knowledge: Knowledge, switchovers: Switchovers, kind: Kind, posts: asyncio.Semaphore
+) -> GuardedHandler:
+    cluster = knowledge.member.cluster
+
+    async def handle(request: web.BaseRequest, principal: Principal) -> web.StreamResponse:
+        if posts.locked():
+            message = f"{MOST_POSTS} requests to change roles are under way in this worker; try again later"
+            more = {"X-TCF-Cluster": cluster, "Retry-After": "1"}
+            return closing(error(503, Reason.TOO_MANY_REQUESTS, message, more))
+        async with posts:
+            return await carry_out(request, principal)
+
+    async def carry_out(request: web.BaseRequest, principal: Principal) -> web.StreamResponse:
+        try:
+            wish = await read_wish(kind, request)
+        except BadRequestError as bad:
+            refused = error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": cluster})
+            if request.content.exception():
+                # Do not wait for the rest of this request. Nobody knows where the next one begins, so close.
+                request.content.feed_eof()
+                closing(refused)
+            return refused
+        result = await switchovers.ask(wish, principal)
+        now = knowledge.clock.boot()
+        if isinstance(result, Refusal):
+            return error(500, result.reason, result.message, {"X-TCF-Cluster": cluster})
+        headers = _about(result, cluster, now)
+        if wish.dry_run:
+            headers["X-TCF-Dry-Run"] = "true"
+        return answer(200, clusters_json(result.clusters), JSON, headers)
+
+    return handle
