@@ -18,7 +18,7 @@ from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods, _leads_to
 from tcf.worker.pod_marker import PodMarker
 from unit.jumping_loop import CLOCK, jumping, passed
-from unit.pod_server import ApiServer
+from unit.pod_server import LONGEST_ANSWER, ApiServer
 
 BOTH = Marks(condition=True, label=True)
 NOWHERE = Refusal("HubUnreachable", "the hub does not answer")
@@ -337,6 +337,30 @@ async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(sin
         one.now(reading(since))
         assert await one.marking.settle(5)
         assert (server.pod.active, passed()) == (False, began)
+
+
+@pytest.mark.parametrize("fate", ["broken off", "unanswered"])
+@jumping
+async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(fate: str) -> None:
+    """The Pod still says that "no", but the "yes" may be on its way under the version that says so."""
+    server = ApiServer()
+    one = Told(server, BOTH)
+    one.answer = NOWHERE
+    async with running(one):
+        assert await one.marking.settle(5)
+        server.held = []
+        one.now(reading(Role.ACTIVE))
+        await server.until(lambda: bool(server.held))
+        await asyncio.sleep(1 if fate == "broken off" else LONGEST_ANSWER + 0.01)
+        one.now(NOWHERE)
+        assert await one.marking.settle(5)
+        (late,) = server.held
+        with pytest.raises(errors.ConflictError):
+            server.land(*late)
+        written = len(server.writes)
+        one.now(replace(NOWHERE, message="it is still down"))
+        assert await one.marking.settle(5)
+        assert len(server.writes) == written, "once is enough"
 
 
 @jumping
