@@ -339,7 +339,7 @@ async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(sin
         assert (server.pod.active, passed()) == (False, began)
 
 
-@pytest.mark.parametrize("fate", ["broken off", "unanswered"])
+@pytest.mark.parametrize("fate", ["broken off", "unanswered", "broken off, and then the API is down"])
 @jumping
 async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(fate: str) -> None:
     """The Pod still says that "no", but the "yes" may be on its way under the version that says so."""
@@ -351,16 +351,26 @@ async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(
         server.held = []
         one.now(reading(Role.ACTIVE))
         await server.until(lambda: bool(server.held))
-        await asyncio.sleep(1 if fate == "broken off" else LONGEST_ANSWER + 0.01)
+        await asyncio.sleep(LONGEST_ANSWER + 0.01 if fate == "unanswered" else 1)
+        server.failing = errors.UnreachableError("no API") if "down" in fate else None
         one.now(NOWHERE)
+        await asyncio.sleep(1)
+        server.failing = None
         assert await one.marking.settle(5)
         (late,) = server.held
         with pytest.raises(errors.ConflictError):
             server.land(*late)
         written = len(server.writes)
-        one.now(replace(NOWHERE, message="it is still down"))
-        assert await one.marking.settle(5)
+        await asyncio.sleep(100)
         assert len(server.writes) == written, "once is enough"
+
+
+@jumping
+async def test_what_the_pod_says_already_is_not_written() -> None:
+    server = ApiServer()
+    server.pod = Pod("uid", "1", role="passive", active=False, reason="Passive")
+    async with told(server):
+        assert (server.writes, server.labels) == ([], [])
 
 
 @jumping
