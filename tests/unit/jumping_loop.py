@@ -61,3 +61,8 @@ CLOCK = ClockAt(lambda: asyncio.get_running_loop().time())
 def passed() -> float:
     """Seconds since the test started."""
     return CLOCK.boot() - BOOT
+
+
+def after(seconds: float, act: Callable[[], object]) -> None:
+    """Have something happen so many seconds after the test started."""
+    asyncio.get_running_loop().call_at(BOOT + seconds, act)

@@ -10,6 +10,9 @@ from tcf.core.pod_marks import Mark
 from tcf.hub import errors
 from tcf.hub.pods import Pod
 
+LONGEST_ANSWER = 5.0
+"""Seconds until a client gives up a write that is held."""
+
 
 class ApiServer:
     """One Pod with versions, as the API server keeps it; what is written may be held, and land late."""
@@ -56,7 +59,8 @@ class ApiServer:
         if self.held is not None and wanted.active:
             self.held.append((pod, wanted))
             self._written.set()
-            await asyncio.Event().wait()
+            await asyncio.sleep(LONGEST_ANSWER)
+            raise errors.UnreachableError("no answer", ambiguous=True)
         landed = self.land(pod, wanted)
         if self.unanswered:
             self.unanswered = False

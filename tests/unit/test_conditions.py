@@ -372,6 +372,15 @@ def test_verdict(type_: str, about: Federation, verdict: str, says: list[str]) -
         assert words in found.message
 
 
+def test_each_lease_that_no_worker_of_a_member_can_have_written_is_named_once() -> None:
+    about = federation("active passive", live=0)
+    assert about.status
+    found = (Stranger("typo", "C-1", ""), Stranger("away", "eu", ""), Stranger("strange", "c1", "it is odd"))
+    message = condition("Degraded", replace(about, status=replace(about.status, strangers=found))).message
+    assert [message.count(each.lease) for each in found] == [1, 1, 1]
+    assert "strange (it is odd)" in message
+
+
 def test_only_members_without_a_live_worker_are_named() -> None:
     about = federation("active passive passive")
     assert about.status

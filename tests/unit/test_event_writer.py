@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import replace
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -13,7 +16,8 @@ from tcf.core.steps import Event
 from tcf.hub import errors
 from tcf.hub.events import Events
 from unit.build import BOOT, TERM, federation
-from unit.turns import JumpingClock, at_work, turns
+from unit.jumping_loop import CLOCK, jumping, passed
+from unit.turns import at_work
 
 SHOP = federation("active passive")
 EVENT = Event("r1", TERM, Trigger.API, "Demoting", "c1 gives up its role", warning=False)
@@ -24,68 +28,72 @@ def event(number: int) -> Event:
 
 
 class Hub:
-    """Takes Events, on a clock that jumps."""
+    """Takes Events."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock = JumpingClock(1e6)
-        monkeypatch.setattr("asyncio.sleep", self.clock.sleep)
+    def __init__(self) -> None:
         self.written: list[tuple[float, str]] = []
         self.error: errors.HubError | None = None
-        self.writer = EventWriter(cast("Events", self), clock=self.clock)
+        self.writer = EventWriter(cast("Events", self), clock=CLOCK)
 
     async def write(self, about: Federation, one: Event, *, deadline: float) -> None:
         assert (about, deadline) == (SHOP, 5)
-        self.written.append((self.clock.passed, one.request))
+        self.written.append((passed(), one.request))
         if self.error:
             raise self.error
 
+    @property
+    def pauses(self) -> list[float]:
+        """From one write to the next."""
+        return [later - sooner for (sooner, _), (later, _) in pairwise(self.written)]
 
-async def test_an_event_is_written_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub(monkeypatch)
+
+@jumping
+async def test_an_event_is_written_when_it_is_due() -> None:
+    hub = Hub()
     async with at_work(hub.writer.run()):
         hub.writer.add(SHOP, event(1), due=BOOT + 2)
         hub.writer.add(SHOP, event(2), due=BOOT + 1)
-        await turns(60)
+        await asyncio.sleep(3)
     assert hub.written == [(2, "r1"), (2, "r2")]
 
 
+@jumping
 async def test_an_event_that_cannot_be_written_is_dropped_and_reported(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The others are written all the same, after a pause that grows as long as it goes on."""
-    hub = Hub(monkeypatch)
+    caplog.set_level(logging.WARNING)
+    hub = Hub()
     hub.error = errors.ForbiddenError("no rights")
     async with at_work(hub.writer.run()):
         for number in range(10):
             hub.writer.add(SHOP, event(number), due=BOOT)
-        await turns(600)
+        await asyncio.sleep(60)
         assert [request for _, request in hub.written] == [f"r{number}" for number in range(10)]
         assert len(caplog.records) == 10
         assert "cannot write the Event Demoting: no rights" in caplog.text
-        pauses = [seconds for seconds in hub.clock.slept if seconds > 0]
-        assert pauses[0] <= 0.05
-        assert pauses[-1] >= 2
-        hub.clock.slept.clear()
+        assert hub.pauses[0] <= 0.05
+        assert hub.pauses[-1] >= 2
         hub.error = None
         hub.writer.add(SHOP, EVENT, due=BOOT)
-        await turns(60)
+        await asyncio.sleep(1)
         hub.error = errors.ForbiddenError("no rights")
-        hub.writer.add(SHOP, EVENT, due=BOOT)
-        await turns(60)
-    assert max(hub.clock.slept) <= 0.05, "the pauses begin small again"
+        for number in range(2):
+            hub.writer.add(SHOP, event(number), due=BOOT)
+        await asyncio.sleep(1)
+    assert hub.pauses[-1] <= 0.05, "the pauses begin small again"
 
 
-async def test_too_many_events_are_dropped_and_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    hub = Hub(monkeypatch)
+@jumping
+async def test_too_many_events_are_dropped_and_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    hub = Hub()
     for number in range(1000):
         hub.writer.add(SHOP, event(number), due=BOOT)
     assert not caplog.records
     hub.writer.add(SHOP, event(1000), due=BOOT)
     assert "this one is dropped" in caplog.text
     async with at_work(hub.writer.run()):
-        while len(hub.written) < 1000:
-            await turns()
-        await turns()
+        await asyncio.sleep(1)
+    assert len(hub.written) == 1000
     assert hub.written[-1] == (0, "r999")

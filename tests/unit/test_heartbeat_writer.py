@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from itertools import pairwise
 from typing import cast
@@ -12,15 +13,14 @@ import pytest
 from tcf.coordinator.heartbeat_writer import HeartbeatWriter
 from tcf.hub import errors
 from tcf.hub.heartbeat_leases import Heartbeats
-from unit.turns import JumpingClock, turns
+from unit.jumping_loop import CLOCK, after, jumping, passed
+from unit.turns import at_work
 
 
 class Hub:
-    """Takes heartbeats, on a clock that jumps; and an operator that looks after some namespaces."""
+    """Takes heartbeats; and an operator that looks after some namespaces."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, *namespaces: str) -> None:
-        self.clock = JumpingClock(seconds)
-        monkeypatch.setattr("asyncio.sleep", self.clock.sleep)
+    def __init__(self, *namespaces: str) -> None:
         self.namespaces = set(namespaces)
         self.at_work = True
         self.error: errors.HubError | None = None
@@ -32,34 +32,33 @@ class Hub:
             holder="operator-1",
             namespaces=lambda: frozenset(self.namespaces),
             at_work=lambda: self.at_work,
-            clock=self.clock,
+            clock=CLOCK,
         )
 
     async def beat(self, namespace: str, holder: str, *, deadline: float) -> None:
         assert (holder, deadline) == ("operator-1", 5)
-        self.beats.append((self.clock.passed, namespace))
+        self.beats.append((passed(), namespace))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await (asyncio.Event().wait() if self.hangs else turns(1))
+        await (asyncio.Event().wait() if self.hangs else asyncio.sleep(0))
         self.at_once -= 1
         if self.error:
             raise self.error
 
-    async def run(self) -> None:
-        with pytest.raises(asyncio.CancelledError):
-            await self.writer.run()
+    async def run(self, seconds: float) -> None:
+        async with at_work(self.writer.run()):
+            await asyncio.sleep(seconds)
 
     def of(self, namespace: str) -> list[float]:
         """When the heartbeat there was renewed."""
         return [since for since, where in self.beats if where == namespace]
 
 
-async def test_each_namespace_gets_a_heartbeat_at_once_and_then_every_twenty_seconds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@jumping
+async def test_each_namespace_gets_a_heartbeat_at_once_and_then_every_twenty_seconds() -> None:
     """Or up to a fifth of that earlier; a tick is a second."""
-    hub = Hub(monkeypatch, 400, "a", "b")
-    await hub.run()
+    hub = Hub("a", "b")
+    await hub.run(399.5)
     for namespace in ("a", "b"):
         moments = hub.of(namespace)
         assert moments[0] == 0
@@ -67,80 +66,88 @@ async def test_each_namespace_gets_a_heartbeat_at_once_and_then_every_twenty_sec
         assert len(pauses) >= 18
         assert all(16 <= pause <= 21 for pause in pauses)
         assert len(set(pauses)) > 1, "not in step"
-    assert set(hub.clock.slept) == {1}
 
 
-async def test_an_operator_that_cannot_work_does_not_pretend_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub(monkeypatch, 100, "a")
+@jumping
+async def test_an_operator_that_cannot_work_does_not_pretend_to() -> None:
+    hub = Hub("a")
     hub.at_work = False
-    hub.clock.at[50] = lambda: setattr(hub, "at_work", True)
-    await hub.run()
+    after(49.5, lambda: setattr(hub, "at_work", True))
+    await hub.run(99.5)
     assert hub.of("a")[0] == 50
 
 
-async def test_namespaces_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub(monkeypatch, 200, "a")
-    hub.clock.at[30] = lambda: hub.namespaces.add("b")
-    hub.clock.at[100] = lambda: hub.namespaces.discard("a")
-    hub.clock.at[150] = lambda: hub.namespaces.add("a")
-    await hub.run()
+@jumping
+async def test_namespaces_come_and_go() -> None:
+    hub = Hub("a")
+    after(29.5, lambda: hub.namespaces.add("b"))
+    after(99.5, lambda: hub.namespaces.discard("a"))
+    after(149.5, lambda: hub.namespaces.add("a"))
+    await hub.run(199.5)
     assert hub.of("b")[0] == 30
     assert not [since for since in hub.of("a") if 100 <= since < 150]
     assert 150 in hub.of("a")
 
 
-async def test_a_renewal_that_takes_long_is_not_made_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub(monkeypatch, 100, "a")
+@jumping
+async def test_a_renewal_that_takes_long_is_not_made_twice() -> None:
+    hub = Hub("a")
     hub.hangs = True
-    await hub.run()
+    await hub.run(99.5)
     assert hub.of("a") == [0]
 
 
+@jumping
 async def test_a_namespace_that_is_gone_when_its_renewal_ends_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hub = Hub(monkeypatch, 10, "a")
+    hub = Hub("a")
     waiting = asyncio.Event()
 
     async def slow(namespace: str, *_: object, **__: object) -> None:
-        hub.beats.append((hub.clock.passed, namespace))
+        hub.beats.append((passed(), namespace))
         if len(hub.beats) == 1:
             await waiting.wait()
 
     monkeypatch.setattr(hub, "beat", slow)
-    hub.clock.at[2] = lambda: hub.namespaces.discard("a")
-    hub.clock.at[4] = waiting.set
-    hub.clock.at[6] = lambda: hub.namespaces.add("a")
-    await hub.run()
+    after(1.5, lambda: hub.namespaces.discard("a"))
+    after(3.5, waiting.set)
+    after(5.5, lambda: hub.namespaces.add("a"))
+    await hub.run(9.5)
     assert hub.of("a") == [0, 6]
 
 
-async def test_many_namespaces_do_not_flood_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = Hub(monkeypatch, 15, *(f"n{n}" for n in range(50)))
-    await hub.run()
+@jumping
+async def test_many_namespaces_do_not_flood_the_hub() -> None:
+    hub = Hub(*(f"n{n}" for n in range(50)))
+    await hub.run(14.5)
     assert Counter(namespace for _, namespace in hub.beats) == {f"n{n}": 1 for n in range(50)}
     assert 2 <= hub.most_at_once <= 8
 
 
+@jumping
 async def test_another_operator_that_was_faster_is_no_trouble(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    hub = Hub(monkeypatch, 100, "a")
+    caplog.set_level(logging.WARNING)
+    hub = Hub("a")
     hub.error = errors.ConflictError("it exists already")
-    await hub.run()
+    await hub.run(99.5)
     assert len(hub.of("a")) >= 5
     assert not caplog.records
 
 
+@jumping
 async def test_trouble_is_logged_when_it_begins_or_changes_and_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    hub = Hub(monkeypatch, 400, "a")
+    caplog.set_level(logging.WARNING)
+    hub = Hub("a")
     hub.error = errors.ForbiddenError("no rights")
-    hub.clock.at[100] = lambda: setattr(hub, "error", errors.UnreachableError("it is down"))
-    hub.clock.at[200] = lambda: setattr(hub, "error", None)
-    hub.clock.at[300] = lambda: setattr(hub, "error", errors.UnreachableError("down again"))
-    await hub.run()
+    after(99.5, lambda: setattr(hub, "error", errors.UnreachableError("it is down")))
+    after(199.5, lambda: setattr(hub, "error", None))
+    after(299.5, lambda: setattr(hub, "error", errors.UnreachableError("down again")))
+    await hub.run(399.5)
     assert len(hub.of("a")) >= 18
     whys = ("no rights", "it is down", "down again")
     assert len(caplog.records) == len(whys)
@@ -149,12 +156,14 @@ async def test_trouble_is_logged_when_it_begins_or_changes_and_is_tried_again(
         assert "namespace a" in record.message
 
 
+@jumping
 async def test_trouble_in_a_namespace_that_has_come_back_is_logged_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    hub = Hub(monkeypatch, 100, "a")
+    caplog.set_level(logging.WARNING)
+    hub = Hub("a")
     hub.error = errors.ForbiddenError("no rights")
-    hub.clock.at[50] = hub.namespaces.clear
-    hub.clock.at[60] = lambda: hub.namespaces.add("a")
-    await hub.run()
+    after(49.5, hub.namespaces.clear)
+    after(59.5, lambda: hub.namespaces.add("a"))
+    await hub.run(99.5)
     assert len(caplog.records) == 2

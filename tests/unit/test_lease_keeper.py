@@ -214,6 +214,7 @@ async def test_another_lease_of_that_name_is_left_alone(caplog: pytest.LogCaptur
 
 
 async def test_a_lease_that_is_gone_already_worries_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     server = LeaseServer()
     keeper = await registered(server)
     server.leases.clear()
@@ -224,6 +225,7 @@ async def test_a_lease_that_is_gone_already_worries_nobody(caplog: pytest.LogCap
 
 async def test_a_lease_that_cannot_be_deleted_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """Others have to wait until it has run out."""
+    caplog.set_level(logging.WARNING)
     server = LeaseServer()
     keeper = await registered(server)
     server.troubles["delete"] = [Trouble(DOWN)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,8 +22,9 @@ from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.worker_leases import Leases
 from unit.build import BOOT, SILENCE, TERM, ClockAt, bootstrap, entry, federation, lease, request
+from unit.jumping_loop import CLOCK, after, jumping, passed
 from unit.quiet_hub import QuietHub
-from unit.turns import JumpingClock
+from unit.turns import at_work
 
 
 def loop_with(
@@ -122,13 +122,11 @@ WAITING = federation("demoting passive", switchover=request("c1", ""), resource_
 
 
 class Attended:
-    """A loop that attends to what a hub has, for so many seconds or until it ends."""
+    """A loop that attends to what a hub has."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, hub: QuietHub, seconds: float) -> None:
-        self.hub, self.clock = hub, JumpingClock(seconds)
-        hub.boot = self.clock.boot
-        monkeypatch.setattr("asyncio.sleep", self.clock.sleep)
-        monkeypatch.setattr("tcf.coordinator.loop.within", self.clock.within)
+    def __init__(self, hub: QuietHub) -> None:
+        self.hub = hub
+        hub.boot = CLOCK.boot
         self.events: list[tuple[str, float]] = []
         """What was reported, and when it is due."""
         self.loop = FederationLoop(
@@ -136,27 +134,31 @@ class Attended:
             cast("Federations", hub),
             cast("Leases", hub),
             cast("EventWriter", self),
-            clock=self.clock,
+            clock=CLOCK,
             turns=asyncio.Semaphore(),
         )
 
     def add(self, _: Federation, event: Event, *, due: float) -> None:
         self.events.append((event.reason, due - BOOT))
 
-    async def run(self, *, watched: bool = True, silent: WorkerLease | None = None) -> None:
-        """`watched`: it has got everything by watch events, the `silent` Lease a minute ago."""
+    def knows(self, *, silent: WorkerLease | None = None) -> None:
+        """It has got everything by watch events: the `silent` Lease a minute ago, all else now."""
+        assert self.hub.about
+        self.loop.cache.watched_federation(self.hub.about, BOOT, deleted=False)
+        for each in self.hub.leases:
+            since = BOOT - 60 if each == silent else BOOT
+            self.loop.cache.watched_lease(each, since, deleted=False)
+
+    async def run(self, seconds: float, *, watched: bool = True) -> None:
+        """For so long. `watched`: it has got everything by watch events."""
         if watched:
-            assert self.hub.about
-            self.loop.cache.watched_federation(self.hub.about, BOOT, deleted=False)
-            for each in self.hub.leases:
-                since = BOOT - 60 if each == silent else BOOT
-                self.loop.cache.watched_lease(each, since, deleted=False)
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.loop.run()
+            self.knows()
+        async with at_work(self.loop.run()):
+            await asyncio.sleep(seconds)
 
     def sees(self, about: Federation) -> None:
         """A watch event."""
-        if self.loop.cache.watched_federation(about, self.clock.boot(), deleted=False):
+        if self.loop.cache.watched_federation(about, CLOCK.boot(), deleted=False):
             self.loop.wake.set()
 
     @property
@@ -164,143 +166,149 @@ class Attended:
         """When the federation was read, in seconds since the start."""
         return [moment - BOOT for moment in self.hub.reads]
 
+    @property
+    def pauses(self) -> list[float]:
+        """From one read to the next."""
+        return [later - sooner for sooner, later in pairwise(self.reads)]
 
-async def test_what_is_not_known_is_read_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 1)
-    await attended.run(watched=False)
+
+@jumping
+async def test_what_is_not_known_is_read_before_anything_else() -> None:
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
+    await attended.run(1, watched=False)
     assert attended.hub.asked[:2] == ["get", "list"]
     assert attended.loop.cache.federation == attended.hub.about
 
 
-async def test_a_federation_without_a_status_gets_its_first_roles(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(federation(None)), 0.1)
-    await attended.run()
+@jumping
+async def test_a_federation_without_a_status_gets_its_first_roles() -> None:
+    attended = Attended(QuietHub(federation(None)))
+    await attended.run(0.1)
     assert attended.hub.about
     assert attended.hub.about.status
 
 
-async def test_with_neither_a_federation_nor_a_lease_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(None), 100)
+@jumping
+async def test_with_neither_a_federation_nor_a_lease_it_ends() -> None:
+    attended = Attended(QuietHub(None))
     await attended.loop.run()
-    assert (attended.hub.asked, attended.clock.passed) == (["get", "list"], 0)
+    assert (attended.hub.asked, passed()) == (["get", "list"], 0)
 
 
 @pytest.mark.parametrize("gone", [False, True])
+@jumping
 async def test_leases_of_a_federation_that_is_gone_are_collected_before_it_ends(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, gone: bool
+    caplog: pytest.LogCaptureFixture, *, gone: bool
 ) -> None:
     caplog.set_level(logging.INFO)
-    attended = Attended(monkeypatch, QuietHub(None, ONE), 3600)
+    attended = Attended(QuietHub(None, ONE))
     if gone:
         attended.hub.troubles["delete"] = [errors.NotFoundError("somebody else was faster")]
     await attended.loop.run()
     assert attended.hub.asked.count("delete") == 1
-    assert attended.clock.passed == pytest.approx(COLLECT_FACTOR * SILENCE, abs=0.1)
+    assert passed() == pytest.approx(COLLECT_FACTOR * SILENCE, abs=0.1)
     assert ("deleted the Lease of a silent worker" in caplog.text) is not gone
 
 
-async def test_nothing_is_written_when_a_lease_that_is_to_be_deleted_has_changed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@jumping
+async def test_nothing_is_written_when_a_lease_that_is_to_be_deleted_has_changed() -> None:
     """Its worker is alive after all. Everything is read again."""
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
-    attended = Attended(monkeypatch, QuietHub(demoting, BEHIND, TWO), 0.1)
+    attended = Attended(QuietHub(demoting, BEHIND, TWO))
     attended.hub.troubles["delete"] = [errors.ConflictError("it has another version")]
-    await attended.run(silent=BEHIND)
+    attended.knows(silent=BEHIND)
+    await attended.run(0.1, watched=False)
     asked = attended.hub.asked
     assert asked[:4] == ["list", "delete", "get", "list"]
     assert "status" not in asked[: asked.index("delete", 3)]
     assert "status" in asked
 
 
-async def test_what_was_watched_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(IDLE), 40)
-    await attended.run()
+@jumping
+async def test_what_was_watched_is_not_read() -> None:
+    attended = Attended(QuietHub(IDLE))
+    await attended.run(40)
     assert attended.reads == []
 
 
-async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@jumping
+async def test_a_federation_that_waits_for_a_worker_is_read_ever_less_often() -> None:
     waiting = federation("passive passive", switchover=bootstrap(), workers=0, live=0)
-    attended = Attended(monkeypatch, QuietHub(waiting), 600)
-    await attended.run()
+    attended = Attended(QuietHub(waiting))
+    await attended.run(600)
     soon = [moment for moment in attended.reads if moment < 60]
     assert 5 <= len(soon) <= 14
     assert len(attended.reads) - len(soon) <= 20
 
 
-async def test_the_hub_is_read_now_and_then_though_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+@jumping
+async def test_the_hub_is_read_now_and_then_though_nothing_happens() -> None:
     """A watch may have died unnoticed. The loops do not read in step."""
-    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 1200)
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
     attended.hub.leases = ()
-    await attended.run()
-    pauses = [later - sooner for sooner, later in pairwise(attended.reads)]
-    assert len(pauses) >= 18
-    assert all(48 <= pause <= 60.1 for pause in pauses)
-    assert len(set(pauses)) > 1
+    await attended.run(1200)
+    assert len(attended.pauses) >= 18
+    assert all(48 <= pause <= 60.1 for pause in attended.pauses)
+    assert len(set(attended.pauses)) > 1
 
 
-async def test_it_reads_at_once_when_watches_have_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 20)
-    attended.clock.at[10] = attended.loop.look_again
-    await attended.run()
+@jumping
+async def test_it_reads_at_once_when_watches_have_begun_again() -> None:
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
+    after(10, attended.loop.look_again)
+    await attended.run(20)
     assert attended.reads == [10]
 
 
-async def test_what_changes_is_read_soon_while_something_is_under_way(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    attended = Attended(monkeypatch, QuietHub(IDLE, BEHIND), 11)
+@jumping
+async def test_what_changes_is_read_soon_while_something_is_under_way() -> None:
+    attended = Attended(QuietHub(IDLE, BEHIND))
 
     def ask() -> None:
         attended.sees(attended.hub.edit(status=WAITING.status))
 
-    attended.clock.at[1] = ask
-    await attended.run()
+    after(1, ask)
+    await attended.run(11)
     assert 1 < attended.reads[0] <= 2
     assert len(attended.reads) >= 3
 
 
-async def test_after_a_conflict_it_reads_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 10)
+@jumping
+async def test_after_a_conflict_it_reads_again_soon() -> None:
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
     attended.hub.troubles["status"] = [errors.ConflictError("it has another version")] * 6
-    await attended.run()
+    await attended.run(10)
     assert attended.hub.asked.count("get") >= 6
     assert attended.events[0][0] == "Demoting"
-    assert attended.clock.slept[0] <= 0.01
-    assert attended.clock.slept[5] >= 0.1
+    assert attended.reads[0] <= 0.01
+    assert attended.pauses[4] >= 0.1
 
 
-async def test_pauses_after_conflicts_and_troubles_begin_small_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 400)
+@jumping
+async def test_pauses_after_conflicts_and_troubles_begin_small_again() -> None:
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
     down, conflict = errors.UnreachableError("it is down"), errors.ConflictError("it has another version")
-    for moment, error in ((50, down), (100, conflict), (200, down), (300, conflict)):
-
-        def strike(error: errors.HubError = error) -> None:
-            attended.clock.slept.clear()
+    attended.knows()
+    async with at_work(attended.loop.run()):
+        for error in (down, conflict, down, conflict):
+            await asyncio.sleep(50)
+            attended.hub.reads.clear()
             attended.hub.troubles["get"] = [error] * 6
             attended.loop.look_again()
-
-        def check(error: errors.HubError = error) -> None:
-            assert len(attended.clock.slept) == 6
-            assert attended.clock.slept[0] <= (0.01 if error is conflict else 0.05)
-            assert attended.clock.slept[5] >= (0.16 if error is conflict else 0.8)
-
-        attended.clock.at[moment] = strike
-        attended.clock.at[moment + 30] = check
-    await attended.run()
-    assert attended.clock.passed >= 400
+            await asyncio.sleep(30)
+            assert attended.pauses[0] <= (0.01 if error is conflict else 0.05)
+            assert attended.pauses[5] >= (0.16 if error is conflict else 0.8)
 
 
+@jumping
 async def test_trouble_with_the_hub_is_logged_when_it_begins_changes_or_ends(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 100)
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
     attended.hub.troubles["get"] = [errors.UnreachableError("it is down")] * 3
     attended.hub.troubles["list"] = [errors.ForbiddenError("no rights")] * 3
-    await attended.run(watched=False)
+    await attended.run(100, watched=False)
     assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
         ("WARNING", "it is down"),
         ("WARNING", "no rights"),
@@ -309,21 +317,22 @@ async def test_trouble_with_the_hub_is_logged_when_it_begins_changes_or_ends(
     assert attended.loop.cache.federation == attended.hub.about
 
 
+@jumping
 async def test_a_bug_that_one_federation_meets_is_logged_and_it_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 30)
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
     attended.hub.troubles["list"] = [ZeroDivisionError("a bug")]
-    await attended.run(watched=False)
-    assert attended.clock.slept == [10]
+    await attended.run(30, watched=False)
     assert attended.reads == [0, 10]
     assert "a bug" in caplog.text
 
 
-async def test_a_bug_met_later_makes_it_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 11)
+@jumping
+async def test_a_bug_met_later_makes_it_read_again() -> None:
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
     attended.hub.troubles["status"] = [ZeroDivisionError("a bug")]
-    await attended.run()
+    await attended.run(11)
     assert attended.reads[0] == 10
 
 
@@ -332,28 +341,30 @@ def waits_for(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.parametrize(("seconds", "logged"), [(0.9, 0), (9.0, 1)])
+@jumping
 async def test_what_it_waits_for_is_logged_once_after_a_second(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seconds: float, logged: int
+    caplog: pytest.LogCaptureFixture, seconds: float, logged: int
 ) -> None:
     caplog.set_level(logging.INFO)
-    attended = Attended(monkeypatch, QuietHub(WAITING, BEHIND, TWO), seconds)
+    attended = Attended(QuietHub(WAITING, BEHIND, TWO))
     for moment in range(2, int(seconds)):
-        attended.clock.at[moment] = attended.loop.wake.set
-    await attended.run()
+        after(moment, attended.loop.wake.set)
+    await attended.run(seconds)
     assert len(waits_for(caplog)) == logged
 
 
+@jumping
 async def test_each_obstacle_is_logged_and_none_that_is_soon_over(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    attended = Attended(monkeypatch, QuietHub(WAITING, BEHIND, TWO), 7)
+    attended = Attended(QuietHub(WAITING, BEHIND, TWO))
     promoting = federation("passive promoting", term=TERM + 1, switchover=request())
     retired = federation("passive passive", term=TERM + 2, history=(entry(to=""),))
-    attended.clock.at[3] = lambda: attended.sees(attended.hub.edit(status=promoting.status))
-    attended.clock.at[3.9] = attended.loop.wake.set
-    attended.clock.at[5] = lambda: attended.sees(attended.hub.edit(status=retired.status))
-    await attended.run()
+    after(3, lambda: attended.sees(attended.hub.edit(status=promoting.status)))
+    after(3.9, attended.loop.wake.set)
+    after(5, lambda: attended.sees(attended.hub.edit(status=retired.status)))
+    await attended.run(7)
     fields = [(vars(one)["federation"], vars(one)["term"], vars(one)["trigger"]) for one in caplog.records]
     assert fields == [("ns/shop", TERM, "api"), ("ns/shop", TERM + 1, "api")], "what every line says"
     first, second = waits_for(caplog)
@@ -361,18 +372,19 @@ async def test_each_obstacle_is_logged_and_none_that_is_soon_over(
     assert "no worker of c2" in second
 
     caplog.clear()
-    short = Attended(monkeypatch, QuietHub(WAITING, BEHIND, TWO), 7)
-    short.clock.at[0.5] = lambda: short.sees(short.hub.edit(status=retired.status))
-    await short.run()
+    short = Attended(QuietHub(WAITING, BEHIND, TWO))
+    after(0.5, lambda: short.sees(short.hub.edit(status=retired.status)))
+    await short.run(7)
     assert waits_for(caplog) == []
 
 
+@jumping
 async def test_a_step_is_logged_and_becomes_an_event_a_little_later(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    attended = Attended(monkeypatch, QuietHub(TO_NOBODY, ONE, TWO), 0.1)
-    await attended.run()
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    await attended.run(0.1)
     ((reason, due),) = attended.events
     assert reason == "Demoting"
     assert due == pytest.approx(AFTERWARDS)
@@ -381,53 +393,59 @@ async def test_a_step_is_logged_and_becomes_an_event_a_little_later(
     assert vars(record)["federation"] == "ns/shop"
 
 
+@jumping
 async def test_a_step_that_should_worry_somebody_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Also that the request has failed is said once, by the Event."""
+    caplog.set_level(logging.WARNING)
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
-    await Attended(monkeypatch, QuietHub(demoting, ONE), 0.1).run()
+    await Attended(QuietHub(demoting, ONE)).run(0.1)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "no worker of c2 is alive any more" in record.getMessage()
 
 
+@jumping
 async def test_a_request_that_is_refused_without_a_step_is_logged_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     past = entry("r0", outcome="TimedOut", message="of an earlier time")
     about = federation("active passive", switchover=request(), history=(past,), resource_version="10")
-    await Attended(monkeypatch, QuietHub(about, ONE), 5).run()
+    await Attended(QuietHub(about, ONE)).run(5)
     (record,) = caplog.records
     assert record.getMessage().startswith("request failed: no worker of c2 is alive")
     assert vars(record)["reason"] == "NoLiveWorker"
 
 
+@jumping
 async def test_a_request_for_what_is_so_already_is_no_refusal(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     about = federation("active passive", switchover=request("", "c1"), resource_version="10")
-    attended = Attended(monkeypatch, QuietHub(about, ONE, TWO), 5)
-    await attended.run()
+    attended = Attended(QuietHub(about, ONE, TWO))
+    await attended.run(5)
     assert attended.hub.about
     assert attended.hub.about.status
     assert attended.hub.about.status.history[0].succeeded
     assert not caplog.records
 
 
-async def test_who_is_active_is_noted_beside_the_status_a_little_later(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    attended = Attended(monkeypatch, QuietHub(IDLE, ONE, TWO), 5)
-    attended.clock.at[AFTERWARDS - 0.01] = lambda: attended.hub.asked.append("(soon)")
-    await attended.run()
+@jumping
+async def test_who_is_active_is_noted_beside_the_status_a_little_later() -> None:
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
+    after(AFTERWARDS - 0.01, lambda: attended.hub.asked.append("(soon)"))
+    await attended.run(5)
     assert attended.hub.asked == ["list", "status", "(soon)", "annotate"]
     assert attended.loop.cache.federation == attended.hub.about
 
 
+@jumping
 async def test_what_was_watched_during_a_read_is_the_newer_news(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = QuietHub(IDLE, ONE, TWO)
-    attended = Attended(monkeypatch, hub, 0.1)
+    attended = Attended(hub)
     original = hub.get
 
     async def slow(*args: object, **more: object) -> Federation:
@@ -437,16 +455,17 @@ async def test_what_was_watched_during_a_read_is_the_newer_news(monkeypatch: pyt
         return answer
 
     monkeypatch.setattr(hub, "get", slow)
-    await attended.run(watched=False)
+    await attended.run(0.1, watched=False)
     assert [reason for reason, _ in attended.events][:1] == ["Demoting"]
 
 
+@jumping
 async def test_a_list_that_was_sent_for_before_the_present_table_was_seen_confirms_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     demoting = federation("demoting passive", switchover=request(), resource_version="10")
     hub = QuietHub(demoting, ONE, TWO)
-    attended = Attended(monkeypatch, hub, 0.1)
+    attended = Attended(hub)
     original = hub.list
 
     async def slow(*args: object, **more: object) -> tuple[WorkerLease, ...]:
@@ -458,7 +477,7 @@ async def test_a_list_that_was_sent_for_before_the_present_table_was_seen_confir
         return answer
 
     monkeypatch.setattr(hub, "list", slow)
-    await attended.run()
+    await attended.run(0.1)
     assert hub.asked[: hub.asked.index("status")].count("list") == 2
 
 
@@ -467,21 +486,21 @@ AHEAD = lease("c2", ack=TERM + 7)
 """Its worker has seen a table that the hub has lost."""
 
 
-async def test_a_lost_table_is_outdone_after_the_federation_was_read_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    attended = Attended(monkeypatch, QuietHub(LOST, ONE, AHEAD), 0.1)
-    await attended.run()
+@jumping
+async def test_a_lost_table_is_outdone_after_the_federation_was_read_again() -> None:
+    attended = Attended(QuietHub(LOST, ONE, AHEAD))
+    await attended.run(0.1)
     assert attended.hub.asked[:3] == ["get", "list", "status"]
     assert attended.events[0][0] == "HubRestored"
 
 
+@jumping
 async def test_a_version_that_was_watched_beside_the_read_has_to_be_read_as_well(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It may be from before the loss."""
     hub = QuietHub(LOST, ONE, AHEAD)
-    attended = Attended(monkeypatch, hub, 0.1)
+    attended = Attended(hub)
     original = hub.get
 
     async def slow(*args: object, **more: object) -> Federation:
@@ -491,17 +510,16 @@ async def test_a_version_that_was_watched_beside_the_read_has_to_be_read_as_well
         return answer
 
     monkeypatch.setattr(hub, "get", slow)
-    await attended.run()
+    await attended.run(0.1)
     assert hub.asked[: hub.asked.index("status")].count("get") == 2
 
 
-async def test_a_change_makes_it_read_soon_however_long_it_has_waited(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@jumping
+async def test_a_change_makes_it_read_soon_however_long_it_has_waited() -> None:
     waiting = federation("passive passive", switchover=bootstrap(), workers=0, live=0, resource_version="10")
-    attended = Attended(monkeypatch, QuietHub(waiting), 305)
-    attended.clock.at[300] = lambda: attended.sees(attended.hub.edit(generation=2))
-    await attended.run()
+    attended = Attended(QuietHub(waiting))
+    after(300, lambda: attended.sees(attended.hub.edit(generation=2)))
+    await attended.run(305)
     assert attended.reads[-1] > 300
     assert min(moment for moment in attended.reads if moment > 300) < 301.1
     earlier = [moment for moment in attended.reads if moment <= 300]

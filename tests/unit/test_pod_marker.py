@@ -18,7 +18,7 @@ from tcf.hub import errors
 from tcf.hub.pods import Pod, Pods, _leads_to
 from tcf.worker.pod_marker import PodMarker
 from unit.jumping_loop import CLOCK, jumping, passed
-from unit.pod_server import ApiServer
+from unit.pod_server import LONGEST_ANSWER, ApiServer
 
 BOTH = Marks(condition=True, label=True)
 NOWHERE = Refusal("HubUnreachable", "the hub does not answer")
@@ -214,6 +214,7 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
 
 @jumping
 async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     server = ApiServer()
     async with told(server) as one:
         server.edited()
@@ -336,6 +337,40 @@ async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(sin
         one.now(reading(since))
         assert await one.marking.settle(5)
         assert (server.pod.active, passed()) == (False, began)
+
+
+@pytest.mark.parametrize("fate", ["broken off", "unanswered", "broken off, and then the API is down"])
+@jumping
+async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(fate: str) -> None:
+    """The Pod still says that "no", but the "yes" may be on its way under the version that says so."""
+    server = ApiServer()
+    one = Told(server, BOTH)
+    one.answer = NOWHERE
+    async with running(one):
+        assert await one.marking.settle(5)
+        server.held = []
+        one.now(reading(Role.ACTIVE))
+        await server.until(lambda: bool(server.held))
+        await asyncio.sleep(LONGEST_ANSWER + 0.01 if fate == "unanswered" else 1)
+        server.failing = errors.UnreachableError("no API") if "down" in fate else None
+        one.now(NOWHERE)
+        await asyncio.sleep(1)
+        server.failing = None
+        assert await one.marking.settle(5)
+        (late,) = server.held
+        with pytest.raises(errors.ConflictError):
+            server.land(*late)
+        written = len(server.writes)
+        await asyncio.sleep(100)
+        assert len(server.writes) == written, "once is enough"
+
+
+@jumping
+async def test_what_the_pod_says_already_is_not_written() -> None:
+    server = ApiServer()
+    server.pod = Pod("uid", "1", role="passive", active=False, reason="Passive")
+    async with told(server):
+        assert (server.writes, server.labels) == ([], [])
 
 
 @jumping

@@ -9,7 +9,7 @@ import pytest
 
 from tcf.core.annotations import Acknowledgement, LastActive
 from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Federation, Isolation, Refusal, Role
-from tcf.core.reading import IDLE_DURATION, Cycle, Reading, Renewal, WorkerState
+from tcf.core.reading import IDLE_DURATION, Cycle, Reading, Renewal, WorkerState, not_ready
 from unit.build import TERM, UID, D, at, federation, machine_of, request
 
 T0 = 1000.0
@@ -565,6 +565,38 @@ def test_only_the_active_role_is_a_rise(about: Federation, rises: bool) -> None:
     assert not machine.rising
     half_way(machine, about)
     assert machine.rising is rises
+
+
+def test_a_table_that_is_older_than_known_is_no_rise() -> None:
+    """Else a worker would acknowledge the newer one, in which it is not active, before it is ready to."""
+    machine = machine_at(PASSIVE)
+    half_way(machine, LOWER, T0 + 3)
+    assert not machine.rising
+
+
+@pytest.mark.parametrize("trouble", [None, "the Pod has not been marked yet"])
+@pytest.mark.parametrize(
+    ("answer", "ready"),
+    [
+        (Reading(UID, TERM, Role.PASSIVE, (), T0, keep=False), True),
+        (Refusal("FederationNotFound", "there is none"), True),
+        (Refusal("NotBootstrapped", "no roles"), True),
+        (Refusal("NoRoleYet", "no role"), True),
+        (Refusal("Starting", "it has just started"), False),
+        (Refusal("HubUnreachable", "it is down"), False),
+    ],
+    ids=lambda value: getattr(value, "reason", ""),
+)
+def test_a_worker_is_ready_if_it_answers_or_waits_for_a_federation(
+    answer: Reading | Refusal, trouble: str | None, *, ready: bool
+) -> None:
+    """A rollout that waits for workers could else never get to the point of creating one."""
+    why = not_ready(answer, trouble)
+    if ready:
+        assert why == trouble
+    else:
+        assert isinstance(answer, Refusal)
+        assert why == answer.message
 
 
 def test_what_a_cycle_before_has_read_is_no_reading_of_this_one() -> None:

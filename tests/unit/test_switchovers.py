@@ -165,6 +165,7 @@ async def test_each_request_has_an_id_of_its_own() -> None:
 async def test_what_is_not_admitted_is_not_written(
     about: Federation, wish: Wish, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     desk = Desk(about)
     assert reason_of(await desk.ask(wish)) == reason
     assert desk.hub.writes == []

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from tcf.core.model import Refusal
 from tcf.core.pod_marks import CONDITION_ACTIVE, Mark, Marks, mark
@@ -56,6 +57,8 @@ class PodMarker:
         """Boot time from which `_pod` and `_shown` are too old, so the Pod is read again."""
         self._raising: asyncio.Timeout | None = None
         """Cancels a write that marks the Pod as active."""
+        self._yes_may_land = False
+        """Is the outcome of a write unknown that marks the Pod as active?"""
         self._patience: float | None = None
         """Boot time until which to wait for Kubernetes to act on "not active"; None if there is no need."""
         self._wake = asyncio.Event()
@@ -156,6 +159,10 @@ class PodMarker:
         elif self._marks.condition and pod.active:
             # Set this before the write. If the answer is lost, the wait is needed as well.
             self._patience = self._clock.boot() + _LOWERING_SECONDS
+        if self._yes_may_land:
+            # Write even what the Pod seems to say already: a new version stops the write that is on its way.
+            pod = replace(pod, active=None)
+        self._yes_may_land = self._yes_may_land or wanted.active
         if self._marks.condition and (pod.active, pod.reason) != (wanted.active, wanted.reason):
             pod = await self._pods.set_condition(pod, wanted, deadline=_REQUEST_SECONDS)
         if self._marks.label and pod.role != wanted.role:
@@ -163,6 +170,7 @@ class PodMarker:
         if self._patience is not None:
             pod = await self._unready(pod, self._patience)
             self._patience = None
+        self._yes_may_land = False
         self._pod, self._shown, self.trouble = pod, wanted, None
 
     async def _read(self) -> Pod:
