@@ -266,6 +266,15 @@ def test_an_answer_about_the_deleted_object_cannot_undo_a_lowering_for_its_succe
 # --- acknowledging ------------------------------------------------------------------------------------
 
 
+def test_a_role_that_comes_back_ends_the_lowering_that_was_to_be_acknowledged() -> None:
+    """Otherwise the worker would acknowledge that first, and answer "active" only after its next cycle."""
+    machine = machine_at(ACTIVE)
+    machine.watched(federation("demoting passive", term=TERM + 1))
+    assert machine.pending
+    assert machine.watched(federation("active passive", term=TERM + 2))
+    assert machine.pending is None
+
+
 def test_a_watched_lowering_is_pending_until_it_is_written() -> None:
     machine = machine_at(ACTIVE)
     assert machine.watched(DEMOTING)
