@@ -25,6 +25,8 @@ class ApiServer:
         self.reads = 0
         self.held: list[tuple[Pod, Mark]] | None = None
         self.failing: errors.HubError | None = None
+        self.refusing: errors.HubError | None = None
+        """The error of every condition that says "not active"."""
         self.unanswered = False
         """Whether the next condition is written and no answer given."""
         self.kubelet_after = 0
@@ -61,6 +63,8 @@ class ApiServer:
             self._written.set()
             await asyncio.sleep(LONGEST_ANSWER)
             raise errors.UnreachableError("no answer", ambiguous=True)
+        if self.refusing and not wanted.active:
+            raise self.refusing
         landed = self.land(pod, wanted)
         if self.unanswered:
             self.unanswered = False

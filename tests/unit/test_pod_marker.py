@@ -339,7 +339,7 @@ async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(sin
         assert (server.pod.active, passed()) == (False, began)
 
 
-@pytest.mark.parametrize("fate", ["broken off", "unanswered", "broken off, and then the API is down"])
+@pytest.mark.parametrize("fate", ["broken off", "unanswered", "broken off, and the no has failed"])
 @jumping
 async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(fate: str) -> None:
     """The Pod still says that "no", but the "yes" may be on its way under the version that says so."""
@@ -352,10 +352,10 @@ async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(
         one.now(reading(Role.ACTIVE))
         await server.until(lambda: bool(server.held))
         await asyncio.sleep(LONGEST_ANSWER + 0.01 if fate == "unanswered" else 1)
-        server.failing = errors.UnreachableError("no API") if "down" in fate else None
+        server.refusing = errors.UnreachableError("no API") if "failed" in fate else None
         one.now(NOWHERE)
         await asyncio.sleep(1)
-        server.failing = None
+        server.refusing = None
         assert await one.marking.settle(5)
         (late,) = server.held
         with pytest.raises(errors.ConflictError):

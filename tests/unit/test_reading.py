@@ -289,6 +289,15 @@ def test_a_watched_lowering_is_pending_until_it_is_written() -> None:
     assert machine.pending is None
 
 
+def test_a_role_that_comes_back_leaves_nothing_to_acknowledge_without_a_cycle() -> None:
+    machine = machine_at(ACTIVE)
+    machine.watched(DEMOTING)
+    assert machine.watched(federation("active passive", term=TERM + 2))
+    assert machine.pending is None
+    cycle(machine, federation("active passive", term=TERM + 2), T0 + 1)
+    assert says(machine, T0 + 1) == "active"
+
+
 def test_a_cycle_settles_what_is_pending() -> None:
     machine = machine_at(ACTIVE)
     machine.watched(DEMOTING)

@@ -478,6 +478,20 @@ async def test_whoever_becomes_active_has_no_loss_to_conclude() -> None:
 
 
 @jumping
+async def test_a_role_that_comes_back_while_its_loss_is_concluded_is_answered_for_at_once() -> None:
+    pod = ApiServer()
+    async with at_work(Site(ACTIVE, pod)) as site:
+        pod.failing = errors.UnreachableError("no API")
+        site.roles.put(DEMOTING)
+        await asyncio.sleep(0.01)
+        assert site.acknowledged == TERM
+        site.roles.put(federation("active passive", term=TERM + 2))
+        await asyncio.sleep(0.01)
+        assert site.says == "active"
+        assert site.lease.acknowledged == Acknowledgement(UID, TERM + 2)
+
+
+@jumping
 async def test_an_active_worker_withholds_nothing() -> None:
     """The watch has overtaken the read. In the newer table, it is active as well."""
     async with at_work(Site(ACTIVE, ApiServer())) as site:
