@@ -730,7 +730,7 @@ FULL = model.Status(
 
 def _bootstrapped(federation: model.Federation) -> model.Status:
     now = model.Now(boot=0.0, wall=datetime(2026, 11, 23, 21, tzinfo=UTC))
-    status = bootstrapped(federation, (), now)
+    status = bootstrapped(federation, (), now, seen=0)
     return dataclasses.replace(status, conditions=conditions(federation, status, now))
 
 

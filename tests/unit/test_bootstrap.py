@@ -47,7 +47,7 @@ REFUSALS = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_L
 
 
 def test_a_first_table_has_no_past() -> None:
-    assert bootstrapped(federation(None), (), at()).history == ()
+    assert bootstrapped(federation(None), (), at(), seen=0).history == ()
 
 
 def resumed_for(*past: HistoryEntry) -> str | None:
@@ -167,7 +167,7 @@ def test_a_new_object_begins_with_whom_the_latest_note_names(
     annotation: str | None, notes: tuple[str, ...], first: str, *, kept: bool
 ) -> None:
     annotations = {ANNOTATION_LAST_ACTIVE: annotation} if annotation else {}
-    status = bootstrapped(federation(None, wants="c1", annotations=annotations), noted(*notes), at())
+    status = bootstrapped(federation(None, wants="c1", annotations=annotations), noted(*notes), at(), seen=0)
     assert status.switchover
     assert status.switchover.to == first
     assert ("earlier object" in status.switchover.reason) == kept

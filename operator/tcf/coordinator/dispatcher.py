@@ -50,7 +50,7 @@ class Dispatcher:
         loop = self._loop((federation.namespace, federation.name))
         if loop.cache.watched_federation(federation, self._clock.boot(), deleted=deleted):
             loop.wake.set()
-        elif not deleted and loop.cache.is_ahead_of(federation):
+        elif loop.cache.is_ahead_of(federation):
             loop.look_again()  # either the event is outdated or the hub was restored: only a read can show
 
     def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:

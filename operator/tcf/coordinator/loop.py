@@ -134,8 +134,6 @@ class FederationLoop:
         # If the watch has delivered something while the answer was under way, that is newer.
         if self.cache.federation is before:
             self.cache.read_federation(federation, self._clock.boot())
-        else:
-            self.wake.set()
         return federation
 
     def _next_refresh(self) -> float:

@@ -48,7 +48,7 @@ def bootstrapped(
     leases: Sequence[WorkerLease],
     now: Now,
     *,
-    seen: int = 0,
+    seen: int,
     doubt: Doubt | None = None,
 ) -> Status:
     """The first table: every member is passive, and a request without a deadline names the first target.
