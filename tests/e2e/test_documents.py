@@ -1,18 +1,18 @@
-"""The commands of docs/install.md and docs/clusters.md, run as the pages say, on a new cluster."""
+"""The commands of docs/install.md, clusters.md and uninstall.md, run as the pages say, on a new cluster."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rig.files import ROOT
-from rig.patience import eventually
 
-from e2e.cluster import PATIENCE, Cluster, Namespace
+from e2e.cluster import Cluster, Namespace
 from e2e.test_clusters import INSIDE
 from e2e.test_demo_on_cluster import found
 
@@ -25,7 +25,7 @@ class Reader:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self._cluster = cluster
         self._folder = folder
-        for name in ("charts", "examples", "hack"):
+        for name in ("charts", "examples"):
             (folder / name).symlink_to(ROOT / name)
 
     def follow(self, page: str, section: str) -> None:
@@ -41,7 +41,11 @@ class Reader:
     def _run(self, script: str) -> None:
         script = script.replace(IMAGE, self._cluster.image_values)
         script = script.replace("https://hub.example.org:6443", INSIDE)
-        programs = {self._cluster.program.parent, self._cluster.helm_program.parent}
+        programs = {
+            self._cluster.program.parent,
+            self._cluster.helm_program.parent,
+            Path(sys.executable).parent,  # tcf-kubeconfig
+        }
         environment = {
             **os.environ,
             "KUBECONFIG": str(self._cluster.kubeconfig),
@@ -68,7 +72,6 @@ def reader(cluster: Cluster, tmp_path: Path) -> Iterator[Reader]:
     reader = Reader(cluster, tmp_path)
     try:
         yield reader
-        reader.follow("install.md", "Removing everything")
         for kind in ("leases", "serviceaccounts", "secrets"):
             for namespace in ("tcf", "shop"):
                 assert "tcf-" not in cluster.kubectl("get", kind, "-n", namespace, "-o", "name")
@@ -86,6 +89,7 @@ def test_install_upgrade_and_uninstall(reader: Reader, cluster: Cluster) -> None
     reader.follow("install.md", "Upgrading")
     reader.follow("install.md", "Uninstalling, and coming back")
     assert tcf.status()["protocol"] == 1
+    reader.follow("install.md", "Removing everything")
 
 
 def test_a_hub_and_a_member(reader: Reader, cluster: Cluster) -> None:
@@ -94,8 +98,5 @@ def test_a_hub_and_a_member(reader: Reader, cluster: Cluster) -> None:
     reader.follow("clusters.md", "In each member's cluster")
     hub.await_active("cluster_1")
     assert member.ask("services/tcf-operator-shop-cluster-1", "GET", "/tcf/status").body == b"active"
-    member.helm("uninstall", "tcf-operator", "--wait")
-    hub.helm("uninstall", "tcf-operator", "--wait")
-    eventually(
-        lambda: not member.pods("app.kubernetes.io/component=worker"), what="no pod", patience=PATIENCE
-    )
+    for section in ("2. Workers", "3. Federations", "4. Operators", "5. The CRD", "6. Leftovers"):
+        reader.follow("uninstall.md", section)

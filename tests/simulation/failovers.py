@@ -30,13 +30,14 @@ _WALLS_APART = 2 * WALLS_RIGHT + 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Sign:
-    """A sign of life at `at`, under a Lease that was created at `created`.
+    """A sign of life at `at`, under a Lease that was first acknowledged at `acknowledged`.
 
-    `late`: how much later a coordinator may begin to count that has seen the Lease from its beginning on.
+    `late`: how much earlier a coordinator may begin to count that has seen the Lease before that: it takes
+    the Lease for one that has just been created.
     """
 
     at: float
-    created: float = 0.0
+    acknowledged: float = 0.0
     late: float = 0.0
 
 
@@ -47,6 +48,7 @@ class Failovers:
         self._world = world
         self._walls_agree = walls_agree
         self._created: dict[str, float] = {}
+        self._acknowledged: dict[str, float] = {}
         self._renewed: dict[str, float] = {}
         self._signs: dict[str, list[_Sign]] = {}
         self._ended: dict[str, float] = {}
@@ -57,12 +59,15 @@ class Failovers:
         now, uid = self._world.now, value.uid
         last = self._renewed.get(uid, now)
         self._created.setdefault(uid, now)
+        if value.acknowledged:
+            self._acknowledged.setdefault(uid, now)
         if not deleted:
             self._renewed[uid] = last = now
         created = self._created[uid]
         settled = last - created >= value.duration * (_SETTLED + _AT_ONCE)
         if settled and now - last < value.duration:
-            sign = _Sign(now, created, value.duration * _SETTLED)
+            acknowledged = self._acknowledged.get(uid, now)
+            sign = _Sign(now, acknowledged, value.duration * _SETTLED)
             self._signs.setdefault(value.cluster, []).append(sign)
 
     def promoted(self, member: str) -> None:
@@ -88,7 +93,7 @@ class Failovers:
         signs = self._signs.get(dead, [])
         until = min((sign.at for sign in signs if sign.at > by.listed), default=now)
         for sign in signs:
-            late = sign.late if sign.created >= by.opened else 0.0
+            late = sign.late if sign.acknowledged >= by.opened else 0.0
             if sign.at <= by.listed and until - sign.at + late < _FAST * needed:
                 return f"{dead} has been silent for {until - sign.at:.1f} s only, not {needed:.1f} s"
         return ""

@@ -277,6 +277,14 @@ def test_a_lease_has_to_last_for_a_quarter_of_its_duration(after: float, sign: b
     assert ("c1" in sightings.heard) is sign
 
 
+@pytest.mark.parametrize(("after", "sign"), [(D / 4 - 0.01, False), (D / 4 + 0.01, True)])
+def test_so_does_one_that_goes_although_its_versions_came_at_once(after: float, sign: bool) -> None:  # noqa: FBT001
+    """A coordinator that was stopped gets them so. Its worker may have stopped cleanly long after its start."""
+    new = lease("c1", ack=None)
+    sightings = Sightings().see_lease(new, 10).see_lease(later(new), 10)
+    assert ("c1" in sightings.see_gone(new.uid, 10 + after).heard) is sign
+
+
 @pytest.mark.parametrize(("age", "sign"), [(SILENCE - 0.1, True), (SILENCE, True), (SILENCE + 0.1, False)])
 def test_a_lease_that_goes_is_a_sign_unless_it_was_silent(age: float, sign: bool) -> None:  # noqa: FBT001
     sightings = Sightings().see_lease(ONE, 0)

@@ -41,10 +41,10 @@ class Sighting:
     since: float
     at: float
 
-    @property
-    def settled(self) -> bool:
-        """Has the Lease been renewed for long enough to be a sign of life?"""
-        return self.at - self.found >= self.duration * _SETTLED
+    def settled(self, now: float) -> bool:
+        """Has the Lease existed for so long, at boot time `now`, that it proves a worker that did not just
+        start?"""
+        return now - self.found >= self.duration * _SETTLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Sightings:
             since=since,
             at=now,
         )
-        heard = {**self.heard, lease.cluster: now} if sighting.settled else self.heard
+        heard = {**self.heard, lease.cluster: now} if sighting.settled(now) else self.heard
         return replace(self, leases={**self.leases, lease.uid: sighting}, heard=heard)
 
     def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Sightings:
@@ -137,7 +137,7 @@ class Sightings:
         if gone is None:
             return self
         left = {other: sighting for other, sighting in self.leases.items() if other != uid}
-        alive = gone.settled and now - gone.at <= silence_needed(gone.duration)
+        alive = gone.settled(now) and now - gone.at <= silence_needed(gone.duration)
         heard = {**self.heard, gone.cluster: now} if alive else self.heard
         return replace(self, leases=left, heard=heard)
 
