@@ -23,7 +23,7 @@ from tcf.hub.worker_leases import Leases
 from tcf.runtime.address import Address
 from tcf.runtime.clock import Clock
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
-from tcf.web import health, tcf_paths
+from tcf.web import health, tcf_handlers
 from tcf.web.server import HttpServer
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
@@ -148,7 +148,7 @@ async def _serve(
     worker = Worker(member, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
     routes = {
-        **tcf_paths.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
+        **tcf_handlers.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
         **health.routes(
             alive=lambda: None,
             ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tcf.runtime.address import Address
 from tcf.web import connections, health, server
-from tcf.web.answer_form import TEXT, answer
+from tcf.web.envelope import TEXT, answer
 from tcf.web.server import HttpServer, Routes
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"

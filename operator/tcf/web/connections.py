@@ -20,7 +20,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from tcf.core.reasons import Reason
-from tcf.web.answer_form import error
+from tcf.web.envelope import error
 
 LARGEST_FIELD = 8 * 1024
 """The most bytes of the request line, or of one header field. A token has to fit."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from tcf.core.reasons import Reason
-from tcf.web.answer_form import TEXT, answer, error
+from tcf.web.envelope import TEXT, answer, error
 from tcf.web.server import Handler, Routes, for_health_checks
 
 Check = Callable[[], str | None]

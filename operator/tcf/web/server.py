@@ -19,8 +19,8 @@ from aiohttp import web
 
 from tcf.core.reasons import Reason
 from tcf.runtime.address import Address
-from tcf.web.answer_form import answer, closing, error
 from tcf.web.connections import LARGEST_BUFFER, Connections
+from tcf.web.envelope import answer, closing, error
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]

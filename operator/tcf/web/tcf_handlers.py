@@ -16,7 +16,7 @@ from tcf.core.admission import Kind
 from tcf.core.model import MemberStatus, Principal, Refusal, Role
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
-from tcf.web.answer_form import JSON, TEXT, answer, answers, closing, error
+from tcf.web.envelope import JSON, TEXT, answer, answers, closing, error
 from tcf.web.guard import GuardedHandler, guarded
 from tcf.web.post_parameters import BadRequestError, is_number, read_wish
 from tcf.web.server import Routes, for_health_checks
