@@ -279,7 +279,7 @@ def test_a_lease_has_to_last_for_a_quarter_of_its_duration(after: float, sign: b
 
 @pytest.mark.parametrize(("after", "sign"), [(D / 4 - 0.01, False), (D / 4 + 0.01, True)])
 def test_so_does_one_that_goes_although_its_versions_came_at_once(after: float, sign: bool) -> None:  # noqa: FBT001
-    """A coordinator that was stopped gets them like this. The worker may have stopped long after its start."""
+    """A coordinator that was stopped gets them like this. The worker may have lived for long."""
     new = lease("c1", ack=None)
     sightings = Sightings().see_lease(new, 10).see_lease(later(new), 10)
     assert ("c1" in sightings.see_gone(new.uid, 10 + after).heard) is sign
