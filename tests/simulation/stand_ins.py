@@ -6,9 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from simulation.network import READ, WATCH_SECONDS, Link, Watch
-from tcf.core.model import Federation, Status, WorkerLease
+from tcf.core.model import Event, Federation, Status, WorkerLease
 from tcf.core.reading import Renewal
-from tcf.core.steps import Event
 from tcf.hub import errors
 from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import cast
 
 from tcf.coordinator.dispatcher import Dispatcher
-from tcf.core.model import Federation, Status, WorkerLease
-from tcf.core.steps import Event
+from tcf.core.model import Event, Federation, Status, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations

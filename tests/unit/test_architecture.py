@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,15 @@ def test_no_module_uses_another_ones_private_names(path: Path) -> None:
         "aiohttp.web_protocol._ErrInfo"
     )  # aiohttp has no public name for a request that it can't parse
     assert not private
+
+
+def test_a_worker_does_not_load_what_only_coordinators_need() -> None:
+    """It runs beside every application, so its memory counts."""
+    program = "import sys, tcf.cli, tcf.wiring; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    rules = ("decide", "steps", "bootstrap", "failover", "liveness", "sightings", "transitions", "conditions")
+    foreign = {"kopf", "kubernetes", "tcf.coordinator", *(f"tcf.core.{name}" for name in rules)}
+    assert not foreign.intersection(loaded.split())
 
 
 def test_no_two_files_share_a_name() -> None:

@@ -11,8 +11,7 @@ from typing import cast
 import pytest
 
 from tcf.coordinator.event_writer import EventWriter
-from tcf.core.model import Federation, Trigger
-from tcf.core.steps import Event
+from tcf.core.model import Event, Federation, Trigger
 from tcf.hub import errors
 from tcf.hub.events import Events
 from unit.build import BOOT, TERM, federation

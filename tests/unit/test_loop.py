@@ -15,8 +15,7 @@ from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.loop import FederationLoop
 from tcf.core.decide import AFTERWARDS
 from tcf.core.fencing import COLLECT_FACTOR
-from tcf.core.model import Federation, Status, WorkerLease
-from tcf.core.steps import Event
+from tcf.core.model import Event, Federation, Status, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations

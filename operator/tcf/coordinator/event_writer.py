@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from tcf.core.model import Federation
-from tcf.core.steps import Event
+from tcf.core.model import Event, Federation
 from tcf.hub import errors
 from tcf.hub.interfaces import EventStore
 from tcf.runtime.backoff import Backoff

@@ -23,6 +23,7 @@ from tcf.core.history import ended
 from tcf.core.liveness import Workers
 from tcf.core.model import (
     SPEC,
+    Event,
     Federation,
     Isolation,
     MemberStatus,
@@ -37,7 +38,7 @@ from tcf.core.model import (
 )
 from tcf.core.reasons import EventReason
 from tcf.core.sightings import Sightings
-from tcf.core.steps import Case, Event, Step, Wait, event_of, progress
+from tcf.core.steps import Case, Step, Wait, event_of, progress
 from tcf.core.transitions import with_members
 
 _DESCRIPTION_SECONDS = 10.0

@@ -345,6 +345,18 @@ class WorkerLease:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event on the federation. Request and term name it, so that it appears only once."""
+
+    request: str
+    term: int
+    trigger: Trigger | None
+    reason: str
+    message: str
+    warning: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why something is not done: a CamelCase reason for programs, and a message that says what to do."""
 

@@ -27,22 +27,21 @@ from tcf.core.failover import Standby, failover, first_instead, silence_of, with
 from tcf.core.fencing import Fence, fence, silence_needed
 from tcf.core.history import ended
 from tcf.core.liveness import Workers, named
-from tcf.core.model import Federation, Isolation, Now, Refusal, Role, Status, Switchover, Trigger, WorkerLease
+from tcf.core.model import (
+    Event,
+    Federation,
+    Isolation,
+    Now,
+    Refusal,
+    Role,
+    Status,
+    Switchover,
+    Trigger,
+    WorkerLease,
+)
 from tcf.core.reasons import EventReason, Outcome
 from tcf.core.refusals import TO_BEGIN, Proposal, first_refusal
 from tcf.core.transitions import Row, move
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A Kubernetes Event on the federation. Request and term name it, so that it appears only once."""
-
-    request: str
-    term: int
-    trigger: Trigger | None
-    reason: str
-    message: str
-    warning: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tcf.core.model import Federation
-from tcf.core.steps import Event
+from tcf.core.model import Event, Federation
 from tcf.hub.client import HubClient
 from tcf.hub.errors import ConflictError
 from tcf.hub.federations import GROUP, KIND, VERSION

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
-from tcf.core.model import Federation, Status, WorkerLease
+from tcf.core.model import Event, Federation, Status, WorkerLease
 from tcf.core.reading import Renewal
-from tcf.core.steps import Event
 
 
 class FederationStore(Protocol):
