@@ -53,7 +53,9 @@ def test_no_module_uses_another_ones_private_names(path: Path) -> None:
 def test_a_worker_does_not_load_what_only_coordinators_need() -> None:
     """It runs beside every application, so its memory counts."""
     program = "import sys, tcf.cli, tcf.wiring; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
     rules = ("decide", "steps", "bootstrap", "failover", "liveness", "sightings", "transitions", "conditions")
     foreign = {"kopf", "kubernetes", "tcf.coordinator", *(f"tcf.core.{name}" for name in rules)}
     assert not foreign.intersection(loaded.split())

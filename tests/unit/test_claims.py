@@ -9,12 +9,13 @@ import pytest
 
 from tcf.core.claims import (
     RECREATED,
+    WAITING,
+    WRITING,
     Claim,
     Patience,
+    hub_lost,
     knows,
-    lost_while_waiting,
-    lost_while_writing,
-    set_back_before,
+    restored_since,
     uncertain,
 )
 from tcf.core.model import HISTORY_LENGTH, Federation, MemberStatus, Refusal, Role, Status
@@ -66,7 +67,7 @@ def test_a_worker_waits_longer_than_an_operator_may_take(
     ids=["a higher term", "the same term", "a lower term", "no status, which is refused elsewhere"],
 )
 def test_nothing_is_asked_of_a_hub_that_was_set_back(about: Federation, known: int, *, refused: bool) -> None:
-    refusal = set_back_before(about, known)
+    refusal = restored_since(about, known)
     assert (refusal is not None) is refused
     if refusal:
         assert refusal.reason == "HubRestored"
@@ -149,7 +150,7 @@ def test_a_status_knows_a_request_that_is_under_way_or_has_ended(about: Status, 
 
 
 def test_a_hub_that_stopped_answering_leaves_both_possible() -> None:
-    for message in (lost_while_writing("it is down"), lost_while_waiting("it is down")):
+    for message in (hub_lost(WRITING, "it is down"), hub_lost(WAITING, "it is down")):
         assert "(it is down)" in message
         assert "may or may not be carried out" in message
 

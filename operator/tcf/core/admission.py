@@ -215,8 +215,9 @@ def _already(status: Status, command: Command) -> bool:
     return not involved and not any(m.id == command.cluster and m.role.engaged for m in status.clusters)
 
 
-def _with_request(status: Status, command: Command, target: str, now: Now) -> Status:
-    request = Switchover(
+def request_of(command: Command, status: Status, target: str, now: Now) -> Switchover:
+    """The request that `command` makes in `status`."""
+    return Switchover(
         id=command.id,
         from_=status.active_cluster,
         to=target,
@@ -226,6 +227,10 @@ def _with_request(status: Status, command: Command, target: str, now: Now) -> St
         force=command.force,
         requested_at=now.stamp(),
     )
+
+
+def _with_request(status: Status, command: Command, target: str, now: Now) -> Status:
+    request = request_of(command, status, target, now)
     if status.switchover:
         status = ended(status, Outcome.SUPERSEDED, f"superseded by request {command.id}", now)
     return replace(status, switchover=request)

@@ -37,20 +37,15 @@ TOO_LONG = (
 )
 
 
-def lost_while_writing(why: str) -> str:
-    """The hub stopped answering before it confirmed the write. `why`: a public message of an error."""
+def hub_lost(when: str, why: str) -> str:
+    """The hub stopped answering at a moment such as WRITING. `why`: a public message of an error."""
     return (
-        f"the hub stopped answering while the request was being written ({why});"
+        f"the hub stopped answering {when} ({why});"
         " it may or may not be carried out: look at /tcf/clusters when the hub is back"
     )
 
 
-def lost_while_waiting(why: str) -> str:
-    """The hub stopped answering after the write of the request. `why`: a public message of an error."""
-    return (
-        f"the hub stopped answering after the request was sent ({why});"
-        " it may or may not be carried out: look at /tcf/clusters when the hub is back"
-    )
+WRITING, WAITING = "while the request was being written", "after the request was sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ class Patience:
         return cls(start + CLOCK_RATES * timeout + 1, start + 3 * timeout + PATIENCE_SECONDS)
 
 
-def set_back_before(federation: Federation, known_term: int) -> Refusal | None:
+def restored_since(federation: Federation, known_term: int) -> Refusal | None:
     """The refusal to send a request to a hub that shows a lower term than `known_term`, seen before."""
     if federation.status is None or federation.status.term >= known_term:
         return None

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from tcf.core.admission import Accepted, Command, Kind, admit, unbelievable, unusable
+from tcf.core.admission import Accepted, Command, Kind, admit, request_of, unbelievable, unusable
 from tcf.core.bootstrap import bootstrapped, longest_lease, mirror, restored
 from tcf.core.conditions import conditions
 from tcf.core.fencing import collect_after, collectable
@@ -32,7 +32,6 @@ from tcf.core.model import (
     Role,
     Spec,
     Status,
-    Switchover,
     Trigger,
     WorkerLease,
 )
@@ -247,14 +246,7 @@ def _with_spec_request(federation: Federation, status: Status, now: Now) -> Stat
         case Accepted():
             return replace(verdict.status, observed_active_cluster=wanted)
         case Refusal():
-            refused = Switchover(
-                id=command.id,
-                from_=status.active_cluster,
-                to=wanted,
-                trigger=command.trigger,
-                requested_by=str(command.principal),
-                requested_at=now.stamp(),
-            )
+            refused = request_of(command, status, wanted, now)
             return ended(observed, verdict.reason, verdict.message, now, request=refused)
         case _:
             return observed

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -66,14 +66,10 @@ class Worker:
         self._log = Fields(logging.getLogger(__name__), member.log_fields)
         self._answer_log = AnswerLog(self._log)
         self._keeper = LeaseKeeper(leases, member, holder=holder, log=self._log)
-        self._marker = PodMarker(*pod, self.knowledge.answer, clock=clock) if pod else None
+        marker = self._marker = PodMarker(*pod, self.knowledge.answer, clock=clock) if pod else None
+        marks: list[Part] = [lambda: marker.lower(self._state.period)] if marker else []
         self._wake = asyncio.Event()
-        self._conclusion = Conclusion([*self._marks(), *parts], concluded=self._wake.set)
-
-    def _marks(self) -> Iterator[Part]:
-        """The Pod's marks, as a part of the conclusion."""
-        if marker := self._marker:
-            yield lambda: marker.lower(self._state.period)
+        self._conclusion = Conclusion([*marks, *parts], concluded=self._wake.set)
 
     @property
     def pod_trouble(self) -> str | None:

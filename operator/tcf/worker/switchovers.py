@@ -125,7 +125,7 @@ class Switchovers:
         known = self.knowledge.known_term(before.uid) if before else 0
         federation = await self._get()
         same = before is not None and before.uid == federation.uid
-        if same and (refusal := claims.set_back_before(federation, known)):
+        if same and (refusal := claims.restored_since(federation, known)):
             return federation, refusal
         while True:
             verdict = admit(federation, command, self._clock.now())
@@ -162,7 +162,7 @@ class Switchovers:
                 if not ambiguous:
                     raise
                 if self._clock.boot() >= give_up:
-                    raise OutcomeUnknownError(claims.lost_while_writing(error.public)) from error
+                    raise OutcomeUnknownError(claims.hub_lost(claims.WRITING, error.public)) from error
                 await asyncio.sleep(backoff.next())
             else:
                 return True
@@ -251,7 +251,7 @@ class Switchovers:
                 raise OutcomeUnknownError(claims.DELETED) from error
             except errors.HubError as error:
                 if self._clock.boot() >= give_up:
-                    raise OutcomeUnknownError(claims.lost_while_waiting(error.public)) from error
+                    raise OutcomeUnknownError(claims.hub_lost(claims.WAITING, error.public)) from error
             await asyncio.sleep(backoff.next())
 
 
