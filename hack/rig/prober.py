@@ -7,9 +7,9 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from rig.promise import Probe, longest_gap
 
@@ -19,25 +19,18 @@ _PATIENCE = 10.0
 _REQUEST = b"GET /tcf/is_active HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-class Prober:
-    """Probes every port `per_second` times a second on a connection of its own, until the block ends.
+T = TypeVar("T")
 
-    When an answer does not come soon, the prober sends the next probe on another connection, as load
-    balancers do, and the first probe goes on waiting. So a process that was stopped finds some probes when it
-    wakes up, and its first answers are seen.
 
-    It talks to the socket itself: an HTTP library would take processor time from the workers.
-    """
+class Probing(Generic[T]):
+    """Probes every target in a thread of its own until the block ends. `probes`: what was answered."""
 
-    def __init__(self, ports: Mapping[int, str], *, per_second: float) -> None:
-        """`ports`: of the workers, with the member of each."""
+    def __init__(self, targets: Iterable[tuple[T, str]], *, interval: float) -> None:
+        """`targets`: each with its member. `interval`: seconds between two probes of a target."""
         self.probes: list[Probe] = []
-        self._interval = 1 / per_second
+        self._interval = interval
         self._end = threading.Event()
-        self._waiting: list[threading.Thread] = []
-        self._threads = [
-            threading.Thread(target=self._probe, args=(port, member)) for port, member in ports.items()
-        ]
+        self._threads = [threading.Thread(target=self._probe, args=target) for target in targets]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -50,15 +43,39 @@ class Prober:
         self._end.set()
         for thread in self._threads:
             thread.join()
-        for thread in self._waiting:
-            thread.join()
 
     def gap(self) -> float:
         """The longest time in seconds in which nobody answered 200."""
         return longest_gap(self.probes)
 
-    def _probe(self, port: int, member: str) -> None:
-        line = _Line(port)
+    def _probe(self, target: T, member: str) -> None:
+        raise NotImplementedError
+
+
+class Prober(Probing[int]):
+    """Probes every port `per_second` times a second on a connection of its own, until the block ends.
+
+    When an answer does not come soon, the prober sends the next probe on another connection, as load
+    balancers do, and the first probe goes on waiting. So a process that was stopped finds some probes when it
+    wakes up, and its first answers are seen.
+
+    It talks to the socket itself: an HTTP library would take processor time from the workers.
+    """
+
+    def __init__(self, ports: Mapping[int, str], *, per_second: float) -> None:
+        """`ports`: of the workers, with the member of each."""
+        super().__init__(ports.items(), interval=1 / per_second)
+        self._waiting: list[threading.Thread] = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        for thread in self._waiting:
+            thread.join()
+
+    def _probe(self, target: int, member: str) -> None:
+        line = _Line(target)
         while not self._end.wait(self._interval):
             sent = time.monotonic()
             with line.closed_on_error():
@@ -68,7 +85,7 @@ class Prober:
                 waiting = threading.Thread(target=self._await, args=(line, member, sent))
                 waiting.start()
                 self._waiting.append(waiting)
-                line = _Line(port)
+                line = _Line(target)
         line.close()
 
     def _await(self, line: _Line, member: str, sent: float) -> None:
