@@ -244,3 +244,12 @@ def begun(*alive: WorkerLease, wants: str | None = None, last: str = "", **more:
 
 def roles_of(table: Status) -> str:
     return " ".join(m.role for m in table.clusters)
+
+
+# --- what many tests start from -------------------------------------------------------------------------
+
+Leases = tuple[WorkerLease, ...]
+ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
+BEHIND = lease("c1", ack=TERM - 1)
+TO_C2, TO_NOBODY, FROM_NOBODY = request("c1", "c2"), request("c1", ""), request("", "c2")
+DEMOTED = entry("demoted", from_="c1", to="")

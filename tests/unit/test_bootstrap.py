@@ -22,8 +22,12 @@ from tcf.core.model import (
 )
 from tcf.core.reasons import Outcome
 from unit.build import (
+    DEMOTED,
+    FROM_NOBODY,
+    ONE,
     STAMP,
     TERM,
+    TWO,
     UNIX,
     D,
     after,
@@ -39,9 +43,6 @@ from unit.build import (
     written,
 )
 
-ONE, TWO = lease("c1"), lease("c2")
-FROM_NOBODY = request("", "c2")
-DEMOTED = entry("demoted", from_="c1", to="")
 BEGUN = entry("begun", from_="", to="c1", trigger=Trigger.BOOTSTRAP)
 REFUSALS = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_LENGTH))
 

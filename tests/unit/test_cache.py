@@ -10,9 +10,7 @@ import pytest
 from tcf.coordinator.cache import FederationCache
 from tcf.core.annotations import Acknowledgement
 from tcf.core.model import Federation, Isolation, WorkerLease
-from unit.build import BOOT, DOUBT, TERM, UID, D, federation, later, lease
-
-ONE, TWO = lease("c1"), lease("c2")
+from unit.build import BOOT, DOUBT, ONE, TERM, TWO, UID, D, federation, later
 
 
 def version(number: int, uid: str = UID) -> Federation:

@@ -25,21 +25,27 @@ from tcf.core.model import (
     Switchover,
     Trigger,
     Unfenceable,
-    WorkerLease,
 )
 from tcf.core.reasons import Outcome
 from tcf.core.sightings import Sightings
 from unit.build import (
+    BEHIND,
     BOOT,
     DOUBT,
+    FROM_NOBODY,
+    ONE,
     SILENCE,
     SILENT_SINCE,
     STAMP,
     TERM,
+    THREE,
     TIMEOUT,
+    TO_C2,
+    TWO,
     UID,
     UNIX,
     D,
+    Leases,
     after,
     at,
     begun,
@@ -59,11 +65,6 @@ from unit.build import (
     written,
 )
 
-Leases = tuple[WorkerLease, ...]
-TO_C2 = request("c1", "c2")
-FROM_NOBODY = request("", "c2")
-ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
-BEHIND = lease("c1", ack=TERM - 1)
 FORGOTTEN = tuple(entry(f"r{n}", outcome="NoLiveWorker") for n in range(HISTORY_LENGTH))
 """So many refusals that nobody knows what was before."""
 

@@ -16,9 +16,12 @@ from tcf.core.reasons import Outcome
 from tcf.core.sightings import Sightings
 from unit.build import (
     BOOT,
+    ONE,
     SILENCE,
     STAMP,
     TERM,
+    THREE,
+    TWO,
     UID,
     D,
     at,
@@ -34,7 +37,6 @@ from unit.build import (
     written,
 )
 
-ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
 STEP = D / 3
 
 

@@ -11,10 +11,9 @@ from tcf.core.fencing import silence_needed
 from tcf.core.liveness import Workers
 from tcf.core.model import MemberStatus, Unfenceable, WorkerLease
 from tcf.core.sightings import Sightings
-from unit.build import BOOT, SILENCE, STAMP, D, at, kept, later, lease, status
+from unit.build import BOOT, ONE, SILENCE, STAMP, D, at, kept, later, lease, status
 
 NONE_LIVE = status("active passive", workers=0, live=0).clusters[0]
-ONE = lease("c1")
 
 
 def seen_at(moment: float, *, renewed: bool) -> Sightings:

@@ -20,7 +20,20 @@ from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.worker_leases import Leases
-from unit.build import BOOT, SILENCE, TERM, ClockAt, bootstrap, entry, federation, lease, request
+from unit.build import (
+    BEHIND,
+    BOOT,
+    ONE,
+    SILENCE,
+    TERM,
+    TWO,
+    ClockAt,
+    bootstrap,
+    entry,
+    federation,
+    lease,
+    request,
+)
 from unit.jumping_loop import CLOCK, after, jumping, passed
 from unit.quiet_hub import QuietHub
 from unit.turns import at_work
@@ -112,8 +125,6 @@ async def test_a_crd_that_drops_what_is_written_is_noticed() -> None:
 
 # --- a loop at work, on a clock that jumps ------------------------------------------------------------
 
-ONE, TWO = lease("c1"), lease("c2")
-BEHIND = lease("c1", ack=TERM - 1)
 IDLE = federation("active passive", resource_version="10")
 TO_NOBODY = federation("active passive", switchover=request("c1", ""), resource_version="10")
 WAITING = federation("demoting passive", switchover=request("c1", ""), resource_version="10")

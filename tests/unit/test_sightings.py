@@ -8,9 +8,7 @@ import pytest
 
 from tcf.core.model import Federation
 from tcf.core.sightings import Sightings, Stage
-from unit.build import DOUBT, SILENCE, TERM, UID, D, federation, later, lease, request
-
-ONE, TWO = lease("c1"), lease("c2")
+from unit.build import DOUBT, ONE, SILENCE, TERM, TWO, UID, D, federation, later, lease, request
 
 
 def test_age_counts_from_the_first_receipt_of_a_version() -> None:

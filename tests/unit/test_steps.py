@@ -16,16 +16,23 @@ from tcf.core.model import (
 )
 from tcf.core.sightings import Sightings
 from unit.build import (
+    BEHIND,
     BOOT,
+    DEMOTED,
     DOUBT,
+    FROM_NOBODY,
+    ONE,
     TERM,
     TIMEOUT,
+    TO_C2,
+    TO_NOBODY,
+    TWO,
     UID,
+    Leases,
     after,
     at,
     bootstrap,
     decided,
-    entry,
     federation,
     kept,
     lease,
@@ -36,14 +43,8 @@ from unit.build import (
     written,
 )
 
-Leases = tuple[WorkerLease, ...]
-TO_C2, TO_NOBODY = request("c1", "c2"), request("c1", "")
-FROM_NOBODY = request("", "c2")
 FORCED = replace(TO_C2, force=True)
 EXPIRED = replace(TO_C2, requested_at="2026-11-23T11:57:59Z")  # 2 x 30 s + 60 s and one more ago
-ONE, TWO, THREE = lease("c1"), lease("c2"), lease("c3")
-BEHIND = lease("c1", ack=TERM - 1)
-DEMOTED = entry("demoted", from_="c1", to="")
 
 
 @dataclass(frozen=True)
