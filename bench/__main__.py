@@ -354,11 +354,13 @@ def measured(parts: Mapping[str, Part]) -> tuple[list[Figure], list[str]]:
 
 def _about(minutes: float) -> str:
     """When and where the figures were measured, and how to read them."""
-    return (
-        f"Measured by `make bench` on {results.today()}, in {minutes:.0f} minutes, with {wrk_version()}, on"
-        f" {results.machine()}. Each value is the median (min to max) of so many runs. Floors are measured in"
-        " turns with it, and ratios are taken pair by pair. Only `scale` measures one size after the other,"
-        " and compares with the median of a smaller one."
+    return "\n".join(
+        (
+            results.measured_by("make bench", f", in {minutes:.0f} minutes, with {wrk_version()}"),
+            "Each value is the median (min to max) of so many runs.",
+            "Floors are measured in turns with it, and ratios are taken pair by pair.",
+            "Only `scale` measures one size after the other, and compares with the median of a smaller one.",
+        )
     )
 
 

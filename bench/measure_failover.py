@@ -203,12 +203,13 @@ def main() -> int:
         install_crd(plane)
         sections = [section(PARTS[name], plane) for name in wanted]
     if wanted == list(PARTS):
-        about = (
-            f"Measured by `make figures` on {results.today()}, on {results.machine()}."
-            " The programs ran in Python's development mode. Each member has two workers;"
-            " `failover.mode` is `Automatic`, `failover.timeout` is `1s`."
-        )
-        text = "\n".join([about, "", *sections])
+        about = [
+            results.measured_by("make figures"),
+            "The programs ran in Python's development mode.",
+            "Each member has two workers.",
+            "`failover.mode` is `Automatic`, `failover.timeout` is `1s`.",
+        ]
+        text = "\n".join([*about, "", *sections])
         page = results.write("failover.md", "make figures", text, explained=_EXPLAINED)
         print(f"written: {page}")
     return 0

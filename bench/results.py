@@ -27,20 +27,21 @@ def write(name: str, command: str, text: str, *, explained: str) -> Path:
     return path.relative_to(ROOT)
 
 
-def machine() -> str:
-    """The processor, and the versions of everything that takes part."""
+def measured_by(command: str, how: str = "") -> str:
+    """When and on what the figures were measured, a sentence a line. `how`: what else to say of the run."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "kopf"))
     programs = locate.servers()
     hub = ", ".join(f"{name} {_version(programs[name])}" for name in locate.SERVERS)
-    return (
-        f"{os.cpu_count()} cores of {_processor()}, {platform.system()} {platform.release()},"
-        f" Python {platform.python_version()}, {versions};"
-        f" the hub runs on the same machine: {hub}; etcd does not sync to disk"
+    return "\n".join(
+        (
+            f"Measured by `{command}` on {dt.datetime.now(dt.UTC).date()}{how}.",
+            f"The machine has {os.cpu_count()} cores of {_processor()}.",
+            f"It runs {platform.system()} {platform.release()}, Python {platform.python_version()},"
+            f" {versions}.",
+            f"The hub runs on the same machine: {hub}.",
+            "Its etcd does not sync to disk.",
+        )
     )
-
-
-def today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
 
 
 def _version(program: Path) -> str:

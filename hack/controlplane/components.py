@@ -66,8 +66,8 @@ def write_secret(path: Path, text: str) -> None:
 def private_key() -> str:
     """Return a new private key for the curve P-256, in PEM.
 
-    It is any number below the curve's order, in the frame of RFC 5915; whoever reads it computes
-    the public key, which is optional there. So this needs neither openssl nor a library.
+    It is any number below the curve's order, in the frame of RFC 5915; readers compute the public
+    key, which is optional there. So this needs neither openssl nor a library.
     """
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     number = (1 + secrets.randbelow(order - 1)).to_bytes(32, "big")

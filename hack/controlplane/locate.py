@@ -95,7 +95,7 @@ def _assets(*names: str) -> dict[str, Path]:
 
 
 def envtest_store() -> Path:
-    """Where setup-envtest keeps what it downloads, unless it is told otherwise."""
+    """Where setup-envtest keeps its downloads by default."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "io.kubebuilder.envtest" / "k8s"
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"

@@ -60,7 +60,7 @@ class HubNamespace:
         return found
 
     def set_status(self, status: dict[str, Any] | None, name: str = "shop") -> None:
-        """Replace the whole status (None: remove it), whoever else writes it."""
+        """Replace the whole status (None: remove it), even if a program writes it meanwhile."""
         change = {"op": "add", "value": status} if status is not None else {"op": "remove"}
         # kubectl reads -p as YAML, which has no surrogate pairs. So characters stay as they are.
         patch = json.dumps([{**change, "path": "/status"}], ensure_ascii=False)

@@ -74,7 +74,7 @@ class Stub:
     def building(self) -> Iterator[None]:
         """Enter when go runs; leave when it and its children are gone."""
         with (
-            # Open at both ends: what is written is there for whoever reads, now or later.
+            # Open at both ends: what is written can be read, now or later.
             (self._directory / "go-on").open("r+b", buffering=0) as self._go_on,
             (self._directory / "alive").open() as alive,  # blocks until go opens it
         ):

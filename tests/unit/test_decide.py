@@ -156,7 +156,7 @@ def test_a_restored_hub_is_told() -> None:
 def test_after_a_restore_nobody_is_promoted_before_lost_answers_have_run_out(
     leases: Leases, asked: Switchover
 ) -> None:
-    """A worker may answer active by a term that no Lease tells, and have lost its Lease besides."""
+    """A worker may answer active by a term that is on no Lease, because its own Lease is lost."""
     about = federation("passive passive", switchover=asked, in_doubt=DOUBT)
     early = decided(about, leases, waited=DOUBT.seconds - 0.2)
     assert (roles_of(after(about, early)), early.events) == ("passive passive", ())
@@ -298,7 +298,7 @@ def test_a_bootstrap_after_a_loss_is_told_from_a_first_one(last: str, uid: str, 
 
 @pytest.mark.parametrize("left", ["c1", "c2", "c3"])
 def test_after_a_restore_the_members_are_those_of_the_spec(left: str) -> None:
-    """Whatever the old table says of who is engaged: everybody is passive and fenced anew."""
+    """Whichever member the old table has engaged, all are passive and fenced again."""
     old = federation("active passive passive", annotations={ANNOTATION_LAST_ACTIVE: f"{left}/5"})
     names = [name for name in ("c1", "c2", "c3", "c4") if name != left]
     result = written(decided(members(old, *names), (lease("c1", ack=TERM + 7),)))
@@ -557,7 +557,7 @@ Change = Callable[[Federation], Federation]
     [
         pytest.param(lambda f: replace(f, spec=spec(3)), id="members"),
         pytest.param(lambda f: replace(f, spec=replace(f.spec, active_cluster="c2")), id="activeCluster"),
-        pytest.param(lambda f: replace(f, uid="uid-2", status=None), id="created anew"),
+        pytest.param(lambda f: replace(f, uid="uid-2", status=None), id="created again"),
         pytest.param(lambda f: replace(f, status=replace(f.status, switchover=TO_C2)), id="request"),
         pytest.param(lambda f: f, id="nothing"),
     ],

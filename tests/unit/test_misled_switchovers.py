@@ -26,7 +26,7 @@ Write = Callable[[Federation, Status], Federation]
 
 
 class FakeFederations:
-    """A hub that takes the first write and answers each as it is told to."""
+    """A hub that takes the first write, and answers each write as given."""
 
     def __init__(self, *answers: errors.HubError | None, then: Federation | None) -> None:
         self.present: Federation | None = federation("active passive")

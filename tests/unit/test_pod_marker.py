@@ -1,4 +1,4 @@
-"""What a Pod is told, and that nothing which was meant earlier can come after what is meant now."""
+"""How a Pod is marked, and that an earlier mark can never replace a later one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_a_pod_says(answer: Reading | Refusal, role: str, reason: str) -> N
     assert said.message
 
 
-class Told:
+class MarkedPod:
     """A marking at work, and the answer it follows."""
 
     def __init__(self, server: ApiServer, marks: Marks) -> None:
@@ -82,14 +82,14 @@ class Told:
 
 
 @contextlib.asynccontextmanager
-async def told(server: ApiServer, marks: Marks = BOTH) -> AsyncIterator[Told]:
-    async with running(Told(server, marks)) as one:
+async def marked_pod(server: ApiServer, marks: Marks = BOTH) -> AsyncIterator[MarkedPod]:
+    async with running(MarkedPod(server, marks)) as one:
         assert await one.marking.settle(5)
         yield one
 
 
 @contextlib.asynccontextmanager
-async def running(one: Told) -> AsyncIterator[Told]:
+async def running(one: MarkedPod) -> AsyncIterator[MarkedPod]:
     task = asyncio.create_task(one.marking.run())
     try:
         yield one
@@ -102,7 +102,7 @@ async def running(one: Told) -> AsyncIterator[Told]:
 @jumping
 async def test_only_what_differs_is_written() -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         for role in (Role.ACTIVE, Role.ACTIVE, Role.DEMOTING, Role.PASSIVE):
             one.now(reading(role))
             assert await one.marking.settle(5)
@@ -116,19 +116,19 @@ async def test_only_what_differs_is_written() -> None:
 @jumping
 async def test_marks_that_nobody_asked_for_are_not_set() -> None:
     server = ApiServer()
-    async with told(server, Marks(condition=False, label=True)) as one:
+    async with marked_pod(server, Marks(condition=False, label=True)) as one:
         one.now(reading(Role.ACTIVE))
         assert await one.marking.settle(5)
         assert (server.pod.role, server.pod.active) == ("active", None)
     server = ApiServer()
-    async with told(server, Marks(condition=True, label=False)):
+    async with marked_pod(server, Marks(condition=True, label=False)):
         assert (server.pod.role, server.pod.active) == (None, False)
 
 
 @jumping
 async def test_a_yes_under_way_is_broken_off_and_can_never_land_after_the_no() -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         server.held = []
         one.now(reading(Role.ACTIVE))
         await server.until(lambda: bool(server.held))
@@ -143,7 +143,7 @@ async def test_a_yes_under_way_is_broken_off_and_can_never_land_after_the_no() -
 @jumping
 async def test_a_pod_that_others_write_too_is_read_again() -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         server.edited()
         one.now(reading(Role.ACTIVE))
         assert await one.marking.settle(5)
@@ -155,7 +155,7 @@ async def test_a_gated_pod_says_no_when_the_kubelet_has_made_it_unready() -> Non
     server = ApiServer()
     server.pod = replace(server.pod, active=True, gated=True, ready=True)
     server.kubelet_after = 4
-    async with told(server):
+    async with marked_pod(server):
         assert server.reads == 4
         assert not server.pod.ready
 
@@ -166,7 +166,7 @@ async def test_a_gated_pod_says_no_when_no_requests_are_sent_to_it_any_more() ->
     server.pod = replace(server.pod, active=True, gated=True)
     both, one = frozenset({"a", "b"}), frozenset({"b"})
     server.slices = [both, both, one]
-    async with told(server):
+    async with marked_pod(server):
         assert server.looked == [None, both, both, one]
 
 
@@ -181,7 +181,7 @@ async def test_a_gated_pod_is_waited_for_though_an_answer_was_lost(lost: str) ->
         server.unanswered = True
     else:
         server.slices.insert(0, errors.UnreachableError("no answer"))
-    async with told(server):
+    async with marked_pod(server):
         assert server.slices == []
         assert server.pod.active is False
 
@@ -190,7 +190,7 @@ async def test_a_gated_pod_is_waited_for_though_an_answer_was_lost(lost: str) ->
 async def test_a_pod_whose_kubelet_is_waited_for_is_labelled_before() -> None:
     server = ApiServer()
     server.pod = replace(server.pod, active=True, role="active", gated=True, ready=True)
-    async with running(Told(server, BOTH)):
+    async with running(MarkedPod(server, BOTH)):
         await server.until(lambda: server.pod.role == "passive")
         assert server.pod.ready
 
@@ -201,7 +201,7 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
     server = ApiServer()
     server.held = []
     until = CLOCK.boot() + 0.2
-    one = Told(server, BOTH)
+    one = MarkedPod(server, BOTH)
     one.answer = reading(Role.ACTIVE, until)
     async with running(one):
         await server.until(lambda: bool(server.held))
@@ -216,7 +216,7 @@ async def test_a_yes_under_way_is_broken_off_when_it_has_run_out() -> None:
 async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         server.edited()
         one.now(reading(Role.ACTIVE))
         assert await one.marking.settle(5)
@@ -224,10 +224,10 @@ async def test_a_pod_without_a_gate_is_warned_of_once(caplog: pytest.LogCaptureF
 
 
 @jumping
-async def test_until_a_pod_is_told_something_there_is_trouble() -> None:
+async def test_until_a_pod_is_marked_there_is_trouble() -> None:
     server = ApiServer()
     server.failing = errors.ForbiddenError("no rights")
-    async with running(Told(server, BOTH)) as one:
+    async with running(MarkedPod(server, BOTH)) as one:
         assert not await one.marking.settle(0.05)
         assert "no rights" in (one.marking.trouble or "")
         server.failing = None
@@ -244,15 +244,15 @@ async def test_a_kubelet_that_is_away_is_not_waited_for_for_ever(monkeypatch: py
     monkeypatch.setattr("tcf.worker.pod_marker._LOWERING_SECONDS", 0.2)
     server = ApiServer()
     server.pod = replace(server.pod, active=True, gated=True, ready=True)
-    async with told(server):
+    async with marked_pod(server):
         assert server.pod.active is False
         assert server.pod.ready
 
 
 @jumping
-async def test_settling_gives_up_and_the_pod_is_told_later() -> None:
+async def test_settling_gives_up_and_the_pod_is_marked_later() -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         one.now(reading(Role.ACTIVE))
         assert await one.marking.settle(5)
         server.failing = errors.UnreachableError("nobody there")
@@ -268,7 +268,7 @@ async def test_settling_gives_up_and_the_pod_is_told_later() -> None:
 async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
     server = ApiServer()
     until = CLOCK.boot() + 0.1
-    one = Told(server, BOTH)
+    one = MarkedPod(server, BOTH)
     one.answer = reading(Role.ACTIVE, until)
     async with running(one):
         await server.until(lambda: server.writes == ["Active", "HubUnreachable"])
@@ -279,7 +279,7 @@ async def test_an_answer_that_runs_out_is_noticed_without_being_told() -> None:
 async def test_a_pod_that_somebody_has_edited_is_put_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tcf.worker.pod_marker._LOOK_SECONDS", 0.01)
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         server.pod = replace(server.pod, role=None, resource_version="100")
         await server.until(lambda: server.pod.role == "passive")
         assert server.writes == ["Passive"], "the condition was right"
@@ -296,7 +296,7 @@ async def test_a_pod_is_looked_at_however_often_the_answer_is_renewed(
 ) -> None:
     monkeypatch.setattr("tcf.worker.pod_marker._LOOK_SECONDS", 0.1)
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         server.pod = replace(server.pod, role=None, resource_version="100")
         for _ in range(20):
             await asyncio.sleep(0.01)
@@ -308,7 +308,7 @@ async def test_a_pod_is_looked_at_however_often_the_answer_is_renewed(
 async def test_settling_goes_by_the_answer_of_the_moment() -> None:
     """Whether somebody has called `changed` or not."""
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         one.answer = reading(Role.ACTIVE)
         assert await one.marking.settle(5)
         assert server.pod.active is True
@@ -317,7 +317,7 @@ async def test_settling_goes_by_the_answer_of_the_moment() -> None:
 @jumping
 async def test_a_role_that_is_kept_for_ever_is_shown_for_ever() -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         one.now(reading(Role.ACTIVE, valid_until=CLOCK.boot() + 1, keep=True))
         await asyncio.sleep(25)
     assert server.writes == ["Passive", "Active"]
@@ -328,7 +328,7 @@ async def test_a_role_that_is_kept_for_ever_is_shown_for_ever() -> None:
 @jumping
 async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(since: Role) -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         server.held = []
         one.now(reading(Role.ACTIVE))
         await server.until(lambda: bool(server.held))
@@ -344,7 +344,7 @@ async def test_a_yes_that_has_landed_without_an_answer_is_taken_back_at_once(sin
 async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(fate: str) -> None:
     """The Pod still says that "no", but the "yes" may be on its way under the version that says so."""
     server = ApiServer()
-    one = Told(server, BOTH)
+    one = MarkedPod(server, BOTH)
     one.answer = NOWHERE
     async with running(one):
         assert await one.marking.settle(5)
@@ -369,14 +369,14 @@ async def test_a_yes_of_unknown_fate_can_never_land_after_the_same_no_as_before(
 async def test_what_the_pod_says_already_is_not_written() -> None:
     server = ApiServer()
     server.pod = Pod("uid", "1", role="passive", active=False, reason="Passive")
-    async with told(server):
+    async with marked_pod(server):
         assert (server.writes, server.labels) == ([], [])
 
 
 @jumping
 async def test_a_change_is_taken_in_at_the_very_moment_at_which_a_yes_runs_out() -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         server.held = []
         until = CLOCK.boot() + 0.2
         taken_in: list[bool] = []
@@ -393,10 +393,10 @@ async def test_a_change_is_taken_in_at_the_very_moment_at_which_a_yes_runs_out()
 
 @jumping
 async def test_the_very_first_yes_is_broken_off_when_it_has_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until then the Pod has not been told anything, and that is said."""
+    """Until then the Pod is not marked, and the worker says so."""
     server, troubles = ApiServer(), []
     server.held = []
-    one = Told(server, BOTH)
+    one = MarkedPod(server, BOTH)
     one.answer = reading(Role.ACTIVE, CLOCK.boot() + 0.2)
     original = server.get
 
@@ -420,7 +420,7 @@ SLICES = frozenset({"a"})
 async def seconds_to_tell(server: ApiServer, marks: Marks = BOTH) -> float:
     """Until it is settled that the Pod says "passive"."""
     began = passed()
-    async with told(server, marks):
+    async with marked_pod(server, marks):
         return passed() - began
 
 
@@ -432,7 +432,7 @@ async def seconds_to_tell(server: ApiServer, marks: Marks = BOTH) -> float:
         (replace(GATED, gated=False), BOTH),
         (GATED, Marks(condition=False, label=True)),
     ],
-    ids=["was not active", "was never told", "no gate", "no condition"],
+    ids=["was not active", "was never marked", "no gate", "no condition"],
 )
 @jumping
 async def test_nobody_is_waited_for_who_has_no_conclusion_to_draw(pod: Pod, marks: Marks) -> None:
@@ -474,7 +474,7 @@ async def test_slices_that_cannot_be_seen_are_not_waited_for(error: errors.HubEr
 async def test_what_is_concluded_is_not_waited_for_again() -> None:
     server = ApiServer()
     server.pod = replace(GATED, ready=False)
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         looked = len(server.looked)
         one.now(NOWHERE)
         assert await one.marking.settle(5)
@@ -486,7 +486,7 @@ async def test_whoever_is_active_again_waits_for_no_conclusion() -> None:
     """The loss before has been noted, and was not written."""
     server = ApiServer()
     server.pod = GATED
-    one = Told(server, BOTH)
+    one = MarkedPod(server, BOTH)
     one.answer = reading(Role.ACTIVE)
     async with running(one):
         assert await one.marking.settle(5)
@@ -508,7 +508,7 @@ async def test_trouble_is_logged_when_it_begins_changes_or_ends(caplog: pytest.L
     caplog.set_level(logging.INFO)
     server = ApiServer()
     server.pod = replace(server.pod, gated=True)
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         for error in (errors.ForbiddenError("no rights"), errors.UnreachableError("nobody there"), None):
             server.failing = error
             one.now(reading(Role.ACTIVE))
@@ -538,14 +538,14 @@ async def test_a_condition_that_no_gate_is_for_is_warned_of(
 ) -> None:
     server = ApiServer()
     server.pod = replace(server.pod, gated=gated)
-    async with told(server, marks):
+    async with marked_pod(server, marks):
         assert ("no readiness gate" in caplog.text) is warned
 
 
 @jumping
 async def test_it_is_tried_again_soon_and_ever_less_often() -> None:
     server = ApiServer()
-    async with told(server) as one:
+    async with marked_pod(server) as one:
         for role in (Role.ACTIVE, Role.PASSIVE):
             server.failing = errors.UnreachableError("nobody there")
             one.now(reading(role))

@@ -132,8 +132,8 @@ def test_the_period_is_a_third_of_the_duration() -> None:
         pytest.param(federation("promoting passive", term=TERM + 1), "promoting", id="promoting"),
         pytest.param(None, "FederationNotFound", id="deleted"),
         pytest.param(federation(None), "NotBootstrapped", id="no status"),
-        pytest.param(federation(None, uid="uid-2"), "NotBootstrapped", id="created anew"),
-        pytest.param(REBORN, "passive", id="created anew, with roles"),
+        pytest.param(federation(None, uid="uid-2"), "NotBootstrapped", id="created again"),
+        pytest.param(REBORN, "passive", id="created again, with roles"),
         pytest.param(UNKNOWN, "UnknownProtocol", id="unknown protocol"),
     ],
 )

@@ -90,7 +90,7 @@ def seen(*federations: Federation | None) -> Stage | None:
             Stage(UID, TERM, 10, "r2", 20),
             id="next request",
         ),
-        pytest.param(replace(BUSY, uid="uid-2"), Stage("uid-2", TERM, 20, "r1", 20), id="created anew"),
+        pytest.param(replace(BUSY, uid="uid-2"), Stage("uid-2", TERM, 20, "r1", 20), id="created again"),
     ],
 )
 def test_a_stage_begins_when_a_request_meets_a_table(then: Federation | None, expected: Stage | None) -> None:
