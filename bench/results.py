@@ -29,15 +29,15 @@ def write(name: str, command: str, text: str, *, explained: str) -> Path:
 
 def measured_by(command: str, how: str = "") -> str:
     """When and on what the figures were measured, a sentence a line. `how`: what else to say of the run."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "kopf"))
+    packages = [f"{name} {version(name)}" for name in ("aiohttp", "kopf")]
+    versions = ", ".join([f"Python {platform.python_version()}", *packages])
     programs = locate.servers()
     hub = ", ".join(f"{name} {_version(programs[name])}" for name in locate.SERVERS)
     return "\n".join(
         (
             f"Measured by `{command}` on {dt.datetime.now(dt.UTC).date()}{how}.",
             f"The machine has {os.cpu_count()} cores of {_processor()}.",
-            f"It runs {platform.system()} {platform.release()}, Python {platform.python_version()},"
-            f" {versions}.",
+            f"It runs {platform.system()} {platform.release()}, {versions}.",
             f"The hub runs on the same machine: {hub}.",
             "Its etcd does not sync to disk.",
         )
