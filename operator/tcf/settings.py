@@ -30,22 +30,41 @@ class PodSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The PEM files of a server: its certificate with the chain, its key, and the authorities of clients."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """The settings of a worker. If `pod` is None, no Pod is marked."""
+    """The settings of a worker. If `pod` is None, no Pod is marked.
+
+    With `tls`, `listen` takes HTTPS only; `probe_listen` is for plain probes in any case.
+    """
 
     hub: HubSettings
     member: MemberRef
     listen: Address
     identity: str
     pod: PodSettings | None = None
+    tls: TlsSettings | None = None
+    probe_listen: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
-    """The settings of an operator. No `namespaces` means all of them. `serve`: members to answer for."""
+    """The settings of an operator. No `namespaces` means all of them. `serve`: members to answer for.
+
+    With `tls`, all addresses but `probe_listen` take HTTPS only.
+    """
 
     hub: HubSettings
     namespaces: tuple[str, ...]
     listen: Address
     identity: str
     serve: tuple[tuple[MemberRef, Address], ...]
+    tls: TlsSettings | None = None
+    probe_listen: Address | None = None

@@ -120,9 +120,16 @@ class Connection(RequestHandler):
 
     def _refuse(self) -> None:
         """Answer that the head is too large, after the answers to earlier requests, and read nothing more."""
-        self._messages.append((_too_large(), EMPTY_PAYLOAD))
-        self.busy = True
         self._pause_reading_for_buffer()
+        self._answer_by(_too_large())
+
+    def refuse_plain(self) -> None:
+        """Answer that this port speaks HTTPS to a client that does not. Its bytes need not be passed on."""
+        self._answer_by(_ErrInfo(400, NotTlsError(), ""))
+
+    def _answer_by(self, wrong: _ErrInfo) -> None:
+        self._messages.append((wrong, EMPTY_PAYLOAD))
+        self.busy = True
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -164,6 +171,9 @@ class Connection(RequestHandler):
                 f"the request line or a header field has more than {LARGEST_FIELD} bytes,"
                 f" or all of them together more than {LARGEST_HEAD}",
             )
+        elif isinstance(exc, NotTlsError):
+            message = "this port speaks HTTPS, and this is not; use https://"
+            response = error(status, Reason.MALFORMED_REQUEST, message)
         else:
             detail = " ".join((message or "").split())[:200]
             response = error(status, Reason.MALFORMED_REQUEST, f"this is not a valid HTTP request: {detail}")
@@ -188,6 +198,10 @@ class Connection(RequestHandler):
             self._impatience = None
 
 
+class NotTlsError(Exception):
+    """A client speaks something else than TLS where TLS is spoken."""
+
+
 def _too_large() -> _ErrInfo:
     return _ErrInfo(431, LineTooLong(b"", LARGEST_HEAD), "")
 
@@ -209,7 +223,7 @@ class Connections(web.Server):
         self._full = False
         self._idlest: list[tuple[float, int, Connection]] = []
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
 
     def admits(self) -> bool:
@@ -223,6 +237,12 @@ class Connections(web.Server):
             )
         self._full = count >= (self._most // 2 if self._full else self._most)
         return count < self._most or self._make_room()
+
+    def end_those(self, chosen: Callable[[asyncio.Transport], bool]) -> None:
+        """Close these connections. One with a request under way is closed after its answer."""
+        for one, transport in list(cast("dict[Connection, asyncio.Transport]", self._connections).items()):
+            if chosen(transport):
+                (one.close if one.busy else one.force_close)()
 
     def _make_room(self) -> bool:
         """Close the connection that has been idle for the longest time; False if none is idle."""
