@@ -55,8 +55,10 @@ class AuditLog:
             self._lose("it is too slow")
 
     def reopen(self) -> None:
-        """Open the file again before the next line, because somebody has renamed it."""
+        """Open the file again, because somebody has renamed it."""
         self._reopen.set()
+        with contextlib.suppress(queue.Full):  # then the next line comes at once
+            self._waiting.put_nowait(b"")
 
     def close(self) -> None:
         """Write what waits, for two seconds at most."""
