@@ -30,9 +30,9 @@ $(READY): $(VENV)/.locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script)
+demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script|auth)
 	@$(BIN)/python hack/demo $(if $(call given,CLUSTER),--cluster "$(CLUSTER)") \
-	  $(if $(call given,PORT),--port "$(PORT)") $(if $(filter script,$(DEMO)),--script)
+	  $(if $(call given,PORT),--port "$(PORT)") $(addprefix --,$(filter script auth,$(DEMO)))
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
