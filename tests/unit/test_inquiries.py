@@ -24,6 +24,10 @@ async def yes() -> bool:
     return True
 
 
+async def one(inquiries: Inquiries, source: str) -> bool:
+    return await inquiries.make("who asks", source, yes)
+
+
 def denials(results: list[bool | BaseException]) -> list[int]:
     return [each.status for each in results if isinstance(each, DeniedError)]
 
@@ -44,7 +48,7 @@ async def test_a_client_that_asks_too_much_is_refused_and_others_are_not() -> No
     inquiries = Inquiries("the hub", CLOCK)
 
     async def flood() -> list[int]:
-        asked = [inquiries.make("who asks", "6.6.6.6", yes) for _ in range(1000)]
+        asked = [one(inquiries, "6.6.6.6") for _ in range(1000)]
         return denials(await asyncio.gather(*asked, return_exceptions=True))
 
     flooding = asyncio.create_task(flood())
@@ -57,7 +61,7 @@ async def test_a_client_that_asks_too_much_is_refused_and_others_are_not() -> No
 @jumping
 async def test_all_clients_together_have_a_limit() -> None:
     inquiries = Inquiries("the hub", CLOCK)
-    asked = [inquiries.make("who asks", f"10.0.0.{n}", yes) for n in range(100)]
+    asked = [one(inquiries, f"10.0.0.{n}") for n in range(100)]
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert denials(results) == [503] * (100 - MOST_WAITING)
     assert await inquiries.make("who asks", "10.0.0.99", yes)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tcf.auth.authority import DeniedError
@@ -29,6 +28,8 @@ MOST_WAITING_OF_ONE = 8
 """How many questions of one address may wait. So clients with other addresses get their turn soon, even while
 one sends as many tokens as it can."""
 
+
+_BUSY = Refusal(Reason.TOO_MANY_REQUESTS, "too many clients wait to be checked; try again later")
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Inquiries:
         self._waiting: Counter[str] = Counter()
         self._trouble = ""
 
-    async def make(self, what: str, source: str, ask: Callable[[], Awaitable[T]]) -> T:
+    def make(self, what: str, source: str, ask: Callable[[], Awaitable[T]]) -> Awaitable[T]:
         """Ask when it is this question's turn. `ask` may raise NoAnswerError.
 
         Args:
@@ -64,33 +65,28 @@ class Inquiries:
             source: the client's address.
 
         Raises:
-            DeniedError: too many questions are waiting, or there is no answer.
+            DeniedError: too many questions are waiting (at once), or there is no answer (when it is awaited).
         """
-        async with self._turn(source):
-            try:
-                answer = await ask()
-            except NoAnswerError as error:
-                self._report(f"cannot find out {what}: {error}")
-                refusal = Refusal(error.reason, f"cannot find out {what}: {error.public}")
-                raise DeniedError(500, refusal) from error
-            self._report("")
-            return answer
-
-    @asynccontextmanager
-    async def _turn(self, source: str) -> AsyncIterator[None]:
         if self._waiting[source] >= MOST_WAITING_OF_ONE or self._waiting.total() >= MOST_WAITING:
-            raise DeniedError(
-                503, Refusal(Reason.TOO_MANY_REQUESTS, "too many clients wait to be checked; try again later")
-            )
+            raise DeniedError(503, _BUSY)
         self._waiting[source] += 1
+        return self._make(what, source, ask)
+
+    async def _make(self, what: str, source: str, ask: Callable[[], Awaitable[T]]) -> T:
         try:
             async with self._order:
                 await self._pace()
-            yield
+            answer = await ask()
+        except NoAnswerError as error:
+            self._report(f"cannot find out {what}: {error}")
+            refusal = Refusal(error.reason, f"cannot find out {what}: {error.public}")
+            raise DeniedError(500, refusal) from error
         finally:
             self._waiting[source] -= 1
             if not self._waiting[source]:
                 del self._waiting[source]
+        self._report("")
+        return answer
 
     async def _pace(self) -> None:
         now = self._clock.boot()

@@ -34,20 +34,20 @@ class Verdicts(Generic[K, V]):
         self._asking: dict[K, asyncio.Task[V]] = {}
 
     async def of(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
-        """The answer to the question `key`. Raises what `ask` raises."""
+        """The answer to the question `key`. Raises what `ask` raises, at once or later."""
         known = self._known.get(key)
         if known and self._clock.boot() < known[0]:
             return known[1]
         asking = self._asking.get(key)
         if asking is None:
-            asking = self._asking[key] = asyncio.create_task(self._find(key, ask), name="verdict")
+            asking = self._asking[key] = asyncio.create_task(self._find(key, ask()), name="verdict")
             asking.add_done_callback(lambda task: self._end(key, task))
         # A client that hangs up must not take the answer away from the others.
         return await asyncio.shield(asking)
 
-    async def _find(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
+    async def _find(self, key: K, asking: Awaitable[V]) -> V:
         began = self._clock.boot()
-        answer = await ask()
+        answer = await asking
         self._known[key] = began + (GOOD_SECONDS if self._good(answer) else BAD_SECONDS), answer
         self._known.move_to_end(key)
         if len(self._known) > MOST:
