@@ -144,8 +144,11 @@ them. No API serves the subresources of the last three rules: the admission poli
   resources: [clusterfederations]
   verbs: [get, list, watch, patch]
 - apiGroups: [tcf.dev]
-  # The admission policies ask for the right to update roles; no API serves that subresource.
-  resources: [clusterfederations/status, clusterfederations/roles]
+  resources: [clusterfederations/status]
+  verbs: [update]
+# The admission policies ask for this right; no API serves that subresource.
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/roles]
   verbs: [update]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
