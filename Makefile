@@ -108,6 +108,7 @@ bench $(BENCHES): $(READY)
 
 # The chart has copies, because tools that fetch charts from Git drop links.
 COPIES := crds/clusterfederations.tcf.dev.yaml:charts/tcf-operator/crd.yaml \
+  policies/admission-policies.yaml:charts/tcf-operator/files/admission-policies.yaml \
   examples/shop.yaml:charts/tcf-operator/files/shop.yaml
 
 lint: $(READY) ## Check format, style, types, layers, the version, the chart's copies and the docs

@@ -12,6 +12,7 @@ from rig.files import ROOT
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.kubectl import Kubectl, apply_crd, bound_kubectl
 from rig.tcf_processes import TcfProcesses
+from support.admission_policies import confine, install_policies
 from support.chart import Helm
 
 
@@ -38,6 +39,20 @@ def namespace(hub: HubNamespace) -> str:
 def kubectl(hub: HubNamespace) -> Kubectl:
     """kubectl, bound to the control plane and the test's namespace."""
     return hub.kubectl
+
+
+@pytest.fixture(scope="session")
+def policies(control_plane: dict[str, str], crd: None) -> None:
+    """The admission policies, installed and in effect in namespaces that a test has confined."""
+    with own_namespace(control_plane) as hub:
+        install_policies(hub)
+
+
+@pytest.fixture
+def confined(hub: HubNamespace, policies: None) -> HubNamespace:
+    """The test's namespace, with the admission policies."""
+    confine(hub)
+    return hub
 
 
 @pytest.fixture

@@ -110,19 +110,33 @@ _ and . become -, and capitals become lower case. Names that are too long are cu
 {{- toJson $named -}}
 {{- end }}
 
-{{/* The rights of a worker of one federation. Leases have random names, so the rights cannot name them. */}}
+{{/*
+The rights of a worker of one federation; takes {root, member}. Leases have random names, so the rights cannot name
+them. No API serves the subresources of the last three rules: the admission policies ask for these rights.
+*/}}
 {{- define "tcf.worker.rules" -}}
 - apiGroups: [tcf.dev]
   resources: [clusterfederations]
-  resourceNames: [{{ .federation | quote }}]
+  resourceNames: [{{ .member.federation | quote }}]
   verbs: [get, watch]
 - apiGroups: [tcf.dev]
   resources: [clusterfederations/status]
-  resourceNames: [{{ .federation | quote }}]
+  resourceNames: [{{ .member.federation | quote }}]
   verbs: [update]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create, get, patch, delete]
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/worker]
+  verbs: [represent]
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/member]
+  resourceNames: ["{{ .member.federation }}:{{ .member.cluster }}"]
+  verbs: [represent]
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/switchover{{ if .root.Values.workers.mayForce }}, clusterfederations/force{{ end }}]
+  resourceNames: [{{ .member.federation | quote }}]
+  verbs: [create]
 {{- end }}
 
 {{- define "tcf.operator.rules" -}}
@@ -131,6 +145,10 @@ _ and . become -, and capitals become lower case. Names that are too long are cu
   verbs: [get, list, watch, patch]
 - apiGroups: [tcf.dev]
   resources: [clusterfederations/status]
+  verbs: [update]
+# The admission policies ask for this right; no API serves that subresource.
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/roles]
   verbs: [update]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -249,7 +267,7 @@ metadata:
     {{- .selector | nindent 4 }}
     {{- include "tcf.labels" .root | nindent 4 }}
 rules:
-  {{- include "tcf.worker.rules" .member | nindent 2 }}
+  {{- include "tcf.worker.rules" . | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
