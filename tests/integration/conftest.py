@@ -14,7 +14,7 @@ from rig.hub_namespace import HubNamespace, own_namespace
 from rig.kubectl import Kubectl, apply_crd, bound_kubectl, install_crd, kubectl_of
 from rig.patience import eventually
 from rig.tcf_processes import TcfProcesses
-from support.authority import Authority
+from support.certificate_authority import CertificateAuthority
 from support.chart import Helm
 from support.oidc_issuer import OidcIssuer
 
@@ -54,13 +54,13 @@ def programs(hub: HubNamespace, tmp_path: Path) -> Iterator[TcfProcesses]:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
     """Whom the clients of a file's servers trust."""
-    return Authority(tmp_path_factory.mktemp("authority"))
+    return CertificateAuthority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
-def issuer(authority: Authority) -> Iterator[OidcIssuer]:
+def issuer(authority: CertificateAuthority) -> Iterator[OidcIssuer]:
     """An OpenID Connect issuer for the tests of a file."""
     with OidcIssuer(authority) as issuer:
         yield issuer

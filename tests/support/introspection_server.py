@@ -28,15 +28,15 @@ class IntrospectionServer(LoopbackServer):
     Attributes:
         url: the endpoint's URL.
         tokens: what it knows of each active token: its claims, without `active`. All others are not active.
-        trouble: what answers in its place; None if nothing is wrong.
+        troubles: for which tokens something else answers in its place.
         asked: the tokens that it was asked for, in order, whatever it answered.
 
-    The middle two may be changed at any time and from any thread.
+    Tokens and troubles may be changed at any time and from any thread.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.tokens: dict[str, Json] = {}
-        self.trouble: Trouble | None = None
+        self.troubles: dict[str, Trouble] = {}
         self.asked: list[str] = []
         super().__init__(tls)
         self.url += "/introspect"
@@ -45,7 +45,7 @@ class IntrospectionServer(LoopbackServer):
         form = parse_qs((await request.read()).decode())
         token = form.get("token", [""])[0]
         self.asked.append(token)
-        if trouble := self.trouble:
+        if trouble := self.troubles.get(token):
             return await trouble(request)
         if request.path != "/introspect":
             return web.Response(status=404)

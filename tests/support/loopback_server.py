@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Self
 
@@ -21,14 +22,26 @@ class LoopbackServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.run(self._runner.cleanup())
+        self._loop.run(self._stop())
         self._loop.end()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         raise NotImplementedError
 
     async def _start(self, tls: ssl.SSLContext | None) -> str:
-        self._runner = web.ServerRunner(web.Server(self.answer, access_log=None), shutdown_timeout=0)
+        self._server = web.Server(self.answer, access_log=None)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls)
+        await self._site.start()
         return f"{'https' if tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def _stop(self) -> None:
+        await self._site.stop()
+        while connections := self._server.connections:
+            # A client that keeps a TLS connection open would make a close wait for it.
+            for connection in connections:
+                if connection.transport:
+                    connection.transport.abort()
+            await asyncio.sleep(0.01)
+        await self._runner.cleanup()

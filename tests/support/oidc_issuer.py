@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from rig.files import place
 
-from support.authority import Authority
+from support.certificate_authority import CertificateAuthority
 from support.loopback_server import LoopbackServer
 
 Json = dict[str, Any]
@@ -21,12 +22,30 @@ AUDIENCE, PREFIX = "tcf.dev", "oidc:"
 _ALGORITHM, _KEY_ID = "ES256", "only"
 
 
+def authentication_config(
+    path: Path, issuer: str, authority: CertificateAuthority, audience: str, claims: Mapping[str, str]
+) -> Path:
+    """Write an AuthenticationConfiguration, with which an API server takes an issuer's tokens.
+
+    Args:
+        path: of the file.
+        issuer: its URL.
+        authority: the API server trusts it to certify the issuer.
+        audience: that tokens must have.
+        claims: which claim has the `username`, and which one the `groups`. Names get the prefix `oidc:`.
+    """
+    version = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration"}
+    trusted = {"url": issuer, "certificateAuthority": authority.file.read_text(), "audiences": [audience]}
+    mappings = {name: {"claim": claim, "prefix": PREFIX} for name, claim in claims.items()}
+    return place(path, json.dumps({**version, "jwt": [{"issuer": trusted, "claimMappings": mappings}]}))
+
+
 class OidcIssuer(LoopbackServer):
     """Serves its discovery document and its key over HTTPS, and signs whatever token it is asked for."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: CertificateAuthority) -> None:
         """`authority`: signs the certificate of the HTTPS server."""
-        self._authority = authority.file.read_text()
+        self._authority = authority
         self._key = ec.generate_private_key(ec.SECP256R1())
         super().__init__(authority.server("issuer").server_context)
 
@@ -62,16 +81,7 @@ class OidcIssuer(LoopbackServer):
     def authentication_config(self, path: Path) -> Path:
         """Write an AuthenticationConfiguration, with which an API server takes this issuer's tokens."""
         claims = {"username": "sub", "groups": "groups"}
-        authenticator = {
-            "issuer": {
-                "url": self.url,
-                "certificateAuthority": self._authority,
-                "audiences": [AUDIENCE],
-            },
-            "claimMappings": {name: {"claim": claim, "prefix": PREFIX} for name, claim in claims.items()},
-        }
-        version = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration"}
-        return place(path, json.dumps({**version, "jwt": [authenticator]}))
+        return authentication_config(path, self.url, self._authority, AUDIENCE, claims)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         match request.path:

@@ -32,7 +32,7 @@ class KeyPair:
         return context
 
 
-class Authority:
+class CertificateAuthority:
     """A new authority. It keeps its files in `folder`.
 
     Attributes:
