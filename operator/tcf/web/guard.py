@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -101,6 +102,8 @@ class Guard:
         return error(denied.status, denied.refusal.reason, denied.refusal.message, headers)
 
 
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
+"""RFC 6750, section 2.1."""
 _LONGEST_NAME = 180
 """How much of a name is recorded. With the member it has to fit into 256 characters (the CRD's limit)."""
 _MORE = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
@@ -133,8 +136,8 @@ def _bearer(headers: list[str]) -> str:
     """
     if not headers:
         return ""
-    scheme, _, token = headers[0].partition(" ")
-    if len(headers) > 1 or scheme.lower() != "bearer" or not token.strip():
+    found = _BEARER.fullmatch(headers[0])
+    if len(headers) > 1 or not found:
         message = "there must be one header Authorization, of the form `Bearer TOKEN`"
         raise DeniedError(401, Refusal(Reason.UNAUTHENTICATED, message))
-    return token.strip()
+    return found[1]
