@@ -30,9 +30,9 @@ $(READY): $(VENV)/.locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script)
+demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script|auth)
 	@$(BIN)/python hack/demo $(if $(call given,CLUSTER),--cluster "$(CLUSTER)") \
-	  $(if $(call given,PORT),--port "$(PORT)") $(if $(filter script,$(DEMO)),--script)
+	  $(if $(call given,PORT),--port "$(PORT)") $(addprefix --,$(filter script auth,$(DEMO)))
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
@@ -99,8 +99,8 @@ figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover fo
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=hack $(BIN)/python -m bench.measure_failover $(ARGS)
 
-bench: ## Measure how fast it is, 27 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -worker, -scale, -load)
-BENCHES := $(addprefix bench-,probe probe-close silent switch failover worker scale load)
+bench: ## Measure how fast it is, 27 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -worker, -scale, -load, -flood)
+BENCHES := $(addprefix bench-,probe probe-close silent switch failover worker scale load flood)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null
@@ -108,6 +108,7 @@ bench $(BENCHES): $(READY)
 
 # The chart has copies, because tools that fetch charts from Git drop links.
 COPIES := crds/clusterfederations.tcf.dev.yaml:charts/tcf-operator/crd.yaml \
+  policies/admission-policies.yaml:charts/tcf-operator/files/admission-policies.yaml \
   examples/shop.yaml:charts/tcf-operator/files/shop.yaml
 
 lint: $(READY) ## Check format, style, types, layers, the version, the chart's copies and the docs

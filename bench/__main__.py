@@ -3,6 +3,7 @@
     make bench                   everything, some 27 minutes, written to docs/results/bench.md
     make bench-probe             one part: probe, probe-close, silent, switch, failover, worker or scale
     make bench-load              ten minutes of load during switchovers, not part of the above
+    make bench-flood             seven minutes of junk tokens, not part of the above
 
 Needs wrk. When a part fails, the others are still measured, but the page of results stays as it was.
 """
@@ -31,6 +32,7 @@ from rig.kubectl import install_crd, kubectl_of
 from rig.tcf_processes import TcfProcesses
 
 from bench import results, scale, switches
+from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
@@ -305,7 +307,7 @@ PARTS: dict[str, Part] = {
     "failover": failover,
     "scale": scaling,
 }
-ON_DEMAND: dict[str, Part] = {"load": load}
+ON_DEMAND: dict[str, Part] = {"load": load, "flood": flood}
 
 
 def main() -> int:

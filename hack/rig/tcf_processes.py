@@ -142,7 +142,7 @@ class TcfProcesses:
         self._running.append(running)
 
         def listening() -> int | None:
-            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log_path.read_text())
+            found = re.search(r"listening on http://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", log_path.read_text())
             assert found or process.poll() is None, log_path.read_text()
             return int(found[1]) if found else None
 

@@ -7,10 +7,12 @@ import contextlib
 import logging
 import resource
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
+from tcf.auth.authority import Authority
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.core.reading import not_ready
@@ -21,9 +23,12 @@ from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.hub.pods import Pods
 from tcf.hub.worker_leases import Leases
 from tcf.runtime.address import Address
+from tcf.runtime.audit_log import AuditLog
 from tcf.runtime.clock import Clock
-from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
+from tcf.settings import AuthMode, AuthSettings, HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf_handlers
+from tcf.web.audit_trail import AuditTrail
+from tcf.web.guard import Guard
 from tcf.web.server import HttpServer
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
@@ -31,6 +36,9 @@ from tcf.worker.switchovers import Switchovers
 
 _REQUESTS_OF_CLIENTS = 8
 """How many requests to the hub a worker makes at a time for all POSTs together."""
+_REVIEWS = 4
+"""How many tokens and rights a process has reviewed by the hub at a time."""
+_EXPOSED = "anybody who can reach this worker may move the roles: use --auth kubernetes or --auth oauth2"
 
 Work = Callable[[], Coroutine[None, None, None]]
 """Something to run until the process ends."""
@@ -49,7 +57,10 @@ async def run_worker(settings: WorkerSettings) -> int:
             own = _client(stack, _credentials(marked.api), "tcf-worker", called="the pod's cluster")
             pods = Pods(own, marked.namespace, marked.name, marked.uid)
             pod = (pods, marked.marks)
-        works = await _serve(stack, credentials, settings.member, settings.listen, settings.identity, pod)
+        serving = _serving(stack, credentials, settings)
+        if not serving:
+            return 1
+        works = await _serve(serving, settings.member, settings.listen, pod)
         return await _until_stopped(works) if works else 1
 
 
@@ -62,10 +73,11 @@ async def run_operator(settings: OperatorSettings) -> int:
     async with AsyncExitStack() as stack:
         credentials = _credentials(settings.hub)
         works = await _coordinate(stack, credentials, settings)
-        if not works:
+        serving = _serving(stack, credentials, settings) if works else None
+        if not serving:
             return 1
         for member, address in settings.serve:
-            more = await _serve(stack, credentials, member, address, settings.identity)
+            more = await _serve(serving, member, address)
             if not more:
                 return 1
             works += more
@@ -132,31 +144,86 @@ def _credentials(hub: HubSettings) -> Credentials:
     return Credentials(kubeconfig(hub.kubeconfig, hub.context) if hub.kubeconfig else in_cluster())
 
 
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """What the workers in a process share."""
+
+    stack: AsyncExitStack
+    credentials: Credentials
+    identity: str
+    authority: Authority | None
+    auth_reads: bool
+    audit_log: AuditLog | None
+
+
+def _serving(
+    stack: AsyncExitStack, credentials: Credentials, settings: WorkerSettings | OperatorSettings
+) -> _Serving | None:
+    """None if the audit log cannot be opened."""
+    audit_log = None
+    if path := settings.audit_log:
+        try:
+            audit_log = AuditLog(path, clock=Clock())
+        except OSError as error:
+            log.error("cannot open the audit log: %s", error)  # noqa: TRY400 - a traceback would not help
+            return None
+        stack.callback(audit_log.close)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, audit_log.reopen)
+    authority = _authority(stack, credentials, settings.auth)
+    return _Serving(stack, credentials, settings.identity, authority, settings.auth.reads, audit_log)
+
+
+def _authority(stack: AsyncExitStack, credentials: Credentials, auth: AuthSettings) -> Authority | None:
+    if auth.mode is AuthMode.KUBERNETES:
+        from tcf.auth.hub_authority import HubAuthority  # noqa: PLC0415 - in this mode only
+        from tcf.hub.reviews import Reviews  # noqa: PLC0415
+
+        client = _client(stack, credentials, "tcf-worker", requests=_REVIEWS)
+        return HubAuthority(Reviews(client), auth.audiences, clock=Clock())
+    if auth.oauth2:
+        from tcf.auth.introspection import IntrospectionAuthority  # noqa: PLC0415 - in this mode only
+
+        provider = IntrospectionAuthority(auth.oauth2, clock=Clock())
+        stack.push_async_callback(provider.close)
+        return provider
+    return None
+
+
 async def _serve(
-    stack: AsyncExitStack,
-    credentials: Credentials,
-    member: MemberRef,
-    address: Address,
-    identity: str,
-    pod: tuple[Pods, Marks] | None = None,
+    serving: _Serving, member: MemberRef, address: Address, pod: tuple[Pods, Marks] | None = None
 ) -> list[Work]:
     """Listen for one member. Returns everything to run to answer for it; [] if it cannot listen."""
+    stack, credentials, clock = serving.stack, serving.credentials, Clock()
     # Renewals and POSTs do not share connections, so that neither has to wait for the other.
     own = _client(stack, credentials, "tcf-worker")
     clients = Federations(_client(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
-    clock = Clock()
-    worker = Worker(member, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
+    worker = Worker(member, Federations(own), Leases(own), holder=serving.identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
+    audit = AuditTrail(serving.audit_log, member) if serving.audit_log else None
+    guard = Guard(member, authority=serving.authority, reads=serving.auth_reads, audit=audit)
+
+    def remarks() -> Iterable[str]:
+        yield from heartbeat.remarks()
+        if serving.audit_log and serving.audit_log.trouble:
+            yield f"the audit log cannot be written: {serving.audit_log.trouble}"
+        if exposed:
+            yield exposed
+
     routes = {
-        **tcf_handlers.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
+        **tcf_handlers.routes(worker.knowledge, Switchovers(worker.knowledge, clients), guard),
         **health.routes(
             alive=lambda: None,
             ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),
-            remarks=heartbeat.remarks,
+            remarks=remarks,
         ),
     }
-    listening = await _listen(stack, HttpServer(routes, address), str(member))
-    return [worker.run, heartbeat.run] if listening else []
+    server = HttpServer(routes, address, audit)
+    if not await _listen(stack, server, str(member)):
+        return []
+    exposed = _EXPOSED if not serving.authority and not server.loopback else ""
+    if exposed:
+        log.warning("%s", exposed, extra=dict(member.log_fields))
+    return [worker.run, heartbeat.run]
 
 
 async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:

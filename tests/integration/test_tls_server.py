@@ -60,7 +60,7 @@ class Listening:
 async def listening(files: ServerFiles, more: Routes | None = None) -> AsyncIterator[Listening]:
     certificate = ServerCertificate(files.settings)
     routes = {**health.routes(alive=lambda: None, ready=lambda: None), "/who": {"GET": who}, **(more or {})}
-    http = HttpServer(routes, Address("127.0.0.1", 0), partial(over_tls, certificate))
+    http = HttpServer(routes, Address("127.0.0.1", 0), tls=partial(over_tls, certificate))
     listens = Listening((await http.start()).port, certificate, files)
     try:
         yield listens

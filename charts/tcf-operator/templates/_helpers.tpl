@@ -110,19 +110,38 @@ _ and . become -, and capitals become lower case. Names that are too long are cu
 {{- toJson $named -}}
 {{- end }}
 
-{{/* The rights of a worker of one federation. Leases have random names, so the rights cannot name them. */}}
+{{/*
+The rights of a worker of one federation; takes {root, member}. Leases have random names, so the rights cannot name
+them. No API serves the subresources of the last three rules: the admission policies ask for these rights.
+*/}}
 {{- define "tcf.worker.rules" -}}
 - apiGroups: [tcf.dev]
   resources: [clusterfederations]
-  resourceNames: [{{ .federation | quote }}]
+  resourceNames: [{{ .member.federation | quote }}]
   verbs: [get, watch]
 - apiGroups: [tcf.dev]
   resources: [clusterfederations/status]
-  resourceNames: [{{ .federation | quote }}]
+  resourceNames: [{{ .member.federation | quote }}]
   verbs: [update]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create, get, patch, delete]
+{{- if eq .root.Values.workers.auth.mode "kubernetes" }}
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]
+  verbs: [create]
+{{- end }}
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/worker]
+  verbs: [represent]
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/member]
+  resourceNames: ["{{ .member.federation }}:{{ .member.cluster }}"]
+  verbs: [represent]
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/switchover{{ if .root.Values.workers.mayForce }}, clusterfederations/force{{ end }}]
+  resourceNames: [{{ .member.federation | quote }}]
+  verbs: [create]
 {{- end }}
 
 {{- define "tcf.operator.rules" -}}
@@ -131,6 +150,10 @@ _ and . become -, and capitals become lower case. Names that are too long are cu
   verbs: [get, list, watch, patch]
 - apiGroups: [tcf.dev]
   resources: [clusterfederations/status]
+  verbs: [update]
+# The admission policies ask for this right; no API serves that subresource.
+- apiGroups: [tcf.dev]
+  resources: [clusterfederations/roles]
   verbs: [update]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -236,6 +259,38 @@ priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
+{{/* The arguments by which workers check who asks, and record it; takes the root. */}}
+{{- define "tcf.worker.auth" -}}
+{{- $auth := .Values.workers.auth -}}
+{{- $oauth2 := $auth.oauth2 -}}
+- --auth={{ $auth.mode }}
+{{- if and $auth.reads (ne $auth.mode "none") }}
+- --auth-reads
+{{- end }}
+{{- if eq $auth.mode "kubernetes" }}
+{{- range $auth.audiences }}
+- {{ printf "--auth-audience=%s" . | quote }}
+{{- end }}
+{{- else if eq $auth.mode "oauth2" }}
+{{- if not (and $oauth2.introspectionURL $oauth2.clientID $oauth2.secretName) }}
+{{- fail "workers.auth.mode is oauth2: set workers.auth.oauth2.introspectionURL, .clientID and .secretName, too" }}
+{{- end }}
+- {{ printf "--oauth2-introspection-url=%s" $oauth2.introspectionURL | quote }}
+- {{ printf "--oauth2-client-id=%s" $oauth2.clientID | quote }}
+- --oauth2-client-secret-file=/etc/tcf/oauth2/client-secret
+{{- if $oauth2.caFromSecret }}
+- --oauth2-ca-file=/etc/tcf/oauth2/ca.crt
+{{- end }}
+- {{ printf "--oauth2-roles-claim=%s" $oauth2.rolesClaim | quote }}
+{{- range $role, $name := $oauth2.roles }}
+- {{ printf "--oauth2-%s-role=%s" $role $name | quote }}
+{{- end }}
+{{- end }}
+{{- if .Values.workers.auditLog }}
+- --audit-log=-
+{{- end }}
+{{- end }}
+
 {{/* Gives a member's ServiceAccount the rights of a worker; takes {root, member, selector}. */}}
 {{- define "tcf.worker.rbac" }}
 {{- if .root.Values.rbac.create }}
@@ -249,7 +304,7 @@ metadata:
     {{- .selector | nindent 4 }}
     {{- include "tcf.labels" .root | nindent 4 }}
 rules:
-  {{- include "tcf.worker.rules" .member | nindent 2 }}
+  {{- include "tcf.worker.rules" . | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

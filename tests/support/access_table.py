@@ -1,0 +1,94 @@
+"""Who may do what: the table of what a worker answers, to be compared with the table of what it should."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rig.asking import Answer, ask
+from rig.tcf_processes import TcfProcess
+
+Table = dict[str, str]
+"""For each caller, a word for each kind of request (`_COLUMNS`): `yes`, or the status of the refusal."""
+
+_GETS = ("/tcf/status", "/tcf/is_active", "/tcf/clusters")
+_POSTS = ("/tcf/toggle", "/tcf/promote", "/tcf/demote")
+"""In an order in which each of them moves the role, if cluster_1 is active at first."""
+_LOOK, _SWITCH = "get clusterfederations", "create clusterfederations/switchover"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Requests whose answers have to agree. `missing`: what a refusal may say that the caller lacks."""
+
+    methods: tuple[str, ...]
+    paths: tuple[str, ...]
+    parameters: str
+    missing: tuple[str, ...]
+    moves: bool = False
+
+
+_COLUMNS = {
+    "GET": _Column(("GET", "HEAD", "OPTIONS"), _GETS, "", (_LOOK,)),
+    "dry run": _Column(("POST",), _POSTS, "?dry_run=true", (_LOOK,)),
+    "forced dry run": _Column(("POST",), _POSTS, "?dry_run=true&force=true", (_LOOK,)),
+    "POST": _Column(("POST",), _POSTS, "", (_SWITCH,), moves=True),
+    "forced POST": _Column(
+        ("POST",), _POSTS, "?force=true", (_SWITCH, "create clusterfederations/force"), moves=True
+    ),
+}
+
+
+def read_table(text: str) -> Table:
+    """A table with the names of its columns on top, and at least two blanks between columns."""
+    head, *rows = (re.split(r"\s{2,}", line.strip()) for line in text.strip().splitlines())
+    assert head == list(_COLUMNS)
+    return {name: " ".join(cells) for name, *cells in rows}
+
+
+@dataclass(frozen=True)
+class Door:
+    """Two workers of cluster_1 in the federation `shop`: one is guarded, one lets in everybody."""
+
+    guarded: TcfProcess
+    open: TcfProcess
+
+    def table(self, callers: Mapping[str, Mapping[str, str]]) -> Table:
+        """What the guarded worker answers to each caller, who sends these header fields.
+
+        Requests that are refused, and dry runs, move no role.
+        """
+        self.guarded.await_ready()
+        return {
+            name: " ".join(self._cell(fields, column) for column in _COLUMNS.values())
+            for name, fields in callers.items()
+        }
+
+    def _cell(self, fields: Mapping[str, str], column: _Column) -> str:
+        promoted = self.open.post("/tcf/promote")
+        assert promoted.status == 200, promoted
+        verdicts = [
+            _verdict(ask(self.guarded.port, method, path + column.parameters, headers=dict(fields)), column)
+            for path in column.paths
+            for method in column.methods
+        ]
+        # This reads the federation on the hub.
+        unmoved = f"/tcf/promote?dry_run=true&expected_term={promoted.headers['X-TCF-Term']}"
+        moved = self.open.post(unmoved).reason == "TermMismatch"
+        assert moved == (column.moves and "yes" in verdicts)
+        return "/".join(dict.fromkeys(verdicts))
+
+
+def _verdict(answer: Answer, column: _Column) -> str:
+    if answer.status in {200, 418}:
+        return "yes"
+    if answer.status == 401:
+        assert answer.reason == "Unauthenticated"
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    if answer.status == 403:
+        assert answer.reason == "Forbidden"
+    if answer.body:  # the answer to a HEAD has none
+        told = answer.error
+        assert answer.status != 403 or any(f"{right} of shop" in told for right in column.missing)
+    return str(answer.status)
