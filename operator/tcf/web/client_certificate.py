@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tcf.core.authorization import User
 from tcf.runtime.clock import CLOCK
 
 
@@ -19,6 +20,12 @@ class CertificateSubject:
 
     common_name: str
     organizations: tuple[str, ...]
+
+
+def certificate_user(request: web.BaseRequest, *, prefix: str) -> User | None:
+    """The same as a user, whose groups are the organizations. All names begin with `prefix`."""
+    shown = client_certificate(request)
+    return User(prefix + shown.common_name, tuple(prefix + o for o in shown.organizations)) if shown else None
 
 
 def client_certificate(request: web.BaseRequest) -> CertificateSubject | None:
