@@ -1,36 +1,19 @@
-"""Thousands of connections by somebody who means no good, and beside them a load balancer's probes.
-
-At most one probe in a thousand may fail, and none of the health probes. Both are counted, not timed: a probe
-may take long where the whole machine is busy, but it has to be answered.
-"""
+"""What thousands of hostile clients can do to worker and operator (see support/attackers.py)."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import resource
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import psutil
 import pytest
 from rig.hub_namespace import own_namespace
-from rig.patience import PATIENCE
 from rig.tcf_processes import TcfProcess, TcfProcesses
-
-ATTACKERS = 5000
-PROBES = 1000
-LARGEST_RESIDENT = 192 * 2**20
-"""The chart's limit."""
-_COMES_AGAIN = 10.0
-"""Seconds after which somebody who has been thrown out connects again."""
-_AT_ONCE = 200
-"""Connections that are being made at a time: the attacker's own limit, lest it wait for itself."""
+from support.attackers import PROBES, Attack, attacked, probe, sends, withstands
 
 _NUMBERS = itertools.count()
-
-Attack = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +46,6 @@ def operator(
             yield operator
         finally:
             programs.close()
-
-
-def sends(data: bytes) -> Attack:
-    """Sends this and then holds the connection."""
-
-    async def attack(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(data)
-        await reader.read()
-
-    return attack
 
 
 GET = b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n"
@@ -125,74 +98,16 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
-@asynccontextmanager
-async def attacked(port: int, attack: Attack, count: int) -> AsyncIterator[list[int]]:
-    """By so many, each of whom comes again when it is thrown out; yields who has connected, in order."""
-    turns, all_were_there = asyncio.Semaphore(_AT_ONCE), asyncio.Event()
-    made: list[int] = []
-
-    async def attacker(number: int) -> None:
-        while True:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                async with turns:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                made.append(number)
-                if len(made) >= count:
-                    all_were_there.set()
-                try:
-                    await attack(reader, writer)
-                finally:
-                    writer.transport.abort()
-            await asyncio.sleep(_COMES_AGAIN)
-
-    async with asyncio.TaskGroup() as tasks:
-        attackers = [tasks.create_task(attacker(n)) for n in range(count)]
-        await all_were_there.wait()
-        yield made
-        for each in attackers:
-            each.cancel()
-
-
-async def probe(port: int, path: str) -> bool:
-    """On a connection of its own, as most balancers do."""
-    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request)
-            answer = await reader.read()
-            writer.close()
-    except OSError:
-        return False
-    return answer.startswith(b"HTTP/1.1 200")
-
-
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 async def test_probes_are_answered_all_the_same(worker: TcfProcess, attack: Attack) -> None:
     await withstands(worker, attack, ["/tcf/is_active"] * PROBES)
-    assert await probe(worker.port, "/tcf/is_active")
+    assert await probe(worker, "/tcf/is_active")
 
 
 @pytest.mark.parametrize("attack", ["silent", "endless_head", "never_reads"])
 async def test_an_operator_stays_healthy(operator: TcfProcess, attack: str) -> None:
     """Otherwise its liveness probe would restart it."""
     await withstands(operator, ATTACKS[attack], [])
-
-
-async def withstands(program: TcfProcess, attack: Attack, paths: list[str]) -> None:
-    """Under attack, at most one in a thousand of these probes fails, and none of the health probes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        async with attacked(program.port, attack, ATTACKERS) as made:
-            failed = [path for path in paths if not await probe(program.port, path)]
-            unhealthy = [path for path in ["/healthz", "/readyz"] * 50 if not await probe(program.port, path)]
-            memory = program.resident
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert len(failed) <= len(paths) / 1000, f"{len(failed)} of {len(paths)} failed; {len(made)} connections"
-    assert not unhealthy
-    assert memory < LARGEST_RESIDENT
 
 
 async def test_too_few_file_descriptors_are_told_in_one_line(worker: TcfProcess) -> None:
@@ -206,7 +121,7 @@ async def test_too_few_file_descriptors_are_told_in_one_line(worker: TcfProcess)
             await asyncio.sleep(3)
     finally:
         resource.prlimit(process, resource.RLIMIT_NOFILE, before)
-    assert await probe(worker.port, "/tcf/is_active")
+    assert await probe(worker, "/tcf/is_active")
     told = [line for line in worker.log[mark:].splitlines() if "Too many open files" in line]
     assert len(told) == 1
     assert "no client can be accepted for now" in told[0]

@@ -119,16 +119,19 @@ async def test_http_is_the_same_over_tls(files: ServerFiles, version: ssl.TLSVer
         assert await reader.read() == b""
 
 
-async def test_bodies_and_large_answers_pass(files: ServerFiles) -> None:
+async def test_bodies_and_large_answers_pass(monkeypatch: pytest.MonkeyPatch, files: ServerFiles) -> None:
     """They take many records, more than the buffers of both sides hold, and reading pauses on the way."""
-    large = bytes(range(256)) * 4096
+    monkeypatch.setattr(connections, "_SEND_SECONDS", 60)
+    large = bytes(range(256)) * 2048
 
     async def echo(request: web.BaseRequest) -> web.StreamResponse:
         return answer(200, await request.content.read(-1), TEXT)
 
     async with listening(files, {"/echo": {"POST": echo}}) as listens:
         reader, writer = await listens.connect(as_client())
-        writer.write(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(large) + large)
+        writer.write(
+            b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(large) + large
+        )
         assert (await next_answer(reader))[1] == large
 
 

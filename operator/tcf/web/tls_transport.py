@@ -50,23 +50,31 @@ class _Handshakes:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[_TlsTransport] = []
+        self._waiting: dict[_TlsTransport, None] = {}
+        self._going = False
         self._loop = asyncio.get_running_loop()
 
     def add(self, one: _TlsTransport) -> None:
-        self._waiting.append(one)
-        if len(self._waiting) == 1:
+        self._waiting[one] = None
+        if not self._going:
+            self._going = True
             self._loop.call_soon(self._go_on)
+
+    def discard(self, one: _TlsTransport) -> None:
+        """It is closed. (The oldest may never have their turn.)"""
+        self._waiting.pop(one, None)
 
     def _go_on(self) -> None:
         until = self._loop.time() + _SHAKE_SECONDS
         try:
             while self._waiting:
-                self._waiting.pop().shake_hands()
+                one, _ = self._waiting.popitem()
+                one.shake_hands()
                 if self._loop.time() >= until:
                     break
         finally:
-            if self._waiting:
+            self._going = bool(self._waiting)
+            if self._going:
                 self._loop.call_soon(self._go_on)
 
 
@@ -120,6 +128,7 @@ class _TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
+        self._handshakes.discard(self)
         self._connection.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
