@@ -79,12 +79,14 @@ async def probe(program: TcfProcess, path: str) -> bool:
     return answer.startswith(b"HTTP/1.1 200")
 
 
-async def withstands(program: TcfProcess, attack: Attack, paths: list[str]) -> None:
+async def withstands(
+    program: TcfProcess, attack: Attack, paths: list[str], *, attackers: int = ATTACKERS
+) -> None:
     """Under attack, at most one in a thousand of these probes fails, and none of the health probes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
-        async with attacked(program.port, attack, ATTACKERS) as made:
+        async with attacked(program.port, attack, attackers) as made:
             failed = [path for path in paths if not await probe(program, path)]
             unhealthy = [path for path in ["/healthz", "/readyz"] * 50 if not await probe(program, path)]
             memory = program.resident

@@ -171,21 +171,36 @@ them. No API serves the subresources of the last three rules: the admission poli
 The probes of a container; takes the name of the port. Startup and liveness do not depend on the hub, because an outage
 of the hub must not restart anything. Readiness does depend on it.
 */}}
+{{/* Takes {port, scheme}. */}}
 {{- define "tcf.probes" -}}
 startupProbe:
-  httpGet: {path: /healthz, port: {{ . }}}
+  httpGet: {path: /healthz, port: {{ .port }}, scheme: {{ .scheme }}}
   periodSeconds: 1
   timeoutSeconds: 2
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /healthz, port: {{ . }}}
+  httpGet: {path: /healthz, port: {{ .port }}, scheme: {{ .scheme }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
 readinessProbe:
-  httpGet: {path: /readyz, port: {{ . }}}
+  httpGet: {path: /readyz, port: {{ .port }}, scheme: {{ .scheme }}}
   periodSeconds: 2
   timeoutSeconds: 2
+{{- end }}
+
+{{/* http or https: what workers serve, and the name of their port. */}}
+{{- define "tcf.worker.scheme" -}}
+{{ if .Values.workers.tls.secretName }}https{{ else }}http{{ end }}
+{{- end }}
+
+{{/* The ports of a worker's Service. */}}
+{{- define "tcf.worker.ports" -}}
+{{- $scheme := include "tcf.worker.scheme" . -}}
+- {name: {{ $scheme }}, port: {{ .Values.workers.port }}, targetPort: {{ $scheme }}, appProtocol: {{ $scheme }}}
+{{- with .Values.workers.probePort }}
+- {name: probes, port: {{ . }}, targetPort: probes, appProtocol: http}
+{{- end }}
 {{- end }}
 
 {{/* At least one pod stays, and a pod that is not ready does not hold up a drain; takes the selector. */}}
