@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import subprocess
 import sys
@@ -123,7 +124,11 @@ class Namespace:
 
     cluster: Cluster
     name: str
-    forwards: PortForwards
+
+    @functools.cached_property
+    def forwards(self) -> PortForwards:
+        kubectl = [self.cluster.program, "--kubeconfig", self.cluster.kubeconfig, "--namespace", self.name]
+        return PortForwards(kubectl, PORT)
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         return self.cluster.kubectl("-n", self.name, *args, stdin=stdin, check=check)

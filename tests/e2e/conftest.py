@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import PORT, Cluster, Namespace, tool
-from e2e.port_forward import PortForwards
+from e2e.cluster import Cluster, Namespace, tool
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,10 +44,9 @@ def _namespace(cluster: Cluster) -> Iterator[Namespace]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     cluster.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
-    forwards = PortForwards([cluster.program, "--kubeconfig", cluster.kubeconfig, "--namespace", name], PORT)
-    made = Namespace(cluster, name, forwards)
+    made = Namespace(cluster, name)
     yield made
-    forwards.close()
+    made.forwards.close()
     made.helm("uninstall", "tcf-operator", "--ignore-not-found", check=False)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 

@@ -1,4 +1,4 @@
-"""`kubectl port-forward`, as a person uses it: the API server's own proxy takes no tokens for somebody else."""
+"""`kubectl port-forward`, as a person uses it: the API server's own proxy passes no tokens on."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_all_workers_of_the_active_member_are_gone(shop: Namespace, measured: Me
     assert shop.status()["history"][0]["trigger"] == "failover"
 
 
-def test_an_uninstallation_keeps_federations_and_a_new_one_goes_on(shop: Namespace) -> None:
+def test_an_uninstallation_keeps_federations_and_a_new_one_goes_on(shop: Namespace, token: str) -> None:
     term = shop.status()["term"]
     shop.helm("uninstall", "tcf-operator", "--wait")
     assert shop.active() == "cluster_2"
