@@ -127,7 +127,13 @@ class Namespace:
 
     @functools.cached_property
     def forwards(self) -> PortForwards:
-        kubectl = [self.cluster.program, "--kubeconfig", self.cluster.kubeconfig, "--namespace", self.name]
+        kubectl: list[str | Path] = [
+            self.cluster.program,
+            "--kubeconfig",
+            self.cluster.kubeconfig,
+            "--namespace",
+            self.name,
+        ]
         return PortForwards(kubectl, PORT)
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
