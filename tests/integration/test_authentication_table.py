@@ -13,7 +13,7 @@ from rig.hub_namespace import HubNamespace, own_namespace
 from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.access_table import Door, read_table
 from support.certificate_authority import CertificateAuthority
-from support.introspection_server import CLIENT_ID, CLIENT_SECRET, IntrospectionServer
+from support.introspection_server import CLIENT_SECRET, IntrospectionServer, worker_options
 from support.oidc_issuer import PREFIX, OidcIssuer
 
 API = "https://kubernetes.default.svc"
@@ -253,28 +253,24 @@ insist                     yes  yes      yes             yes   yes
 """)
 
 
-def _provider(provider: IntrospectionServer, folder: Path) -> tuple[str, ...]:
-    """The options of a worker that asks it."""
-    secret = place(folder / "secret", f"{CLIENT_SECRET}\n")
-    return (
-        *("--auth", "oauth2", "--oauth2-introspection-url", provider.url),
-        *("--oauth2-client-id", CLIENT_ID, "--oauth2-client-secret-file", str(secret)),
-    )
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    return place(tmp_path / "secret", f"{CLIENT_SECRET}\n")
 
 
 def test_an_identity_provider_knows_who_may_do_what(
-    hub: HubNamespace, open_worker: TcfProcess, programs: TcfProcesses, tmp_path: Path
+    hub: HubNamespace, open_worker: TcfProcess, programs: TcfProcesses, secret: Path
 ) -> None:
     with IntrospectionServer() as provider:
         provider.tokens = {_dashed(name): {"username": name, **claims} for name, claims in GIVEN.items()}
-        guarded = programs.worker("cluster_1", *_provider(provider, tmp_path))
+        guarded = programs.worker("cluster_1", *worker_options(provider.url, secret))
         callers = {name: bearer(_dashed(name)) for name in GIVEN}
         strangers = {"no token": {}, "unknown": bearer("unknown"), "of the hub": bearer(hub.token)}
         assert Door(guarded, open_worker).table(strangers | callers) == BY_A_PROVIDER
 
 
 def test_an_identity_provider_may_have_names_of_its_own(
-    open_worker: TcfProcess, programs: TcfProcesses, authority: CertificateAuthority, tmp_path: Path
+    open_worker: TcfProcess, programs: TcfProcesses, authority: CertificateAuthority, secret: Path
 ) -> None:
     """It is reached by HTTPS here."""
     with IntrospectionServer(authority.server("provider").server_context) as provider:
@@ -284,7 +280,7 @@ def test_an_identity_provider_may_have_names_of_its_own(
             *("--oauth2-ca-file", str(authority.file), "--auth-reads", "--oauth2-roles-claim", "groups"),
             *("--oauth2-info-role", "see", "--oauth2-toggle-role", "move", "--oauth2-admin-role", "insist"),
         )
-        guarded = programs.worker("cluster_1", *_provider(provider, tmp_path), *own_names)
+        guarded = programs.worker("cluster_1", *worker_options(provider.url, secret), *own_names)
         callers = {role: bearer(role) for role in roles}
         strangers = {"no token": {}, "unknown": bearer("unknown")}
         assert Door(guarded, open_worker).table(strangers | callers) == WITH_OWN_NAMES
