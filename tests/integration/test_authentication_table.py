@@ -11,7 +11,7 @@ import pytest
 from rig.files import place
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.tcf_processes import TcfProcess, TcfProcesses
-from support.access_table import Door, read_table
+from support.access_table import Door, bearer, read_table
 from support.certificate_authority import CertificateAuthority
 from support.introspection_server import CLIENT_SECRET, IntrospectionServer, worker_options
 from support.oidc_issuer import PREFIX, OidcIssuer
@@ -37,10 +37,6 @@ HOLDERS = {
 
 Headers = dict[str, str]
 Json = dict[str, Any]
-
-
-def bearer(token: str) -> Headers:
-    return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from rig.asking import Answer, ask, free_port
 from rig.files import place
 from rig.hub_namespace import HubNamespace
 from rig.tcf_processes import TcfProcess, TcfProcesses
+from support.access_table import bearer
 from support.certificate_authority import CertificateAuthority
 from support.introspection_server import CLIENT_SECRET, TROUBLES, IntrospectionServer, worker_options
 
@@ -19,7 +20,7 @@ AT_ONCE = 4
 
 
 def demote(worker: TcfProcess, token: str) -> Answer:
-    return ask(worker.port, "POST", "/tcf/demote", headers={"Authorization": f"Bearer {token}"})
+    return ask(worker.port, "POST", "/tcf/demote", headers=bearer(token))
 
 
 def refusal(worker: TcfProcess, token: str) -> str:

@@ -40,6 +40,11 @@ _COLUMNS = {
 }
 
 
+def bearer(token: str) -> dict[str, str]:
+    """The header field of a caller who has this token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
 def read_table(text: str) -> Table:
     """A table with the names of its columns on top, and at least two blanks between columns."""
     head, *rows = (re.split(r"\s{2,}", line.strip()) for line in text.strip().splitlines())

@@ -23,11 +23,11 @@ CLIENT_ID, CLIENT_SECRET = "tcf worker", "s3cret:/+%&="
 """With every kind of character that HTTP Basic needs encoded (RFC 6749, section 2.3.1)."""
 
 
-def worker_options(url: str, secret: Path) -> tuple[str, ...]:
-    """The options of a worker that asks there. `secret`: a file with CLIENT_SECRET."""
+def worker_options(url: str, secret: Path, client: str = CLIENT_ID) -> tuple[str, ...]:
+    """The options of a worker that asks there, as this client. `secret`: the file with its secret."""
     return (
         *("--auth", "oauth2", "--oauth2-introspection-url", url),
-        *("--oauth2-client-id", CLIENT_ID, "--oauth2-client-secret-file", str(secret)),
+        *("--oauth2-client-id", client, "--oauth2-client-secret-file", str(secret)),
     )
 
 
