@@ -16,7 +16,7 @@ from rig.files import place
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.kubectl import install_crd
 from rig.tcf_processes import TcfProcess, TcfProcesses
-from support.access_table import Door, bearer, read_table
+from support.access_table import Door, bearer, open_worker, read_table
 from support.certificate_authority import CertificateAuthority
 from support.introspection_server import worker_options
 from support.oidc_issuer import authentication_config
@@ -57,7 +57,6 @@ def hub(keycloak: Keycloak, folder: Path, authority: CertificateAuthority) -> It
     with ControlPlane.start("--authentication-config", config) as plane:
         install_crd(plane)
         with own_namespace({"kubectl": str(plane.kubectl), "kubeconfig": str(plane.kubeconfig)}) as hub:
-            hub.apply(leaseDuration="15s")
             yield hub
 
 
@@ -71,12 +70,9 @@ def programs(hub: HubNamespace, folder: Path) -> Iterator[TcfProcesses]:
 
 
 @pytest.fixture(scope="module")
-def open_worker(hub: HubNamespace, programs: TcfProcesses) -> TcfProcess:
-    """A worker of cluster_1 that lets in everybody. The operator answers for cluster_2."""
-    programs.operator("--serve", f"{hub.namespace}/shop/cluster_2=127.0.0.1:0")
-    worker = programs.worker("cluster_1")
-    worker.await_active()
-    return worker
+def everybody(hub: HubNamespace, programs: TcfProcesses) -> TcfProcess:
+    """A worker of cluster_1 that lets in everybody."""
+    return open_worker(hub, programs)
 
 
 @pytest.fixture
@@ -99,7 +95,7 @@ def callers(keycloak: Keycloak) -> dict[str, dict[str, str]]:
 def test_introspection(
     keycloak: Keycloak,
     callers: dict[str, dict[str, str]],
-    open_worker: TcfProcess,
+    everybody: TcfProcess,
     programs: TcfProcesses,
     folder: Path,
     authority: CertificateAuthority,
@@ -108,7 +104,7 @@ def test_introspection(
     options = worker_options(keycloak.introspection, secret, CLIENT_ID)
     trust = ("--oauth2-ca-file", str(authority.file))
     guarded = programs.worker("cluster_1", *options, *trust, "--auth-reads")
-    assert Door(guarded, open_worker).table(callers) == read_table("""
+    assert Door(guarded, everybody).table(callers) == read_table("""
                                GET  dry run  forced dry run  POST  forced POST
     ID token                   401  401      401             401   401
     refresh token              401  401      401             401   401
@@ -123,7 +119,7 @@ def test_introspection(
 
 
 def test_the_issuer_of_the_hub(
-    hub: HubNamespace, callers: dict[str, dict[str, str]], open_worker: TcfProcess, programs: TcfProcesses
+    hub: HubNamespace, callers: dict[str, dict[str, str]], everybody: TcfProcess, programs: TcfProcesses
 ) -> None:
     """The hub knows the users by name, and RBAC their rights. It does not notice when they log out."""
     resource, name = "clusterfederations.tcf.dev", "--resource-name=shop"
@@ -133,7 +129,7 @@ def test_the_issuer_of_the_hub(
     hub.kubectl("create", "rolebinding", "switch", "--role=switch", "--user=oidc:admin")
     options = ("--auth", "kubernetes", "--auth-audience", API, "--auth-reads")
     guarded = programs.worker("cluster_1", *options)
-    assert Door(guarded, open_worker).table(callers) == read_table("""
+    assert Door(guarded, everybody).table(callers) == read_table("""
                                GET  dry run  forced dry run  POST  forced POST
     ID token                   401  401      401             401   401
     refresh token              401  401      401             401   401
@@ -149,7 +145,7 @@ def test_the_issuer_of_the_hub(
 
 def test_a_wrong_secret(
     keycloak: Keycloak,
-    open_worker: TcfProcess,
+    everybody: TcfProcess,
     programs: TcfProcesses,
     folder: Path,
     authority: CertificateAuthority,
