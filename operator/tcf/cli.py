@@ -17,7 +17,7 @@ from tcf.hub.credentials import SERVICE_ACCOUNT
 from tcf.options import ADDRESS, CLUSTER, FILE, NAME, POD, SERVE, F, option
 from tcf.runtime import logs
 from tcf.runtime.address import Address
-from tcf.serving_options import auth_settings, serving
+from tcf.serving_options import auth_settings, serving, tls_settings
 from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
 
 
@@ -163,6 +163,8 @@ def _worker(
         auth_settings(common),
         common["audit_log"],
         pod if pod_condition or pod_label else None,
+        tls_settings(common),
+        common["probe_listen"],
     )
     return _run(common, run_worker(settings))
 
@@ -208,7 +210,15 @@ def _operator(
 
     once = tuple(dict.fromkeys(namespaces))
     settings = OperatorSettings(
-        _hub(common), once, listen, common["identity"], auth_settings(common), common["audit_log"], serve
+        _hub(common),
+        once,
+        listen,
+        common["identity"],
+        auth_settings(common),
+        common["audit_log"],
+        serve,
+        tls_settings(common),
+        common["probe_listen"],
     )
     return _run(common, run_operator(settings))
 

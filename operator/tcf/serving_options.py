@@ -1,4 +1,4 @@
-"""The options by which worker and operator serve `/tcf/*`: who may ask, and what is recorded of it."""
+"""The options by which worker and operator serve: who may ask, what is recorded of it, and TLS."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import click
 from yarl import URL
 
 from tcf.core.authorization import RoleNames
-from tcf.options import FILE, F, option
-from tcf.settings import AuthMode, AuthSettings, OAuth2Settings
+from tcf.options import ADDRESS, FILE, F, option
+from tcf.settings import AuthMode, AuthSettings, OAuth2Settings, TlsSettings
 
 _DEFAULT_ROLES = RoleNames()
 _AUTH = [mode.value for mode in AuthMode]
@@ -86,6 +86,24 @@ _OPTIONS = (
         help="Record every POST, and every request that is refused, as a line of JSON; - is stdout."
         " SIGHUP opens the file again.",
     ),
+    option(
+        "--tls-cert-file",
+        type=FILE,
+        metavar="FILE",
+        help="Certificate with its chain (PEM), to serve HTTPS. It is read again when it changes.",
+    ),
+    option("--tls-key-file", type=FILE, metavar="FILE", help="The key of that certificate (PEM)."),
+    option(
+        "--client-ca-file",
+        type=FILE,
+        metavar="FILE",
+        help="Who has to have signed the certificates that clients may show (PEM).",
+    ),
+    option(
+        "--probe-listen",
+        type=ADDRESS,
+        help="One more address, always without TLS, for probes: it takes GET, HEAD and OPTIONS only.",
+    ),
 )
 
 
@@ -108,6 +126,16 @@ def auth_settings(given: dict[str, Any]) -> AuthSettings:
         certificate_prefix=given["client_certificate_prefix"],
         oauth2=_oauth2(given) if mode is AuthMode.OAUTH2 else None,
     )
+
+
+def tls_settings(given: dict[str, Any]) -> TlsSettings | None:
+    """None without TLS. Raises click.UsageError if the options do not fit together."""
+    cert, key, client_ca = given["tls_cert_file"], given["tls_key_file"], given["client_ca_file"]
+    if cert and key:
+        return TlsSettings(cert, key, client_ca)
+    if cert or key or client_ca:
+        raise click.UsageError("TLS needs both --tls-cert-file and --tls-key-file")
+    return None
 
 
 def _oauth2(given: dict[str, Any]) -> OAuth2Settings:

@@ -32,6 +32,15 @@ class PodSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The PEM files of a server: its certificate with the chain, its key, and the authorities of clients."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class OAuth2Settings:
     """An identity provider that introspects tokens. `roles_claim`: where an answer has the user's roles."""
 
@@ -67,7 +76,10 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """The settings of a worker. If `pod` is None, no Pod is marked. `audit_log`: `-` is stdout."""
+    """The settings of a worker. If `pod` is None, no Pod is marked. `audit_log`: `-` is stdout.
+
+    With `tls`, `listen` takes HTTPS only; `probe_listen` is for plain probes in any case.
+    """
 
     hub: HubSettings
     member: MemberRef
@@ -76,11 +88,16 @@ class WorkerSettings:
     auth: AuthSettings
     audit_log: Path | None
     pod: PodSettings | None = None
+    tls: TlsSettings | None = None
+    probe_listen: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
-    """The settings of an operator. No `namespaces` means all of them. `serve`: members to answer for."""
+    """The settings of an operator. No `namespaces` means all of them. `serve`: members to answer for.
+
+    With `tls`, all addresses but `probe_listen` take HTTPS only.
+    """
 
     hub: HubSettings
     namespaces: tuple[str, ...]
@@ -89,3 +106,5 @@ class OperatorSettings:
     auth: AuthSettings
     audit_log: Path | None
     serve: tuple[tuple[MemberRef, Address], ...]
+    tls: TlsSettings | None = None
+    probe_listen: Address | None = None

@@ -10,7 +10,8 @@ import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from tcf.auth.authority import Authority
 from tcf.core.model import MemberRef
@@ -25,14 +26,18 @@ from tcf.hub.worker_leases import Leases
 from tcf.runtime.address import Address
 from tcf.runtime.audit_log import AuditLog
 from tcf.runtime.clock import Clock
-from tcf.settings import AuthMode, AuthSettings, HubSettings, OperatorSettings, WorkerSettings
+from tcf.settings import AuthMode, AuthSettings, HubSettings, OperatorSettings, TlsSettings, WorkerSettings
 from tcf.web import health, tcf_handlers
 from tcf.web.audit_trail import AuditTrail
+from tcf.web.client_certificate import certificate_user
 from tcf.web.guard import Guard
-from tcf.web.server import HttpServer
+from tcf.web.server import HttpServer, Tls, probe_routes
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
+
+if TYPE_CHECKING:
+    from tcf.web.server_certificate import ServerCertificate
 
 _REQUESTS_OF_CLIENTS = 8
 """How many requests to the hub a worker makes at a time for all POSTs together."""
@@ -60,8 +65,8 @@ async def run_worker(settings: WorkerSettings) -> int:
         serving = _serving(stack, credentials, settings)
         if not serving:
             return 1
-        works = await _serve(serving, settings.member, settings.listen, pod)
-        return await _until_stopped(works) if works else 1
+        works = await _serve(serving, settings.member, settings.listen, pod, probes=settings.probe_listen)
+        return await _until_stopped([*works, *serving.works]) if works else 1
 
 
 async def run_operator(settings: OperatorSettings) -> int:
@@ -72,21 +77,19 @@ async def run_operator(settings: OperatorSettings) -> int:
     _raise_descriptors()
     async with AsyncExitStack() as stack:
         credentials = _credentials(settings.hub)
-        works = await _coordinate(stack, credentials, settings)
-        serving = _serving(stack, credentials, settings) if works else None
-        if not serving:
+        serving = _serving(stack, credentials, settings)
+        works = await _coordinate(serving, settings) if serving else []
+        if not serving or not works:
             return 1
         for member, address in settings.serve:
             more = await _serve(serving, member, address)
             if not more:
                 return 1
             works += more
-        return await _until_stopped(works)
+        return await _until_stopped([*works, *serving.works])
 
 
-async def _coordinate(
-    stack: AsyncExitStack, credentials: Credentials, settings: OperatorSettings
-) -> list[Work]:
+async def _coordinate(serving: _Serving, settings: OperatorSettings) -> list[Work]:
     """Listen for health checks. Returns what to run to look after federations; [] if it cannot listen."""
     # A worker must not load kopf and everything that kopf needs.
     from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
@@ -98,7 +101,8 @@ async def _coordinate(
     from tcf.hub.events import Events  # noqa: PLC0415
 
     name, namespaces, identity = "tcf-operator", settings.namespaces, settings.identity
-    client = _client(stack, credentials, name)
+    credentials = serving.credentials
+    client = _client(serving.stack, credentials, name)
     federations, leases, clock, deliveries = Federations(client), Leases(client), Clock(), Deliveries()
     events = Events(client, component=name, instance=identity)
     dispatcher = Dispatcher(federations, leases, events, clock=clock)
@@ -121,8 +125,17 @@ async def _coordinate(
         at_work=lambda: readiness.trouble() is None,
         clock=clock,
     )
-    probes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=deliveries.unreadable.values)
-    if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
+
+    def remarks() -> Iterable[str]:
+        yield from deliveries.unreadable.values()
+        yield from serving.remarks()
+
+    routes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=remarks)
+    server = HttpServer(routes, settings.listen, tls=serving.tls)
+    if not await _listen(serving.stack, server, "health"):
+        return []
+    probes = settings.probe_listen
+    if probes and not await _listen(serving.stack, HttpServer(routes, probes), "probes"):
         return []
     return [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
 
@@ -146,20 +159,43 @@ def _credentials(hub: HubSettings) -> Credentials:
 
 @dataclass(frozen=True, slots=True)
 class _Serving:
-    """What the workers in a process share."""
+    """What the listeners in a process share. `certificate`: None without TLS."""
 
     stack: AsyncExitStack
     credentials: Credentials
     identity: str
     authority: Authority | None
-    auth_reads: bool
+    auth: AuthSettings
     audit_log: AuditLog | None
+    certificate: ServerCertificate | None
+
+    @property
+    def tls(self) -> Tls | None:
+        if self.certificate is None:
+            return None
+        from tcf.web.tls_transport import over_tls  # noqa: PLC0415 - with TLS only
+
+        return partial(over_tls, self.certificate)
+
+    @property
+    def works(self) -> list[Work]:
+        return [self.certificate.run] if self.certificate else []
+
+    def remarks(self) -> Iterable[str]:
+        """What a person should know, for /readyz."""
+        if self.certificate:
+            yield from self.certificate.remarks()
+        if self.audit_log and self.audit_log.trouble:
+            yield f"the audit log cannot be written: {self.audit_log.trouble}"
 
 
 def _serving(
     stack: AsyncExitStack, credentials: Credentials, settings: WorkerSettings | OperatorSettings
 ) -> _Serving | None:
-    """None if the audit log cannot be opened."""
+    """None if the audit log cannot be opened, or the certificate cannot be used."""
+    certificate = _certificate(settings.tls) if settings.tls else None
+    if settings.tls and not certificate:
+        return None
     audit_log = None
     if path := settings.audit_log:
         try:
@@ -170,7 +206,17 @@ def _serving(
         stack.callback(audit_log.close)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, audit_log.reopen)
     authority = _authority(stack, credentials, settings.auth)
-    return _Serving(stack, credentials, settings.identity, authority, settings.auth.reads, audit_log)
+    return _Serving(stack, credentials, settings.identity, authority, settings.auth, audit_log, certificate)
+
+
+def _certificate(tls: TlsSettings) -> ServerCertificate | None:
+    from tcf.web.server_certificate import ServerCertificate, TlsFilesError  # noqa: PLC0415 - with TLS only
+
+    try:
+        return ServerCertificate(tls)
+    except TlsFilesError as error:
+        log.error("cannot serve HTTPS: %s", error)  # noqa: TRY400 - a traceback would not help
+        return None
 
 
 def _authority(stack: AsyncExitStack, credentials: Credentials, auth: AuthSettings) -> Authority | None:
@@ -190,7 +236,11 @@ def _authority(stack: AsyncExitStack, credentials: Credentials, auth: AuthSettin
 
 
 async def _serve(
-    serving: _Serving, member: MemberRef, address: Address, pod: tuple[Pods, Marks] | None = None
+    serving: _Serving,
+    member: MemberRef,
+    address: Address,
+    pod: tuple[Pods, Marks] | None = None,
+    probes: Address | None = None,
 ) -> list[Work]:
     """Listen for one member. Returns everything to run to answer for it; [] if it cannot listen."""
     stack, credentials, clock = serving.stack, serving.credentials, Clock()
@@ -200,12 +250,18 @@ async def _serve(
     worker = Worker(member, Federations(own), Leases(own), holder=serving.identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
     audit = AuditTrail(serving.audit_log, member) if serving.audit_log else None
-    guard = Guard(member, authority=serving.authority, reads=serving.auth_reads, audit=audit)
+    guard = Guard(
+        member,
+        authority=serving.authority,
+        reads=serving.auth.reads,
+        certificate=partial(certificate_user, prefix=serving.auth.certificate_prefix),
+        audit=audit,
+    )
+    exposed = ""
 
     def remarks() -> Iterable[str]:
         yield from heartbeat.remarks()
-        if serving.audit_log and serving.audit_log.trouble:
-            yield f"the audit log cannot be written: {serving.audit_log.trouble}"
+        yield from serving.remarks()
         if exposed:
             yield exposed
 
@@ -217,8 +273,10 @@ async def _serve(
             remarks=remarks,
         ),
     }
-    server = HttpServer(routes, address, audit)
+    server = HttpServer(routes, address, audit, serving.tls)
     if not await _listen(stack, server, str(member)):
+        return []
+    if probes and not await _listen(stack, HttpServer(probe_routes(routes), probes, audit), "probes"):
         return []
     exposed = _EXPOSED if not serving.authority and not server.loopback else ""
     if exposed:
@@ -233,7 +291,7 @@ async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:
         log.error("cannot listen for %s: %s", what, error)  # noqa: TRY400 - a traceback would not help
         return False
     stack.push_async_callback(server.stop)
-    log.info("listening on http://%s", address, extra={"for": what})
+    log.info("listening on %s://%s", server.scheme, address, extra={"for": what})
     return True
 
 

@@ -14,7 +14,7 @@ from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.runtime import logs
 from tcf.runtime.address import Address
-from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
+from tcf.settings import HubSettings, OperatorSettings, PodSettings, TlsSettings, WorkerSettings
 
 WORKER = ("worker", "--federation", "shop", "--cluster", "cluster_1")
 OPERATOR = ("operator",)
@@ -67,6 +67,10 @@ def call(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
         ((*OPERATOR, "--serve", "ns/shop/cluster_1"), ("'ns/shop/cluster_1'",)),
         ((*OPERATOR, "--serve", "ns/shop/cluster_1=here"), ("'here'",)),
         ((*OPERATOR, "--namespace", "a_b"), ("--namespace", "'a_b'")),
+        ((*WORKER, "--tls-cert-file", "a"), ("--tls-cert-file", "--tls-key-file")),
+        ((*WORKER, "--tls-key-file", "a"), ("--tls-cert-file", "--tls-key-file")),
+        ((*OPERATOR, "--client-ca-file", "a"), ("--tls-cert-file", "--tls-key-file")),
+        ((*OPERATOR, "--probe-listen", "8081"), ("--probe-listen", "'8081'")),
         ((), ("usage: python -m tcf operator|worker",)),
         (("server",), ("usage: python -m tcf operator|worker",)),
     ],
@@ -110,6 +114,23 @@ def test_the_options_of_a_worker(monkeypatch: pytest.MonkeyPatch, started: list[
 def test_a_port_alone_is_every_interface(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
     assert call(monkeypatch, *WORKER, "--listen", ":8080") == 0
     assert started[0].listen == Address("", 8080)
+
+
+@pytest.mark.parametrize("program", [WORKER, OPERATOR])
+def test_the_options_for_tls_and_probes(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings], program: tuple[str, ...]
+) -> None:
+    tls = ("--tls-cert-file", "a.crt", "--tls-key-file", "a.key")
+    assert call(monkeypatch, *program) == 0
+    assert call(monkeypatch, *program, *tls) == 0
+    more = ("--client-ca-file", "ca.crt", "--probe-listen", ":81")
+    assert call(monkeypatch, *program, *tls, *more) == 0
+    cert, key = Path("a.crt"), Path("a.key")
+    assert [(each.tls, each.probe_listen) for each in started] == [
+        (None, None),
+        (TlsSettings(cert, key, None), None),
+        (TlsSettings(cert, key, Path("ca.crt")), Address("", 81)),
+    ]
 
 
 def test_a_pod_is_marked_only_where_that_is_asked_for(

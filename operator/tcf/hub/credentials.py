@@ -21,14 +21,12 @@ from yarl import URL
 
 from tcf.hub.errors import NotConfiguredError
 from tcf.runtime.clock import CLOCK, Clock
+from tcf.runtime.file_versions import Versions, changed, versions
 from tcf.runtime.text import printable
 from tcf.runtime.threads import in_thread
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _BEFORE_EXPIRY = timedelta(seconds=30)
-
-Files = tuple[tuple[Path, int], ...]
-"""The files that were read, each with its version (see `_version`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +47,13 @@ class Connection:
     authorization: str | None = field(repr=False)
     proxy: str | None = field(default=None, repr=False)
     tls_server_name: str | None = None
-    files: Files = ()
+    files: Versions = ()
     good_until: float | None = None
 
     def stale(self, now: float) -> bool:
         """Has it expired, or has one of its files changed (the kubeconfig, a new token or CA)?"""
         ended = self.good_until is not None and now > self.good_until
-        return ended or any(_version(path) != version for path, version in self.files)
+        return ended or changed(self.files)
 
     @property
     def where(self) -> str:
@@ -129,7 +127,7 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
                 "this is not a Kubernetes pod with a ServiceAccount, and no kubeconfig is given:"
                 " use --kubeconfig"
             )
-        files = _versions(token, authorities)
+        files = versions(token, authorities)
         try:
             bearer = token.read_text(encoding="utf-8").strip()
             tls = _trust(str(authorities))
@@ -174,7 +172,7 @@ class _Kubeconfig:
 
     cluster: Mapping[str, Any]
     user: Mapping[str, Any]
-    files: Files
+    files: Versions
 
 
 _REFERENCES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
@@ -183,7 +181,7 @@ _REFERENCES = ("certificate-authority", "client-certificate", "client-key", "tok
 def _read(path: Path, context: str | None) -> _Kubeconfig:
     import yaml  # noqa: PLC0415 - like kubernetes, for kubeconfigs only
 
-    version = _version(path)
+    files = list(versions(path))
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -200,12 +198,11 @@ def _read(path: Path, context: str | None) -> _Kubeconfig:
     chosen = _named(value, "context", name)
     cluster = _named(value, "cluster", chosen.get("cluster"))
     user = _named(value, "user", chosen["user"]) if chosen.get("user") else {}
-    files = [(path, version)]
     for section in (cluster, user):
         for key in _REFERENCES:
             if isinstance(section.get(key), str) and section[key] and not section.get(f"{key}-data"):
                 section[key] = str(path.parent / section[key])
-                files += _versions(Path(section[key]))
+                files += versions(Path(section[key]))
     return _Kubeconfig(cluster, user, tuple(files))
 
 
@@ -320,15 +317,3 @@ def _trust(authorities: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=authorities)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
-
-
-def _versions(*paths: Path) -> Files:
-    return tuple((path, _version(path)) for path in paths)
-
-
-def _version(path: Path) -> int:
-    """A number that changes when the file changes; -1 if there is no file."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return -1

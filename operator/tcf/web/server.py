@@ -29,10 +29,14 @@ from tcf.web.envelope import answer, closing, error
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
 """Handlers by path and method."""
+Tls = Callable[[Connections], Callable[[], asyncio.Protocol]]
+"""Puts TLS between sockets and connections: returns what makes the protocol of each socket."""
 
 MOST_CONNECTIONS = 5000
 """How many connections may be open at a time. Each takes about 30 KiB; a load balancer has a few. They never
 take more than half of the file descriptors, so that clients cannot keep the worker from reaching the hub."""
+MOST_TLS_CONNECTIONS = 1200
+"""The same for a listener with TLS. Each takes up to 85 KiB, most of them during the handshake."""
 AT_ONCE = 1000
 """How many clients may wait to be accepted."""
 _ACCEPTED_AT_ONCE = 16
@@ -60,14 +64,23 @@ def for_health_checks(handler: Handler) -> Mapping[str, Handler]:
     return {"GET": handler, "HEAD": handler, "OPTIONS": options}
 
 
-class HttpServer:
-    """Serves `routes` on one address from `start` to `stop`."""
+def probe_routes(routes: Routes) -> Routes:
+    """Only the paths that may be asked with GET."""
+    return {path: methods for path, methods in routes.items() if "GET" in methods}
 
-    def __init__(self, routes: Routes, address: Address, audit: AuditTrail | None = None) -> None:
+
+class HttpServer:
+    """Serves `routes` on one address from `start` to `stop`: by HTTPS with a `tls`, otherwise by HTTP."""
+
+    def __init__(
+        self, routes: Routes, address: Address, audit: AuditTrail | None = None, tls: Tls | None = None
+    ) -> None:
         """`audit`: records each request that may change something."""
         self._routes = routes
         self._address = address
         self._audit = audit
+        self._tls = tls
+        self.scheme = "https" if tls else "http"
         self.loopback = False
         """Does it listen on loopback addresses only? Known after `start`."""
         self._listener: asyncio.Server | None = None
@@ -83,10 +96,12 @@ class HttpServer:
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._report)
-        connections = Connections(self._dispatch, most=min(MOST_CONNECTIONS, descriptors // 2))
+        most = MOST_TLS_CONNECTIONS if self._tls else MOST_CONNECTIONS
+        connections = Connections(self._dispatch, most=min(most, descriptors // 2))
+        factory = self._tls(connections) if self._tls else connections
         host, port = self._address.host or None, self._address.port
         listener = await loop.create_server(
-            connections, host, port, backlog=_ACCEPTED_AT_ONCE, start_serving=False
+            factory, host, port, backlog=_ACCEPTED_AT_ONCE, start_serving=False
         )
         for each in listener.sockets:
             for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # connections inherit them
