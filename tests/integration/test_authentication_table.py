@@ -1,19 +1,15 @@
-"""Who may do what: every kind of caller, and every kind of request, against real identity providers."""
+"""Who may do what with `--auth kubernetes`: every kind of caller, and every kind of request."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from rig.files import place
 from rig.hub_namespace import HubNamespace, own_namespace
-from rig.tcf_processes import TcfProcess, TcfProcesses
-from support.access_table import Door, read_table
-from support.certificate_authority import CertificateAuthority
-from support.introspection_server import CLIENT_ID, CLIENT_SECRET, IntrospectionServer
+from rig.tcf_processes import TcfProcesses
+from support.access_table import Door, bearer, open_worker, read_table
 from support.oidc_issuer import PREFIX, OidcIssuer
 
 API = "https://kubernetes.default.svc"
@@ -39,36 +35,12 @@ Headers = dict[str, str]
 Json = dict[str, Any]
 
 
-def bearer(token: str) -> Headers:
-    return {"Authorization": f"Bearer {token}"}
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def hub(plane_with_issuer: dict[str, str]) -> Iterator[HubNamespace]:
+    """A namespace of the test's own, on a hub that takes the issuer's tokens."""
     with own_namespace(plane_with_issuer) as hub:
-        hub.apply(leaseDuration="15s")
         yield hub
 
-
-@pytest.fixture(scope="module")
-def programs(hub: HubNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TcfProcesses]:
-    started = TcfProcesses(hub, tmp_path_factory.mktemp("programs"))
-    try:
-        yield started
-    finally:
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def open_worker(hub: HubNamespace, programs: TcfProcesses) -> TcfProcess:
-    """A worker of cluster_1 that lets in everybody. The operator answers for cluster_2."""
-    programs.operator("--serve", f"{hub.namespace}/shop/cluster_2=127.0.0.1:0")
-    worker = programs.worker("cluster_1")
-    worker.await_active()
-    return worker
-
-
-# --- by the hub ----------------------------------------------------------------------------------------
 
 BY_THE_HUB = read_table("""
                            GET  dry run  forced dry run  POST  forced POST
@@ -122,7 +94,7 @@ OIDC, of the admins        yes  yes      yes             yes   yes
 """)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def callers(hub: HubNamespace, plane_with_issuer: dict[str, str]) -> dict[str, Headers]:
     """Those whom the hub may know, or not."""
     everything, deleted = HOLDERS["admin"], "of a deleted account"
@@ -183,19 +155,16 @@ def _token(hub: HubNamespace, name: str, audience: str = "tcf.dev") -> str:
     return hub.kubectl("create", "token", _dashed(name), f"--audience={audience}").stdout.strip()
 
 
+@pytest.mark.timeout(300)
 def test_the_hub_knows_who_may_do_what(
-    open_worker: TcfProcess, programs: TcfProcesses, callers: dict[str, Headers], issuer: OidcIssuer
+    hub: HubNamespace, programs: TcfProcesses, callers: dict[str, Headers], issuer: OidcIssuer
 ) -> None:
+    """The hub takes the tokens of its issuer only if a worker asks for the hub's own audience, too."""
+    everybody = open_worker(hub, programs)
     guarded = programs.worker("cluster_1", "--auth", "kubernetes")
-    table = Door(guarded, open_worker).table({**callers, "OIDC": bearer(issuer.token("viewer", "admins"))})
+    table = Door(guarded, everybody).table({**callers, "OIDC": bearer(issuer.token("viewer", "admins"))})
     assert table == BY_THE_HUB
 
-
-def test_the_hub_knows_the_users_of_its_issuer_if_its_own_audience_is_named(
-    open_worker: TcfProcess, programs: TcfProcesses, callers: dict[str, Headers], issuer: OidcIssuer
-) -> None:
-    options = ("--auth-reads", "--auth-audience", "tcf.dev", "--auth-audience", API)
-    guarded = programs.worker("cluster_1", "--auth", "kubernetes", *options)
     tokens = {
         "nobody": issuer.token("nobody"),
         "viewer": issuer.token("viewer"),
@@ -207,84 +176,6 @@ def test_the_hub_knows_the_users_of_its_issuer_if_its_own_audience_is_named(
         "forged": issuer.token("somebody", "admins", forged=True),
     }
     people = {f"OIDC, {name}": bearer(token) for name, token in tokens.items()}
-    assert Door(guarded, open_worker).table(callers | people) == WITH_OIDC
-
-
-# --- by an identity provider ----------------------------------------------------------------------------
-
-BY_A_PROVIDER = read_table("""
-                           GET  dry run  forced dry run  POST  forced POST
-no token                   yes  401      401             401   401
-unknown                    yes  401      401             401   401
-of the hub                 yes  401      401             401   401
-no roles                   yes  403      403             403   403
-roles that are no list     yes  403      403             403   403
-a role like ours           yes  403      403             403   403
-a role in another place    yes  403      403             403   403
-TCF_INFO                   yes  yes      yes             403   403
-TCF_TOGGLE                 yes  yes      yes             yes   403
-TCF_ADMIN                  yes  yes      yes             yes   yes
-other roles as well        yes  yes      yes             yes   403
-""")
-GIVEN: dict[str, Json] = {
-    "no roles": {},
-    "roles that are no list": {"realm_access": {"roles": {"TCF_ADMIN": True}}},
-    "a role like ours": {"realm_access": {"roles": ["tcf_admin", "TCF_ADMINS", "", None, ["TCF_ADMIN"]]}},
-    "a role in another place": {
-        "roles": ["TCF_ADMIN"],
-        "resource_access": {"shop": {"roles": ["TCF_ADMIN"]}},
-    },
-    "TCF_INFO": {"realm_access": {"roles": ["TCF_INFO"]}},
-    "TCF_TOGGLE": {"realm_access": {"roles": ["TCF_TOGGLE"]}},
-    "TCF_ADMIN": {"realm_access": {"roles": ["TCF_ADMIN"]}},
-    "other roles as well": {"realm_access": {"roles": ["offline_access", "TCF_TOGGLE", "TCF_INFO"]}},
-}
-"""What an identity provider says of active tokens, apart from who it is."""
-
-
-WITH_OWN_NAMES = read_table("""
-                           GET  dry run  forced dry run  POST  forced POST
-no token                   401  401      401             401   401
-unknown                    401  401      401             401   401
-TCF_ADMIN                  403  403      403             403   403
-see                        yes  yes      yes             403   403
-move                       yes  yes      yes             yes   403
-insist                     yes  yes      yes             yes   yes
-""")
-
-
-def _provider(provider: IntrospectionServer, folder: Path) -> tuple[str, ...]:
-    """The options of a worker that asks it."""
-    secret = place(folder / "secret", f"{CLIENT_SECRET}\n")
-    return (
-        *("--auth", "oauth2", "--oauth2-introspection-url", provider.url),
-        *("--oauth2-client-id", CLIENT_ID, "--oauth2-client-secret-file", str(secret)),
-    )
-
-
-def test_an_identity_provider_knows_who_may_do_what(
-    hub: HubNamespace, open_worker: TcfProcess, programs: TcfProcesses, tmp_path: Path
-) -> None:
-    with IntrospectionServer() as provider:
-        provider.tokens = {_dashed(name): {"username": name, **claims} for name, claims in GIVEN.items()}
-        guarded = programs.worker("cluster_1", *_provider(provider, tmp_path))
-        callers = {name: bearer(_dashed(name)) for name in GIVEN}
-        strangers = {"no token": {}, "unknown": bearer("unknown"), "of the hub": bearer(hub.token)}
-        assert Door(guarded, open_worker).table(strangers | callers) == BY_A_PROVIDER
-
-
-def test_an_identity_provider_may_have_names_of_its_own(
-    open_worker: TcfProcess, programs: TcfProcesses, authority: CertificateAuthority, tmp_path: Path
-) -> None:
-    """It is reached by HTTPS here."""
-    with IntrospectionServer(authority.server("provider").server_context) as provider:
-        roles = ("TCF_ADMIN", "see", "move", "insist")
-        provider.tokens = {role: {"sub": "somebody", "groups": [role]} for role in roles}
-        own_names = (
-            *("--oauth2-ca-file", str(authority.file), "--auth-reads", "--oauth2-roles-claim", "groups"),
-            *("--oauth2-info-role", "see", "--oauth2-toggle-role", "move", "--oauth2-admin-role", "insist"),
-        )
-        guarded = programs.worker("cluster_1", *_provider(provider, tmp_path), *own_names)
-        callers = {role: bearer(role) for role in roles}
-        strangers = {"no token": {}, "unknown": bearer("unknown")}
-        assert Door(guarded, open_worker).table(strangers | callers) == WITH_OWN_NAMES
+    options = ("--auth-reads", "--auth-audience", "tcf.dev", "--auth-audience", API)
+    guarded = programs.worker("cluster_1", "--auth", "kubernetes", *options)
+    assert Door(guarded, everybody).table(callers | people) == WITH_OIDC

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rig.asking import Answer, ask
-from rig.tcf_processes import TcfProcess
+from rig.hub_namespace import HubNamespace
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
 Table = dict[str, str]
 """For each caller, a word for each kind of request (`_COLUMNS`): `yes`, or the status of the refusal."""
@@ -40,11 +41,25 @@ _COLUMNS = {
 }
 
 
+def bearer(token: str) -> dict[str, str]:
+    """The header field of a caller who has this token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
 def read_table(text: str) -> Table:
     """A table with the names of its columns on top, and at least two blanks between columns."""
     head, *rows = (re.split(r"\s{2,}", line.strip()) for line in text.strip().splitlines())
     assert head == list(_COLUMNS)
     return {name: " ".join(cells) for name, *cells in rows}
+
+
+def open_worker(hub: HubNamespace, programs: TcfProcesses) -> TcfProcess:
+    """Create the federation, with an operator that answers for cluster_2; start a worker of cluster_1."""
+    hub.apply(leaseDuration="15s")
+    programs.operator("--serve", f"{hub.namespace}/shop/cluster_2=127.0.0.1:0")
+    worker = programs.worker("cluster_1")
+    worker.await_active()
+    return worker
 
 
 @dataclass(frozen=True)
@@ -60,24 +75,35 @@ class Door:
         Requests that are refused, and dry runs, move no role.
         """
         self.guarded.await_ready()
-        return {
-            name: " ".join(self._cell(fields, column) for column in _COLUMNS.values())
-            for name, fields in callers.items()
-        }
+        return {name: self._row(fields) for name, fields in callers.items()}
 
-    def _cell(self, fields: Mapping[str, str], column: _Column) -> str:
-        promoted = self.open.post("/tcf/promote")
-        assert promoted.status == 200, promoted
-        verdicts = [
-            _verdict(ask(self.guarded.port, method, path + column.parameters, headers=dict(fields)), column)
-            for path in column.paths
-            for method in column.methods
-        ]
-        # This reads the federation on the hub.
-        unmoved = f"/tcf/promote?dry_run=true&expected_term={promoted.headers['X-TCF-Term']}"
-        moved = self.open.post(unmoved).reason == "TermMismatch"
-        assert moved == (column.moves and "yes" in verdicts)
-        return "/".join(dict.fromkeys(verdicts))
+    def _row(self, fields: Mapping[str, str]) -> str:
+        cells = []
+        term = self._make_cluster_1_active()
+        for column in _COLUMNS.values():
+            verdicts = [
+                _verdict(
+                    ask(self.guarded.port, method, path + column.parameters, headers=dict(fields)), column
+                )
+                for path in column.paths
+                for method in column.methods
+            ]
+            cells.append("/".join(dict.fromkeys(verdicts)))
+            moved = self._moved_since(term)
+            assert moved == (column.moves and "yes" in verdicts)
+            if moved:
+                term = self._make_cluster_1_active()
+        return " ".join(cells)
+
+    def _make_cluster_1_active(self) -> str:
+        """The term of the table in which it is."""
+        answer = self.open.post("/tcf/promote")
+        assert answer.status == 200, answer
+        return answer.headers["X-TCF-Term"]
+
+    def _moved_since(self, term: str) -> bool:
+        """Has the hub a table of another term?"""
+        return self.open.post(f"/tcf/promote?dry_run=true&expected_term={term}").reason == "TermMismatch"
 
 
 def _verdict(answer: Answer, column: _Column) -> str:

@@ -7,6 +7,7 @@ import base64
 import json
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
@@ -22,6 +23,14 @@ CLIENT_ID, CLIENT_SECRET = "tcf worker", "s3cret:/+%&="
 """With every kind of character that HTTP Basic needs encoded (RFC 6749, section 2.3.1)."""
 
 
+def worker_options(url: str, secret: Path, client: str = CLIENT_ID) -> tuple[str, ...]:
+    """The options of a worker that asks there, as this client. `secret`: the file with its secret."""
+    return (
+        *("--auth", "oauth2", "--oauth2-introspection-url", url),
+        *("--oauth2-client-id", client, "--oauth2-client-secret-file", str(secret)),
+    )
+
+
 class IntrospectionServer(LoopbackServer):
     """Knows tokens, and tells only its one client about them.
 
@@ -34,11 +43,11 @@ class IntrospectionServer(LoopbackServer):
     Tokens and troubles may be changed at any time and from any thread.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, *, port: int = 0) -> None:
         self.tokens: dict[str, Json] = {}
         self.troubles: dict[str, Trouble] = {}
         self.asked: list[str] = []
-        super().__init__(tls)
+        super().__init__(tls, port=port)
         self.url += "/introspect"
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -101,13 +110,18 @@ async def _endless(request: web.BaseRequest) -> web.StreamResponse:
         await response.write(b"x" * 65536)
 
 
+async def _repeat(request: web.BaseRequest) -> web.StreamResponse:
+    """What was asked for, in a place where programs look for an explanation."""
+    return web.Response(status=400, reason="Bad token", body=await request.read(), content_type="text/plain")
+
+
 async def _hang_up(request: web.BaseRequest) -> web.StreamResponse:
     assert request.transport
     request.transport.abort()
     return web.Response()
 
 
-YES = json.dumps({"active": True, "sub": "mallory", "realm_access": {"roles": ["TCF_ADMIN"]}}).encode()
+_YES = json.dumps({"active": True, "sub": "mallory", "realm_access": {"roles": ["TCF_ADMIN"]}}).encode()
 TROUBLES: dict[str, Trouble] = {
     "error": _says(500, b'{"error": "server_error"}'),
     "overloaded": _says(503, b"later", "text/plain", **{"Retry-After": "5"}),
@@ -116,15 +130,15 @@ TROUBLES: dict[str, Trouble] = {
     "a page": _says(200, b"<html>Please log in</html>", "text/html"),
     "junk": _says(200, b"%&!"),
     "nothing": _says(200, b""),
-    "cut short": _says(200, YES[:-3]),
+    "cut short": _says(200, _YES[:-3]),
     "a list": _says(200, b"[]"),
-    "not told whether it is active": _says(200, b"{}"),
-    "active is a word": _says(200, YES.replace(b"true", b'"true"')),
-    "yes, but not with 200": _says(203, YES),
+    "yes, but not with 200": _says(203, _YES),
     "too deep": _says(200, b'{"active": true, "x": ' + b"[" * 100_000),
-    "moved": _says(307, YES, Location="/elsewhere"),
+    "moved": _says(307, _YES, Location="/elsewhere"),
     "silent": _silent,
     "half": _half,
     "endless": _endless,
+    "repeats the token": _repeat,
     "hangs up": _hang_up,
 }
+"""None of these is an answer, least of all the answer that a token is active."""

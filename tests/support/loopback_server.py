@@ -13,10 +13,10 @@ from rig.loop_thread import LoopThread
 class LoopbackServer:
     """Serves from its creation to the end of the block. Attribute `url`: where, without a final slash."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        """`tls`: serve HTTPS with it."""
+    def __init__(self, tls: ssl.SSLContext | None = None, *, port: int = 0) -> None:
+        """`tls`: serve HTTPS with it. A `port` of 0 is any free one."""
         self._loop = LoopThread(type(self).__name__)
-        self.url = self._loop.run(self._start(tls))
+        self.url = self._loop.run(self._start(tls, port))
 
     def __enter__(self) -> Self:
         return self
@@ -28,11 +28,11 @@ class LoopbackServer:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         raise NotImplementedError
 
-    async def _start(self, tls: ssl.SSLContext | None) -> str:
-        self._server = web.Server(self.answer, access_log=None)
+    async def _start(self, tls: ssl.SSLContext | None, port: int) -> str:
+        self._server = web.Server(self.answer, access_log=None, handler_cancellation=True)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=0)
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls)
+        self._site = web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=tls)
         await self._site.start()
         return f"{'https' if tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
 
