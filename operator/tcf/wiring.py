@@ -31,7 +31,7 @@ from tcf.web import health, tcf_handlers
 from tcf.web.audit_trail import AuditTrail
 from tcf.web.client_certificate import certificate_user
 from tcf.web.guard import Guard
-from tcf.web.server import HttpServer, Tls, probe_routes
+from tcf.web.server import HttpServer, Tls
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
@@ -235,6 +235,16 @@ def _authority(stack: AsyncExitStack, credentials: Credentials, auth: AuthSettin
     return None
 
 
+def _guard(serving: _Serving, member: MemberRef, audit: AuditTrail | None) -> Guard:
+    return Guard(
+        member,
+        authority=serving.authority,
+        reads=serving.auth.reads,
+        certificate=partial(certificate_user, prefix=serving.auth.certificate_prefix),
+        audit=audit,
+    )
+
+
 async def _serve(
     serving: _Serving,
     member: MemberRef,
@@ -250,13 +260,7 @@ async def _serve(
     worker = Worker(member, Federations(own), Leases(own), holder=serving.identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
     audit = AuditTrail(serving.audit_log, member) if serving.audit_log else None
-    guard = Guard(
-        member,
-        authority=serving.authority,
-        reads=serving.auth.reads,
-        certificate=partial(certificate_user, prefix=serving.auth.certificate_prefix),
-        audit=audit,
-    )
+    guard = _guard(serving, member, audit)
     exposed = ""
 
     def remarks() -> Iterable[str]:
@@ -265,19 +269,20 @@ async def _serve(
         if exposed:
             yield exposed
 
-    routes = {
-        **tcf_handlers.routes(worker.knowledge, Switchovers(worker.knowledge, clients), guard),
-        **health.routes(
-            alive=lambda: None,
-            ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),
-            remarks=remarks,
-        ),
-    }
-    server = HttpServer(routes, address, audit, serving.tls)
+    probing = health.routes(
+        alive=lambda: None,
+        ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),
+        remarks=remarks,
+    )
+    routes = tcf_handlers.routes(worker.knowledge, Switchovers(worker.knowledge, clients), guard)
+    server = HttpServer({**routes, **probing}, address, audit, serving.tls)
     if not await _listen(stack, server, str(member)):
         return []
-    if probes and not await _listen(stack, HttpServer(probe_routes(routes), probes, audit), "probes"):
-        return []
+    if probes:
+        # Whoever can reach that address may ask. Nothing can be changed there, so nobody has to be known.
+        gets = tcf_handlers.get_routes(worker.knowledge, Guard(member))
+        if not await _listen(stack, HttpServer({**gets, **probing}, probes, audit), "probes"):
+            return []
     exposed = _EXPOSED if not serving.authority and not server.loopback else ""
     if exposed:
         log.warning("%s", exposed, extra=dict(member.log_fields))

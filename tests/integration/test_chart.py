@@ -136,6 +136,9 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"workers": {"members": [{"federation": "Shop", "cluster": "a"}]}}, "/workers/members/0/federation"),
         ({"workers": {"members": [{"federation": "shop", "cluster": "a/b"}]}}, "/workers/members/0/cluster"),
         ({"workers": {"port": 80}}, "/workers/port"),
+        ({"workers": {"probePort": 80}}, "/workers/probePort"),
+        ({"workers": {"probePort": 8080}}, "workers.probePort and workers.port are the same"),
+        ({"workers": {"tls": {"clientCA": True}}}, "/workers/tls/secretName"),
         ({"workers": {"replicas": "two"}}, "/workers/replicas"),
         ({"operator": {"logLevel": "loud"}}, "/operator/logLevel"),
         ({"operator": {"namespaces": "prod"}}, "/operator/namespaces"),
@@ -275,6 +278,38 @@ def test_what_is_asked_for_besides_is_in_both_workloads(chart: Helm) -> None:
         assert template["spec"]["topologySpreadConstraints"] == MORE["topologySpreadConstraints"]
         assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
         assert "sidecar.istio.io/inject" not in workload["spec"]["selector"]["matchLabels"]
+
+
+def test_workers_with_tls(chart: Helm) -> None:
+    values = {
+        "workers": {"tls": {"secretName": "web", "clientCA": True}, "probePort": 8081},
+        "example": {"enabled": True},
+        "networkPolicy": {"enabled": True},
+    }
+    documents = chart.render(values)
+    name = "tcf-tcf-operator-shop-cluster-1"
+    pod = by_kind(documents, "Deployment")[name]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert {
+        "--listen=:8080",
+        "--probe-listen=:8081",
+        "--tls-cert-file=/etc/tcf/tls/tls.crt",
+        "--tls-key-file=/etc/tcf/tls/tls.key",
+        "--client-ca-file=/etc/tcf/tls/ca.crt",
+    } <= set(container["args"])
+    assert {"name": "tls", "secret": {"secretName": "web"}} in pod["volumes"]
+    assert {"name": "tls", "mountPath": "/etc/tcf/tls", "readOnly": True} in container["volumeMounts"]
+    probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    assert {(probe["port"], probe["scheme"]) for probe in probes} == {("https", "HTTPS")}
+    for service in (name, f"{name}-control"):
+        assert by_kind(documents, "Service")[service]["spec"]["ports"] == [
+            {"name": "https", "port": 8080, "targetPort": "https", "appProtocol": "https"},
+            {"name": "probes", "port": 8081, "targetPort": "probes", "appProtocol": "http"},
+        ]
+    policy = by_kind(documents, "NetworkPolicy")["tcf-tcf-operator-workers"]
+    assert policy["spec"]["ingress"][0]["ports"] == [{"port": "https"}, {"port": "probes"}]
+    (ask,) = by_kind(documents, "Pod")["tcf-tcf-operator-test"]["spec"]["containers"]
+    assert f"https://{name}:8080/tcf/clusters" in ask["args"]
 
 
 def test_rights_and_accounts_of_others_are_used(chart: Helm) -> None:

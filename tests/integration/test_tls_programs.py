@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rig.asking import ask
 from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE, eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses, command, environment
+from support.chart import CHART
 from support.tls_files import MountedSecret, as_client, pem
 
 
@@ -38,6 +40,10 @@ def test_a_worker_serves_https_and_plain_probes(
     plain = ask(worker.port, "GET", "/tcf/is_active")
     assert (plain.status, plain.reason) == (400, "MalformedRequest")
     assert plain.error == "this port speaks HTTPS, and this is not; use https://"
+
+    url = f"https://127.0.0.1:{worker.port}/tcf/clusters"
+    tested = subprocess.run([sys.executable, CHART / "files/ask.py", url], capture_output=True, check=True)
+    assert tested.stdout.decode() == f"{url} 200 {worker.get('/tcf/clusters').body.decode()}\n", "helm test"
 
     port = probe_port(worker)
     for path in ("/tcf/status", "/tcf/is_active", "/tcf/clusters", "/healthz", "/readyz"):
@@ -125,3 +131,29 @@ def test_bad_files_at_the_start_are_told_in_one_line(hub: HubNamespace, tmp_path
     assert started.returncode == 1
     (line,) = started.stderr.splitlines()
     assert f"cannot serve HTTPS: cannot read {tmp_path}/no.crt: No such file or directory" in line
+
+
+def test_a_client_certificate_names_a_user(
+    hub: HubNamespace, programs: TcfProcesses, files: MountedSecret
+) -> None:
+    """Plain probes need no right, even where GETs need one."""
+    hub.apply()
+    programs.operator()
+    options = [*files.options, "--auth", "kubernetes", "--auth-reads", "--probe-listen", "127.0.0.1:0"]
+    worker = programs.worker("cluster_1", *options, tls=as_client())
+    port = probe_port(worker)
+    eventually(lambda: ask(port, "GET", "/tcf/is_active").status == 200, what="a probe is answered")
+    assert worker.get("/tcf/is_active").reason == "Unauthenticated"
+    worker.tls = as_client(shows="alice")
+    refused = worker.get("/tcf/is_active")
+    assert refused.reason == "Forbidden"
+    assert "cert:alice" in refused.error
+    federations = "clusterfederations.tcf.dev"
+    for role, verb, resource in (
+        ("read", "get", federations),
+        ("switch", "create", f"{federations}/switchover"),
+    ):
+        hub.kubectl("create", "role", role, f"--verb={verb}", f"--resource={resource}")
+        hub.kubectl("create", "rolebinding", role, f"--role={role}", "--group=cert:team-b")
+    eventually(lambda: worker.get("/tcf/is_active").status == 200, what="alice's group may read")
+    eventually(lambda: worker.post("/tcf/promote").status == 200, what="alice's group may switch")

@@ -279,6 +279,23 @@ async def test_many_handshakes_may_be_under_way_at_once(
         assert {body for _, body in await asyncio.gather(*map(ask, pairs))} == {b"ok"}
 
 
+async def test_handshakes_that_never_get_their_turn_take_no_memory_for_ever(
+    monkeypatch: pytest.MonkeyPatch, files: ServerFiles
+) -> None:
+    """The newest is first, so under a flood of them the oldest end before their turn."""
+    queues: set[tls_transport._Handshakes] = set()
+    monkeypatch.setattr(server, "MOST_TLS_CONNECTIONS", 3)
+    monkeypatch.setattr(tls_transport._Handshakes, "_go_on", lambda queue: queues.add(queue))  # noqa: PLW0108 - a method
+    async with listening(files) as listens:
+        pairs = [await listens.connect(None) for _ in range(10)]
+        for _, writer in pairs:
+            writer.write(b"\x16")
+        for reader, _ in pairs[:7]:
+            await the_rest(reader)
+        (queue,) = queues
+        assert len(queue._waiting) <= 3
+
+
 async def test_a_handshake_that_does_not_go_on_makes_room(
     monkeypatch: pytest.MonkeyPatch, files: ServerFiles
 ) -> None:
