@@ -1,7 +1,7 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
-    make bench                   everything, some 27 minutes, written to docs/results/bench.md
-    make bench-probe             one part: probe, probe-close, silent, switch, failover, worker or scale
+    make bench                   everything, some 33 minutes, written to docs/results/bench.md
+    make bench-PART              one of probe, probe-close, probe-tls, silent, switch, failover, worker, scale
     make bench-load              ten minutes of load during switchovers, not part of the above
     make bench-flood             seven minutes of junk tokens, not part of the above
 
@@ -53,10 +53,12 @@ QUIET_SECONDS = 60.0
 """For how long at least nothing else runs while its requests are counted."""
 
 
-def probe(connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False) -> Iterator[Figure]:
+def probe(
+    connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False, tls: bool = False
+) -> Iterator[Figure]:
     """GET /tcf/is_active against a bare aiohttp handler that answers with the same bytes."""
-    part = "probe-close" if close else "probe"
-    with servers() as stage, stage.worker() as worker, stage.bare() as bare:
+    part = "probe-close" if close else "probe-tls" if tls else "probe"
+    with servers() as stage, stage.worker(tls=tls) as worker, stage.bare(tls=tls) as bare:
         if worker.looks() != bare.looks():
             raise RuntimeError(f"{worker.looks()} cannot be compared with {bare.looks()}")
         for count in connections:
@@ -64,7 +66,7 @@ def probe(connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False) -
             for run in range(PROBE_RUNS):
                 pair: list[tuple[str, Server]] = [("ours", worker), ("bare", bare)]
                 for name, server in pair if run % 2 else reversed(pair):
-                    loads[name].append(wrk(server.port, count, PROBE_SECONDS, close=close))
+                    loads[name].append(wrk(server.port, count, PROBE_SECONDS, close=close, tls=tls))
             ours, bare_ones = loads["ours"], loads["bare"]
             what = f"{count} connection{'s' * (count > 1)}"
 
@@ -80,6 +82,22 @@ def probe(connections: tuple[int, ...] = (1, 32, 256), *, close: bool = False) -
 def probe_close() -> Iterator[Figure]:
     """The same with a new connection for each request, as load balancers do."""
     yield from probe(close=True)
+
+
+def probe_tls() -> Iterator[Figure]:
+    """The same with HTTPS, and the memory of a worker with TLS and --auth kubernetes."""
+    yield from probe(tls=True)
+    ours, bare_ones = [], []
+    with servers() as stage:
+        for _ in range(RUNS):
+            with stage.worker("--auth", "kubernetes", tls=True) as worker, stage.bare() as bare:
+                for server in (worker, bare):
+                    _ask(server, MILLION / 5)
+                ours.append(worker.rss)
+                bare_ones.append(bare.rss)
+    yield Figure("probe-tls", "RSS with --auth kubernetes, floor without TLS", "MiB", ours, bare_ones)
+    more = [a - b for a, b in zip(ours, bare_ones, strict=True)]
+    yield Figure("probe-tls", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 7))
 
 
 def silent() -> Iterator[Figure]:
@@ -253,7 +271,7 @@ def _sizes(
 
 def _ask(server: Server, count: float) -> None:
     while count > 0:
-        count -= wrk(server.port, 32, 5).rate * 5
+        count -= wrk(server.port, 32, 5, tls=server.tls).rate * 5
 
 
 FEW = 100
@@ -302,6 +320,7 @@ PARTS: dict[str, Part] = {
     "worker": worker,
     "probe": probe,
     "probe-close": probe_close,
+    "probe-tls": probe_tls,
     "silent": silent,
     "switch": switch,
     "failover": failover,

@@ -67,7 +67,7 @@ def counted(process: subprocess.Popen[str]) -> tuple[dict[int, int], int]:
     )
 
 
-def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> Load:
+def wrk(port: int, connections: int, seconds: float, *, close: bool = False, tls: bool = False) -> Load:
     """Ask as fast as so many connections can; with `close`, on a new connection each time.
 
     Raises:
@@ -75,7 +75,8 @@ def wrk(port: int, connections: int, seconds: float, *, close: bool = False) -> 
         TimeoutExpired: it does not end.
         RuntimeError: not every request got an answer of status 2xx or 3xx.
     """
-    command = _command(port, connections, seconds, *(["--header=Connection: close"] if close else []))
+    header = ["--header=Connection: close"] if close else []
+    command = _command(port, connections, seconds, *header, scheme="https" if tls else "http")
     told = subprocess.run(
         command, check=True, capture_output=True, text=True, timeout=seconds + _PATIENCE
     ).stdout
@@ -94,12 +95,12 @@ def wrk_version() -> str:
     return " ".join(told.split()[:2])
 
 
-def _command(port: int, connections: int, seconds: float, *options: str) -> list[str]:
+def _command(port: int, connections: int, seconds: float, *options: str, scheme: str = "http") -> list[str]:
     program = shutil.which("wrk")
     if program is None:
         raise FileNotFoundError("wrk is not on PATH: install the package wrk")
     command = [program, "--threads=1", f"--connections={connections}", f"--duration={seconds:g}s"]
-    return [*command, "--latency", "--timeout=10s", *options, f"http://127.0.0.1:{port}{PATH}"]
+    return [*command, "--latency", "--timeout=10s", *options, f"{scheme}://127.0.0.1:{port}{PATH}"]
 
 
 def _duration(told: str, percentile: str) -> float:

@@ -1,4 +1,7 @@
-"""A worker with in-cluster credentials, and a bare aiohttp server that answers with the same bytes."""
+"""A worker with in-cluster credentials, and a bare aiohttp server that answers with the same bytes.
+
+Both can speak HTTPS, with the same certificate.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -19,6 +23,7 @@ import psutil
 from controlplane.children import end, spawn
 from controlplane.plane import ControlPlane
 from rig.asking import Answer, ask, free_port
+from rig.files import ROOT
 from rig.hub_namespace import HubNamespace
 from rig.kubectl import install_crd, kubectl_of
 
@@ -26,7 +31,7 @@ from tcf.web.server import AT_ONCE
 
 PATH = "/tcf/is_active"
 _BARE = """
-import json, sys
+import json, ssl, sys
 from aiohttp import web
 from multidict import CIMultiDict
 status, headers, body = json.loads(sys.argv[2])
@@ -35,22 +40,29 @@ async def handle(request):
     return web.Response(status=status, headers=headers, body=body)
 app = web.Application()
 app.router.add_get("/tcf/is_active", handle)
+tls = None
+if sys.argv[4:]:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*sys.argv[4:])
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None,
-            backlog=int(sys.argv[3]))
+            backlog=int(sys.argv[3]), ssl_context=tls)
 """
 _WORKER = """
 import functools, sys
 from pathlib import Path
 import tcf.wiring
-port, folder = sys.argv[1:]
+port, folder, *options = sys.argv[1:]
 tcf.wiring.in_cluster = functools.partial(tcf.wiring.in_cluster, Path(folder))
 sys.argv = ["tcf-worker", "--namespace", "default", "--federation", "shop", "--cluster", "cluster_1",
-            "--listen", f"127.0.0.1:{port}", "--log-level", "error"]
+            "--listen", f"127.0.0.1:{port}", "--log-level", "error", *options]
 from tcf.cli import worker
 worker()
 """
 
 
+_CERTIFICATE, _KEY = (str(ROOT / f"tests/support/certificates/gate-{what}.pem") for what in ("cert", "key"))
+"""Of a server on 127.0.0.1, with an ECDSA key."""
+_TRUSTING = ssl.create_default_context(cafile=_CERTIFICATE)
 _PATIENCE = 60.0
 _GRACE = 5.0
 
@@ -74,6 +86,7 @@ class Server:
 
     process: subprocess.Popen[bytes]
     port: int
+    tls: bool
     started: float
     ready: float
 
@@ -87,7 +100,7 @@ class Server:
 
     def looks(self) -> tuple[int, list[str], bytes]:
         """What its answers look like: status, names of headers, body."""
-        answer = ask(self.port, "GET", PATH)
+        answer = ask(self.port, "GET", PATH, tls=_TRUSTING if self.tls else None)
         return answer.status, sorted(answer.headers), answer.body
 
 
@@ -116,12 +129,14 @@ class Servers:
         )
 
     @contextlib.contextmanager
-    def worker(self) -> Iterator[Server]:
-        with self._running(_WORKER, str(self._folder)) as server:
+    def worker(self, *options: str, tls: bool = False) -> Iterator[Server]:
+        """`options`: more for the command line."""
+        files = ["--tls-cert-file", _CERTIFICATE, "--tls-key-file", _KEY] if tls else []
+        with self._running(_WORKER, str(self._folder), *files, *options, tls=tls) as server:
             yield server
 
     @contextlib.contextmanager
-    def bare(self) -> Iterator[Server]:
+    def bare(self, *, tls: bool = False) -> Iterator[Server]:
         """It always gives the same answer, one that the worker could give."""
         headers = {
             "X-TCF-Term": str(int(time.time())),
@@ -131,25 +146,26 @@ class Servers:
             "Cache-Control": "no-store",
             "Server": "tcf",
         }
-        with self._running(_BARE, json.dumps([200, headers, "active"]), str(AT_ONCE)) as server:
+        answer, files = json.dumps([200, headers, "active"]), [_CERTIFICATE, _KEY] if tls else []
+        with self._running(_BARE, answer, str(AT_ONCE), *files, tls=tls) as server:
             yield server
 
     @contextlib.contextmanager
-    def _running(self, code: str, *args: str) -> Iterator[Server]:
+    def _running(self, code: str, *args: str, tls: bool) -> Iterator[Server]:
         port = free_port()
         begin = time.monotonic()
         command = [sys.executable, "-c", code, str(port), *args]
         process = spawn(command, cwd=self._folder, output=sys.stdout.fileno(), env=self._environment)
         started = 0.0
         try:
-            while (answer := _ask(port)) is None or answer.status != HTTPStatus.OK:
+            while (answer := _ask(port, tls=tls)) is None or answer.status != HTTPStatus.OK:
                 took = time.monotonic() - begin
                 if process.poll() is not None or took > _PATIENCE:
                     raise RuntimeError(f"no 200 after {took:.0f} s, but {answer}")
                 started = started or (took if answer else 0.0)
                 time.sleep(0.002)
             ready = time.monotonic() - begin
-            yield Server(process, port, started or ready, ready)
+            yield Server(process, port, tls, started or ready, ready)
         finally:
             end(process, grace=_GRACE)
 
@@ -161,10 +177,10 @@ def servers() -> Iterator[Servers]:
         yield Servers(plane, Path(folder))
 
 
-def _ask(port: int) -> Answer | None:
+def _ask(port: int, *, tls: bool) -> Answer | None:
     """None if there is no answer."""
     try:
-        return ask(port, "GET", PATH)
+        return ask(port, "GET", PATH, tls=_TRUSTING if tls else None)
     except OSError:
         return None
 
