@@ -70,7 +70,7 @@ class Keycloak:
         realms = self._home / "data" / "import"
         realms.mkdir(parents=True)
         shutil.copy(_REALM, realms)
-        self._tls = authority.trusting
+        self._tls = authority.trusting()
         self._server = authority.server("keycloak")
         self._port = free_port()
         self.realm = f"https://127.0.0.1:{self._port}/realms/tcf"

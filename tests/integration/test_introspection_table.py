@@ -9,7 +9,7 @@ import pytest
 from rig.files import place
 from rig.hub_namespace import HubNamespace
 from rig.tcf_processes import TcfProcesses
-from support.access_table import Door, bearer, open_worker, read_table
+from support.access_table import Caller, Door, bearer, open_worker, read_table
 from support.certificate_authority import CertificateAuthority
 from support.introspection_server import CLIENT_SECRET, IntrospectionServer, worker_options
 
@@ -66,7 +66,7 @@ def test_an_identity_provider_knows_who_may_do_what(
     with IntrospectionServer() as provider:
         provider.tokens = {_dashed(name): {"username": name, **claims} for name, claims in GIVEN.items()}
         guarded = programs.worker("cluster_1", *worker_options(provider.url, secret))
-        strangers = {"no token": {}, "unknown": bearer("unknown"), "of the hub": bearer(hub.token)}
+        strangers = {"no token": Caller(), "unknown": bearer("unknown"), "of the hub": bearer(hub.token)}
         callers = {name: bearer(_dashed(name)) for name in GIVEN}
         assert Door(guarded, everybody).table(strangers | callers) == DEFAULT_NAMES
 
@@ -78,7 +78,7 @@ def test_an_identity_provider_knows_who_may_do_what(
             *("--oauth2-info-role", "see", "--oauth2-toggle-role", "move", "--oauth2-admin-role", "insist"),
         )
         guarded = programs.worker("cluster_1", *worker_options(provider.url, secret), *own_names)
-        strangers = {"no token": {}, "unknown": bearer("unknown")}
+        strangers = {"no token": Caller(), "unknown": bearer("unknown")}
         callers = {role: bearer(role) for role in roles}
         assert Door(guarded, everybody).table(strangers | callers) == OWN_NAMES
 

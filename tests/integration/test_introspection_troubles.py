@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rig.asking import Answer, ask, free_port
+from rig.asking import Answer, free_port
 from rig.files import place
 from rig.hub_namespace import HubNamespace
 from rig.tcf_processes import TcfProcess, TcfProcesses
@@ -20,7 +20,7 @@ AT_ONCE = 4
 
 
 def demote(worker: TcfProcess, token: str) -> Answer:
-    return ask(worker.port, "POST", "/tcf/demote", headers=bearer(token))
+    return bearer(token).ask(worker, "POST", "/tcf/demote")
 
 
 def refusal(worker: TcfProcess, token: str) -> str:

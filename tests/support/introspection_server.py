@@ -141,4 +141,4 @@ TROUBLES: dict[str, Trouble] = {
     "repeats the token": _repeat,
     "hangs up": _hang_up,
 }
-"""None of these is an answer, least of all the answer that a token is active."""
+"""None of these is an answer by which a worker may go."""
