@@ -132,7 +132,7 @@ TROUBLES: dict[str, Trouble] = {
     "nothing": _says(200, b""),
     "cut short": _says(200, _YES[:-3]),
     "a list": _says(200, b"[]"),
-    "yes, but not with 200": _says(203, _YES),
+    "another status": _says(203, _YES),
     "too deep": _says(200, b'{"active": true, "x": ' + b"[" * 100_000),
     "moved": _says(307, _YES, Location="/elsewhere"),
     "silent": _silent,
