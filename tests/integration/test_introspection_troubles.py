@@ -108,3 +108,21 @@ def test_a_provider_that_nobody_certifies_learns_no_token(
         refusal(worker, "good")
         assert f"cannot reach {provider.url}: " in worker.log
         assert provider.asked == []
+
+
+@pytest.mark.xfail(
+    strict=True, reason="aiohttp takes passwords of a netrc if trust_env is set (auth/introspection.py)"
+)
+def test_a_netrc_of_whoever_starts_the_worker_is_left_alone(
+    shop: HubNamespace,
+    programs: TcfProcesses,
+    provider: IntrospectionServer,
+    secret: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = place(tmp_path / "netrc", "default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    worker = programs.worker("cluster_1", *worker_options(provider.url, secret))
+    worker.await_active()
+    assert demote(worker, "good-0").status == 200
