@@ -110,9 +110,6 @@ def test_a_provider_that_nobody_certifies_learns_no_token(
         assert provider.asked == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="aiohttp takes passwords of a netrc if trust_env is set (auth/introspection.py)"
-)
 def test_a_netrc_of_whoever_starts_the_worker_is_left_alone(
     shop: HubNamespace,
     programs: TcfProcesses,
