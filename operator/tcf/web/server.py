@@ -64,11 +64,6 @@ def for_health_checks(handler: Handler) -> Mapping[str, Handler]:
     return {"GET": handler, "HEAD": handler, "OPTIONS": options}
 
 
-def probe_routes(routes: Routes) -> Routes:
-    """Only the paths that may be asked with GET."""
-    return {path: methods for path, methods in routes.items() if "GET" in methods}
-
-
 class HttpServer:
     """Serves `routes` on one address from `start` to `stop`: by HTTPS with a `tls`, otherwise by HTTP."""
 
