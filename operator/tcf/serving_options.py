@@ -117,6 +117,8 @@ def serving(function: F) -> F:
 def auth_settings(given: dict[str, Any]) -> AuthSettings:
     """Raises click.UsageError if the options do not fit together."""
     mode = AuthMode(given["auth"])
+    if given["client_ca_file"] and mode is not AuthMode.KUBERNETES:
+        raise click.UsageError("--client-ca-file needs --auth kubernetes, which knows what each user may do")
     if given["auth_reads"] and mode is AuthMode.NONE:
         raise click.UsageError("--auth-reads needs --auth kubernetes or --auth oauth2")
     return AuthSettings(

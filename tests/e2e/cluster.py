@@ -127,14 +127,12 @@ class Namespace:
 
     @functools.cached_property
     def forwards(self) -> PortForwards:
-        kubectl: list[str | Path] = [
-            self.cluster.program,
-            "--kubeconfig",
-            self.cluster.kubeconfig,
-            "--namespace",
-            self.name,
-        ]
-        return PortForwards(kubectl, PORT)
+        return PortForwards(self.kubectl_command, PORT)
+
+    @property
+    def kubectl_command(self) -> list[str | Path]:
+        cluster = self.cluster
+        return [cluster.program, "--kubeconfig", cluster.kubeconfig, "--namespace", self.name]
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         return self.cluster.kubectl("-n", self.name, *args, stdin=stdin, check=check)

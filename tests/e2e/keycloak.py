@@ -9,6 +9,7 @@ import shutil
 import urllib.request
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -39,15 +40,17 @@ def distribution() -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache / "lock"):
         if not archive.exists():
-            fetched = cache / "fetched"
-            command = ["mvn", "--batch-mode", "--no-transfer-progress", _COPY, f"-Dartifact={_ARTIFACT}"]
-            command += [f"-DoutputDirectory={fetched}"]
-            run("fetching Keycloak", command, remedy="check Maven's settings and the network", cwd=cache)
-            copy = fetched / archive.name
-            digest = hashlib.sha256(copy.read_bytes()).hexdigest()
-            if digest != _SHA256:
-                pytest.fail(f"the checksum of {copy} is {digest}, and not {_SHA256}: remove it")
-            copy.rename(archive)
+            with TemporaryDirectory(dir=cache) as fetched:
+                command = ["mvn", "--batch-mode", "--no-transfer-progress", _COPY, f"-Dartifact={_ARTIFACT}"]
+                command += [f"-DoutputDirectory={fetched}"]
+                run("fetching Keycloak", command, remedy="check Maven's settings and the network", cwd=cache)
+                copy = Path(fetched) / archive.name
+                digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+                if digest != _SHA256:
+                    pytest.fail(
+                        f"Maven's {_ARTIFACT} has the checksum {digest}, not {_SHA256}: do not use it"
+                    )
+                copy.rename(archive)
     return archive
 
 
@@ -70,7 +73,7 @@ class Keycloak:
         realms = self._home / "data" / "import"
         realms.mkdir(parents=True)
         shutil.copy(_REALM, realms)
-        self._tls = authority.trusting
+        self._tls = authority.trusting()
         self._server = authority.server("keycloak")
         self._port = free_port()
         self.realm = f"https://127.0.0.1:{self._port}/realms/tcf"

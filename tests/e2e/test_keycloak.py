@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from controlplane.plane import ControlPlane
-from rig.asking import Answer, ask
+from rig.asking import Answer
 from rig.files import place
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.kubectl import install_crd
 from rig.tcf_processes import TcfProcess, TcfProcesses
-from support.access_table import Door, bearer, open_worker, read_table
+from support.access_table import Caller, Door, bearer, open_worker, read_table
 from support.certificate_authority import CertificateAuthority
 from support.introspection_server import worker_options
 from support.oidc_issuer import authentication_config
@@ -76,7 +76,7 @@ def everybody(hub: HubNamespace, programs: TcfProcesses) -> TcfProcess:
 
 
 @pytest.fixture
-def callers(keycloak: Keycloak) -> dict[str, dict[str, str]]:
+def callers(keycloak: Keycloak) -> dict[str, Caller]:
     """Everybody with a token of Keycloak's."""
     tokens = keycloak.tokens("admin")
     left = keycloak.tokens("admin")
@@ -94,7 +94,7 @@ def callers(keycloak: Keycloak) -> dict[str, dict[str, str]]:
 
 def test_introspection(
     keycloak: Keycloak,
-    callers: dict[str, dict[str, str]],
+    callers: dict[str, Caller],
     everybody: TcfProcess,
     programs: TcfProcesses,
     folder: Path,
@@ -119,7 +119,7 @@ def test_introspection(
 
 
 def test_the_issuer_of_the_hub(
-    hub: HubNamespace, callers: dict[str, dict[str, str]], everybody: TcfProcess, programs: TcfProcesses
+    hub: HubNamespace, callers: dict[str, Caller], everybody: TcfProcess, programs: TcfProcesses
 ) -> None:
     """The hub knows the users by name, and RBAC their rights. It does not notice when they log out."""
     resource, name = "clusterfederations.tcf.dev", "--resource-name=shop"
@@ -155,7 +155,7 @@ def test_a_wrong_secret(
     guarded = programs.worker("cluster_1", *options, "--oauth2-ca-file", str(authority.file))
 
     def demote() -> Answer:
-        return ask(guarded.port, "POST", "/tcf/demote", headers=bearer(keycloak.token("switcher")))
+        return bearer(keycloak.token("switcher")).ask(guarded, "POST", "/tcf/demote")
 
     assert demote().reason == "IdentityProviderError"
     assert f"{keycloak.introspection} answers 401; check the client's id and its secret" in guarded.log

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig.asking import Answer, ask
+from rig.asking import Answer, ask, free_port
 from rig.hub_namespace import HubNamespace, ServiceAccount
 from rig.liar import JSON, Liar
 from rig.patience import eventually
@@ -108,8 +108,8 @@ def test_only_somebody_who_is_known_and_may_moves_the_role(
     }
     assert token not in worker.log + (tmp_path / "audit").read_text()
     assert alice.token not in worker.log + (tmp_path / "audit").read_text()
-    events = json.loads(hub.kubectl("get", "events", "-o", "json").stdout)["items"]
-    assert any(past["id"] in event["metadata"]["name"] for event in events)
+    events = ("get", "events", "-o", "jsonpath={.items[*].message}")
+    eventually(lambda: f"request {past['id']}" in hub.kubectl(*events).stdout, what="the Events name it")
 
 
 def test_a_right_that_was_taken_away_ends_within_seconds(
@@ -159,6 +159,24 @@ def test_gets_need_a_right_where_that_is_asked_for(
         what="it may read",
     )
     assert ask(one.port, "GET", "/healthz").status == ask(one.port, "GET", "/readyz").status == 200
+
+
+def test_load_balancers_have_a_listener_that_asks_for_nothing(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
+    """It says which member is active, but has no table where reads need a right."""
+    hub.apply()
+    programs.operator()
+    for reads, clusters in ((), 200), (("--auth-reads",), 404):
+        port = free_port()
+        one = programs.worker(
+            "cluster_1", "--auth", "kubernetes", *reads, "--probe-listen", f"127.0.0.1:{port}"
+        )
+        eventually(lambda: ask(port, "GET", "/tcf/is_active").status == 200, what="it is active")  # noqa: B023 - at once
+        assert ask(port, "GET", "/readyz").status == 200
+        assert ask(port, "GET", "/tcf/clusters").status == clusters
+        assert ask(port, "POST", "/tcf/demote").status == 404
+        assert (one.is_active().status == 401) is bool(reads)
 
 
 def test_no_door_is_open_if_the_hub_does_not_answer(

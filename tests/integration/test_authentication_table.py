@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.tcf_processes import TcfProcesses
-from support.access_table import Door, bearer, open_worker, read_table
+from support import rights
+from support.access_table import Caller, Door, bearer, open_worker, read_table
 from support.oidc_issuer import PREFIX, OidcIssuer
+from support.rights import EVERYTHING, HOLDERS
 
 API = "https://kubernetes.default.svc"
 """The API server's own audience."""
 HOUR = 3600.0
-RIGHTS = {
-    "get": {"verbs": ["get"], "resources": ["clusterfederations"]},
-    "switch": {"verbs": ["create"], "resources": ["clusterfederations/switchover"]},
-    "force": {"verbs": ["create"], "resources": ["clusterfederations/force"]},
-}
-"""The rule of a Role for each right."""
-HOLDERS = {
-    "stranger": (),
-    "viewer": ("get",),
-    "switcher": ("get", "switch"),
-    "admin": ("get", "switch", "force"),
-    "switcher who may not look": ("switch",),
-    "forcer who may not switch": ("get", "force"),
-}
-"""The rights that people have on the federation shop."""
-
-Headers = dict[str, str]
-Json = dict[str, Any]
 
 
 @pytest.fixture
@@ -95,69 +77,39 @@ OIDC, of the admins        yes  yes      yes             yes   yes
 
 
 @pytest.fixture
-def callers(hub: HubNamespace, plane_with_issuer: dict[str, str]) -> dict[str, Headers]:
+def callers(hub: HubNamespace, plane_with_issuer: dict[str, str]) -> dict[str, Caller]:
     """Those whom the hub may know, or not."""
-    everything, deleted = HOLDERS["admin"], "of a deleted account"
-    in_another, elsewhere = _subject(hub, "admin of another"), _subject(hub, "admin elsewhere")
+    deleted = "of a deleted account"
     accounts = (*HOLDERS, "admin of another", "admin elsewhere", deleted)
-    named = (
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": _dashed(n)}} for n in accounts
-    )
-    _create(
+    rights.create(
         hub,
-        *named,
-        *(each for name, rights in HOLDERS.items() for each in _grant(_subject(hub, name), *rights)),
-        *_grant(_subject(hub, deleted), *everything),
-        *_grant(in_another, *everything, federation="other"),
-        *_grant({"kind": "User", "name": f"{PREFIX}viewer"}, "get"),
-        *_grant({"kind": "Group", "name": f"{PREFIX}admins"}, *everything),
+        *map(rights.new_account, accounts),
+        *(each for name, held in HOLDERS.items() for each in rights.grant(rights.account(hub, name), *held)),
+        *rights.grant(rights.account(hub, "admin of another"), *EVERYTHING, federation="other"),
+        *rights.grant(rights.account(hub, deleted), *EVERYTHING),
+        *rights.grant(rights.user(f"{PREFIX}viewer"), "get"),
+        *rights.grant(rights.group(f"{PREFIX}admins"), *EVERYTHING),
     )
-    with own_namespace(plane_with_issuer) as other_namespace:
-        _create(other_namespace, *_grant(elsewhere, *everything))
-    tokens = {name: _token(hub, name) for name in accounts}
-    hub.kubectl("delete", "serviceaccount", _dashed(deleted))
-    tokens["another's"] = _token(hub, "admin", "another.example.com")
-    tokens["the API server's"] = _token(hub, "admin", API)
+    with own_namespace(plane_with_issuer) as elsewhere:
+        rights.create(elsewhere, *rights.grant(rights.account(hub, "admin elsewhere"), *EVERYTHING))
+    tokens = {name: rights.token(hub, name) for name in accounts}
+    hub.kubectl("delete", "serviceaccount", rights.dashed(deleted))
+    tokens["another's"] = rights.token(hub, "admin", "another.example.com")
+    tokens["the API server's"] = rights.token(hub, "admin", API)
     tokens["of the administrator"] = hub.token
     tokens["junk"] = "junk"
     return {
-        "no token": {},
-        "an empty token": {"Authorization": "Bearer "},
-        "a password": {"Authorization": "Basic YWRtaW46YWRtaW4="},
+        "no token": Caller(),
+        "an empty token": Caller("Bearer "),
+        "a password": Caller("Basic YWRtaW46YWRtaW4="),
         "two tokens": bearer(f"{tokens['admin']} {tokens['admin']}"),
         **{name: bearer(token) for name, token in tokens.items()},
     }
 
 
-def _create(hub: HubNamespace, *objects: Json) -> None:
-    hub.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-
-
-def _grant(subject: Json, *rights: str, federation: str = "shop") -> list[Json]:
-    """A Role with these rights, and the RoleBinding that gives it to the subject."""
-    api, metadata = "rbac.authorization.k8s.io", {"name": subject["name"]}
-    rules = [{"apiGroups": ["tcf.dev"], "resourceNames": [federation], **RIGHTS[right]} for right in rights]
-    role = {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
-    reference = {"apiGroup": api, "kind": "Role", **metadata}
-    bound = {"subjects": [{"apiGroup": api, **subject}], "roleRef": reference}
-    return [role, {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": metadata, **bound}]
-
-
-def _subject(hub: HubNamespace, name: str) -> Json:
-    return {"apiGroup": "", "kind": "ServiceAccount", "name": _dashed(name), "namespace": hub.namespace}
-
-
-def _dashed(name: str) -> str:
-    return name.replace(" ", "-")
-
-
-def _token(hub: HubNamespace, name: str, audience: str = "tcf.dev") -> str:
-    return hub.kubectl("create", "token", _dashed(name), f"--audience={audience}").stdout.strip()
-
-
 @pytest.mark.timeout(300)
 def test_the_hub_knows_who_may_do_what(
-    hub: HubNamespace, programs: TcfProcesses, callers: dict[str, Headers], issuer: OidcIssuer
+    hub: HubNamespace, programs: TcfProcesses, callers: dict[str, Caller], issuer: OidcIssuer
 ) -> None:
     """The hub takes the tokens of its issuer only if a worker asks for the hub's own audience, too."""
     everybody = open_worker(hub, programs)

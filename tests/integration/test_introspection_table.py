@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig.asking import ask, free_port
 from rig.files import place
 from rig.hub_namespace import HubNamespace
+from rig.patience import eventually
 from rig.tcf_processes import TcfProcesses
-from support.access_table import Door, bearer, open_worker, read_table
+from support.access_table import Caller, Door, bearer, open_worker, read_table
 from support.certificate_authority import CertificateAuthority
 from support.introspection_server import CLIENT_SECRET, IntrospectionServer, worker_options
 
@@ -66,7 +68,7 @@ def test_an_identity_provider_knows_who_may_do_what(
     with IntrospectionServer() as provider:
         provider.tokens = {_dashed(name): {"username": name, **claims} for name, claims in GIVEN.items()}
         guarded = programs.worker("cluster_1", *worker_options(provider.url, secret))
-        strangers = {"no token": {}, "unknown": bearer("unknown"), "of the hub": bearer(hub.token)}
+        strangers = {"no token": Caller(), "unknown": bearer("unknown"), "of the hub": bearer(hub.token)}
         callers = {name: bearer(_dashed(name)) for name in GIVEN}
         assert Door(guarded, everybody).table(strangers | callers) == DEFAULT_NAMES
 
@@ -78,10 +80,35 @@ def test_an_identity_provider_knows_who_may_do_what(
             *("--oauth2-info-role", "see", "--oauth2-toggle-role", "move", "--oauth2-admin-role", "insist"),
         )
         guarded = programs.worker("cluster_1", *worker_options(provider.url, secret), *own_names)
-        strangers = {"no token": {}, "unknown": bearer("unknown")}
+        strangers = {"no token": Caller(), "unknown": bearer("unknown")}
         callers = {role: bearer(role) for role in roles}
         assert Door(guarded, everybody).table(strangers | callers) == OWN_NAMES
 
 
 def _dashed(name: str) -> str:
     return name.replace(" ", "-")
+
+
+def test_an_operator_that_serves_lets_in_the_same_callers(
+    hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
+    """Its own port has health only, which everybody may see."""
+    hub.apply()
+    secret, port = place(tmp_path / "secret", CLIENT_SECRET), free_port()
+    with IntrospectionServer() as provider:
+        provider.tokens = {"good": {"sub": "alice", "realm_access": {"roles": ["TCF_TOGGLE"]}}}
+        served = ("--serve", f"{hub.namespace}/shop/cluster_1=127.0.0.1:{port}", "--auth-reads")
+        operator = programs.operator(*served, *worker_options(provider.url, secret))
+        operator.await_ready()
+
+        def ask_it(method: str, path: str, token: str | None = None) -> int:
+            return ask(
+                port, method, path, headers={"Authorization": f"Bearer {token}"} if token else {}
+            ).status
+
+        eventually(lambda: ask_it("GET", "/tcf/is_active", "good") == 200, what="cluster_1 is active")
+        for method, path in (("GET", "/tcf/is_active"), ("POST", "/tcf/demote")):
+            assert ask_it(method, path) == ask_it(method, path, "bad") == 401
+        assert ask_it("POST", "/tcf/demote?force=true", "good") == 403
+        assert ask_it("POST", "/tcf/demote", "good") == 200
+        assert ask_it("GET", "/readyz") == operator.get("/readyz").status == 200

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rig.asking import Answer, ask, free_port
+from rig.asking import Answer, free_port
 from rig.files import place
 from rig.hub_namespace import HubNamespace
 from rig.tcf_processes import TcfProcess, TcfProcesses
@@ -20,7 +20,7 @@ AT_ONCE = 4
 
 
 def demote(worker: TcfProcess, token: str) -> Answer:
-    return ask(worker.port, "POST", "/tcf/demote", headers=bearer(token))
+    return bearer(token).ask(worker, "POST", "/tcf/demote")
 
 
 def refusal(worker: TcfProcess, token: str) -> str:
@@ -108,3 +108,18 @@ def test_a_provider_that_nobody_certifies_learns_no_token(
         refusal(worker, "good")
         assert f"cannot reach {provider.url}: " in worker.log
         assert provider.asked == []
+
+
+def test_a_netrc_of_whoever_starts_the_worker_is_left_alone(
+    shop: HubNamespace,
+    programs: TcfProcesses,
+    provider: IntrospectionServer,
+    secret: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = place(tmp_path / "netrc", "default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    worker = programs.worker("cluster_1", *worker_options(provider.url, secret))
+    worker.await_active()
+    assert demote(worker, "good-0").status == 200

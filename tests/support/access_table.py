@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,9 +42,21 @@ _COLUMNS = {
 }
 
 
-def bearer(token: str) -> dict[str, str]:
-    """The header field of a caller who has this token."""
-    return {"Authorization": f"Bearer {token}"}
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the header Authorization if there is one, and the connection's TLS unless it is plain."""
+
+    authorization: str | None = None
+    tls: ssl.SSLContext | None = None
+
+    def ask(self, worker: TcfProcess, method: str, path: str) -> Answer:
+        headers = {"Authorization": self.authorization} if self.authorization is not None else {}
+        return ask(worker.port, method, path, headers=headers, tls=self.tls)
+
+
+def bearer(token: str, tls: ssl.SSLContext | None = None) -> Caller:
+    """Somebody who has this token."""
+    return Caller(f"Bearer {token}", tls)
 
 
 def read_table(text: str) -> Table:
@@ -69,22 +82,20 @@ class Door:
     guarded: TcfProcess
     open: TcfProcess
 
-    def table(self, callers: Mapping[str, Mapping[str, str]]) -> Table:
-        """What the guarded worker answers to each caller, who sends these header fields.
+    def table(self, callers: Mapping[str, Caller]) -> Table:
+        """What the guarded worker answers to each caller.
 
         Requests that are refused, and dry runs, move no role.
         """
         self.guarded.await_ready()
-        return {name: self._row(fields) for name, fields in callers.items()}
+        return {name: self._row(caller) for name, caller in callers.items()}
 
-    def _row(self, fields: Mapping[str, str]) -> str:
+    def _row(self, caller: Caller) -> str:
         cells = []
         term = self._make_cluster_1_active()
         for column in _COLUMNS.values():
             verdicts = [
-                _verdict(
-                    ask(self.guarded.port, method, path + column.parameters, headers=dict(fields)), column
-                )
+                _verdict(caller.ask(self.guarded, method, path + column.parameters), column)
                 for path in column.paths
                 for method in column.methods
             ]

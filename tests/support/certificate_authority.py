@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,10 +49,12 @@ class CertificateAuthority:
         certificate = self._builder(self._name, self._key).add_extension(only_itself, critical=True)
         self._write(self.file, certificate.add_extension(_usage(signs_others=True), critical=True))
 
-    @property
-    def trusting(self) -> ssl.SSLContext:
-        """For a client that trusts this authority alone."""
-        return ssl.create_default_context(cafile=self.file)
+    def trusting(self, shows: KeyPair | None = None) -> ssl.SSLContext:
+        """For a client that trusts this authority alone, and may show a certificate of its own."""
+        context = ssl.create_default_context(cafile=self.file)
+        if shows:
+            context.load_cert_chain(shows.certificate, shows.key)
+        return context
 
     def server(self, name: str = "server") -> KeyPair:
         """A certificate for a server at 127.0.0.1 and localhost."""
@@ -60,7 +63,8 @@ class CertificateAuthority:
 
     def client(self, name: str, *organizations: str) -> KeyPair:
         """A certificate for a client with this CN and these Os."""
-        return self._issue(name, _name(name, *organizations), ExtendedKeyUsageOID.CLIENT_AUTH, [])
+        file = re.sub(r"\W", "-", name)
+        return self._issue(file, _name(name, *organizations), ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
     def _issue(
         self, file: str, subject: x509.Name, purpose: x509.ObjectIdentifier, names: Sequence[x509.GeneralName]

@@ -132,7 +132,7 @@ TROUBLES: dict[str, Trouble] = {
     "nothing": _says(200, b""),
     "cut short": _says(200, _YES[:-3]),
     "a list": _says(200, b"[]"),
-    "yes, but not with 200": _says(203, _YES),
+    "another status": _says(203, _YES),
     "too deep": _says(200, b'{"active": true, "x": ' + b"[" * 100_000),
     "moved": _says(307, _YES, Location="/elsewhere"),
     "silent": _silent,
@@ -141,4 +141,4 @@ TROUBLES: dict[str, Trouble] = {
     "repeats the token": _repeat,
     "hangs up": _hang_up,
 }
-"""None of these is an answer, least of all the answer that a token is active."""
+"""None of these is an answer by which a worker may go."""

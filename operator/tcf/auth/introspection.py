@@ -11,12 +11,14 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import aiohttp
+from yarl import URL
 
 from tcf.auth.inquiries import Inquiries, NoAnswerError
 from tcf.auth.verdicts import Verdicts
 from tcf.core.authorization import Right, User, forbidden
 from tcf.core.model import MemberRef, Refusal
 from tcf.core.reasons import Reason
+from tcf.hub.proxies import proxy_for
 from tcf.hub.sessions import cause
 from tcf.runtime.clock import Clock
 from tcf.settings import OAuth2Settings
@@ -77,6 +79,7 @@ class IntrospectionAuthority:
                 settings.url,
                 data={"token": token, "token_type_hint": "access_token"},
                 headers={"Authorization": _basic(settings), "Accept": "application/json"},
+                proxy=proxy_for(URL(settings.url)),
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:  # noqa: PLR2004
@@ -122,7 +125,6 @@ def _session(ca_file: Path | None) -> aiohttp.ClientSession:
             limit=_CONNECTIONS, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True
         ),
         timeout=aiohttp.ClientTimeout(total=_SECONDS),
-        trust_env=True,
     )
 
 

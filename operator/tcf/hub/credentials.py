@@ -7,10 +7,8 @@ it. That package is imported only when it is needed, because it would double the
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import ssl
-import urllib.request
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -20,9 +18,9 @@ from typing import Any
 from yarl import URL
 
 from tcf.hub.errors import NotConfiguredError
+from tcf.hub.proxies import http_url, proxy_for, without_password
 from tcf.runtime.clock import CLOCK, Clock
 from tcf.runtime.file_versions import Versions, changed, versions
-from tcf.runtime.text import printable
 from tcf.runtime.threads import in_thread
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -58,7 +56,7 @@ class Connection:
     @property
     def where(self) -> str:
         """The server, and the proxy if there is one, for messages: without the proxy's password."""
-        via = f" through the proxy {_without_password(self.proxy)}" if self.proxy else ""
+        via = f" through the proxy {without_password(self.proxy)}" if self.proxy else ""
         return f"{self.server}{via}"
 
 
@@ -134,7 +132,7 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
         except (OSError, ssl.SSLError) as error:
             raise NotConfiguredError(f"cannot read the ServiceAccount in {folder}: {error}") from error
         server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-        return Connection(server, tls, f"Bearer {bearer}", proxy=_proxy(URL(server), None), files=files)
+        return Connection(server, tls, f"Bearer {bearer}", proxy=proxy_for(URL(server)), files=files)
 
     return connect
 
@@ -228,8 +226,8 @@ def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
         "users": [{"name": "this", "user": dict(config.user)}],
     }
     try:
-        server = _url(str(config.cluster.get("server")))
-        proxy = _proxy(server, config.cluster.get("proxy-url"))
+        server = http_url(str(config.cluster.get("server")))
+        proxy = proxy_for(server, config.cluster.get("proxy-url"))
         load_kube_config_from_dict(document, client_configuration=loaded, persist_config=False)
         authorization = loaded.auth_settings().get("BearerToken", {}).get("value")
         if not authorization and loaded.username:
@@ -246,56 +244,6 @@ def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
         files=config.files,
         good_until=good_until,
     )
-
-
-def _url(text: str) -> URL:
-    url = URL(text)
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{_without_password(text)} is not an http or https URL")
-    return url
-
-
-def _proxy(server: URL, configured: str | None) -> str | None:
-    """The proxy to use: from the kubeconfig, otherwise from the environment, as kubectl does it.
-
-    Raises:
-        ValueError: it is not a usable proxy.
-    """
-    if configured:
-        return str(_url(configured))
-    environment = urllib.request.getproxies_environment()
-    proxy = environment.get(server.scheme)
-    if not proxy or _bypasses(server.host or "", environment):
-        return None
-    return str(_url(proxy if "://" in proxy else f"http://{proxy}"))
-
-
-def _bypasses(host: str, environment: dict[str, str]) -> bool:
-    """Is the host reached without a proxy? (NO_PROXY has it, or its network, or it is this machine.)"""
-    if host == "localhost" or urllib.request.proxy_bypass(host, environment):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    networks = (part.strip() for part in environment.get("no", "").split(","))
-    return address.is_loopback or any(_contains(network, address) for network in networks if "/" in network)
-
-
-def _contains(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    try:
-        return address in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False
-
-
-def _without_password(url: str | None) -> str:
-    text = printable(url or "", 200)
-    try:
-        parsed = URL(text)
-        return str(parsed.with_user(None)) if parsed.absolute else text
-    except ValueError:
-        return "this value"
 
 
 def _tls(loaded: object) -> ssl.SSLContext:

@@ -35,7 +35,7 @@ def routes(knowledge: Knowledge, switchovers: Switchovers, guard: Guard) -> Rout
     """The handlers of every `/tcf/*` path, by path and method."""
     posts = asyncio.Semaphore(MOST_POSTS)
     return {
-        **get_routes(knowledge, guard),
+        **_get_routes(knowledge, guard),
         **{
             f"/tcf/{kind}": {"POST": guard.changing(_post(knowledge, switchovers, kind, posts))}
             for kind in Kind
@@ -43,8 +43,13 @@ def routes(knowledge: Knowledge, switchovers: Switchovers, guard: Guard) -> Rout
     }
 
 
-def get_routes(knowledge: Knowledge, guard: Guard) -> Routes:
-    """The handlers of the paths that only read."""
+def probe_routes(knowledge: Knowledge, *, role_only: bool) -> Routes:
+    """The paths for probes, which carry no credentials. `role_only`: nothing but /tcf/is_active."""
+    paths = _get_routes(knowledge, Guard(knowledge.member))
+    return {"/tcf/is_active": paths["/tcf/is_active"]} if role_only else paths
+
+
+def _get_routes(knowledge: Knowledge, guard: Guard) -> Routes:
     gets = {"/tcf/status": _status, "/tcf/is_active": _is_active, "/tcf/clusters": _clusters}
     return {path: for_health_checks(guard.reading(_Get(knowledge, render))) for path, render in gets.items()}
 
