@@ -139,6 +139,10 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"workers": {"probePort": 80}}, "/workers/probePort"),
         ({"workers": {"probePort": 8080}}, "workers.probePort and workers.port are the same"),
         ({"workers": {"tls": {"clientCA": True}}}, "/workers/tls/secretName"),
+        (
+            {"workers": {"tls": {"secretName": "web", "clientCA": True}, "auth": {"mode": "none"}}},
+            "workers.tls.clientCA needs workers.auth.mode kubernetes",
+        ),
         ({"workers": {"replicas": "two"}}, "/workers/replicas"),
         ({"operator": {"logLevel": "loud"}}, "/operator/logLevel"),
         ({"operator": {"namespaces": "prod"}}, "/operator/namespaces"),

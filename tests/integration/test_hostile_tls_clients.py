@@ -26,7 +26,7 @@ _NUMBERS = itertools.count()
 def worker(
     control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TcfProcess]:
-    """An active worker."""
+    """An active worker, as the chart starts it."""
     folder = tmp_path_factory.mktemp("hostile")
     files = ServerFiles(folder / "tls", client_ca="first")
     with own_namespace(control_plane) as hub:
@@ -34,7 +34,7 @@ def worker(
         programs = TcfProcesses(hub, folder, development=False)
         try:
             operator = programs.operator()
-            active = programs.worker("cluster_1", *files.options, tls=as_client())
+            active = programs.worker("cluster_1", *files.options, "--auth", "kubernetes", tls=as_client())
             active.await_active()
             assert operator.stop() == 0
             yield active

@@ -18,7 +18,7 @@ from support.tls_files import MountedSecret, as_client, pem
 
 @pytest.fixture
 def files(tmp_path: Path) -> MountedSecret:
-    return MountedSecret(tmp_path / "tls", client_ca="first")
+    return MountedSecret(tmp_path / "tls")
 
 
 def probe_port(program: TcfProcess) -> int:
@@ -96,13 +96,13 @@ def test_new_files_are_used_and_bad_ones_are_not(
     worker = programs.worker("cluster_1", *files.options, tls=as_client())
     worker.await_active()
 
-    files.write({"tls.crt": pem("renewed-cert"), "tls.key": pem("gate-key"), "ca.crt": pem("first-cert")})
+    files.write({"tls.crt": pem("renewed-cert"), "tls.key": pem("gate-key")})
     eventually(lambda: "the former certificate stays in use" in worker.log, what="the worker says so")
     ready = worker.get("/readyz")
     assert ready.status == 200
     assert b"the former certificate stays in use" in ready.body
 
-    files.replace("renewed", "first")
+    files.replace("renewed")
 
     def renewed() -> bool:
         try:
@@ -131,29 +131,3 @@ def test_bad_files_at_the_start_are_told_in_one_line(hub: HubNamespace, tmp_path
     assert started.returncode == 1
     (line,) = started.stderr.splitlines()
     assert f"cannot serve HTTPS: cannot read {tmp_path}/no.crt: No such file or directory" in line
-
-
-def test_a_client_certificate_names_a_user(
-    hub: HubNamespace, programs: TcfProcesses, files: MountedSecret
-) -> None:
-    """Plain probes need no right, even where GETs need one."""
-    hub.apply()
-    programs.operator()
-    options = [*files.options, "--auth", "kubernetes", "--auth-reads", "--probe-listen", "127.0.0.1:0"]
-    worker = programs.worker("cluster_1", *options, tls=as_client())
-    port = probe_port(worker)
-    eventually(lambda: ask(port, "GET", "/tcf/is_active").status == 200, what="a probe is answered")
-    assert worker.get("/tcf/is_active").reason == "Unauthenticated"
-    worker.tls = as_client(shows="alice")
-    refused = worker.get("/tcf/is_active")
-    assert refused.reason == "Forbidden"
-    assert "cert:alice" in refused.error
-    federations = "clusterfederations.tcf.dev"
-    for role, verb, resource in (
-        ("read", "get", federations),
-        ("switch", "create", f"{federations}/switchover"),
-    ):
-        hub.kubectl("create", "role", role, f"--verb={verb}", f"--resource={resource}")
-        hub.kubectl("create", "rolebinding", role, f"--role={role}", "--group=cert:team-b")
-    eventually(lambda: worker.get("/tcf/is_active").status == 200, what="alice's group may read")
-    eventually(lambda: worker.post("/tcf/promote").status == 200, what="alice's group may switch")
