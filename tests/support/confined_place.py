@@ -47,7 +47,7 @@ WRITER = [
     {
         "apiGroups": ["tcf.dev"],
         "resources": ["clusterfederations", "clusterfederations/status"],
-        "verbs": ["create", "update", "patch"],
+        "verbs": ["get", "create", "update", "patch"],
     },
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]},
 ]
