@@ -1,7 +1,8 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
-    make bench                   everything, some 27 minutes, written to docs/results/bench.md
-    make bench-probe             one part: probe, probe-close, silent, switch, failover, worker or scale
+    make bench                   everything, some 29 minutes, written to docs/results/bench.md
+    make bench-probe             one part: probe, probe-close, silent, switch, failover, policies, worker or
+                                 scale
     make bench-load              ten minutes of load during switchovers, not part of the above
 
 Needs wrk. When a part fails, the others are still measured, but the page of results stays as it was.
@@ -30,7 +31,7 @@ from rig.hub_namespace import HubNamespace
 from rig.kubectl import install_crd, kubectl_of
 from rig.tcf_processes import TcfProcesses
 
-from bench import results, scale, switches
+from bench import confined, results, scale, switches
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
@@ -254,6 +255,17 @@ def _ask(server: Server, count: float) -> None:
         count -= wrk(server.port, 32, 5).rate * 5
 
 
+def policies() -> Iterator[Figure]:
+    """Writes to the hub with the admission policies against the same writes without them."""
+    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+        install_crd(plane)
+        found = confined.compared(plane, Path(folder), RUNS)
+    for what, times in found.items():
+        values, floor = ([1000 * each for each in those] for those in times)
+        name = f"{what} (each run: {confined.WRITES})"
+        yield Figure("policies", name, "ms", values, floor, Goal("≤", 1.5))
+
+
 FEW = 100
 """A small number of federations, for comparison where the figures of a single one are next to nothing."""
 COSTS: dict[str, tuple[str, float, Callable[[scale.Scaled], list[float]]]] = {
@@ -303,6 +315,7 @@ PARTS: dict[str, Part] = {
     "silent": silent,
     "switch": switch,
     "failover": failover,
+    "policies": policies,
     "scale": scaling,
 }
 ON_DEMAND: dict[str, Part] = {"load": load}

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rig.admission_policies import confine, install_policies
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.kubectl import Kubectl, apply_crd, bound_kubectl
 from rig.tcf_processes import TcfProcesses
-from support.admission_policies import confine, install_policies
 from support.chart import Helm
 
 

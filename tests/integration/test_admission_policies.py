@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from rig.admission_policies import confine, policies
+from rig.files import ROOT
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.patience import eventually
-from support.admission_policies import confine, policies
 from support.chart import Helm
 from support.confined_place import DRY, Place, people
-from support.hub_caller import APPLY, MERGE, Reply, administrator
+from support.hub_caller import APPLY, MERGE, Caller, Reply, administrator
 from support.installed import Installed
 
 Json = dict[str, Any]
@@ -732,7 +734,22 @@ def test_a_namespace_that_is_deleted_becomes_empty(
     assert confined.kubectl("get", "cfed", "-o", "name").stdout == ""
 
 
-# --- the file itself -----------------------------------------------------------------------------------
+# --- files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("traffic-*/shop.yaml")), ids=lambda p: p.parent.name
+)
+def test_the_examples_grant_what_a_worker_needs(confined: HubNamespace, path: Path) -> None:
+    kinds = {"ServiceAccount", "Role", "RoleBinding"}
+    documents = [document for document in yaml.safe_load_all(path.read_text()) if document["kind"] in kinds]
+    confined.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    account = Caller(confined, confined.kubectl("create", "token", "shop").stdout.strip())
+    found = Place(confined, {"operator": administrator(confined), "shop": account})
+    confined.apply()
+    for cluster in ("cluster_1", "cluster_2"):
+        assert acts(found, "shop", ("POST", "", lease(cluster=cluster), MERGE)).done
+    assert acts(found, "shop", ("POST", "", lease(cluster="cluster_3"), MERGE)).code == 403
 
 
 def test_messages_fit_into_what_a_worker_shows() -> None:
