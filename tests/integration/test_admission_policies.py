@@ -245,6 +245,7 @@ REFUSED: dict[str, tuple[str, Json, Json | None, str]] = {
         NAME,
     ),
     "of none": ("one", IDLE, {**IDLE, "switchover": request("bob")}, NAME),
+    "of its own account": ("one", IDLE, {**IDLE, "switchover": request("ONE")}, NAME),
     "of the operator": ("one", IDLE, {**IDLE, "switchover": request("coordinator")}, NAME),
     "without a name": (
         "one",

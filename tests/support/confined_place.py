@@ -76,10 +76,11 @@ class Place:
         return self.callers[who].federation("PUT", "shop/status", self.with_status(status), query=DRY)
 
     def named(self, value: Json) -> Json:
-        """The value with the user names of people in the place of PERSON, FORCER and VISITOR."""
+        """The value with the user names of the callers in the place of PERSON, FORCER, VISITOR and ONE."""
         text = json.dumps(value)
         for who in ("person", "forcer", "visitor"):
             text = text.replace(f'"{who.upper()}"', json.dumps(self.name(who)))
+        text = text.replace('"ONE"', json.dumps(self.name("tcf-shop-cluster-1")))
         found: Json = json.loads(text)
         return found
 
