@@ -160,6 +160,7 @@ def instead(status: Json, asked: Json, outcome: str = "Superseded") -> Json:
 
 ALLOWED: dict[str, tuple[str, Json, Json]] = {
     "nothing is changed": ("visitor", IDLE, IDLE),
+    "nor is the request of another": ("visitor", ASKED, ASKED),
     "a worker asks for its own member": ("two", IDLE, {**IDLE, "switchover": request("bob via cluster_2")}),
     "for nobody": ("two", IDLE, {**IDLE, "switchover": request("bob via cluster_2", "")}),
     "for the other one of two": ("one", IDLE, {**IDLE, "switchover": request("bob via cluster_1")}),

@@ -424,7 +424,7 @@ THE_HEARTBEAT = f"leases {HEARTBEAT}"
 ROLES, WORKER, MEMBER, SWITCHOVER = (
     f"clusterfederations/{right}" for right in ("roles", "worker", "member", "switchover")
 )
-"""No API serves these: the admission policies ask for them. WORKER only keeps its holder from other Leases."""
+"""No API serves these: the admission policies ask for them. WORKER only keeps a worker from other Leases."""
 RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "operator": {
         FEDERATIONS: ("get", "list", "watch", "patch"),
