@@ -188,6 +188,16 @@ ALLOWED: dict[str, tuple[str, Json, Json]] = {
         {**IDLE, "switchover": request("bob via cluster_2", "cluster_1")},
     ),
     "and for the other": ("both members", ASKED, recorded(ASKED)),
+    "without a word about force": (
+        "two",
+        IDLE,
+        {**IDLE, "switchover": {k: v for k, v in request("bob via cluster_2").items() if k != "force"}},
+    ),
+    "a person asks for any of three": (
+        "person",
+        table(members=3),
+        {**table(members=3), "switchover": request("PERSON")},
+    ),
     "a person asks for a member": ("person", IDLE, {**IDLE, "switchover": request("PERSON")}),
     "for nobody, as a person": ("person", IDLE, {**IDLE, "switchover": request("PERSON", "")}),
     "a person withdraws": ("person", {**IDLE, "switchover": request("PERSON")}, {}),
@@ -304,6 +314,25 @@ REFUSED: dict[str, tuple[str, Json, Json | None, str]] = {
         {**IDLE, "switchover": request("bob via cluster_2"), "history": [entry(9), *IDLE["history"]]},
         UNDER_WAY,
     ),
+    "and says that a bootstrap was superseded": (
+        "two",
+        IDLE,
+        {
+            **IDLE,
+            "switchover": request("bob via cluster_2"),
+            "history": [entry(9, outcome="Superseded"), *IDLE["history"]],
+        },
+        UNDER_WAY,
+    ),
+    "in the place of a bootstrap, with a wrong record": (
+        "two",
+        BOOTSTRAP,
+        {
+            **recorded(BOOTSTRAP, "Superseded", {"requestedBy": "alice"}),
+            "switchover": {**request("bob via cluster_2"), "from": ""},
+        },
+        UNDER_WAY,
+    ),
     "in the place of a bootstrap, without a record": (
         "two",
         BOOTSTRAP,
@@ -406,6 +435,29 @@ def test_what_is_refused_in_the_status(place: Place, case: str) -> None:
     answer = place.writes(who, after)
     assert answer.code == 403
     assert told in answer.told
+
+
+def test_a_member_that_has_just_joined_is_not_the_other_one_of_two(place: Place) -> None:
+    """The status has two members until the operator has seen the third."""
+    place.hub.apply("joined", clusters=[{"id": f"cluster_{n}", "name": "a name"} for n in (1, 2, 3)])
+    name = f"system:serviceaccount:{place.hub.namespace}:both-members"
+    place.hub.kubectl(
+        "create",
+        "role",
+        "joined",
+        "--verb=represent",
+        "--resource=clusterfederations.tcf.dev/member",
+        "--resource-name=joined:cluster_1",
+    )
+    place.hub.kubectl("create", "rolebinding", "joined", "--role=joined", f"--serviceaccount={name[22:]}")
+    found = place.hub.get("joined")
+    operator, worker = place.callers["operator"], place.callers["both members"]
+    stored = operator.federation("PUT", "joined/status", {**found, "status": IDLE})
+    assert stored.done, stored.told
+    for to, allowed in (("cluster_2", True), ("cluster_3", False)):
+        asked = {**stored.value, "status": {**IDLE, "switchover": request("bob via cluster_1", to)}}
+        answer = worker.federation("PUT", "joined/status", asked, query=DRY)
+        assert (answer.done, TARGET in answer.told) == (allowed, not allowed)
 
 
 def test_the_largest_status_can_be_judged(place: Place) -> None:

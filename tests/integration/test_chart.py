@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rig.admission_policies import policies
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace
 from rig.kubectl import Kubectl
@@ -152,7 +153,16 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"example": {"enabled": True}, "operator": {"enabled": False}}, "example.enabled needs"),
         *(
             ({name: None}, f"missing property '{name}'")
-            for name in ("operator", "workers", "image", "crds", "rbac", "networkPolicy", "remoteMembers")
+            for name in (
+                "operator",
+                "workers",
+                "image",
+                "crds",
+                "admissionPolicies",
+                "rbac",
+                "networkPolicy",
+                "remoteMembers",
+            )
         ),
         ({"workers": {"port": None}}, "missing property 'port'"),
         ({"operator": {"serviceAccount": None}}, "missing property 'serviceAccount'"),
@@ -351,6 +361,29 @@ def test_the_crd_is_the_projects_own(chart: Helm) -> None:
     assert not [d for d in chart.render({"crds": {"install": False}}) if "CustomResource" in d["kind"]]
 
 
+def test_the_admission_policies_are_the_projects_own_and_come_with_the_crd(chart: Helm) -> None:
+    rendered = chart.render({}, "--show-only", "templates/admission-policies.yaml")
+    for document in rendered:
+        assert document["metadata"].pop("labels")["app.kubernetes.io/part-of"] == "tcf-operator"
+    assert rendered == policies()
+    for values in ({"crds": {"install": False}}, {"admissionPolicies": {"enabled": False}}):
+        assert not [d for d in chart.render(values) if d["kind"].startswith("ValidatingAdmission")]
+
+
+@pytest.mark.parametrize("may_force", [False, True])
+def test_workers_everywhere_may_force_only_if_the_chart_says_so(chart: Helm, *, may_force: bool) -> None:
+    there = members([("shop", "cluster_2")])
+    here = members([("shop", "cluster_1")])
+    documents = chart.render({"workers": {**here, "mayForce": may_force}, "remoteMembers": there})
+    roles = by_kind(documents, "Role")
+    assert len(roles) == 2
+    for role in roles.values():
+        forced = [rule for rule in role["rules"] if "clusterfederations/force" in rule["resources"]]
+        assert [(rule["resourceNames"], rule["verbs"]) for rule in forced] == [
+            (["shop"], ["create"])
+        ] * may_force
+
+
 def test_a_package_holds_all_it_needs(chart: Helm, tmp_path: Path) -> None:
     done = chart.run("package", CHART, "--destination", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -380,6 +413,8 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert command.rstrip().endswith("kubectl -n prod apply -f -")
     assert yaml.safe_load(manifest.split("\nEOF\n")[0])["kind"] == "ClusterFederation"
     assert manifest.count("workers.members[1].namespace=prod") == 1
+    assert "Admission policies are in effect" in notes({})
+    assert "Admission policies" not in notes({"admissionPolicies": {"enabled": False}})
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
     assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
