@@ -181,6 +181,11 @@ ALLOWED: dict[str, tuple[str, Json, Json]] = {
     ),
     "a worker withdraws": ("one", ASKED, recorded(ASKED)),
     "with a full history": ("one", {**ASKED, "history": table(past=FULL)["history"]}, {}),
+    "while the target of the bootstrap is still promoting": (
+        "two",
+        roles({**NOBODY, "switchover": request("bob via cluster_2", **{"from": ""})}, "promoting", "passive"),
+        {},
+    ),
     "with no history": ("one", {**ASKED, "history": []}, {}),
     "one account for both members": (
         "both members",
@@ -360,6 +365,12 @@ REFUSED: dict[str, tuple[str, Json, Json | None, str]] = {
         {},
         WITHDRAWN,
     ),
+    "a request that is said to be of the spec": (
+        "person",
+        {**IDLE, "switchover": request("PERSON", trigger="spec")},
+        {},
+        WITHDRAWN,
+    ),
     "and calls it a success": ("one", ASKED, recorded(ASKED, "Succeeded"), WITHDRAWN),
     "without a record": ("one", ASKED, IDLE, WITHDRAWN),
     "and drops history": (
@@ -518,8 +529,15 @@ def test_whoever_may_not_may_change_everything_else(place: Place) -> None:
     ):
         assert edits(place, "visitor", change).done
     new = place.with_status(None)
-    new["metadata"] = {"name": "new"}
-    assert place.callers["visitor"].federation("POST", "", new, query=DRY).done
+    new["metadata"] = {"name": "bare"}
+    del new["spec"]["activeCluster"]
+    visitor = place.callers["visitor"]
+    assert visitor.federation("POST", "", new).done
+    assert visitor.federation("PATCH", "bare", {"metadata": {"annotations": {"mine": "yes"}}}, MERGE).done
+    assert visitor.federation("PATCH", "bare", {"metadata": {"annotations": {"mine": "no"}}}, MERGE).done
+    assert visitor.federation("PATCH", "bare", {"metadata": {"annotations": None}}, MERGE).done
+    first = visitor.federation("PATCH", "bare", OTHER_ACTIVE, MERGE)
+    assert "changing spec.activeCluster moves the active role" in first.told
 
 
 @pytest.mark.parametrize("who", ["visitor", "person", "administrator", "wildcard of tcf.dev"])
