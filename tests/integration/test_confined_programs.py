@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -131,7 +132,11 @@ def run(script: str, hub: HubNamespace, program: str, kubeconfig: Path) -> subpr
     """Run commands of the docs in the test's namespace, with the names that the test has."""
     script = script.replace("--namespace tcf ", f"--namespace {hub.namespace} ")
     script = script.replace("serviceaccount:tcf:tcf-operator", f"serviceaccount:{hub.namespace}:tcf")
-    environment = {"KUBECONFIG": str(kubeconfig), "PATH": f"{Path(program).parent}:/usr/bin:/bin"}
+    environment = {
+        "KUBECONFIG": str(kubeconfig),
+        "KUBECACHEDIR": os.environ["KUBECACHEDIR"],  # otherwise kubectl caches what it discovers right here
+        "PATH": f"{Path(program).parent}:/usr/bin:/bin",
+    }
     return subprocess.run(
         ["/bin/sh", "-ec", script], env=environment, capture_output=True, text=True, check=False
     )
