@@ -30,9 +30,9 @@ $(READY): $(VENV)/.locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script)
+demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script|auth)
 	@$(BIN)/python hack/demo $(if $(call given,CLUSTER),--cluster "$(CLUSTER)") \
-	  $(if $(call given,PORT),--port "$(PORT)") $(if $(filter script,$(DEMO)),--script)
+	  $(if $(call given,PORT),--port "$(PORT)") $(addprefix --,$(filter script auth,$(DEMO)))
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
@@ -100,8 +100,8 @@ figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover fo
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=hack $(BIN)/python -m bench.measure_failover $(ARGS)
 
-bench: ## Measure how fast it is, 29 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -policies, -worker, -scale, -load)
-BENCHES := $(addprefix bench-,probe probe-close silent switch failover policies worker scale load)
+bench: ## Measure how fast it is, 29 minutes (one part: bench-probe, -probe-close, -silent, -switch, -failover, -policies, -worker, -scale, -load, -flood)
+BENCHES := $(addprefix bench-,probe probe-close silent switch failover policies worker scale load flood)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null

@@ -4,6 +4,7 @@
     make bench-probe             one part: probe, probe-close, silent, switch, failover, policies, worker or
                                  scale
     make bench-load              ten minutes of load during switchovers, not part of the above
+    make bench-flood             seven minutes of junk tokens, not part of the above
 
 Needs wrk. When a part fails, the others are still measured, but the page of results stays as it was.
 """
@@ -32,6 +33,7 @@ from rig.kubectl import install_crd, kubectl_of
 from rig.tcf_processes import TcfProcesses
 
 from bench import confined, results, scale, switches
+from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
@@ -318,7 +320,7 @@ PARTS: dict[str, Part] = {
     "policies": policies,
     "scale": scaling,
 }
-ON_DEMAND: dict[str, Part] = {"load": load}
+ON_DEMAND: dict[str, Part] = {"load": load, "flood": flood}
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -28,7 +29,7 @@ from tcf.hub.worker_leases import Leases
 from tcf.runtime import logs
 from tcf.runtime.clock import Clock
 from tcf.worker.renewal import Worker
-from tcf.worker.switchovers import Switchovers, Wish
+from tcf.worker.switchovers import Course, Switchovers, Wish
 
 MEMBERS = ("cluster_1", "cluster_2")
 _DEADLINE = 30.0
@@ -106,7 +107,7 @@ async def main(path: str, namespace: str, count: int) -> None:
 async def _promote(number: str, worker: Worker, federations: Federations) -> None:
     began = time.monotonic()
     result = await Switchovers(worker.knowledge, federations).ask(
-        Wish(Kind.PROMOTE, reason="bench"), Principal("bench")
+        Wish(Kind.PROMOTE, reason="bench"), Principal("bench"), Course(uuid.uuid4().hex)
     )
     reason = result.reason if isinstance(result, Refusal) else "-"
     print(number, time.monotonic() - began, reason, flush=True)

@@ -10,9 +10,11 @@
     python hack/controlplane etcdutl
         Print the path of helm, for the tests of the chart, or of etcdutl, for those that restore a backup.
         Both are built in the same way, each only when it is asked for.
-    python hack/controlplane up [--data-dir DIR] [--port PORT] [--until-stdin-closes] [--without-kubectl]
-        Run a control plane in the foreground until SIGINT or SIGTERM. With --without-kubectl, kubectl is not
-        built; it is named if it is there.
+    python hack/controlplane up [--data-dir DIR] [--port PORT] [--authentication-config FILE]
+            [--until-stdin-closes] [--without-kubectl]
+        Run a control plane in the foreground until SIGINT or SIGTERM. FILE is an AuthenticationConfiguration:
+        its issuers' tokens are accepted, too. With --without-kubectl, kubectl is not built; it is named if it
+        is there.
 
 `up` prints one line of JSON on stdout when the API is ready:
 

@@ -26,6 +26,7 @@ def main() -> int:
             launcher.up(
                 data_dir=options.data_dir,
                 port=options.port,
+                authentication=options.authentication_config,
                 until_stdin_closes=options.until_stdin_closes,
                 with_kubectl=not options.without_kubectl,
             )
@@ -50,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--data-dir", type=Path, metavar="DIR", help="keep state there (default: discard it)")
     up.add_argument("--port", type=_port, default=0, help="the API server's port (default: any free one)")
     up.add_argument(
+        "--authentication-config",
+        type=_absolute,
+        metavar="FILE",
+        help="an AuthenticationConfiguration for the API server, which reads it again when it changes",
+    )
+    up.add_argument(
         "--until-stdin-closes",
         action="store_true",
         help="also end when stdin does, and take commands from it",
@@ -66,6 +73,11 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) >= 1 << 16:
         raise argparse.ArgumentTypeError(f"not a port: {text}")
     return int(text)
+
+
+def _absolute(text: str) -> Path:
+    """The API server runs in another folder."""
+    return Path(text).absolute()
 
 
 if __name__ == "__main__":

@@ -10,9 +10,17 @@ HOST = "127.0.0.1"
 COMPONENTS = ("etcd", "kube-apiserver")
 
 
-def commands(programs: Mapping[str, Path], port: int) -> dict[str, list[str | Path]]:
-    """The command line of each component. Relative paths are those of the folder in which they run."""
-    return {"etcd": _etcd(programs["etcd"]), "kube-apiserver": _api_server(programs["kube-apiserver"], port)}
+def commands(
+    programs: Mapping[str, Path], port: int, *, authentication: Path | None
+) -> dict[str, list[str | Path]]:
+    """The command line of each component. Relative paths are those of the folder in which they run.
+
+    `authentication`: an AuthenticationConfiguration of the API server, if it is to have one.
+    """
+    api_server = _api_server(programs["kube-apiserver"], port)
+    if authentication:
+        api_server.append(f"--authentication-config={authentication}")
+    return {"etcd": _etcd(programs["etcd"]), "kube-apiserver": api_server}
 
 
 def _etcd(program: Path) -> list[str | Path]:

@@ -31,15 +31,24 @@ _TAIL = 15  # lines of a component's log to show when it fails
 _PREFIX = "tcf-controlplane-"
 
 
-def up(*, data_dir: Path | None, port: int, until_stdin_closes: bool, with_kubectl: bool) -> None:
+def up(
+    *,
+    data_dir: Path | None,
+    port: int,
+    authentication: Path | None,
+    until_stdin_closes: bool,
+    with_kubectl: bool,
+) -> None:
     """Run a control plane. Return at a signal, or when stdin closes if that is asked for.
 
-    A `port` of 0 means any free one, no `data_dir` a temporary one. `with_kubectl`: make sure
-    that there is a kubectl.
+    A `port` of 0 means any free one, no `data_dir` a temporary one. `authentication`: the file of an
+    AuthenticationConfiguration. `with_kubectl`: make sure that there is a kubectl.
     """
     programs = locate.everything() if with_kubectl else locate.servers()
     with _home(data_dir) as home, _reserved(port) as reserved:
-        plane = _Plane(programs, home, reserved, until_stdin_closes=until_stdin_closes)
+        plane = _Plane(
+            programs, home, reserved, authentication=authentication, until_stdin_closes=until_stdin_closes
+        )
         try:
             plane.start("etcd")
             plane.start("kube-apiserver")
@@ -133,7 +142,15 @@ def _reserved(port: int) -> Iterator[int]:
 class _Plane:
     """The two components, run in `home`."""
 
-    def __init__(self, programs: Programs, home: Path, port: int, *, until_stdin_closes: bool) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        home: Path,
+        port: int,
+        *,
+        authentication: Path | None,
+        until_stdin_closes: bool,
+    ) -> None:
         self._home = home
         self._port = port
         self._server = f"https://{HOST}:{port}"
@@ -152,7 +169,7 @@ class _Plane:
         write_secret(home / "service-account.key", private_key())
         for name in COMPONENTS:
             self._log(name).unlink(missing_ok=True)
-        self._commands = commands(programs, port)
+        self._commands = commands(programs, port, authentication=authentication)
 
     def start(self, name: str) -> None:
         """Start a component, without waiting for it to be ready."""

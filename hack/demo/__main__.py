@@ -14,6 +14,7 @@ from controlplane.children import ControlPlaneError, Stopped, raise_when_stopped
 from rig.files import ROOT  # noqa: E402
 
 import demo  # noqa: E402
+from demo.auth_session import auth_session  # noqa: E402
 from demo.demo_federation import running  # noqa: E402
 from demo.demo_home import CLUSTERS, DemoError, DemoHome  # noqa: E402
 from demo.demo_hub import hub_of  # noqa: E402
@@ -30,11 +31,12 @@ def main() -> int:
         require_free(home.ports)
         with (
             hub_of(home, options.cluster) as hub,
-            running(home, hub, own_cluster=options.cluster is None) as federation,
+            running(home, hub, own_cluster=options.cluster is None, auth=options.auth) as federation,
         ):
-            (script if options.script else live)(hub, federation)
+            play = auth_session if options.auth else script if options.script else live
+            play(hub, federation)
     except Stopped:
-        if options.script:
+        if options.script or options.auth:
             raise
     except (DemoError, ControlPlaneError) as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -45,7 +47,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=(demo.__doc__ or "").partition("\n")[0])
     parser.add_argument("--cluster", type=Path, metavar="KUBECONFIG", help="use this cluster instead")
-    parser.add_argument("--script", action="store_true", help="play the session and check it")
+    played = parser.add_mutually_exclusive_group()
+    played.add_argument("--script", action="store_true", help="play the session and check it")
+    played.add_argument("--auth", action="store_true", help="play a session about tokens and rights")
     parser.add_argument("--port", type=int, default=8081, help="the first of three ports (default: 8081)")
     parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="folder for logs (default: .demo)")
     options = parser.parse_args()

@@ -21,8 +21,10 @@ from demo.demo_hub import DemoHub
 class DemoFederation:
     """The operator and the workers. None of them outlives the demo."""
 
-    def __init__(self, home: DemoHome, kubeconfig: Path) -> None:
+    def __init__(self, home: DemoHome, kubeconfig: Path, *, auth: bool) -> None:
+        """`auth`: the workers take POSTs only of those who may."""
         self.home = home
+        self._auth = auth
         self._kubeconfig = kubeconfig
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -33,16 +35,27 @@ class DemoFederation:
     def start_worker(self, cluster: str) -> None:
         where = ("--namespace", NAMESPACE, "--federation", FEDERATION, "--cluster", cluster)
         listen = f"127.0.0.1:{self.home.port_of(cluster)}"
-        self._start(f"worker-{cluster}", "worker", *where, "--listen", listen)
+        audit = self._audit_log(cluster)
+        audit.unlink(missing_ok=True)
+        guarded = ("--auth", "kubernetes", "--audit-log", str(audit)) if self._auth else ()
+        self._start(f"worker-{cluster}", "worker", *where, "--listen", listen, *guarded)
+
+    def audit(self, cluster: str) -> str:
+        """What the worker of a member has recorded."""
+        return self._audit_log(cluster).read_text()
+
+    def _audit_log(self, cluster: str) -> Path:
+        return self.home.folder / f"audit-{cluster}.log"
 
     def kill_worker(self, cluster: str) -> None:
         """SIGKILL, as in a crash."""
         end(self._running.pop(f"worker-{cluster}"), grace=0)
 
-    def ask(self, method: str, cluster: str, path: str) -> Answer | str:
+    def ask(self, method: str, cluster: str, path: str, *, token: str = "") -> Answer | str:
         """Ask the worker of a member. Returns why, if there is no answer."""
+        headers = {"Authorization": f"Bearer {token}"} if token else None
         try:
-            return ask(self.home.port_of(cluster), method, path)
+            return ask(self.home.port_of(cluster), method, path, headers=headers)
         except (OSError, http.client.HTTPException) as error:
             return f"no answer ({getattr(error, 'strerror', None) or error})"
 
@@ -91,9 +104,9 @@ class DemoFederation:
 
 
 @contextlib.contextmanager
-def running(home: DemoHome, hub: DemoHub, *, own_cluster: bool) -> Iterator[DemoFederation]:
+def running(home: DemoHome, hub: DemoHub, *, own_cluster: bool, auth: bool) -> Iterator[DemoFederation]:
     """Apply and start everything; in the end, stop it and remove it again."""
-    federation = DemoFederation(home, hub.kubeconfig)
+    federation = DemoFederation(home, hub.kubeconfig, auth=auth)
     try:
         say("Applying the CRD and examples/shop.yaml ...")
         hub.bring_crd()

@@ -63,6 +63,36 @@ class DemoHub:
         items = self._request("GET", _LEASES, params={"labelSelector": "tcf.dev/federation"})["items"]
         return {item["spec"].get("leaseDurationSeconds", 0) for item in items}
 
+    def latest_in_history(self) -> Json:
+        """The request that has ended last."""
+        latest: Json = self._request("GET", f"{_FEDERATIONS}/{FEDERATION}")["status"]["history"][0]
+        return latest
+
+    def token_of_new_account(self, name: str, audience: str) -> str:
+        """Create a ServiceAccount without rights, and a token of it."""
+        accounts = f"{_NAMESPACES}/{NAMESPACE}/serviceaccounts"
+        self._create(accounts, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+        spec = {"audiences": [audience], "expirationSeconds": 3600}
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        token: str = self._request("POST", f"{accounts}/{name}/token", body=review)["status"]["token"]
+        return token
+
+    def grant(self, account: str, subresource: str) -> None:
+        """Grant a ServiceAccount the right to create this subresource of federations."""
+        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+        rule = {
+            "apiGroups": ["tcf.dev"],
+            "resources": [f"clusterfederations/{subresource}"],
+            "verbs": ["create"],
+        }
+        version, role = "rbac.authorization.k8s.io/v1", f"{account}-{subresource}"
+        named = {"apiVersion": version, "metadata": {"name": role}}
+        self._create(f"{path}/roles", {**named, "kind": "Role", "rules": [rule]})
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
+        binding = {**named, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
+        self._create(f"{path}/rolebindings", binding)
+
     def bring_crd(self) -> None:
         """Create the CRD, unless the cluster has it: then it belongs to somebody else, such as Helm."""
         if self._found(f"{_CRDS}/{CRD}"):

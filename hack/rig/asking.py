@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 from dataclasses import dataclass
 
 from rig.patience import PATIENCE
@@ -33,10 +34,20 @@ class Answer:
 
 
 def ask(
-    port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Send one request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE * 3)
+    """Send one request on a connection of its own, by HTTPS with a `tls`."""
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE * 3, context=tls)
+        if tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE * 3)
+    )
     try:
         connection.request(method, path, body=body, headers=headers or {})
         response = connection.getresponse()

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,21 +32,22 @@ def environment() -> dict[str, str]:
 
 @dataclass
 class TcfProcess:
-    """A running tcf-operator or tcf-worker."""
+    """A running tcf-operator or tcf-worker. `tls`: how to speak HTTPS with it; None for HTTP."""
 
     process: subprocess.Popen[bytes]
     log_path: Path
     port: int
+    tls: ssl.SSLContext | None = None
 
     @property
     def log(self) -> str:
         return self.log_path.read_text()
 
     def get(self, path: str) -> Answer:
-        return ask(self.port, "GET", path)
+        return ask(self.port, "GET", path, tls=self.tls)
 
     def post(self, path: str) -> Answer:
-        return ask(self.port, "POST", path)
+        return ask(self.port, "POST", path, tls=self.tls)
 
     def is_active(self) -> Answer:
         return self.get("/tcf/is_active")
@@ -108,9 +110,11 @@ class TcfProcesses:
         self._running: list[TcfProcess] = []
         self._numbers = itertools.count()
 
-    def operator(self, *args: str, kubeconfig: Path | None = None) -> TcfProcess:
+    def operator(
+        self, *args: str, kubeconfig: Path | None = None, tls: ssl.SSLContext | None = None
+    ) -> TcfProcess:
         """Start an operator that looks after this namespace only."""
-        return self._start("operator", ["--namespace", self._hub.namespace, *args], kubeconfig, "/healthz")
+        return self._start("operator", ["--namespace", self._hub.namespace, *args], kubeconfig, tls)
 
     def worker(
         self,
@@ -118,15 +122,18 @@ class TcfProcesses:
         *args: str,
         federation: str = "shop",
         kubeconfig: Path | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> TcfProcess:
         where = ["--namespace", self._hub.namespace, "--federation", federation, "--cluster", cluster]
-        return self._start("worker", [*where, *args], kubeconfig, "/healthz")
+        return self._start("worker", [*where, *args], kubeconfig, tls)
 
     def pair(self) -> tuple[TcfProcess, TcfProcess]:
         """Start a worker for each of the two members."""
         return self.worker("cluster_1"), self.worker("cluster_2")
 
-    def _start(self, program: str, args: list[str], kubeconfig: Path | None, path: str) -> TcfProcess:
+    def _start(
+        self, program: str, args: list[str], kubeconfig: Path | None, tls: ssl.SSLContext | None
+    ) -> TcfProcess:
         log_path = self._folder / f"{program}-{next(self._numbers)}.log"
         listen = [] if "--listen" in args else ["--listen", "127.0.0.1:0"]
         options = [*listen, *args]
@@ -138,16 +145,18 @@ class TcfProcesses:
                 stderr=subprocess.STDOUT,
                 env=environment() | self._release,
             )
-        running = TcfProcess(process, log_path, 0)
+        running = TcfProcess(process, log_path, 0, tls)
         self._running.append(running)
 
         def listening() -> int | None:
-            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", log_path.read_text())
+            found = re.search(
+                r"listening on https?://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", log_path.read_text()
+            )
             assert found or process.poll() is None, log_path.read_text()
             return int(found[1]) if found else None
 
         running.port = eventually(listening, what=f"{program} listens")
-        assert ask(running.port, "GET", path).status == 200
+        assert running.get("/healthz").status == 200
         return running
 
     def close(self) -> None:

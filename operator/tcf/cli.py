@@ -3,123 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.hub.credentials import SERVICE_ACCOUNT
+from tcf.options import ADDRESS, CLUSTER, FILE, NAME, POD, SERVE, F, option
 from tcf.runtime import logs
 from tcf.runtime.address import Address
+from tcf.serving_options import auth_settings, serving, tls_settings
 from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _option(name: str, *names: str, **more: Any) -> Callable[[F], F]:
-    """An option that can also be given by an environment variable."""
-    variable = "TCF_" + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(name, *names, envvar=variable, show_envvar=True, **more)
-
-
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
-_POD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-
-
-def _resolvable(host: str) -> bool:
-    """Can a resolver be asked for this name or number?"""
-    try:
-        return bool(host.encode("idna"))
-    except UnicodeError:
-        return False
-
-
-class _AddressType(click.ParamType[Address]):
-    name = "HOST:PORT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        if isinstance(value, Address):
-            return value
-        host, _, port = str(value).rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        everywhere = str(value).startswith(":")
-        known = everywhere or _resolvable(host)
-        if not known or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
-            self.fail(
-                f"{value!r} is not an address such as 127.0.0.1:8080 or [::1]:8080"
-                " (:8080 means all interfaces)",
-                param,
-                ctx,
-            )
-        return Address(host, int(port))
-
-
-class _NameType(click.ParamType[str]):
-    def __init__(self, name: str, pattern: re.Pattern[str]) -> None:
-        self.name = name
-        self._pattern = pattern
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not self._pattern.fullmatch(str(value)):
-            self.fail(f"{value!r} is not a valid name; it must match {self._pattern.pattern}", param, ctx)
-        return str(value)
-
-
-class _ServeType(click.ParamType[tuple[MemberRef, Address]]):
-    name = "NAMESPACE/FEDERATION/CLUSTER=HOST:PORT"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[MemberRef, Address]:
-        what, equals, where = str(value).partition("=")
-        names = what.split("/")
-        if not equals or len(names) != 3:  # noqa: PLR2004
-            self.fail(f"{value!r} is not {self.name}", param, ctx)
-        namespace, federation = (NAME.convert(name, param, ctx) for name in names[:2])
-        cluster = CLUSTER.convert(names[2], param, ctx)
-        return MemberRef(namespace, federation, cluster), ADDRESS.convert(where, param, ctx)
-
-
-NAME = _NameType("NAME", _NAME)
-POD = _NameType("NAME", _POD)
-CLUSTER = _NameType("ID", _CLUSTER)
-ADDRESS = _AddressType()
-SERVE = _ServeType()
 
 
 def _common(function: F) -> F:
     """The options that both programs have."""
     options = (
-        _option(
+        option(
             "--kubeconfig",
-            type=click.Path(path_type=Path),
+            type=FILE,
             metavar="FILE",
             help="How to reach the hub. Default: the ServiceAccount of the pod in which this program runs."
             " The environment variable KUBECONFIG is ignored.",
         ),
-        _option("--context", metavar="NAME", help="Context of the kubeconfig. Default: its current context."),
-        _option(
+        option("--context", metavar="NAME", help="Context of the kubeconfig. Default: its current context."),
+        option(
             "--identity",
             metavar="NAME",
             default=socket.gethostname,
             show_default="the host name",
             help="Name of this process in Leases and Events.",
         ),
-        _option(
+        option(
             "--log-format",
             type=click.Choice(["text", "json"], case_sensitive=False),
             default="text",
             show_default=True,
             help="Lines of text for a terminal, or JSON objects for a log collector.",
         ),
-        _option(
+        option(
             "--log-level",
             type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
             default="info",
@@ -127,8 +54,8 @@ def _common(function: F) -> F:
         ),
     )
     version = click.version_option(package_name="tcf-operator", message="%(prog)s %(version)s")
-    for option in reversed((*options, version)):
-        function = option(function)
+    for each in reversed((*options, version)):
+        function = each(function)
     return function
 
 
@@ -140,59 +67,60 @@ _SETTINGS: dict[str, Any] = {
 
 
 @click.command("tcf-worker", context_settings=_SETTINGS)
-@_option("--federation", type=NAME, required=True, help="Name of the ClusterFederation.")
-@_option("--cluster", type=CLUSTER, required=True, help="Id of the member for which this worker answers.")
-@_option(
+@option("--federation", type=NAME, required=True, help="Name of the ClusterFederation.")
+@option("--cluster", type=CLUSTER, required=True, help="Id of the member for which this worker answers.")
+@option(
     "--namespace",
     type=NAME,
     show_default="that of this pod, otherwise default",
     help="Namespace of the ClusterFederation on the hub.",
 )
-@_option(
+@option(
     "--listen",
     type=ADDRESS,
     default="127.0.0.1:8080",
     show_default=True,
     help="Address for /tcf/*, /healthz and /readyz.",
 )
-@_option(
+@option(
     "--pod-condition",
     is_flag=True,
     help="Write the condition tcf.dev/active of this worker's own pod, for its readinessGates."
     " Needs the rights to get pods and to patch pods/status in the pod's namespace.",
 )
-@_option(
+@option(
     "--pod-label",
     is_flag=True,
     help="Write the label tcf.dev/role of this worker's own pod, for the selectors of Services."
     " Needs the rights to get and to patch pods in the pod's namespace.",
 )
-@_option(
+@option(
     "--pod-name",
     type=POD,
     metavar="NAME",
     show_default="the host name",
     help="Name of that pod.",
 )
-@_option(
+@option(
     "--pod-uid",
     metavar="UID",
     show_default="that of the first pod found with that name",
     help="Uid of that pod. A pod with the same name and another uid is left alone.",
 )
-@_option(
+@option(
     "--pod-namespace",
     type=NAME,
     metavar="NAME",
     show_default="that of the pod's ServiceAccount, otherwise default",
     help="Namespace of that pod.",
 )
-@_option(
+@option(
     "--pod-kubeconfig",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="How to reach the cluster of that pod. Default: the pod's ServiceAccount.",
 )
+@serving
 @_common
 def _worker(
     *,
@@ -228,13 +156,21 @@ def _worker(
         marks,
     )
     settings = WorkerSettings(
-        _hub(common), member, listen, common["identity"], pod if pod_condition or pod_label else None
+        _hub(common),
+        member,
+        listen,
+        common["identity"],
+        auth_settings(common),
+        common["audit_log"],
+        pod if pod_condition or pod_label else None,
+        tls_settings(common),
+        common["probe_listen"],
     )
     return _run(common, run_worker(settings))
 
 
 @click.command("tcf-operator", context_settings=_SETTINGS)
-@_option(
+@option(
     "--namespace",
     "namespaces",
     type=NAME,
@@ -242,19 +178,20 @@ def _worker(
     show_default="all namespaces",
     help="Namespace to look after; may be repeated.",
 )
-@_option(
+@option(
     "--listen",
     type=ADDRESS,
     default="127.0.0.1:8090",
     show_default=True,
     help="Address for /healthz and /readyz.",
 )
-@_option(
+@option(
     "--serve",
     type=SERVE,
     multiple=True,
     help="Also work as a worker: answer /tcf/* for this member on this address; may be repeated.",
 )
+@serving
 @_common
 def _operator(
     namespaces: tuple[str, ...],
@@ -272,7 +209,17 @@ def _operator(
     from tcf.wiring import run_operator  # noqa: PLC0415 - --help needs none of it
 
     once = tuple(dict.fromkeys(namespaces))
-    settings = OperatorSettings(_hub(common), once, listen, common["identity"], serve)
+    settings = OperatorSettings(
+        _hub(common),
+        once,
+        listen,
+        common["identity"],
+        auth_settings(common),
+        common["audit_log"],
+        serve,
+        tls_settings(common),
+        common["probe_listen"],
+    )
     return _run(common, run_operator(settings))
 
 

@@ -7,14 +7,12 @@ import contextlib
 import logging
 import resource
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from typing import Any
 
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.core.reading import not_ready
-from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, in_cluster, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.heartbeat_leases import Heartbeats
@@ -22,18 +20,17 @@ from tcf.hub.pods import Pods
 from tcf.hub.worker_leases import Leases
 from tcf.runtime.address import Address
 from tcf.runtime.clock import Clock
+from tcf.serving import Serving, Work, begin_serving, client_of
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf_handlers
-from tcf.web.server import HttpServer
+from tcf.web.server import HttpServer, Routes
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
 
 _REQUESTS_OF_CLIENTS = 8
 """How many requests to the hub a worker makes at a time for all POSTs together."""
-
-Work = Callable[[], Coroutine[None, None, None]]
-"""Something to run until the process ends."""
+_EXPOSED = "anybody who can reach this worker may move the roles: use --auth kubernetes or --auth oauth2"
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +43,14 @@ async def run_worker(settings: WorkerSettings) -> int:
         pod = None
         if marked := settings.pod:
             # This needs a client of its own even if the hub is the same cluster: the credentials may differ.
-            own = _client(stack, _credentials(marked.api), "tcf-worker", called="the pod's cluster")
+            own = client_of(stack, _credentials(marked.api), "tcf-worker", called="the pod's cluster")
             pods = Pods(own, marked.namespace, marked.name, marked.uid)
             pod = (pods, marked.marks)
-        works = await _serve(stack, credentials, settings.member, settings.listen, settings.identity, pod)
-        return await _until_stopped(works) if works else 1
+        serving = begin_serving(stack, credentials, settings)
+        if not serving:
+            return 1
+        works = await _serve(serving, settings.member, settings.listen, pod, probes=settings.probe_listen)
+        return await _until_stopped([*works, *serving.works]) if works else 1
 
 
 async def run_operator(settings: OperatorSettings) -> int:
@@ -61,20 +61,19 @@ async def run_operator(settings: OperatorSettings) -> int:
     _raise_descriptors()
     async with AsyncExitStack() as stack:
         credentials = _credentials(settings.hub)
-        works = await _coordinate(stack, credentials, settings)
-        if not works:
+        serving = begin_serving(stack, credentials, settings)
+        works = await _coordinate(serving, settings) if serving else []
+        if not serving or not works:
             return 1
         for member, address in settings.serve:
-            more = await _serve(stack, credentials, member, address, settings.identity)
+            more = await _serve(serving, member, address)
             if not more:
                 return 1
             works += more
-        return await _until_stopped(works)
+        return await _until_stopped([*works, *serving.works])
 
 
-async def _coordinate(
-    stack: AsyncExitStack, credentials: Credentials, settings: OperatorSettings
-) -> list[Work]:
+async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work]:
     """Listen for health checks. Returns what to run to look after federations; [] if it cannot listen."""
     # A worker must not load kopf and everything that kopf needs.
     from tcf.coordinator.deliveries import Deliveries  # noqa: PLC0415
@@ -86,7 +85,8 @@ async def _coordinate(
     from tcf.hub.events import Events  # noqa: PLC0415
 
     name, namespaces, identity = "tcf-operator", settings.namespaces, settings.identity
-    client = _client(stack, credentials, name)
+    credentials = serving.credentials
+    client = client_of(serving.stack, credentials, name)
     federations, leases, clock, deliveries = Federations(client), Leases(client), Clock(), Deliveries()
     events = Events(client, component=name, instance=identity)
     dispatcher = Dispatcher(federations, leases, events, clock=clock)
@@ -109,10 +109,23 @@ async def _coordinate(
         at_work=lambda: readiness.trouble() is None,
         clock=clock,
     )
-    probes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=deliveries.unreadable.values)
-    if not await _listen(stack, HttpServer(probes, settings.listen), "health"):
-        return []
-    return [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
+
+    def remarks() -> Iterable[str]:
+        yield from deliveries.unreadable.values()
+        yield from serving.remarks()
+
+    routes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=remarks)
+    listening = await _listen_for_health(serving, routes, settings.listen, settings.probe_listen)
+    works = [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
+    return works if listening else []
+
+
+async def _listen_for_health(
+    serving: Serving, routes: Routes, address: Address, probes: Address | None
+) -> bool:
+    if not await _listen(serving.stack, HttpServer(routes, address, tls=serving.tls), "health"):
+        return False
+    return not probes or await _listen(serving.stack, HttpServer(routes, probes), "probes")
 
 
 def _raise_descriptors() -> None:
@@ -122,41 +135,48 @@ def _raise_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _client(stack: AsyncExitStack, credentials: Credentials, user_agent: str, **more: Any) -> HubClient:
-    client = HubClient(credentials, user_agent=user_agent, **more)
-    stack.push_async_callback(client.close)
-    return client
-
-
 def _credentials(hub: HubSettings) -> Credentials:
     return Credentials(kubeconfig(hub.kubeconfig, hub.context) if hub.kubeconfig else in_cluster())
 
 
 async def _serve(
-    stack: AsyncExitStack,
-    credentials: Credentials,
+    serving: Serving,
     member: MemberRef,
     address: Address,
-    identity: str,
     pod: tuple[Pods, Marks] | None = None,
+    probes: Address | None = None,
 ) -> list[Work]:
     """Listen for one member. Returns everything to run to answer for it; [] if it cannot listen."""
+    stack, credentials, clock = serving.stack, serving.credentials, Clock()
     # Renewals and POSTs do not share connections, so that neither has to wait for the other.
-    own = _client(stack, credentials, "tcf-worker")
-    clients = Federations(_client(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
-    clock = Clock()
-    worker = Worker(member, Federations(own), Leases(own), holder=identity, clock=clock, pod=pod)
+    own = client_of(stack, credentials, "tcf-worker")
+    clients = Federations(client_of(stack, credentials, "tcf-worker", requests=_REQUESTS_OF_CLIENTS))
+    worker = Worker(member, Federations(own), Leases(own), holder=serving.identity, clock=clock, pod=pod)
     heartbeat = HeartbeatReader(worker.knowledge, Heartbeats(own), clock=clock)
-    routes = {
-        **tcf_handlers.routes(worker.knowledge, Switchovers(worker.knowledge, clients)),
-        **health.routes(
-            alive=lambda: None,
-            ready=lambda: not_ready(worker.knowledge.answer(), worker.pod_trouble),
-            remarks=heartbeat.remarks,
-        ),
-    }
-    listening = await _listen(stack, HttpServer(routes, address), str(member))
-    return [worker.run, heartbeat.run] if listening else []
+    exposed = ""
+
+    def remarks() -> Iterable[str]:
+        yield from heartbeat.remarks()
+        yield from serving.remarks()
+        if exposed:
+            yield exposed
+
+    known, audit = worker.knowledge, serving.audit(member)
+    ready = health.routes(
+        alive=lambda: None, ready=lambda: not_ready(known.answer(), worker.pod_trouble), remarks=remarks
+    )
+    routes = tcf_handlers.routes(known, Switchovers(known, clients), serving.guard(member))
+    server = HttpServer({**routes, **ready}, address, audit, serving.tls)
+    if not await _listen(stack, server, str(member)):
+        return []
+    if probes:
+        routes = tcf_handlers.probe_routes(known, role_only=serving.auth.reads)
+        if not await _listen(stack, HttpServer({**routes, **ready}, probes, audit), "probes"):
+            return []
+    exposed = _EXPOSED if not serving.authority and not server.loopback else ""
+    if exposed:
+        log.warning("%s", exposed, extra=dict(member.log_fields))
+    return [worker.run, heartbeat.run]
 
 
 async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:
@@ -166,7 +186,7 @@ async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:
         log.error("cannot listen for %s: %s", what, error)  # noqa: TRY400 - a traceback would not help
         return False
     stack.push_async_callback(server.stop)
-    log.info("listening on http://%s", address, extra={"for": what})
+    log.info("listening on %s://%s", server.scheme, address, extra={"for": what})
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from rig.files import ROOT
 from rig.patience import RigError, eventually
 from support.chart import CHART
 
+from e2e.port_forward import PortForwards
 from tcf.hub import credentials
 from tcf.hub.credentials import Connection
 
@@ -123,6 +125,15 @@ class Namespace:
     cluster: Cluster
     name: str
 
+    @functools.cached_property
+    def forwards(self) -> PortForwards:
+        return PortForwards(self.kubectl_command, PORT)
+
+    @property
+    def kubectl_command(self) -> list[str | Path]:
+        cluster = self.cluster
+        return [cluster.program, "--kubeconfig", cluster.kubeconfig, "--namespace", self.name]
+
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         return self.cluster.kubectl("-n", self.name, *args, stdin=stdin, check=check)
 
@@ -180,8 +191,15 @@ class Namespace:
         """One request to a worker. `whom`: pods/NAME or services/NAME, which is asked by way of the API."""
         return self.cluster.api(method, f"/api/v1/namespaces/{self.name}/{whom}:{PORT}/proxy{path}")
 
-    def post(self, whom: str, path: str) -> Answer:
-        answer = self.ask(whom, "POST", path)
+    def switcher(self, role: str) -> str:
+        """The token of a new account with this Role."""
+        name = f"with-{role}"
+        self.kubectl("create", "serviceaccount", name)
+        self.kubectl("create", "rolebinding", name, f"--role={role}", f"--serviceaccount={self.name}:{name}")
+        return self.kubectl("create", "token", name, "--audience=tcf.dev").strip()
+
+    def post(self, whom: str, path: str, token: str) -> Answer:
+        answer = self.forwards.ask(whom, "POST", path, token)
         assert answer.status == 200, answer
         return answer
 

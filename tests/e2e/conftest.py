@@ -46,6 +46,7 @@ def _namespace(cluster: Cluster) -> Iterator[Namespace]:
     cluster.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
     made = Namespace(cluster, name)
     yield made
+    made.forwards.close()
     made.helm("uninstall", "tcf-operator", "--ignore-not-found", check=False)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 

@@ -17,6 +17,7 @@ import pytest
 from rig.files import ROOT
 
 from e2e.cluster import MEMBERS, Namespace, dashed, endpoints
+from e2e.port_forward import PortForwards
 
 Json = dict[str, Any]
 Measured = Callable[[str], None]
@@ -74,7 +75,13 @@ def _any_traffic(shop: Namespace, member: int) -> bool:
 
 
 def promote(shop: Namespace, member: int) -> None:
-    shop.post(f"services/{SERVICES[member]}-control", "/tcf/promote")
+    """By the port that only the Pod itself can reach."""
+    forwards = PortForwards(shop.kubectl_command, 8081)
+    try:
+        answer = forwards.ask(f"deployment/{SERVICES[member]}", "POST", "/tcf/promote")
+    finally:
+        forwards.close()
+    assert answer.status == 200, answer
 
 
 @dataclass(frozen=True)

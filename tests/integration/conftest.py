@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from controlplane.plane import ControlPlane
 from rig.admission_policies import confine, install_policies
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace, own_namespace
-from rig.kubectl import Kubectl, apply_crd, bound_kubectl
+from rig.kubectl import Kubectl, apply_crd, bound_kubectl, install_crd, kubectl_of
+from rig.patience import eventually
 from rig.tcf_processes import TcfProcesses
+from support.certificate_authority import CertificateAuthority
 from support.chart import Helm
+from support.oidc_issuer import OidcIssuer
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +66,35 @@ def programs(hub: HubNamespace, tmp_path: Path) -> Iterator[TcfProcesses]:
         yield started
     finally:
         started.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    """Whom the clients of a file's servers trust."""
+    return CertificateAuthority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def issuer(authority: CertificateAuthority) -> Iterator[OidcIssuer]:
+    """An OpenID Connect issuer for the tests of a file."""
+    with OidcIssuer(authority) as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def plane_with_issuer(
+    issuer: OidcIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """A control plane that takes the issuer's tokens, for the tests of a file."""
+    config = issuer.authentication_config(tmp_path_factory.mktemp("api-server") / "authentication.json")
+    with ControlPlane.start("--authentication-config", config) as plane:
+        install_crd(plane)
+        kubectl, token = kubectl_of(plane), issuer.token("anybody")
+        eventually(
+            lambda: "oidc:anybody" in kubectl("auth", "whoami", f"--token={token}", check=False).stdout,
+            what="the API server takes the issuer's tokens",
+        )
+        yield {"kubectl": str(plane.kubectl), "kubeconfig": str(plane.kubeconfig), "server": plane.server}
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from rig.admission_policies import policies
+from rig.asking import ask
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace
 from rig.kubectl import Kubectl
@@ -423,7 +424,11 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
     assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
     for values in SETS.values():
-        assert "Workers do not authenticate POSTs yet" in notes(values)
+        refused = "a POST without a token is refused with 401" in notes(values)
+        workers = {**values.get("workers", {}), "auth": {"mode": "none"}}
+        open_doors = "workers.auth.mode is none" in notes({**values, "workers": workers})
+        has_members = bool(values.get("workers", {}).get("members") or "remoteMembers" in values)
+        assert refused == open_doors == (has_members or bool(values.get("example")))
 
 
 @pytest.mark.parametrize("name", [*SETS, "namespaced"])
@@ -464,6 +469,7 @@ ROLES, WORKER, MEMBER, SWITCHOVER = (
     f"clusterfederations/{right}" for right in ("roles", "worker", "member", "switchover")
 )
 """No API serves these: the admission policies ask for them. WORKER only keeps a worker from other Leases."""
+ACCESS_REVIEWS = "localsubjectaccessreviews"
 RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "operator": {
         FEDERATIONS: ("get", "list", "watch", "patch"),
@@ -480,7 +486,9 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         WORKER: ("represent",),
         MEMBER: ("represent",),
         SWITCHOVER: ("create",),
+        ACCESS_REVIEWS: ("create",),
     },
+    "reviewer": {"tokenreviews": ("create",)},
 }
 
 
@@ -516,11 +524,15 @@ def scenario(installed: Installed) -> str:
         assert (
             administrator(hub, user).lease("PATCH", lease["metadata"]["name"], touched, MERGE).code in PATCHED
         )
-    if one.post("/tcf/demote").status != 200 or two.post("/tcf/promote").status != 200:
+    by = {"Authorization": f"Bearer {installed.switcher()}"}
+    if (
+        ask(one.port, "POST", "/tcf/demote", headers=by).status != 200
+        or ask(two.port, "POST", "/tcf/promote", headers=by).status != 200
+    ):
         return complaints()
     # Its Lease has to be deleted before anybody else is promoted.
     two.kill()
-    one.post("/tcf/promote")
+    ask(one.port, "POST", "/tcf/promote", headers=by)
 
     def mirrored() -> bool:
         return hub.kubectl("get", "cfed", "shop", "-o", LAST_ACTIVE).stdout.startswith("cluster_1")
@@ -550,7 +562,7 @@ def test_the_chart_gives_the_rights_that_are_needed(
     assert confined.leases() == []
     for whose, role in installed.roles.items():
         given = {resource: tuple(rule["verbs"]) for rule in role["rules"] for resource in resources(rule)}
-        assert given == RIGHTS[whose if whose == "operator" else "cluster_1"]
+        assert given == RIGHTS["cluster_1" if whose in MEMBERS else whose]
 
 
 @pytest.mark.parametrize(

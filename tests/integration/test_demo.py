@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rig.asking import free_port
 from rig.files import ROOT
 
 
-def test_the_demo_plays_its_session(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "hack/demo"), "--script", "--home", str(tmp_path)]
+@pytest.mark.parametrize("session", ["--script", "--auth"])
+def test_the_demo_plays_its_sessions(session: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "hack/demo"), session, "--home", str(tmp_path)]
     done = subprocess.run(
         [*command, "--port", str(free_port(3))], capture_output=True, text=True, check=False, timeout=110
     )

@@ -25,8 +25,9 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Listening:
     """A server that listens, and the clients that are connected to it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, http: HttpServer) -> None:
         self.port = port
+        self.http = http
         self._writers: list[asyncio.StreamWriter] = []
 
     async def connect(self) -> Pair:
@@ -43,7 +44,7 @@ class Listening:
 async def listening(more: Routes | None = None) -> AsyncIterator[Listening]:
     probes = health.routes(alive=lambda: None, ready=lambda: None)
     http = HttpServer({**probes, **(more or {})}, Address("127.0.0.1", 0))
-    listens = Listening((await http.start()).port)
+    listens = Listening((await http.start()).port, http)
     try:
         yield listens
     finally:
@@ -85,14 +86,16 @@ async def test_the_head_of_a_request_may_not_come_bit_by_bit_for_ever(
     """However soon after each other the bits come, and also that of a later request."""
     monkeypatch.setattr(connections, "_HEAD_SECONDS", 0.3)
     async with listening() as server_:
-        for before in (b"", REQUEST):
-            reader, writer = await server_.connect()
-            writer.write(before + b"GET /healthz HTTP/1.1\r\n")
+        for later in (False, True):
+            reader, writer = pair = await server_.connect()
+            if later:
+                assert await answered(pair)
+            writer.write(b"GET /healthz HTTP/1.1\r\n")
             received = asyncio.create_task(all_of(reader))
             while not received.done():
                 writer.write(b"X: y\r\n")
                 await asyncio.sleep(0.02)
-            assert (await received).count(b"200 OK") == before.count(b"GET")
+            assert await received == b""
 
 
 async def test_a_client_that_reads_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +111,43 @@ async def test_a_client_that_reads_nothing_is_closed(monkeypatch: pytest.MonkeyP
             client.setblocking(False)
             with pytest.raises(ConnectionError):
                 await asyncio.wait_for(ask_for_ever(client), 20)
+
+
+async def test_a_client_that_does_not_take_the_last_bytes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few they are, and although the server itself has nothing more to say."""
+    monkeypatch.setattr(connections, "_SEND_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "_IDLE_SECONDS", 0.1)
+    async with listening() as server_:
+        open_ = server_.http._connections
+        assert open_
+        with socket.create_connection(("127.0.0.1", server_.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            waiting = 0
+            while not waiting:
+                client.sendall(REQUEST)
+                await asyncio.sleep(0.01)
+                (transport,) = open_._connections.values()
+                waiting = transport.get_write_buffer_size()
+            assert waiting < connections.LARGEST_BUFFER
+            async with asyncio.timeout(20):
+                while open_._connections:  # noqa: ASYNC110 - the end of a connection is no event
+                    await asyncio.sleep(0.05)
+
+
+async def test_the_body_of_a_request_may_follow_its_head_in_large_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its bytes are not those of a head, even before the handler has begun."""
+    monkeypatch.setattr(server, "LARGEST_BUFFER", 2**20)
+
+    async def measure(request: web.BaseRequest) -> web.StreamResponse:
+        return answer(200, b"ok" if len(await request.content.read(-1)) == 10**6 else b"less", TEXT)
+
+    async with listening({"/size": {"POST": measure}}) as server_:
+        reader, writer = await server_.connect()
+        writer.write(b"POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 10**6)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(2) == b"ok"
 
 
 async def test_many_may_connect_at_once() -> None:

@@ -18,7 +18,7 @@ from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.worker.conclusion import Part
 from tcf.worker.renewal import Worker
-from tcf.worker.switchovers import Switchovers, Wish
+from tcf.worker.switchovers import Course, Switchovers, Wish
 
 CLIENT = Principal("10.0.0.9")
 _KOPF_RETRY = 0.3
@@ -186,8 +186,7 @@ class WorkerProgram(Program):
         switchovers = Switchovers(self.worker.knowledge, SimFederations(self.link))
 
         async def wait() -> None:
-            self.network.asking = ask.request
-            ask.result = await switchovers.ask(ask.wish, CLIENT)
+            ask.result = await switchovers.ask(ask.wish, CLIENT, Course(ask.request))
             outcome = (
                 ask.result.reason if isinstance(ask.result, Refusal) else f"done, term {ask.result.term}"
             )

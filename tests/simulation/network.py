@@ -59,8 +59,6 @@ class Network:
         """Whose request the hub is carrying out."""
         self.fail: Callable[[str], None] = world.errors.append
         """Called with what a process must not do."""
-        self.asking = ""
-        """The name of the request that is being made."""
 
     def heal(self) -> None:
         """From now on nothing goes wrong any more."""

@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from unittest import mock
 
 import tcf.worker.lease_keeper
-import tcf.worker.switchovers
-from simulation.network import Network
 from simulation.world import Process, World
 
 
 @contextlib.contextmanager
-def readable_names(network: Network) -> Iterator[None]:
-    """Leases are numbered; requests have the names that the schedule gives them."""
+def readable_names() -> Iterator[None]:
+    """Leases are numbered. (Requests have the names that the schedule gives them.)"""
     names = itertools.count(1)
 
     class Secrets:
@@ -25,25 +23,8 @@ def readable_names(network: Network) -> Iterator[None]:
         def token_hex(_: int) -> str:
             return str(next(names))
 
-    with (
-        mock.patch.object(tcf.worker.lease_keeper, "secrets", Secrets),
-        mock.patch.object(tcf.worker.switchovers, "uuid", _Requests(network)),
-    ):
+    with mock.patch.object(tcf.worker.lease_keeper, "secrets", Secrets):
         yield
-
-
-class _Requests:
-    """Stands in for the module uuid: a request is named by the client whose turn it is."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    def uuid4(self) -> _Requests:
-        return self
-
-    @property
-    def hex(self) -> str:
-        return self._network.asking
 
 
 @contextlib.contextmanager

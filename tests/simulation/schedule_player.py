@@ -41,7 +41,7 @@ def play(schedule: Schedule, *, tracing: bool = False) -> Outcome:
     random.seed(schedule.seed)  # the product's jitter
     bed = Testbed(schedule, tracing=tracing)
     injector = Injector(bed, FAULTS)
-    with readable_names(bed.network), captured_logs(bed.world):
+    with readable_names(), captured_logs(bed.world):
         bed.begin()
         for fault in schedule.faults:
             bed.world.at(fault.at, injector.inject, fault)

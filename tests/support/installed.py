@@ -18,13 +18,13 @@ from tcf.core.heartbeat import HEARTBEAT
 Json = dict[str, Any]
 MEMBERS = ("cluster_1", "cluster_2")
 Right = tuple[str, str, str]
-"""Whose it is (the operator's, or a member's workers'), a resource and a verb."""
+"""Whose it is (the operator, the workers of a member, or all of them: `reviewer`), a resource and a verb."""
 
 
 def owner(role: Json) -> str:
-    """Whose role it is."""
+    """Whose role it is: `access` is for people."""
     labels: dict[str, str] = role["metadata"]["labels"]
-    return labels.get("tcf.dev/cluster", "operator")
+    return labels.get("tcf.dev/cluster") or labels.get("app.kubernetes.io/component", "access")
 
 
 def resources(rule: Json) -> list[str]:
@@ -62,13 +62,20 @@ class Installed:
                 "mayForce": may_force,
             },
         }
-        kinds = {"ServiceAccount", "Role", "RoleBinding"}
+        kinds = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
         self.documents = [d for d in chart.render(values, namespace=hub.namespace) if d["kind"] in kinds]
         self._apply(self.documents)
 
     @property
     def roles(self) -> dict[str, Json]:
-        return {owner(document): document for document in self.documents if document["kind"] == "Role"}
+        roles = (each for each in self.documents if each["kind"] in {"Role", "ClusterRole"})
+        return {owner(role): role for role in roles if owner(role) != "access"}
+
+    def switcher(self) -> str:
+        """The token of somebody who may move roles by the chart's Role for that."""
+        person = self.hub.service_account("switcher")
+        person.bind("switcher", "tcf-switcher")
+        return self.hub.kubectl("create", "token", person.name, "--audience=tcf.dev").stdout.strip()
 
     def without(self, right: Right) -> None:
         """Take one right away."""
@@ -105,4 +112,5 @@ class Installed:
     def worker(self, cluster: str, *args: str) -> TcfProcess:
         assert self._programs
         kubeconfig = self._kubeconfig(cluster)
-        return self._programs.worker(cluster, "--log-level=debug", *args, kubeconfig=kubeconfig)
+        options = ("--auth=kubernetes", "--log-level=debug", *args)
+        return self._programs.worker(cluster, *options, kubeconfig=kubeconfig)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,30 @@ from typing import Any
 import pytest
 
 from tcf import cli, wiring
+from tcf.core.authorization import RoleNames
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.runtime import logs
 from tcf.runtime.address import Address
-from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
+from tcf.settings import (
+    AuthMode,
+    AuthSettings,
+    HubSettings,
+    OAuth2Settings,
+    OperatorSettings,
+    PodSettings,
+    TlsSettings,
+    WorkerSettings,
+)
 
 WORKER = ("worker", "--federation", "shop", "--cluster", "cluster_1")
 OPERATOR = ("operator",)
+KUBERNETES = ("--auth", "kubernetes")
+URL = ("--oauth2-introspection-url",)
+OAUTH2 = (
+    *("--auth", "oauth2", *URL, "https://idp.example/introspect"),
+    *("--oauth2-client-id", "tcf", "--oauth2-client-secret-file", "secret"),
+)
 
 Settings = WorkerSettings | OperatorSettings
 
@@ -67,6 +84,20 @@ def call(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
         ((*OPERATOR, "--serve", "ns/shop/cluster_1"), ("'ns/shop/cluster_1'",)),
         ((*OPERATOR, "--serve", "ns/shop/cluster_1=here"), ("'here'",)),
         ((*OPERATOR, "--namespace", "a_b"), ("--namespace", "'a_b'")),
+        ((*WORKER, "--tls-cert-file", "a"), ("--tls-cert-file", "--tls-key-file")),
+        ((*WORKER, "--tls-key-file", "a"), ("--tls-cert-file", "--tls-key-file")),
+        ((*OPERATOR, *KUBERNETES, "--client-ca-file", "a"), ("--tls-cert-file", "--tls-key-file")),
+        ((*WORKER, "--client-ca-file", "a"), ("--client-ca-file", "--auth kubernetes")),
+        ((*WORKER, *OAUTH2, "--client-ca-file", "a"), ("--client-ca-file", "--auth kubernetes")),
+        ((*WORKER, "--auth", "keycloak"), ("--auth", "'keycloak'", "oauth2")),
+        ((*WORKER, "--auth-reads"), ("--auth-reads", "--auth kubernetes")),
+        ((*WORKER, "--auth", "oauth2"), ("--oauth2-introspection-url",)),
+        ((*WORKER, *OAUTH2[:4]), ("--oauth2-client-id",)),
+        ((*WORKER, *OAUTH2[:6]), ("--oauth2-client-secret-file",)),
+        ((*WORKER, *OAUTH2, *URL, "http://idp.example"), ("must be https",)),
+        ((*WORKER, *OAUTH2, *URL, "idp.example"), ("'idp.example' is not an http or https URL",)),
+        ((*WORKER, *OAUTH2, *URL, "https://me:pw@idp.example"), ("must not contain a password",)),
+        ((*OPERATOR, "--probe-listen", "8081"), ("--probe-listen", "'8081'")),
         ((), ("usage: python -m tcf operator|worker",)),
         (("server",), ("usage: python -m tcf operator|worker",)),
     ],
@@ -110,6 +141,50 @@ def test_the_options_of_a_worker(monkeypatch: pytest.MonkeyPatch, started: list[
 def test_a_port_alone_is_every_interface(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
     assert call(monkeypatch, *WORKER, "--listen", ":8080") == 0
     assert started[0].listen == Address("", 8080)
+
+
+@pytest.mark.parametrize("program", [WORKER, OPERATOR])
+def test_the_options_for_tls_and_probes(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings], program: tuple[str, ...]
+) -> None:
+    tls = ("--tls-cert-file", "a.crt", "--tls-key-file", "a.key")
+    assert call(monkeypatch, *program) == 0
+    assert call(monkeypatch, *program, *tls) == 0
+    more = (*KUBERNETES, "--client-ca-file", "ca.crt", "--probe-listen", ":81")
+    assert call(monkeypatch, *program, *tls, *more) == 0
+    cert, key = Path("a.crt"), Path("a.key")
+    assert [(each.tls, each.probe_listen) for each in started] == [
+        (None, None),
+        (TlsSettings(cert, key, None), None),
+        (TlsSettings(cert, key, Path("ca.crt")), Address("", 81)),
+    ]
+
+
+@pytest.mark.parametrize("program", [WORKER, OPERATOR])
+def test_the_options_for_authentication(
+    monkeypatch: pytest.MonkeyPatch, started: list[Settings], program: tuple[str, ...]
+) -> None:
+    assert call(monkeypatch, *program) == 0
+    two = ("--auth-audience", "tcf.dev", "--auth-audience", "https://hub", "--auth-audience", "tcf.dev")
+    assert call(monkeypatch, *program, *KUBERNETES, "--auth-reads", *two, "--audit-log", "-") == 0
+    names = ("--oauth2-info-role", "a", "--oauth2-toggle-role", "b", "--oauth2-admin-role", "c")
+    assert (
+        call(monkeypatch, *program, *OAUTH2, *names, "--oauth2-ca-file", "ca", *URL, "http://[::1]:80/") == 0
+    )
+    none, hub, provider = (each.auth for each in started)
+    default = AuthSettings(AuthMode.NONE, False, ("tcf.dev",), "cert:", None)
+    assert none == default
+    both = ("tcf.dev", "https://hub")
+    assert hub == replace(default, mode=AuthMode.KUBERNETES, reads=True, audiences=both)
+    assert [each.audit_log for each in started] == [None, Path("-"), None]
+    assert provider.oauth2 == OAuth2Settings(
+        "http://[::1]/",
+        "tcf",
+        Path("secret"),
+        Path("ca"),
+        "realm_access.roles",
+        RoleNames("a", "b", "c"),
+    )
 
 
 def test_a_pod_is_marked_only_where_that_is_asked_for(

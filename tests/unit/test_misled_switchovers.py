@@ -17,7 +17,7 @@ from tcf.core.reasons import Outcome
 from tcf.hub import errors
 from tcf.hub.federations import Federations
 from tcf.worker.knowledge import Knowledge
-from tcf.worker.switchovers import Switchovers, Wish
+from tcf.worker.switchovers import Course, Switchovers, Wish
 from unit.build import BOOT, LOST, TERM, ClockAt, at, entry, federation, request, status
 
 SOMEBODY = Principal("10.0.0.9", "c2")
@@ -79,7 +79,7 @@ async def ask(hub: FakeFederations) -> Reading | Refusal:
         return known.latest
 
     hub.get = seen  # type: ignore[method-assign]
-    return await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY)
+    return await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY, Course("mine"))
 
 
 async def test_a_write_that_was_repeated_on_the_way_is_one_request() -> None:
@@ -129,7 +129,7 @@ async def test_a_worker_that_has_not_heard_of_a_new_federation_yet_waits_for_it(
     hub.present = federation("passive active", uid="uid-2", resource_version="9")
     known = knowledge()
     known.latest = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY, Course("mine")))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not asked.done()
@@ -147,7 +147,7 @@ async def test_what_a_restored_hub_has_lost_is_not_called_undone() -> None:
     hub = FakeFederations(None, then=None)
     known = knowledge(lambda: now)
     placed = hub.present = federation("active passive", resource_version="3")
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY, Course("mine")))
     for _ in range(5):
         await asyncio.sleep(0)
     give_reading(known, federation("demoting passive", term=TERM + 1, resource_version="5"))
@@ -170,7 +170,7 @@ async def test_a_success_carries_the_table_of_its_own_outcome(kind: Kind) -> Non
     hub.present = federation(already, resource_version="9")
     known = knowledge()
     later = federation(since, term=TERM + 3, resource_version="12")
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(kind), SOMEBODY))
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(kind), SOMEBODY, Course("mine")))
     for _ in range(5):
         await asyncio.sleep(0)
     known.latest = later
@@ -189,7 +189,7 @@ async def test_a_table_that_was_edited_by_hand_is_not_answered_by_an_older_readi
     hub.present = federation("passive active", resource_version="9")
     known = knowledge()
     give_reading(known, federation("active passive", resource_version="8"))
-    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY))
+    asked = asyncio.create_task(switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY, Course("mine")))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not asked.done()
@@ -219,7 +219,7 @@ async def test_nothing_is_asked_of_a_hub_that_shows_less_than_was_seen_before() 
     known.latest = replace(running, status=over, resource_version="9")
     give_reading(known, known.latest)
     hub.present = running
-    result = await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY)
+    result = await switchovers(known, hub).ask(Wish(Kind.PROMOTE), SOMEBODY, Course("mine"))
     assert isinstance(result, Refusal)
     assert result.reason == "HubRestored"
     assert hub.writes == []

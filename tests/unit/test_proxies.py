@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
-from tcf.hub import credentials
+from tcf.hub.proxies import proxy_for
 
 PROXY = "http://proxy.example:3128"
 
@@ -40,16 +40,16 @@ def test_the_proxy_of_the_environment(
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = credentials._proxy(URL(server), None)
+    found = proxy_for(URL(server))
     assert (found and found.rstrip("/")) == used
 
 
 def test_the_proxy_of_the_kubeconfig_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://other.example")
     monkeypatch.setenv("NO_PROXY", "*")
-    assert credentials._proxy(URL("https://hub.example"), PROXY) == PROXY
+    assert proxy_for(URL("https://hub.example"), PROXY) == PROXY
 
 
 def test_a_proxy_of_another_kind_is_refused_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"^socks5://proxy.example:1080 is not an http or https URL$"):
-        credentials._proxy(URL("https://hub.example"), "socks5://me:s3cret@proxy.example:1080")
+        proxy_for(URL("https://hub.example"), "socks5://me:s3cret@proxy.example:1080")

@@ -394,7 +394,7 @@ def test_an_event_names_request_term_and_author() -> None:
     (event,) = decided(federation(switchover=asked), (ONE, TWO)).events
     assert (event.request, event.term, event.reason, event.warning) == ("r1", TERM + 1, "Demoting", False)
     assert event.message == (
-        f"c1 gives up its role (term {TERM + 1}, trigger api, requested by me, maintenance)"
+        f"c1 gives up its role (term {TERM + 1}, request r1, trigger api, requested by me, maintenance)"
     )
 
 

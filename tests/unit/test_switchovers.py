@@ -18,7 +18,7 @@ from tcf.core.reading import Reading
 from tcf.core.reasons import Outcome
 from tcf.hub import errors
 from tcf.worker.knowledge import Knowledge
-from tcf.worker.switchovers import Switchovers, Wish
+from tcf.worker.switchovers import Course, Switchovers, Wish
 from unit.build import TERM, TIMEOUT, at, federation, request, rows, status
 from unit.jumping_loop import CLOCK, jumping, passed
 from unit.role_server import RoleServer
@@ -68,13 +68,13 @@ class Desk:
     @contextlib.asynccontextmanager
     async def asked(self, wish: Wish = PROMOTE) -> AsyncIterator[asyncio.Task[Reading | Refusal]]:
         """A request that has been written and is waited for."""
-        task = asyncio.create_task(self.switchovers.ask(wish, SOMEBODY))
+        task = asyncio.create_task(self.switchovers.ask(wish, SOMEBODY, Course("mine")))
         await asyncio.sleep(0.001)
         yield task
         task.cancel()
 
     async def ask(self, wish: Wish = PROMOTE) -> Reading | Refusal:
-        return await self.switchovers.ask(wish, SOMEBODY)
+        return await self.switchovers.ask(wish, SOMEBODY, Course("mine"))
 
     @property
     def written(self) -> Status:
@@ -139,16 +139,6 @@ async def test_a_request_is_written_and_its_outcome_answered(caplog: pytest.LogC
     assert vars(first)["request"] == vars(last)["request"] == asked.id
     assert (vars(last)["term"], vars(last)["by"]) == (TERM + 3, "10.0.0.9 via c2")
     assert desk.hub.deadlines == {5}
-
-
-@jumping
-async def test_each_request_has_an_id_of_its_own() -> None:
-    ids = set()
-    for _ in range(2):
-        desk = Desk()
-        async with desk.asked():
-            ids.add(desk.written.switchover and desk.written.switchover.id)
-    assert len(ids) == 2
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,11 @@ them. No API serves the subresources of the last three rules: the admission poli
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [create, get, patch, delete]
+{{- if eq .root.Values.workers.auth.mode "kubernetes" }}
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]
+  verbs: [create]
+{{- end }}
 - apiGroups: [tcf.dev]
   resources: [clusterfederations/worker]
   verbs: [represent]
@@ -251,6 +256,38 @@ affinity:
 {{- with .priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The arguments by which workers check who asks, and record it; takes the root. */}}
+{{- define "tcf.worker.auth" -}}
+{{- $auth := .Values.workers.auth -}}
+{{- $oauth2 := $auth.oauth2 -}}
+- --auth={{ $auth.mode }}
+{{- if and $auth.reads (ne $auth.mode "none") }}
+- --auth-reads
+{{- end }}
+{{- if eq $auth.mode "kubernetes" }}
+{{- range $auth.audiences }}
+- {{ printf "--auth-audience=%s" . | quote }}
+{{- end }}
+{{- else if eq $auth.mode "oauth2" }}
+{{- if not (and $oauth2.introspectionURL $oauth2.clientID $oauth2.secretName) }}
+{{- fail "workers.auth.mode is oauth2: set workers.auth.oauth2.introspectionURL, .clientID and .secretName, too" }}
+{{- end }}
+- {{ printf "--oauth2-introspection-url=%s" $oauth2.introspectionURL | quote }}
+- {{ printf "--oauth2-client-id=%s" $oauth2.clientID | quote }}
+- --oauth2-client-secret-file=/etc/tcf/oauth2/client-secret
+{{- if $oauth2.caFromSecret }}
+- --oauth2-ca-file=/etc/tcf/oauth2/ca.crt
+{{- end }}
+- {{ printf "--oauth2-roles-claim=%s" $oauth2.rolesClaim | quote }}
+{{- range $role, $name := $oauth2.roles }}
+- {{ printf "--oauth2-%s-role=%s" $role $name | quote }}
+{{- end }}
+{{- end }}
+{{- if .Values.workers.auditLog }}
+- --audit-log=-
 {{- end }}
 {{- end }}
 

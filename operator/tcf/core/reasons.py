@@ -61,6 +61,12 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     READING_BEHIND = "ReadingBehind"
     OUTCOME_UNKNOWN = "OutcomeUnknown"
+    # Who asks.
+    UNAUTHENTICATED = "Unauthenticated"
+    FORBIDDEN = "Forbidden"
+    CROSS_SITE = "CrossSite"
+    FOREIGN_HOST = "ForeignHost"
+    IDENTITY_PROVIDER_ERROR = "IdentityProviderError"
     # HTTP.
     MALFORMED_REQUEST = "MalformedRequest"
     INVALID_PARAMETER = "InvalidParameter"

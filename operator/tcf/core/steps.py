@@ -334,7 +334,8 @@ def event_of(
 ) -> Event:
     parts = [f"term {after.term}"]
     if request:
-        parts += [f"trigger {request.trigger}", f"requested by {request.requested_by or 'unknown'}"]
+        parts += [f"request {request.id}", f"trigger {request.trigger}"]
+        parts += [f"requested by {request.requested_by or 'unknown'}"]
         parts += [request.reason] if request.reason else []
     text = f"{message} ({', '.join(parts)})"
     trigger = request.trigger if request else None

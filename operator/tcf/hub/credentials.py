@@ -7,10 +7,8 @@ it. That package is imported only when it is needed, because it would double the
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import ssl
-import urllib.request
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -20,15 +18,13 @@ from typing import Any
 from yarl import URL
 
 from tcf.hub.errors import NotConfiguredError
+from tcf.hub.proxies import http_url, proxy_for, without_password
 from tcf.runtime.clock import CLOCK, Clock
-from tcf.runtime.text import printable
+from tcf.runtime.file_versions import Versions, changed, versions
 from tcf.runtime.threads import in_thread
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _BEFORE_EXPIRY = timedelta(seconds=30)
-
-Files = tuple[tuple[Path, int], ...]
-"""The files that were read, each with its version (see `_version`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +45,18 @@ class Connection:
     authorization: str | None = field(repr=False)
     proxy: str | None = field(default=None, repr=False)
     tls_server_name: str | None = None
-    files: Files = ()
+    files: Versions = ()
     good_until: float | None = None
 
     def stale(self, now: float) -> bool:
         """Has it expired, or has one of its files changed (the kubeconfig, a new token or CA)?"""
         ended = self.good_until is not None and now > self.good_until
-        return ended or any(_version(path) != version for path, version in self.files)
+        return ended or changed(self.files)
 
     @property
     def where(self) -> str:
         """The server, and the proxy if there is one, for messages: without the proxy's password."""
-        via = f" through the proxy {_without_password(self.proxy)}" if self.proxy else ""
+        via = f" through the proxy {without_password(self.proxy)}" if self.proxy else ""
         return f"{self.server}{via}"
 
 
@@ -129,14 +125,14 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
                 "this is not a Kubernetes pod with a ServiceAccount, and no kubeconfig is given:"
                 " use --kubeconfig"
             )
-        files = _versions(token, authorities)
+        files = versions(token, authorities)
         try:
             bearer = token.read_text(encoding="utf-8").strip()
             tls = _trust(str(authorities))
         except (OSError, ssl.SSLError) as error:
             raise NotConfiguredError(f"cannot read the ServiceAccount in {folder}: {error}") from error
         server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-        return Connection(server, tls, f"Bearer {bearer}", proxy=_proxy(URL(server), None), files=files)
+        return Connection(server, tls, f"Bearer {bearer}", proxy=proxy_for(URL(server)), files=files)
 
     return connect
 
@@ -174,7 +170,7 @@ class _Kubeconfig:
 
     cluster: Mapping[str, Any]
     user: Mapping[str, Any]
-    files: Files
+    files: Versions
 
 
 _REFERENCES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
@@ -183,7 +179,7 @@ _REFERENCES = ("certificate-authority", "client-certificate", "client-key", "tok
 def _read(path: Path, context: str | None) -> _Kubeconfig:
     import yaml  # noqa: PLC0415 - like kubernetes, for kubeconfigs only
 
-    version = _version(path)
+    files = list(versions(path))
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -200,12 +196,11 @@ def _read(path: Path, context: str | None) -> _Kubeconfig:
     chosen = _named(value, "context", name)
     cluster = _named(value, "cluster", chosen.get("cluster"))
     user = _named(value, "user", chosen["user"]) if chosen.get("user") else {}
-    files = [(path, version)]
     for section in (cluster, user):
         for key in _REFERENCES:
             if isinstance(section.get(key), str) and section[key] and not section.get(f"{key}-data"):
                 section[key] = str(path.parent / section[key])
-                files += _versions(Path(section[key]))
+                files += versions(Path(section[key]))
     return _Kubeconfig(cluster, user, tuple(files))
 
 
@@ -231,8 +226,8 @@ def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
         "users": [{"name": "this", "user": dict(config.user)}],
     }
     try:
-        server = _url(str(config.cluster.get("server")))
-        proxy = _proxy(server, config.cluster.get("proxy-url"))
+        server = http_url(str(config.cluster.get("server")))
+        proxy = proxy_for(server, config.cluster.get("proxy-url"))
         load_kube_config_from_dict(document, client_configuration=loaded, persist_config=False)
         authorization = loaded.auth_settings().get("BearerToken", {}).get("value")
         if not authorization and loaded.username:
@@ -249,56 +244,6 @@ def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
         files=config.files,
         good_until=good_until,
     )
-
-
-def _url(text: str) -> URL:
-    url = URL(text)
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{_without_password(text)} is not an http or https URL")
-    return url
-
-
-def _proxy(server: URL, configured: str | None) -> str | None:
-    """The proxy to use: from the kubeconfig, otherwise from the environment, as kubectl does it.
-
-    Raises:
-        ValueError: it is not a usable proxy.
-    """
-    if configured:
-        return str(_url(configured))
-    environment = urllib.request.getproxies_environment()
-    proxy = environment.get(server.scheme)
-    if not proxy or _bypasses(server.host or "", environment):
-        return None
-    return str(_url(proxy if "://" in proxy else f"http://{proxy}"))
-
-
-def _bypasses(host: str, environment: dict[str, str]) -> bool:
-    """Is the host reached without a proxy? (NO_PROXY has it, or its network, or it is this machine.)"""
-    if host == "localhost" or urllib.request.proxy_bypass(host, environment):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    networks = (part.strip() for part in environment.get("no", "").split(","))
-    return address.is_loopback or any(_contains(network, address) for network in networks if "/" in network)
-
-
-def _contains(network: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    try:
-        return address in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False
-
-
-def _without_password(url: str | None) -> str:
-    text = printable(url or "", 200)
-    try:
-        parsed = URL(text)
-        return str(parsed.with_user(None)) if parsed.absolute else text
-    except ValueError:
-        return "this value"
 
 
 def _tls(loaded: object) -> ssl.SSLContext:
@@ -320,15 +265,3 @@ def _trust(authorities: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=authorities)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
-
-
-def _versions(*paths: Path) -> Files:
-    return tuple((path, _version(path)) for path in paths)
-
-
-def _version(path: Path) -> int:
-    """A number that changes when the file changes; -1 if there is no file."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return -1

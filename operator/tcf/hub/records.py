@@ -85,10 +85,10 @@ def federation(value: Json) -> model.Federation:
             name=which.name,
             uid=which.uid,
             resource_version=which.resource_version,
-            generation=_exactly(metadata.get("generation", 0), int),
+            generation=exactly(metadata.get("generation", 0), int),
             spec=_converter.structure(value["spec"], model.Spec),
             status=_converter.structure(value["status"], model.Status) if value.get("status") else None,
-            annotations={_exactly(name, str): _exactly(word, str) for name, word in annotations.items()},
+            annotations={exactly(name, str): exactly(word, str) for name, word in annotations.items()},
         )
 
 
@@ -106,7 +106,7 @@ def identity(value: Json) -> Identity:
     """The identity of an object. Raises MalformedError if it is not an object in a namespace."""
     with reading("an object"):
         metadata = value["metadata"]
-        found = Identity(*(_exactly(metadata[key], str) for key in _IDENTITY))
+        found = Identity(*(exactly(metadata[key], str) for key in _IDENTITY))
         version(found.resource_version)
         return found
 
@@ -145,10 +145,10 @@ def first(value: Json, kind: str) -> Identity | None:
 
 def text(value: object) -> str | None:
     """A text that may be missing; for use within `reading`."""
-    return None if value is None else _exactly(value, str)
+    return None if value is None else exactly(value, str)
 
 
-def _exactly(value: object, kind: type[T]) -> T:
+def exactly(value: object, kind: type[T]) -> T:
     """The value, if it is exactly of this type: null is not the text "None", and true is not 1."""
     if type(value) is kind:
         return value
@@ -183,9 +183,9 @@ def lease(value: Json) -> model.WorkerLease:
             name=which.name,
             uid=which.uid,
             resource_version=which.resource_version,
-            federation=_exactly(labels.get(LABEL_FEDERATION, ""), str),
-            cluster=_exactly(labels.get(LABEL_CLUSTER, ""), str),
-            holder=_exactly(spec.get("holderIdentity") or which.name, str),
+            federation=exactly(labels.get(LABEL_FEDERATION, ""), str),
+            cluster=exactly(labels.get(LABEL_CLUSTER, ""), str),
+            holder=exactly(spec.get("holderIdentity") or which.name, str),
             acknowledged=Acknowledgement.parse(annotations.get(ANNOTATION_ACKNOWLEDGED)),
             isolation=(
                 model.Isolation.FENCE if isolation == model.Isolation.FENCE else model.Isolation.KEEP_ROLE
@@ -275,7 +275,7 @@ def _new_converter() -> cattrs.Converter:
     def writer(owner: type) -> Any:
         return make_dict_unstructure_fn(owner, converter, **_overrides(owner))
 
-    converter.register_structure_hook_func(lambda kind: kind in {str, int, bool}, _exactly)
+    converter.register_structure_hook_func(lambda kind: kind in {str, int, bool}, exactly)
     converter.register_structure_hook_factory(dataclasses.is_dataclass, reader)
     converter.register_unstructure_hook_factory(dataclasses.is_dataclass, writer)
     return converter

@@ -27,8 +27,8 @@ LARGEST_FIELD = 8 * 1024
 LARGEST_HEAD = 16 * 1024
 """The most bytes of the request line and all header fields together."""
 LARGEST_BUFFER = 16 * 1024
-"""How many bytes may wait to be sent on a connection before its next answers have to wait. The kernel's
-buffer holds the same amount."""
+"""How many bytes of a connection the kernel holds in either direction. What does not fit waits here, and the
+next answers wait as well."""
 _HEAD_SECONDS = 5.0
 """The time for a head to arrive, from its first byte on (for the first head: from the connection on)."""
 _IDLE_SECONDS = 75.0
@@ -52,7 +52,7 @@ class Connection(RequestHandler):
         busy: a complete head has arrived, and its answer has not been sent yet. If not, it is idle.
     """
 
-    __slots__ = ("_allowed", "_half_closed", "_head", "_impatience", "busy")
+    __slots__ = ("_allowed", "_half_closed", "_head", "_impatience", "_latest", "busy")
 
     def __init__(self, manager: Connections, **more: Any) -> None:
         super().__init__(manager, **more)
@@ -60,6 +60,7 @@ class Connection(RequestHandler):
         self._allowed = _HEAD_SECONDS
         self._head = 0
         self._half_closed = False
+        self._latest = EMPTY_PAYLOAD
         self._impatience: asyncio.TimerHandle | None = None
 
     @property
@@ -70,7 +71,9 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if cast("Connections", self._manager).admits():
             super().connection_made(transport)
-            cast("asyncio.Transport", transport).set_write_buffer_limits(LARGEST_BUFFER)
+            # So every byte that waits is noticed. Otherwise nothing would ever end a connection whose last
+            # bytes the client does not take: `close` waits for them.
+            cast("asyncio.Transport", transport).set_write_buffer_limits(0)
             self._allow(_HEAD_SECONDS)
         else:
             self._manager = None  # aiohttp marks a closed connection in this way
@@ -88,6 +91,7 @@ class Connection(RequestHandler):
         if self._request_count != before:
             if self._head + len(data) > LARGEST_HEAD:
                 self._measure()
+            self._latest = self._messages[-1][1]
             self.busy, self._allowed, self._head = True, _IDLE_SECONDS, 0
         elif not self._body_arrives():
             if not self.busy and self._allowed != _HEAD_SECONDS:
@@ -103,9 +107,7 @@ class Connection(RequestHandler):
 
     def _body_arrives(self) -> bool:
         """Is the body of the latest request incomplete?"""
-        request = self._current_request
-        latest = self._messages[-1][1] if self._messages else request.content if request else EMPTY_PAYLOAD
-        return not latest.is_eof()
+        return not self._latest.is_eof()
 
     def _measure(self) -> None:
         """Refuse heads that are too large but were parsed before their bytes could be counted."""
@@ -118,9 +120,16 @@ class Connection(RequestHandler):
 
     def _refuse(self) -> None:
         """Answer that the head is too large, after the answers to earlier requests, and read nothing more."""
-        self._messages.append((_too_large(), EMPTY_PAYLOAD))
-        self.busy = True
         self._pause_reading_for_buffer()
+        self._answer_by(_too_large())
+
+    def refuse_plain(self) -> None:
+        """Answer that this port speaks HTTPS to a client that does not. Its bytes need not be passed on."""
+        self._answer_by(_ErrInfo(400, NotTlsError(), ""))
+
+    def _answer_by(self, wrong: _ErrInfo) -> None:
+        self._messages.append((wrong, EMPTY_PAYLOAD))
+        self.busy = True
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -162,6 +171,9 @@ class Connection(RequestHandler):
                 f"the request line or a header field has more than {LARGEST_FIELD} bytes,"
                 f" or all of them together more than {LARGEST_HEAD}",
             )
+        elif isinstance(exc, NotTlsError):
+            message = "this port speaks HTTPS, and this is not; use https://"
+            response = error(status, Reason.MALFORMED_REQUEST, message)
         else:
             detail = " ".join((message or "").split())[:200]
             response = error(status, Reason.MALFORMED_REQUEST, f"this is not a valid HTTP request: {detail}")
@@ -172,7 +184,9 @@ class Connection(RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._impatience = self._loop.call_later(_SEND_SECONDS, self._abort)
+        if self.transport:
+            # The transport's `close` would wait until everything is sent, and aiohttp forgets it then.
+            self._impatience = self._loop.call_later(_SEND_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -183,9 +197,9 @@ class Connection(RequestHandler):
             self._impatience.cancel()
             self._impatience = None
 
-    def _abort(self) -> None:
-        if self.transport:
-            self.transport.abort()  # `close` would wait until everything is sent
+
+class NotTlsError(Exception):
+    """A client speaks something else than TLS where TLS is spoken."""
 
 
 def _too_large() -> _ErrInfo:
@@ -209,7 +223,7 @@ class Connections(web.Server):
         self._full = False
         self._idlest: list[tuple[float, int, Connection]] = []
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._kwargs)
 
     def admits(self) -> bool:
@@ -223,6 +237,12 @@ class Connections(web.Server):
             )
         self._full = count >= (self._most // 2 if self._full else self._most)
         return count < self._most or self._make_room()
+
+    def end_those(self, chosen: Callable[[asyncio.Transport], bool]) -> None:
+        """Close these connections. One with a request under way is closed after its answer."""
+        for one, transport in list(cast("dict[Connection, asyncio.Transport]", self._connections).items()):
+            if chosen(transport):
+                (one.close if one.busy else one.force_close)()
 
     def _make_room(self) -> bool:
         """Close the connection that has been idle for the longest time; False if none is idle."""

@@ -1,24 +1,143 @@
-"""The guard in front of every handler that changes something: it finds out who asks."""
+"""The guard in front of the handlers: it finds out who asks, and whether they may."""
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from tcf.core.model import Principal
+from tcf.auth.authority import Authority, DeniedError
+from tcf.core.authorization import READ, Right, User
+from tcf.core.model import MemberRef, Principal, Refusal
+from tcf.core.reasons import Reason
+from tcf.runtime.logs import Fields
+from tcf.runtime.text import printable
+from tcf.web.audit_trail import ASKED, Asked, AuditTrail
+from tcf.web.envelope import error
 from tcf.web.server import Handler
 
-GuardedHandler = Callable[[web.BaseRequest, Principal], Awaitable[web.StreamResponse]]
+FindCertificate = Callable[[web.BaseRequest], User | None]
+"""The user of the client's TLS certificate; None if it has shown none that counts."""
 
 
-def guarded(handler: GuardedHandler, *, via: str) -> Handler:
-    """A handler that calls `handler` with the principal of the request. `via`: the member of this worker.
+class Guard:
+    """The guard of one worker."""
 
-    For now the principal is the client's address, because clients do not authenticate themselves yet.
+    def __init__(
+        self,
+        member: MemberRef,
+        *,
+        authority: Authority | None = None,
+        reads: bool = False,
+        certificate: FindCertificate = lambda _: None,
+        audit: AuditTrail | None = None,
+    ) -> None:
+        """`authority`: None if everybody may do everything. `reads`: GETs need a right, too."""
+        self.member = member
+        self._authority = authority
+        self._reads = reads
+        self._certificate = certificate
+        self._audit = audit
+        self._log = Fields(logging.getLogger(__name__), member.log_fields)
+
+    def changing(self, handler: GuardedHandler) -> Handler:
+        """A handler that calls `handler` with the caller. `handler` says which rights it needs."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            asked = request[ASKED]
+            try:
+                await self._identify(request, asked)
+                return await handler(request, Caller(self, asked))
+            except DeniedError as denied:
+                return self._denial(denied)
+
+        return handle
+
+    def reading(self, handler: Handler) -> Handler:
+        """A handler that calls `handler` if the caller may read."""
+        if not self._authority or not self._reads:
+            return handler
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            asked = Asked.new(request)
+            try:
+                await self._identify(request, asked)
+                await self.check(asked, READ)
+            except DeniedError as denied:
+                response = self._denial(denied)
+                if self._audit:
+                    self._audit.record(request, asked, response)
+                return response
+            return await handler(request)
+
+        return handle
+
+    async def check(self, asked: Asked, right: Right) -> None:
+        """Raises DeniedError if the one who asks lacks the right."""
+        if not self._authority or not asked.user:
+            return
+        refusal = await self._authority.refusal(asked.user, right, self.member, asked.address)
+        if refusal:
+            self._log.warning("refused: %s", refusal.message, extra={"request": asked.id})
+            raise DeniedError(403, refusal)
+
+    async def _identify(self, request: web.BaseRequest, asked: Asked) -> None:
+        """Find out who asks. Raises DeniedError if nobody knows."""
+        if not self._authority:
+            return
+        token = _bearer(request.headers.getall("Authorization", []))
+        if token:
+            asked.user = await self._authority.identify(token, asked.address)
+            trouble = "the token is not valid, for example because it has expired or is for something else"
+        else:
+            asked.user = self._certificate(request)
+            trouble = "nobody knows who you are: send a token in the header `Authorization: Bearer TOKEN`"
+        if asked.user is None:
+            raise DeniedError(401, Refusal(Reason.UNAUTHENTICATED, f"{trouble}; {self._authority.hint}"))
+
+    def _denial(self, denied: DeniedError) -> web.Response:
+        headers = {"X-TCF-Cluster": self.member.cluster, **_MORE.get(denied.status, {})}
+        return error(denied.status, denied.refusal.reason, denied.refusal.message, headers)
+
+
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
+"""RFC 6750, section 2.1."""
+_LONGEST_NAME = 180
+"""How much of a name is recorded. With the member it has to fit into 256 characters (the CRD's limit)."""
+_MORE = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+"""Headers of denials, by their status."""
+
+
+class Caller:
+    """Who has sent a request. `principal` is recorded wherever the request is."""
+
+    def __init__(self, guard: Guard, asked: Asked) -> None:
+        self.asked = asked
+        name = printable(asked.user.name, _LONGEST_NAME) if asked.user else asked.address
+        self.principal = Principal(name, guard.member.cluster)
+        self._guard = guard
+
+    async def needs(self, *rights: Right) -> None:
+        """Raises DeniedError if the caller lacks one of these rights."""
+        for right in rights:
+            await self._guard.check(self.asked, right)
+
+
+GuardedHandler = Callable[[web.BaseRequest, Caller], Awaitable[web.StreamResponse]]
+
+
+def _bearer(headers: list[str]) -> str:
+    """The token in the values of the header Authorization; "" if there is none.
+
+    Raises:
+        DeniedError: there is something else.
     """
-
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        return await handler(request, Principal(request.remote or "a local client", via))
-
-    return handle
+    if not headers:
+        return ""
+    found = _BEARER.fullmatch(headers[0])
+    if len(headers) > 1 or not found:
+        message = "there must be one header Authorization, of the form `Bearer TOKEN`"
+        raise DeniedError(401, Refusal(Reason.UNAUTHENTICATED, message))
+    return found[1]

@@ -8,6 +8,7 @@ not HTTP, a line that is too long) have the same form as all others, and clients
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import math
 import resource
@@ -17,18 +18,25 @@ from typing import Any
 
 from aiohttp import web
 
+from tcf.core.model import Refusal
 from tcf.core.reasons import Reason
 from tcf.runtime.address import Address
+from tcf.web.audit_trail import ASKED, REQUEST, Asked, AuditTrail
 from tcf.web.connections import LARGEST_BUFFER, Connections
+from tcf.web.cross_site import cross_site, foreign_host
 from tcf.web.envelope import answer, closing, error
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
 """Handlers by path and method."""
+Tls = Callable[[Connections], Callable[[], asyncio.Protocol]]
+"""Puts TLS between sockets and connections: returns what makes the protocol of each socket."""
 
 MOST_CONNECTIONS = 5000
 """How many connections may be open at a time. Each takes about 30 KiB; a load balancer has a few. They never
 take more than half of the file descriptors, so that clients cannot keep the worker from reaching the hub."""
+MOST_TLS_CONNECTIONS = 1200
+"""The same for a listener with TLS. Each takes up to 85 KiB, most of them during the handshake."""
 AT_ONCE = 1000
 """How many clients may wait to be accepted."""
 _ACCEPTED_AT_ONCE = 16
@@ -57,11 +65,19 @@ def for_health_checks(handler: Handler) -> Mapping[str, Handler]:
 
 
 class HttpServer:
-    """Serves `routes` on one address from `start` to `stop`."""
+    """Serves `routes` on one address from `start` to `stop`: by HTTPS with a `tls`, otherwise by HTTP."""
 
-    def __init__(self, routes: Routes, address: Address) -> None:
+    def __init__(
+        self, routes: Routes, address: Address, audit: AuditTrail | None = None, tls: Tls | None = None
+    ) -> None:
+        """`audit`: records each request that may change something."""
         self._routes = routes
         self._address = address
+        self._audit = audit
+        self._tls = tls
+        self.scheme = "https" if tls else "http"
+        self.loopback = False
+        """Does it listen on loopback addresses only? Known after `start`."""
         self._listener: asyncio.Server | None = None
         self._connections: Connections | None = None
         self._reported_at = -math.inf
@@ -75,10 +91,12 @@ class HttpServer:
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._report)
-        connections = Connections(self._dispatch, most=min(MOST_CONNECTIONS, descriptors // 2))
+        most = MOST_TLS_CONNECTIONS if self._tls else MOST_CONNECTIONS
+        connections = Connections(self._dispatch, most=min(most, descriptors // 2))
+        factory = self._tls(connections) if self._tls else connections
         host, port = self._address.host or None, self._address.port
         listener = await loop.create_server(
-            connections, host, port, backlog=_ACCEPTED_AT_ONCE, start_serving=False
+            factory, host, port, backlog=_ACCEPTED_AT_ONCE, start_serving=False
         )
         for each in listener.sockets:
             for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # connections inherit them
@@ -87,6 +105,7 @@ class HttpServer:
         for each in listener.sockets:
             with each.dup() as same:
                 same.listen(AT_ONCE)
+        self.loopback = all(_is_loopback(each) for each in listener.sockets)
         self._listener, self._connections = listener, connections
         return Address(self._address.host, listener.sockets[0].getsockname()[1])
 
@@ -104,12 +123,42 @@ class HttpServer:
             return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is neither HTTP/1.1 nor 1.0"))
         # Almost every request has exactly such a path. Only the others have to be parsed.
         methods = self._routes.get(request.raw_path) or self._routes.get(_path(request))
+        handler = methods.get(request.method) if methods else None
+        if request.method not in _SAFE:
+            return await self._change(request, methods, handler)
+        if handler is not None:
+            return await handler(request)
+        return self._nothing_there(request, methods)
+
+    async def _change(
+        self, request: web.BaseRequest, methods: Mapping[str, Handler] | None, handler: Handler | None
+    ) -> web.StreamResponse:
+        """Answer a request with a method that may change something, and record that."""
+        asked = request[ASKED] = Asked.new(request)
+        response: web.StreamResponse | None = None
+        try:
+            if handler is None:
+                response = self._nothing_there(request, methods)
+            elif refusal := cross_site(request.headers) or self._not_meant_for_us(request):
+                status = 403 if refusal.reason == Reason.CROSS_SITE else 421
+                response = error(status, refusal.reason, refusal.message)
+            else:
+                response = await handler(request)
+            response.headers[REQUEST] = asked.request
+            return response
+        finally:
+            if self._audit:
+                self._audit.record(request, asked, response)
+
+    def _not_meant_for_us(self, request: web.BaseRequest) -> Refusal | None:
+        return foreign_host(request.headers) if self.loopback else None
+
+    def _nothing_there(
+        self, request: web.BaseRequest, methods: Mapping[str, Handler] | None
+    ) -> web.StreamResponse:
         if methods is None:
             known = ", ".join(self._routes)
             return error(404, Reason.NOT_FOUND, f"there is no {request.path[:200]}; the paths are {known}")
-        handler = methods.get(request.method)
-        if handler is not None:
-            return await handler(request)
         allow = {"Allow": ", ".join({**methods, "OPTIONS": None})}
         if request.method == "OPTIONS":
             return answer(204, headers=allow)
@@ -138,3 +187,7 @@ def _path(request: web.BaseRequest) -> str:
     Otherwise a proxy's rules for `/tcf/demote` would not apply to `/tcf%2fdemote`.
     """
     return request.path if request.method in _SAFE else request.rel_url.raw_path
+
+
+def _is_loopback(listening: socket.socket) -> bool:
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback

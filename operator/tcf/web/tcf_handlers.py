@@ -13,15 +13,16 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from tcf.core.admission import Kind
-from tcf.core.model import MemberStatus, Principal, Refusal, Role
+from tcf.core.authorization import rights_to_change
+from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.web.envelope import JSON, TEXT, answer, answers, closing, error
-from tcf.web.guard import GuardedHandler, guarded
+from tcf.web.guard import Caller, Guard, GuardedHandler
 from tcf.web.post_parameters import BadRequestError, is_number, read_wish
 from tcf.web.server import Routes, for_health_checks
 from tcf.worker.knowledge import Knowledge
-from tcf.worker.switchovers import Switchovers
+from tcf.worker.switchovers import Course, Switchovers
 
 VALID_FOR = "X-TCF-Valid-For"
 MOST_POSTS = 64
@@ -30,21 +31,27 @@ MOST_POSTS = 64
 Render = Callable[[Reading], tuple[int, bytes, str]]
 
 
-def routes(knowledge: Knowledge, switchovers: Switchovers) -> Routes:
+def routes(knowledge: Knowledge, switchovers: Switchovers, guard: Guard) -> Routes:
     """The handlers of every `/tcf/*` path, by path and method."""
-    cluster, posts = knowledge.member.cluster, asyncio.Semaphore(MOST_POSTS)
-    gets = {
-        "/tcf/status": _status,
-        "/tcf/is_active": _is_active,
-        "/tcf/clusters": _clusters,
-    }
+    posts = asyncio.Semaphore(MOST_POSTS)
     return {
-        **{path: for_health_checks(_Get(knowledge, render)) for path, render in gets.items()},
+        **_get_routes(knowledge, guard),
         **{
-            f"/tcf/{kind}": {"POST": guarded(_post(knowledge, switchovers, kind, posts), via=cluster)}
+            f"/tcf/{kind}": {"POST": guard.changing(_post(knowledge, switchovers, kind, posts))}
             for kind in Kind
         },
     }
+
+
+def probe_routes(knowledge: Knowledge, *, role_only: bool) -> Routes:
+    """The paths for probes, which carry no credentials. `role_only`: nothing but /tcf/is_active."""
+    paths = _get_routes(knowledge, Guard(knowledge.member))
+    return {"/tcf/is_active": paths["/tcf/is_active"]} if role_only else paths
+
+
+def _get_routes(knowledge: Knowledge, guard: Guard) -> Routes:
+    gets = {"/tcf/status": _status, "/tcf/is_active": _is_active, "/tcf/clusters": _clusters}
+    return {path: for_health_checks(guard.reading(_Get(knowledge, render))) for path, render in gets.items()}
 
 
 # --- GET --------------------------------------------------------------------------------------------
@@ -134,15 +141,15 @@ def _post(
 ) -> GuardedHandler:
     cluster = knowledge.member.cluster
 
-    async def handle(request: web.BaseRequest, principal: Principal) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
         if posts.locked():
             message = f"{MOST_POSTS} requests to change roles are under way in this worker; try again later"
             more = {"X-TCF-Cluster": cluster, "Retry-After": "1"}
             return closing(error(503, Reason.TOO_MANY_REQUESTS, message, more))
         async with posts:
-            return await carry_out(request, principal)
+            return await carry_out(request, caller)
 
-    async def carry_out(request: web.BaseRequest, principal: Principal) -> web.StreamResponse:
+    async def carry_out(request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
         try:
             wish = await read_wish(kind, request)
         except BadRequestError as bad:
@@ -152,11 +159,15 @@ def _post(
                 request.content.feed_eof()
                 closing(refused)
             return refused
-        result = await switchovers.ask(wish, principal)
-        now = knowledge.clock.boot()
+        caller.asked.annotations["reason"] = wish.reason
+        await caller.needs(*rights_to_change(force=wish.force, dry_run=wish.dry_run))
+        course = Course(caller.asked.id)
+        result = await switchovers.ask(wish, caller.principal, course)
+        caller.asked.request = course.request
         if isinstance(result, Refusal):
             return error(500, result.reason, result.message, {"X-TCF-Cluster": cluster})
-        headers = _about(result, cluster, now)
+        caller.asked.annotations["outcome"] = course.effect
+        headers = _about(result, cluster, knowledge.clock.boot())
         if wish.dry_run:
             headers["X-TCF-Dry-Run"] = "true"
         return answer(200, clusters_json(result.clusters), JSON, headers)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 
@@ -45,6 +45,22 @@ class Wish:
     dry_run: bool = False
 
 
+class Effect(StrEnum):
+    """What a wish that was not refused has done to the roles."""
+
+    CHANGED = "Changed"
+    UNCHANGED = "Unchanged"
+    DRY_RUN = "DryRun"
+
+
+@dataclass(slots=True)
+class Course:
+    """What becomes of a wish. `request`: the id in history of the request that carries it out."""
+
+    request: str
+    effect: Effect = Effect.UNCHANGED
+
+
 class OutcomeUnknownError(Exception):
     """A write was sent, and this worker cannot find out whether it was carried out."""
 
@@ -60,8 +76,12 @@ class Switchovers:
         self._member = knowledge.member
         self._log = Fields(logging.getLogger(__name__), self._member.log_fields)
 
-    async def ask(self, wish: Wish, principal: Principal) -> Reading | Refusal:
+    async def ask(self, wish: Wish, principal: Principal, course: Course) -> Reading | Refusal:
         """Carry out a wish to the end. This may take a few times `switchoverTimeout`.
+
+        Args:
+            course: has an id that no other request has. If a request for the same outcome is under way
+                already, it gets the id of that one.
 
         Returns:
             the table in which the roles are as asked, as soon as this worker answers by it or by a later one;
@@ -70,7 +90,7 @@ class Switchovers:
         command = Command(
             kind=wish.kind,
             cluster=self._member.cluster,
-            id=uuid.uuid4().hex,
+            id=course.request,
             principal=principal,
             reason=wish.reason,
             expected_term=wish.expected_term,
@@ -79,7 +99,7 @@ class Switchovers:
         extra = {"trigger": command.trigger, "kind": wish.kind, "request": command.id, "by": str(principal)}
         trouble = ""
         try:
-            result = await self._carry_out(command, dry_run=wish.dry_run)
+            result = await self._carry_out(command, course, dry_run=wish.dry_run)
         except OutcomeUnknownError as error:
             result = Refusal(Reason.OUTCOME_UNKNOWN, str(error))
         except errors.NotFoundError as error:
@@ -93,17 +113,19 @@ class Switchovers:
             self._log.info("%s done", wish.kind, extra=extra | {"term": result.term})
         return result
 
-    async def _carry_out(self, command: Command, *, dry_run: bool) -> Reading | Refusal:
+    async def _carry_out(self, command: Command, course: Course, *, dry_run: bool) -> Reading | Refusal:
         federation, verdict = await self._place(command, dry_run=dry_run)
         if isinstance(verdict, Refusal):
             return verdict
         if dry_run:
+            course.effect = Effect.DRY_RUN
             foreseeable = isinstance(verdict, Accepted) and foreseen(federation, command)
             return foreseeable or self.knowledge.answer()
         own = self._member.cluster
         if isinstance(verdict, Unchanged):
             return await self._reached(federation, Claim.of_present(federation, own))
-        request = verdict.request
+        request = course.request = verdict.request
+        course.effect = Effect.CHANGED
         extra = {"request": request, "trigger": command.trigger, "by": str(command.principal)}
         self._log.info("%s requested", command.kind, extra=extra)
         entry = await self._outcome(federation, request, own=isinstance(verdict, Accepted))

@@ -1,0 +1,107 @@
+"""What the audit log says of a request: an event of `audit.k8s.io/v1`, so that other tools can read it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from tcf.core.authorization import GROUP, RESOURCE, User
+from tcf.core.model import MemberRef
+from tcf.runtime.audit_log import AuditLog
+
+REQUEST = "X-TCF-Request"
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request that may change something, as it is found out about step by step.
+
+    Attributes:
+        id: of this HTTP request. A request to move a role has the same id in status and history.
+        request: the id of the request in history that the answer is about, if this one has joined it.
+        address: of the client.
+        user: who has authenticated; None if nobody has.
+        annotations: more for the audit log, by names of our own.
+    """
+
+    id: str
+    request: str
+    address: str
+    received: datetime
+    user: User | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def new(cls, request: web.BaseRequest) -> Asked:
+        new = uuid.uuid4().hex
+        return cls(new, new, request.remote or "a local client", datetime.now(UTC))
+
+
+ASKED = web.RequestKey("asked", Asked)
+
+
+class AuditTrail:
+    """Records the requests to one listener. `member`: for whom it answers."""
+
+    def __init__(self, log: AuditLog, member: MemberRef | None) -> None:
+        self._log = log
+        self._member = member
+
+    def record(self, request: web.BaseRequest, asked: Asked, answer: web.StreamResponse | None) -> None:
+        """`answer`: None if an error has kept the worker from answering."""
+        status, headers = (answer.status, answer.headers) if answer else (500, {})
+        reason = headers.get("X-TCF-Reason", "")
+        annotations = {
+            "request": headers.get(REQUEST, asked.request),
+            "term": headers.get("X-TCF-Term", ""),
+            "outcome": reason,
+            **asked.annotations,
+        }
+        entry: dict[str, Any] = {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "level": "Metadata",
+            "auditID": asked.id,
+            "stage": "ResponseComplete",
+            # Without the query: a client may have put a token there by mistake.
+            "requestURI": request.raw_path.partition("?")[0],
+            "verb": "get" if request.method in {"GET", "HEAD", "OPTIONS"} else "create",
+            "user": _user(asked),
+            "sourceIPs": [*_forwarded(request), asked.address],
+            "userAgent": request.headers.get("User-Agent", ""),
+            "responseStatus": {"code": status, "reason": reason} if reason else {"code": status},
+            "requestReceivedTimestamp": _stamp(asked.received),
+            "stageTimestamp": _stamp(datetime.now(UTC)),
+            "annotations": {f"{GROUP}/{name}": value for name, value in annotations.items() if value},
+        }
+        if self._member:
+            entry["objectRef"] = {
+                "apiGroup": GROUP,
+                "apiVersion": "v1alpha1",
+                "resource": RESOURCE,
+                "namespace": self._member.namespace,
+                "name": self._member.federation,
+                "cluster": self._member.cluster,
+            }
+        self._log.write(entry)
+
+
+def _user(asked: Asked) -> dict[str, Any]:
+    user = asked.user
+    if user is None:
+        return {"username": "system:anonymous"}
+    more = {"uid": user.uid, "groups": list(user.groups), "extra": {name: list(v) for name, v in user.extra}}
+    return {"username": user.name, **{name: value for name, value in more.items() if value}}
+
+
+def _forwarded(request: web.BaseRequest) -> list[str]:
+    """The addresses that proxies name. Anybody may send this header, so they are no proof."""
+    return [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
