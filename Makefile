@@ -42,9 +42,10 @@ test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 
 # hack/gotools/controlplane-1.36 says which release that is.
 test-older: export TCF_KUBERNETES := 1.36
-test-older: $(READY) ## Run the CRD, Lease and HTTP tests against an older Kubernetes, 1.36 (ARGS="..." goes to pytest)
+test-older: $(READY) ## Run the tests of CRD, Leases, HTTP and policies against an older Kubernetes, 1.36 (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
-	@$(BIN)/pytest $(addprefix tests/integration/test_,crd.py lease_pins.py http_contract.py) $(ARGS)
+	@$(BIN)/python hack/controlplane helm > /dev/null
+	@$(BIN)/pytest $(addprefix tests/integration/test_,crd.py lease_pins.py http_contract.py admission_policies.py) $(ARGS)
 
 # The program that builds images: docker if its engine runs, otherwise podman or buildah, which need no engine.
 BUILDER ?= $(shell docker info > /dev/null 2>&1 && echo docker || command -v podman || command -v buildah)
@@ -99,8 +100,8 @@ figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover fo
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=hack $(BIN)/python -m bench.measure_failover $(ARGS)
 
-bench: ## Measure how fast it is, 33 minutes (one part: bench-probe, -probe-close, -probe-tls, -silent, -switch, -failover, -worker, -scale, -load, -flood)
-BENCHES := $(addprefix bench-,probe probe-close probe-tls silent switch failover worker scale load flood)
+bench: ## Measure how fast it is, 35 minutes (one part: bench-probe, -probe-close, -probe-tls, -silent, -switch, -failover, -policies, -worker, -scale, -load, -flood)
+BENCHES := $(addprefix bench-,probe probe-close probe-tls silent switch failover policies worker scale load flood)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null

@@ -1,7 +1,8 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
-    make bench                   everything, some 33 minutes, written to docs/results/bench.md
-    make bench-PART              one of probe, probe-close, probe-tls, silent, switch, failover, worker, scale
+    make bench                   everything, some 35 minutes, written to docs/results/bench.md
+    make bench-PART              one of probe, probe-close, probe-tls, silent, switch, failover, policies, worker,
+                                 scale
     make bench-load              ten minutes of load during switchovers, not part of the above
     make bench-flood             seven minutes of junk tokens, not part of the above
 
@@ -31,7 +32,7 @@ from rig.hub_namespace import HubNamespace
 from rig.kubectl import install_crd, kubectl_of
 from rig.tcf_processes import TcfProcesses
 
-from bench import results, scale, switches
+from bench import confined, results, scale, switches
 from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
@@ -274,6 +275,17 @@ def _ask(server: Server, count: float) -> None:
         count -= wrk(server.port, 32, 5, tls=server.tls).rate * 5
 
 
+def policies() -> Iterator[Figure]:
+    """Writes to the hub with the admission policies against the same writes without them."""
+    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+        install_crd(plane)
+        found = confined.compared(plane, Path(folder), RUNS)
+    for what, times in found.items():
+        values, floor = ([1000 * each for each in those] for those in times)
+        name = f"{what} (each run: {confined.WRITES})"
+        yield Figure("policies", name, "ms", values, floor, Goal("≤", 1.5))
+
+
 FEW = 100
 """A small number of federations, for comparison where the figures of a single one are next to nothing."""
 COSTS: dict[str, tuple[str, float, Callable[[scale.Scaled], list[float]]]] = {
@@ -324,6 +336,7 @@ PARTS: dict[str, Part] = {
     "silent": silent,
     "switch": switch,
     "failover": failover,
+    "policies": policies,
     "scale": scaling,
 }
 ON_DEMAND: dict[str, Part] = {"load": load, "flood": flood}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from controlplane.plane import ControlPlane
+from rig.admission_policies import confine, install_policies
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.kubectl import Kubectl, apply_crd, bound_kubectl, install_crd, kubectl_of
 from rig.patience import eventually
 from rig.tcf_processes import TcfProcesses
-from support.admission_policies import confine, install_policies
 from support.certificate_authority import CertificateAuthority
 from support.chart import Helm
 from support.oidc_issuer import OidcIssuer

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rig.admission_policies import policies
 from rig.asking import ask
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace
@@ -160,7 +161,16 @@ def test_lint(chart: Helm, name: str) -> None:
         ({"example": {"enabled": True}, "operator": {"enabled": False}}, "example.enabled needs"),
         *(
             ({name: None}, f"missing property '{name}'")
-            for name in ("operator", "workers", "image", "crds", "rbac", "networkPolicy", "remoteMembers")
+            for name in (
+                "operator",
+                "workers",
+                "image",
+                "crds",
+                "admissionPolicies",
+                "rbac",
+                "networkPolicy",
+                "remoteMembers",
+            )
         ),
         ({"workers": {"port": None}}, "missing property 'port'"),
         ({"operator": {"serviceAccount": None}}, "missing property 'serviceAccount'"),
@@ -391,6 +401,33 @@ def test_the_crd_is_the_projects_own(chart: Helm) -> None:
     assert not [d for d in chart.render({"crds": {"install": False}}) if "CustomResource" in d["kind"]]
 
 
+def test_the_admission_policies_are_the_projects_own_and_come_with_the_crd(chart: Helm) -> None:
+    rendered = chart.render({}, "--show-only", "templates/admission-policies.yaml")
+    for document in rendered:
+        assert document["metadata"].pop("labels")["app.kubernetes.io/part-of"] == "tcf-operator"
+    assert sorted(rendered, key=_kind_and_name) == sorted(policies(), key=_kind_and_name)
+    for values in ({"crds": {"install": False}}, {"admissionPolicies": {"enabled": False}}):
+        assert not [d for d in chart.render(values) if d["kind"].startswith("ValidatingAdmission")]
+
+
+def _kind_and_name(document: Json) -> tuple[str, str]:
+    return document["kind"], document["metadata"]["name"]
+
+
+@pytest.mark.parametrize("may_force", [False, True])
+def test_workers_everywhere_may_force_only_if_the_chart_says_so(chart: Helm, *, may_force: bool) -> None:
+    there = members([("shop", "cluster_2")])
+    here = members([("shop", "cluster_1")])
+    documents = chart.render({"workers": {**here, "mayForce": may_force}, "remoteMembers": there})
+    roles = by_kind(documents, "Role")
+    assert len(roles) == 2
+    for role in roles.values():
+        forced = [rule for rule in role["rules"] if "clusterfederations/force" in rule["resources"]]
+        assert [(rule["resourceNames"], rule["verbs"]) for rule in forced] == [
+            (["shop"], ["create"])
+        ] * may_force
+
+
 def test_a_package_holds_all_it_needs(chart: Helm, tmp_path: Path) -> None:
     done = chart.run("package", CHART, "--destination", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -420,6 +457,8 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert command.rstrip().endswith("kubectl -n prod apply -f -")
     assert yaml.safe_load(manifest.split("\nEOF\n")[0])["kind"] == "ClusterFederation"
     assert manifest.count("workers.members[1].namespace=prod") == 1
+    assert "Admission policies are in effect" in notes({})
+    assert "Admission policies" not in notes({"admissionPolicies": {"enabled": False}})
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
     assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
@@ -468,7 +507,7 @@ THE_HEARTBEAT = f"leases {HEARTBEAT}"
 ROLES, WORKER, MEMBER, SWITCHOVER = (
     f"clusterfederations/{right}" for right in ("roles", "worker", "member", "switchover")
 )
-"""No API serves these: the admission policies ask for them."""
+"""No API serves these: the admission policies ask for them. WORKER only keeps a worker from other Leases."""
 ACCESS_REVIEWS = "localsubjectaccessreviews"
 RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "operator": {
@@ -567,7 +606,13 @@ def test_the_chart_gives_the_rights_that_are_needed(
 
 @pytest.mark.parametrize(
     "right",
-    [(whose, what, verb) for whose, has in RIGHTS.items() for what, verbs in has.items() for verb in verbs],
+    [
+        (whose, what, verb)
+        for whose, has in RIGHTS.items()
+        for what, verbs in has.items()
+        for verb in verbs
+        if what != WORKER
+    ],
     ids="-".join,
 )
 def test_and_none_that_is_not(

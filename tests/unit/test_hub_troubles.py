@@ -129,3 +129,22 @@ def test_what_is_said(code: int, body: bytes, kind: type, message: str, ambiguou
     assert str(error) == message
     assert error.ambiguous is ambiguous
     assert "hub" in error.public or "object" in error.public
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("status.tcf.dev", ": force needs a right"),
+        ("leases.tcf.dev", ": force needs a right"),
+        ("tcf.dev.example.test", ""),
+        ("example.test", ""),
+    ],
+)
+def test_clients_are_told_what_our_own_policies_say(policy: str, told: str) -> None:
+    message = (
+        f"""clusterfederations.tcf.dev "shop" is forbidden: ValidatingAdmissionPolicy '{policy}'"""
+        f""" with binding '{policy}' denied request: force needs a right"""
+    )
+    error = refusal(403, status(403, message), "PUT", "/apis/x", "the hub", "https://hub")
+    assert error.public == f"the hub does not allow this worker to do that{told}"
+    assert str(error) == f"the hub refuses (403): {message}"

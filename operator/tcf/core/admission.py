@@ -174,7 +174,8 @@ def unbelievable(federation: Federation, now: Now) -> Refusal | None:
         f"term {federation.status.term} is more than two hundred years ahead of the clock of this machine:"
         " somebody has edited the status, or the clock is wrong. Set the clock, or remove the status; the"
         f" operator then begins again (kubectl -n {federation.namespace} patch cfed {federation.name}"
-        """ --subresource=status --type=merge -p '{"status":null}')""",
+        """ --subresource=status --type=merge -p '{"status":null}'; if an admission policy refuses"""
+        " that, act as the operator)",
     )
 
 

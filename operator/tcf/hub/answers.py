@@ -14,6 +14,8 @@ from tcf.runtime.text import printable
 Json = dict[str, Any]
 _MOST_SHOWN: Final = 200
 """How many bytes of an answer a message quotes."""
+_OWN_POLICY: Final = re.compile(r"ValidatingAdmissionPolicy '[a-z]+\.tcf\.dev' with .* denied request: (.*)")
+"""Messages of other policies may name servers and users."""
 
 
 class NotJsonError(ValueError):
@@ -119,7 +121,10 @@ def _forbidden(details: Json, message: str, called: str) -> errors.HubError:
         hint = "; this program sends no credentials: check that the kubeconfig has some for this server"
     elif re.search(r"\bcannot \S+ resource\b", message):
         hint = "; grant that right by RBAC"
-    return errors.ForbiddenError(f"{called} refuses (403): {message}{hint}")
+    policy = _OWN_POLICY.search(message)
+    return errors.ForbiddenError(
+        f"{called} refuses (403): {message}{hint}", policy=policy[1] if policy else ""
+    )
 
 
 def _not_found(details: Json, text: str, called: str) -> errors.HubError:

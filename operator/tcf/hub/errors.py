@@ -46,8 +46,16 @@ class UnauthorizedError(HubError):
 
 
 class ForbiddenError(HubError):
+    """A right is missing, or an admission policy refuses what RBAC allows."""
+
     reason = Reason.HUB_FORBIDDEN
     public = "the hub does not allow this worker to do that"
+
+    def __init__(self, message: str, *, policy: str = "") -> None:
+        """`policy`: what an admission policy of this project says, which is meant for clients as well."""
+        super().__init__(message)
+        if policy:
+            self.public = f"the hub does not allow this worker to do that: {policy}"
 
 
 class NotFoundError(HubError):
