@@ -1,8 +1,8 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
     make bench                   everything, some 35 minutes, written to docs/results/bench.md
-    make bench-PART              one of probe, probe-close, probe-tls, silent, switch, failover, policies, worker,
-                                 scale
+    make bench-PART              one of probe, probe-close, probe-tls, silent, switch, failover, policies,
+                                 worker, scale
     make bench-load              ten minutes of load during switchovers, not part of the above
     make bench-flood             seven minutes of junk tokens, not part of the above
 
