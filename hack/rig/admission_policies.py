@@ -14,6 +14,14 @@ from rig.patience import eventually
 Json = dict[str, Any]
 POLICIES = ROOT / "policies" / "admission-policies.yaml"
 _CONFINED = "confined"
+STRICT, AS_SHIPPED = "strict", "as-shipped"
+"""Values of that label: with the policy for unknown workers refusing, or only warning as it is shipped."""
+_UNKNOWN = "unknown-workers.tcf.dev"
+_LEASE = {
+    "apiVersion": "coordination.k8s.io/v1",
+    "kind": "Lease",
+    "metadata": {"name": "anybodys", "labels": {"tcf.dev/federation": "shop"}},
+}
 _REFUSED: dict[str, Json] = {
     "status": {
         "status": {
@@ -38,28 +46,42 @@ def install_policies(hub: HubNamespace) -> None:
     `hub`: a namespace in which to find that out. It is confined.
     """
     documents = policies()
-    for document in documents:
+    for document in list(documents):
         if document["kind"] == "ValidatingAdmissionPolicyBinding":
-            document["spec"]["matchResources"] = {"namespaceSelector": {"matchLabels": {_CONFINED: "yes"}}}
+            if document["metadata"]["name"] == _UNKNOWN:
+                _bind(document, AS_SHIPPED)
+                strict = json.loads(json.dumps(document))
+                strict["metadata"]["name"] += ".strict"
+                strict["spec"]["validationActions"] = ["Deny"]
+                _bind(strict, STRICT)
+                documents.append(strict)
+            else:
+                _bind(document, STRICT, AS_SHIPPED)
     hub.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
     hub.apply()
     confine(hub)
+    unknown = hub.service_account("unknown")
+    unknown.grant("leases", "create", "leases")
+    lease = json.dumps(_LEASE)
+    eventually(
+        lambda: _refused(hub, "create", "-f", "-", f"--as={unknown.user}", stdin=lease),
+        what="the last policy",
+    )
     for part, change in _REFUSED.items():
         patch = ("patch", "cfed", "shop", "--type=merge", f"--subresource={part}", "-p", json.dumps(change))
         eventually(lambda: _refused(hub, *patch), what=f"a policy for {part or 'federations'}")  # noqa: B023 - used at once
 
 
-def confine(hub: HubNamespace) -> None:
+def _bind(binding: Json, *values: str) -> None:
+    selector = {"key": _CONFINED, "operator": "In", "values": list(values)}
+    binding["spec"]["matchResources"] = {"namespaceSelector": {"matchExpressions": [selector]}}
+
+
+def confine(hub: HubNamespace, how: str = STRICT) -> None:
     """Let the policies apply in this namespace. Return when they do (the API server takes a moment)."""
-    hub.kubectl("label", "namespace", hub.namespace, f"{_CONFINED}=yes")
-    lease = {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": "anybodys", "labels": {"tcf.dev/federation": "shop"}},
-    }
-    eventually(
-        lambda: _refused(hub, "create", "-f", "-", stdin=json.dumps(lease)), what="a policy for Leases"
-    )
+    hub.kubectl("label", "namespace", hub.namespace, f"{_CONFINED}={how}")
+    lease = json.dumps(_LEASE)
+    eventually(lambda: _refused(hub, "create", "-f", "-", stdin=lease), what="a policy for Leases")
 
 
 def _refused(hub: HubNamespace, *args: str, stdin: str | None = None) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from rig.admission_policies import confine, policies
+from rig.admission_policies import AS_SHIPPED, confine, policies
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace, own_namespace
 from rig.patience import eventually
+from rig.tcf_processes import TcfProcesses
 from support.chart import Helm
 from support.confined_place import DRY, Place, people
 from support.hub_caller import APPLY, MERGE, Caller, Reply, administrator
@@ -596,6 +597,7 @@ def stored(place: Place) -> Place:
 ACKNOWLEDGED = {"metadata": {"annotations": {"tcf.dev/acknowledged": "uid/5"}}}
 FOREIGN = "it may write no Leases but those of its own members"
 NOT_OWN = "the label tcf.dev/federation makes this the Lease of a worker"
+UNKNOWN = "this ServiceAccount writes the Lease of a worker without the rights"
 Act = tuple[str, str, Json | None, str]
 """Method, name of the Lease ("" for all), body, content type of a patch."""
 CREATE: Act = ("POST", "", lease(), MERGE)
@@ -687,7 +689,7 @@ LEASES_REFUSED: dict[str, tuple[str, Act, str]] = {
         "neither owners nor finalizers",
     ),
     **{
-        f"the {who} {what}": (who, act, NOT_OWN)
+        f"the {who} {what}": (who, act, UNKNOWN if who in {"visitor", "yesterday"} else NOT_OWN)
         for who in ("visitor", "administrator", "wildcard of tcf.dev", "wildcard of resources", "yesterday")
         for what, act in {
             "registers": CREATE,
@@ -697,8 +699,8 @@ LEASES_REFUSED: dict[str, tuple[str, Act, str]] = {
         }.items()
     },
     **{
-        f"the {who} deletes all": (who, ("DELETE", "", None, MERGE), NOT_OWN)
-        for who in ("visitor", "administrator")
+        f"the {who} deletes all": (who, ("DELETE", "", None, MERGE), told)
+        for who, told in (("visitor", UNKNOWN), ("administrator", NOT_OWN))
     },
 }
 
@@ -746,6 +748,25 @@ def test_what_is_no_workers_lease_is_not_looked_at(stored: Place) -> None:
             admin.lease("DELETE", name),
         ):
             assert answer.done, answer.told
+
+
+def test_a_worker_with_the_rights_of_yesterday_is_warned_and_goes_on(
+    hub: HubNamespace, policies: None, programs: TcfProcesses, tmp_path: Path
+) -> None:
+    """An upgrade must not end the renewals of a worker whose Role somebody has written by hand."""
+    confine(hub, AS_SHIPPED)
+    hub.apply()
+    account = hub.service_account("by-hand")
+    account.grant("by-hand", "get,watch", "clusterfederations.tcf.dev")
+    account.grant("by-hand-status", "update", "clusterfederations.tcf.dev/status")
+    account.grant("by-hand-leases", "create,get,patch,delete", "leases")
+    worker = programs.worker("cluster_1", kubeconfig=account.kubeconfig(tmp_path / "kubeconfig"))
+    eventually(hub.leases, what="it has registered")
+    eventually(lambda: "the hub warns: " in worker.log, what="its log says what it lacks")
+    assert UNKNOWN in worker.log
+    assert worker.stop() == 0
+    assert worker.log.count(UNKNOWN) == 1
+    assert hub.leases() == []
 
 
 def test_one_account_may_be_operator_and_worker(place: Place) -> None:
@@ -830,7 +851,7 @@ def test_messages_fit_into_what_a_worker_shows() -> None:
         for document in policies()
         for validation in document["spec"].get("validations", ())
     ]
-    assert len(messages) == 15
+    assert len(messages) == 16
     for message in messages:
         assert len(message) <= 300
         assert "\n" not in message

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -25,6 +26,9 @@ STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 WATCH_SECONDS: Final = 30
 """How long one watch request lasts. If its connection dies, that is noticed a little later than this."""
 WATCH_GRACE: Final = 5
+_MOST_WARNINGS: Final = 100
+
+log = logging.getLogger(__name__)
 
 
 class HubClient:
@@ -48,6 +52,7 @@ class HubClient:
         self._user_agent = user_agent
         self._turns = asyncio.Semaphore(requests)
         self._session: aiohttp.ClientSession | None = None
+        self._warned: set[str] = set()
 
     async def close(self) -> None:
         await self._credentials.close()
@@ -155,6 +160,7 @@ class HubClient:
                 message = f"cannot reach {self._called} at {connection.where}: {cause(error)}"
                 raise errors.UnreachableError(message) from error
             async with response:
+                self._report_warnings(response.headers.getall("Warning", ()))
                 if response.status < 300:  # noqa: PLR2004
                     yield response
                     return
@@ -166,6 +172,13 @@ class HubClient:
                 if attempt == 1 and (method == "GET" or not refused.ambiguous):
                     continue
             raise refused
+
+    def _report_warnings(self, warnings: Iterable[str]) -> None:
+        """Log what the API server warns of (RFC 9111, section 5.5), each only once."""
+        for warning in warnings:
+            if warning not in self._warned and len(self._warned) < _MOST_WARNINGS:
+                self._warned.add(warning)
+                log.warning("%s warns: %s", self._called, warning.partition('"')[2].rstrip('"') or warning)
 
     async def _send(
         self,
