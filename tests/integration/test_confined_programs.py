@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rig.asking import Answer, ask
 from rig.files import ROOT
 from rig.hub_namespace import HubNamespace, ServiceAccount
 from rig.patience import RigError, eventually
@@ -34,15 +35,20 @@ def pair(installed: Installed) -> tuple[TcfProcess, TcfProcess]:
     return one, two
 
 
+def post(worker: TcfProcess, path: str, token: str) -> Answer:
+    return ask(worker.port, "POST", path, headers={"Authorization": f"Bearer {token}"})
+
+
 def test_a_federation_lives_its_whole_life(installed: Installed) -> None:
     hub = installed.hub
     spec: dict[str, Any] = {"leaseDuration": "1s", "switchoverTimeout": "3s", "failover": FAILOVER}
     hub.apply(**spec)
     operator = installed.operator()
     one, two = pair(installed)
-    assert two.post("/tcf/toggle?reason=maintenance").status == 200
-    assert two.post("/tcf/demote").status == 200
-    assert one.post("/tcf/promote").status == 200
+    token = installed.person()
+    assert post(two, "/tcf/toggle?reason=maintenance", token).status == 200
+    assert post(two, "/tcf/demote", token).status == 200
+    assert post(one, "/tcf/promote", token).status == 200
     hub.apply(**spec, activeCluster="cluster_2")
     two.await_active()
 
@@ -53,7 +59,7 @@ def test_a_federation_lives_its_whole_life(installed: Installed) -> None:
     again.await_status(418)
 
     assert operator.stop() == 0
-    assert again.post("/tcf/promote").reason == "NoCoordinator"
+    assert post(again, "/tcf/promote", token).reason == "NoCoordinator"
     for worker in (one, again):
         assert worker.stop() == 0
     assert hub.leases() == []
@@ -75,7 +81,7 @@ def test_a_request_takes_the_place_of_the_bootstrap(installed: Installed) -> Non
     installed.operator()
     two = installed.worker("cluster_2")
     two.await_status(418)
-    assert two.post("/tcf/promote").status == 200
+    assert post(two, "/tcf/promote", installed.person()).status == 200
     outcomes = [past["outcome"] for past in installed.hub.status()["history"]]
     assert outcomes == ["Succeeded", "Superseded"]
 
@@ -87,7 +93,7 @@ def test_force_is_refused_for_certain_and_in_words(installed: Installed) -> None
     installed.hub.apply()
     installed.operator()
     one, two = pair(installed)
-    refused = two.post("/tcf/promote?force=true")
+    refused = post(two, "/tcf/promote?force=true", installed.person("admin"))
     assert (refused.status, refused.reason) == (500, "HubForbidden")
     assert refused.error.startswith(
         "nothing was changed: the hub does not allow this worker to do that: force needs"
@@ -105,7 +111,7 @@ def test_the_chart_may_allow_it(
     confined.apply()
     installed.operator()
     _, two = pair(installed)
-    assert two.post("/tcf/promote?force=true").status == 200
+    assert post(two, "/tcf/promote?force=true", installed.person("admin")).status == 200
 
 
 def test_a_worker_that_represents_nobody_says_so(installed: Installed) -> None:

@@ -71,10 +71,10 @@ class Installed:
         roles = (each for each in self.documents if each["kind"] in {"Role", "ClusterRole"})
         return {owner(role): role for role in roles if owner(role) != "access"}
 
-    def switcher(self) -> str:
-        """The token of somebody who may move roles by the chart's Role for that."""
-        person = self.hub.service_account("switcher")
-        person.bind("switcher", "tcf-switcher")
+    def person(self, role: str = "switcher") -> str:
+        """The token of somebody who has one of the chart's Roles for people: `switcher` or `admin`."""
+        person = self.hub.service_account(role)
+        person.bind(role, f"tcf-{role}")
         return self.hub.kubectl("create", "token", person.name, "--audience=tcf.dev").stdout.strip()
 
     def without(self, right: Right) -> None:
