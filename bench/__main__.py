@@ -32,7 +32,8 @@ from rig.hub_namespace import HubNamespace
 from rig.kubectl import install_crd, kubectl_of
 from rig.tcf_processes import TcfProcesses
 
-from bench import confined, results, scale, switches
+from bench import results, scale, switches
+from bench.confined import policies
 from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
@@ -278,17 +279,6 @@ def _sizes(
 def _ask(server: Server, count: float, connections: int = 32) -> None:
     while count > 0:
         count -= wrk(server.port, connections, 5, tls=server.tls).rate * 5
-
-
-def policies() -> Iterator[Figure]:
-    """Writes to the hub with the admission policies against the same writes without them."""
-    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
-        install_crd(plane)
-        found = confined.compared(plane, Path(folder), RUNS)
-    for what, times in found.items():
-        values, floor = ([1000 * each for each in those] for those in times)
-        name = f"{what} (each run: {confined.WRITES})"
-        yield Figure("policies", name, "ms", values, floor, Goal("≤", 1.5))
 
 
 FEW = 100

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from pathlib import Path
 from controlplane.plane import ControlPlane
 from rig.admission_policies import confine, install_policies
 from rig.hub_namespace import HubNamespace, ServiceAccount
-from rig.kubectl import kubectl_of
+from rig.kubectl import install_crd, kubectl_of
 
 from bench.farm import MEMBERS
+from bench.report import Figure, Goal
 from tcf.core.admission import Accepted, Command, Kind, admit
 from tcf.core.history import withdrawn
 from tcf.core.model import PROTOCOL, Federation, Isolation, MemberStatus, Principal, Role, Status
@@ -32,12 +34,15 @@ from tcf.runtime.clock import CLOCK
 
 FEDERATIONS = 1000
 WRITES = 200
+RUNS = 5
 _DEADLINE = 30.0
 _AT_ONCE = 32
 _RBAC = "rbac.authorization.k8s.io"
 _RESOURCES = f"/apis/{_RBAC}/v1/namespaces"
 _FEDERATION = "f500"
 _ACCOUNT = f"{_FEDERATION}-{MEMBERS[0].replace('_', '-')}"
+Times = dict[str, tuple[list[float], list[float]]]
+"""For each kind of write, the medians of the runs in seconds: with the policies, and without them."""
 Right = tuple[str, str, str, str]
 """Group, resource, name ("" for all) and verbs."""
 OPERATOR: list[Right] = [
@@ -151,8 +156,18 @@ WHAT: dict[str, Callable[[Namespace], Awaitable[list[float]]]] = {
 }
 
 
-def compared(plane: ControlPlane, folder_: Path, runs: int) -> dict[str, tuple[list[float], list[float]]]:
-    """For each kind of write, the medians of the runs in seconds: with the policies, and without them."""
+def policies() -> Iterator[Figure]:
+    """Writes to the hub with the admission policies against the same writes without them."""
+    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+        install_crd(plane)
+        found = _compared(plane, Path(folder))
+    for what, times in found.items():
+        values, floor = ([1000 * each for each in those] for those in times)
+        name = f"{what} (each run: {WRITES})"
+        yield Figure("policies", name, "ms", values, floor, Goal("≤", 1.5))
+
+
+def _compared(plane: ControlPlane, folder: Path) -> Times:
     hubs = []
     for name in ("confined", "free"):
         hubs.append(HubNamespace(kubectl_of(plane, name), name, plane.kubeconfig))
@@ -161,15 +176,13 @@ def compared(plane: ControlPlane, folder_: Path, runs: int) -> dict[str, tuple[l
     trial.kubectl("create", "namespace", "trial")
     install_policies(trial)
     confine(hubs[0])
-    return asyncio.run(_compared(hubs, folder_, runs))
+    return asyncio.run(_in_turns(hubs, folder))
 
 
-async def _compared(
-    hubs: list[HubNamespace], folder_: Path, runs: int
-) -> dict[str, tuple[list[float], list[float]]]:
-    found: dict[str, tuple[list[float], list[float]]] = {what: ([], []) for what in WHAT}
-    async with _prepared(hubs[0], folder_) as confined, _prepared(hubs[1], folder_) as free:
-        for run in range(runs + 1):
+async def _in_turns(hubs: list[HubNamespace], folder: Path) -> Times:
+    found: Times = {what: ([], []) for what in WHAT}
+    async with _prepared(hubs[0], folder) as confined, _prepared(hubs[1], folder) as free:
+        for run in range(RUNS + 1):
             for what, measure in WHAT.items():
                 pair = [(confined, found[what][0]), (free, found[what][1])]
                 for namespace, values in pair if run % 2 else reversed(pair):
@@ -189,7 +202,7 @@ async def _client(path: Path) -> AsyncIterator[HubClient]:
 
 
 @asynccontextmanager
-async def _prepared(hub: HubNamespace, folder_: Path) -> AsyncIterator[Namespace]:
+async def _prepared(hub: HubNamespace, folder: Path) -> AsyncIterator[Namespace]:
     """Fill a namespace, and give its federation roles."""
     async with _client(hub.kubeconfig) as admin:
         turns = asyncio.Semaphore(_AT_ONCE)
@@ -206,7 +219,7 @@ async def _prepared(hub: HubNamespace, folder_: Path) -> AsyncIterator[Namespace
     for account in ("operator", _ACCOUNT):
         hub.kubectl("create", "serviceaccount", account)
         token = hub.kubectl("create", "token", account).stdout.strip()
-        paths.append(ServiceAccount(hub, account, token).kubeconfig(folder_ / f"{hub.namespace}-{account}"))
+        paths.append(ServiceAccount(hub, account, token).kubeconfig(folder / f"{hub.namespace}-{account}"))
     async with _client(paths[0]) as operator, _client(paths[1]) as worker:
         namespace = Namespace(hub, operator, worker)
         await Federations(operator).write_status(await namespace.read(), TABLE, deadline=_DEADLINE)
