@@ -238,7 +238,7 @@ def test_an_unknown_role_is_an_error_of_every_endpoint(shop: Shop, reason: str, 
         for query in ("", "?dry_run=true"):
             answer = shop.post(path + query)
             check_refused(answer, 500, reason)
-            assert tcf_headers(answer) == {"X-TCF-Reason", "X-TCF-Cluster"}
+            assert tcf_headers(answer) == {"X-TCF-Reason", "X-TCF-Cluster", "X-TCF-Request"}
     ready = shop.worker.get("/readyz")
     if reason in {"NotBootstrapped", "NoRoleYet"}:
         assert ready.status == 200  # it waits for a role
@@ -433,7 +433,7 @@ def test_a_body_may_be_a_form_or_json_and_has_a_largest_size(shop: Shop) -> None
     for path in POSTS:
         check_refused(shop.post(path, full + b" ", Content_Type="application/json"), 413, "BodyTooLarge")
     chunk = b"x" * (LARGEST_BODY + 1)
-    chunked = b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+    chunked = b"POST /tcf/toggle HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
     chunked %= CHUNKED, len(chunk), chunk
     refused, after = converse(shop.worker.port, chunked + last("GET", "/tcf/status"))
     check_refused(refused, 413, "BodyTooLarge")
@@ -452,7 +452,7 @@ def test_what_is_so_already_is_answered_at_once(shop: Shop) -> None:
             answer = shop.post(path + query)
             assert (answer.status, answer.body) == (200, clusters(*roles))
             assert answer.headers["Content-Type"] == JSON
-            check_rests_on_reading(answer, shop)
+            check_rests_on_reading(answer, shop, "X-TCF-Request")
         assert shop.version == version
 
 
@@ -464,7 +464,7 @@ def test_a_dry_run_tells_the_verdict_and_changes_nothing(shop: Shop) -> None:
         assert (answer.status, answer.body) == (200, clusters("passive", "active"))
         assert answer.headers["Content-Type"] == JSON
         assert answer.headers["X-TCF-Dry-Run"] == "true"
-        check_rests_on_reading(answer, shop, "X-TCF-Dry-Run")
+        check_rests_on_reading(answer, shop, "X-TCF-Dry-Run", "X-TCF-Request")
         answer = shop.post(f"{path}?dry_run=true&expected_term={shop.term - 1}")
         check_refused(answer, 500, "TermMismatch")
     assert shop.version == version
@@ -507,7 +507,7 @@ def test_what_must_not_be_done_is_refused_and_leaves_no_request(shop: Shop) -> N
                 answer = shop.post(path + query)
                 check_refused(answer, 500, reason)
                 assert told in answer.error
-                assert tcf_headers(answer) == {"X-TCF-Reason", "X-TCF-Cluster"}
+                assert tcf_headers(answer) == {"X-TCF-Reason", "X-TCF-Cluster", "X-TCF-Request"}
         assert shop.version == version
     shop.put("active", "passive")
     version = shop.version
@@ -564,7 +564,7 @@ def test_a_client_that_goes_away_changes_nothing(hub: HubNamespace, programs: Tc
     shop = Shop(hub, worker)
     shop.put("active", "passive")
     with connected(worker.port) as client:
-        client.sendall(b"POST /tcf/demote?reason=gone HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"POST /tcf/demote?reason=gone HTTP/1.1\r\nHost: localhost\r\n\r\n")
         request = eventually(lambda: hub.status().get("switchover"), what="the request")
 
     status = eventually(
@@ -587,11 +587,11 @@ def connected(port: int) -> socket.socket:
 
 def last(method: str, path: str) -> bytes:
     """A request after which the server closes the connection."""
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 
 
 def request(method: str, path: str) -> bytes:
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def converse(port: int, data: bytes) -> list[Answer]:
@@ -638,23 +638,23 @@ def refused_at_once(shop: Shop, data: bytes) -> Answer:
         b"\x00" * 5000,
         bytes(range(128, 256)) * 100 + b"\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /tcf/status HTTP/9.9\r\nHost: x\r\n\r\n",
-        b"GET /tcf/status HTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /tcf/status HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"GET /tcf/status HTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /tcf/status HTTP/1.1\r\n\r\n",  # no Host
-        b"GET tcf/status HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://x:99999/tcf/status HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /tcf/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"get /tcf/status HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"TOGGLE /tcf/toggle HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n",
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
-        b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-        b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n%s\r\n\r\n0\r\n\r\n" % CHUNKED,
-        b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\n%s\r\n\r\nzz\r\n\r\n" % CHUNKED,
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
+        b"GET tcf/status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET http://x:99999/tcf/status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /tcf/\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"get /tcf/status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"TOGGLE /tcf/toggle HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\nX: \x00\r\n\r\n",
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\nHost: y\r\n\r\n",
+        b"POST /tcf/toggle HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        b"POST /tcf/toggle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST /tcf/toggle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n%s\r\n\r\n0\r\n\r\n" % CHUNKED,
+        b"POST /tcf/toggle HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\nzz\r\n\r\n" % CHUNKED,
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
     ],
     ids=range(23),
 )
@@ -669,13 +669,13 @@ def test_what_is_not_a_request_is_told_so(shop: Shop, data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET /tcf/status?" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /tcf/toggle?reason=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + b"X" * 9000 + b": x\r\n\r\n",
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + (b"X: " + b"y" * 5000 + b"\r\n") * 4,
-        b"GET /tcf/status HTTP/1.1\r\nHost: x\r\n" + (b"X: " + b"y" * 5000 + b"\r\n") * 4 + b"\r\n",
+        b"GET /tcf/status?" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /tcf/toggle?reason=" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\n" + b"X" * 9000 + b": x\r\n\r\n",
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\n" + (b"X: " + b"y" * 5000 + b"\r\n") * 4,
+        b"GET /tcf/status HTTP/1.1\r\nHost: localhost\r\n" + (b"X: " + b"y" * 5000 + b"\r\n") * 4 + b"\r\n",
     ],
     ids=range(7),
 )
@@ -701,7 +701,7 @@ def test_what_changes_something_is_asked_for_by_its_very_name(shop: Shop) -> Non
 
 def test_another_version_of_http_is_refused(shop: Shop) -> None:
     for line in (b"GET /tcf/status", b"GET /tcf/status HTTP/2.0", b"POST /tcf/demote HTTP/0.9"):
-        answers = converse(shop.worker.port, line + b"\r\nHost: x\r\n\r\n")
+        answers = converse(shop.worker.port, line + b"\r\nHost: localhost\r\n\r\n")
         assert [answer.status for answer in answers] in ([400], [505])
         assert answers[0].reason in {"MalformedRequest", "UnsupportedVersion"}
 
@@ -727,8 +727,8 @@ def test_old_and_unusual_but_valid_requests_are_answered(shop: Shop) -> None:
     shop.put("active", "passive")
     for data in (
         b"GET /tcf/is_active HTTP/1.0\r\n\r\n",
-        b"GET http://elsewhere/tcf/is_active HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /tcf/%69s_active HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET http://elsewhere/tcf/is_active HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /tcf/%69s_active HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
         b"\r\nGET /tcf/is_active HTTP/1.1\r\nhost:x\r\nconnection:CLOSE\r\n\r\n",
     ):
         (answer,) = converse(shop.worker.port, data)
@@ -739,7 +739,7 @@ def test_old_and_unusual_but_valid_requests_are_answered(shop: Shop) -> None:
 def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(shop: Shop) -> None:
     shop.put("passive", "active")
     body = b"dry_run=true"
-    head = b"POST /tcf/promote HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    head = b"POST /tcf/promote HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n"
     head += b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (FORM.encode(), len(body))
     with socket.create_connection(("127.0.0.1", shop.worker.port), timeout=PATIENCE) as client:
         client.sendall(head)
@@ -844,7 +844,11 @@ def test_answers_on_one_connection_agree_while_the_roles_change(shop: Shop) -> N
 @pytest.mark.parametrize("count", [5, 500])
 @pytest.mark.parametrize(
     "said",
-    [b"", b"GET /tcf/is_active HT", b"POST /tcf/toggle HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"],
+    [
+        b"",
+        b"GET /tcf/is_active HT",
+        b"POST /tcf/toggle HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
+    ],
     ids=["nothing", "half a request", "no body"],
 )
 def test_clients_that_fall_silent_are_in_nobodys_way(shop: Shop, said: bytes, count: int) -> None:
@@ -867,7 +871,7 @@ def test_no_more_than_64_posts_are_carried_out_at_a_time(hub: HubNamespace, prog
     worker = programs.worker("cluster_1")
     worker.await_status(418)
     with contextlib.ExitStack() as stack:
-        request = b"POST /tcf/promote HTTP/1.1\r\nHost: tcf\r\nContent-Length: 0\r\n\r\n"
+        request = b"POST /tcf/promote HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
         clients = []
         for _ in range(70):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", worker.port)))

@@ -49,7 +49,7 @@ def test_the_first_answer_of_a_worker_that_was_stopped_is_no_yes(
     time.sleep(3 * D - 1)
     waiting = [socket.create_connection(("127.0.0.1", one.port)) for _ in range(5)]
     for probe in waiting:
-        probe.sendall(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        probe.sendall(b"GET /tcf/is_active HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     time.sleep(1)
     one.signal(signal.SIGCONT)
     for probe in waiting:
@@ -97,7 +97,8 @@ def test_a_term_that_nobody_can_have_written_is_told_and_can_be_removed(
     one.await_active()
     two.await_status(418)
     assert two.post("/tcf/promote").status == 200
-    assert before < hub.status()["term"] < before + CENTURY
+    # Of the three leaps, a worker may have acknowledged the first, which is believed of a Lease.
+    assert before < hub.status()["term"] < before + 2 * CENTURY
     assert operator.process.poll() is None
 
 

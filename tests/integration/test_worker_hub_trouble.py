@@ -526,7 +526,7 @@ def _connected(port: int) -> socket.socket:
 
 
 def _send(client: socket.socket) -> None:
-    client.sendall(b"GET /tcf/is_active HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.sendall(b"GET /tcf/is_active HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
 def _received(client: socket.socket) -> tuple[int, bytes, bytes]:

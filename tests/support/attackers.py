@@ -67,7 +67,7 @@ async def attacked(port: int, attack: Attack, count: int) -> AsyncIterator[list[
 
 async def probe(program: TcfProcess, path: str) -> bool:
     """On a connection of its own, as most balancers do."""
-    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     try:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection("127.0.0.1", program.port, ssl=program.tls)
