@@ -66,7 +66,8 @@ class Serving:
     def works(self) -> list[Work]:
         return [self.certificate.run] if self.certificate else []
 
-    def audit(self, member: MemberRef) -> AuditTrail | None:
+    def audit(self, member: MemberRef | None = None) -> AuditTrail | None:
+        """`member`: for whom the listener answers."""
         return AuditTrail(self.audit_log, member) if self.audit_log else None
 
     def guard(self, member: MemberRef) -> Guard:

@@ -97,7 +97,7 @@ _OPTIONS = (
         "--client-ca-file",
         type=FILE,
         metavar="FILE",
-        help="Who has to have signed the certificates that clients may show (PEM).",
+        help="The authority (CA) that must have signed client certificates (PEM).",
     ),
     option(
         "--probe-listen",
@@ -121,11 +121,19 @@ def auth_settings(given: dict[str, Any]) -> AuthSettings:
         raise click.UsageError("--client-ca-file needs --auth kubernetes, which knows what each user may do")
     if given["auth_reads"] and mode is AuthMode.NONE:
         raise click.UsageError("--auth-reads needs --auth kubernetes or --auth oauth2")
+    prefix = given["client_certificate_prefix"]
+    if "system:".startswith(prefix) or prefix.startswith("system:"):
+        raise click.UsageError(
+            f"--client-certificate-prefix {prefix!r} would let certificates have names of Kubernetes itself,"
+            " such as system:masters; use another one"
+        )
+    if not all(given["audiences"]):
+        raise click.UsageError("--auth-audience must not be empty")
     return AuthSettings(
         mode=mode,
         reads=given["auth_reads"],
         audiences=tuple(dict.fromkeys(given["audiences"])),
-        certificate_prefix=given["client_certificate_prefix"],
+        certificate_prefix=prefix,
         oauth2=_oauth2(given) if mode is AuthMode.OAUTH2 else None,
     )
 

@@ -123,9 +123,9 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
 async def _listen_for_health(
     serving: Serving, routes: Routes, address: Address, probes: Address | None
 ) -> bool:
-    if not await _listen(serving.stack, HttpServer(routes, address, tls=serving.tls), "health"):
+    if not await _listen(serving.stack, HttpServer(routes, address, serving.audit(), serving.tls), "health"):
         return False
-    return not probes or await _listen(serving.stack, HttpServer(routes, probes), "probes")
+    return not probes or await _listen(serving.stack, HttpServer(routes, probes, serving.audit()), "probes")
 
 
 def _raise_descriptors() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from rig.asking import Answer, ask, free_port
 from rig.hub_namespace import HubNamespace, ServiceAccount
 from rig.liar import JSON, Liar
-from rig.patience import eventually
+from rig.patience import PATIENCE, eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
 AUDIENCE = "tcf.dev"
@@ -196,7 +198,7 @@ def test_no_door_is_open_if_the_hub_does_not_answer(
             (502, JSON, b"who is " + token.encode()) if path.endswith("reviews") else None
         )
         message = refused(post(one, "/tcf/demote", token), 500, "HubUnreachable")
-        assert message.startswith("cannot find out who asks")
+        assert message.startswith("cannot check who sent this")
         liar.lie = lambda _, path: (200, JSON, b'{"status": {}}') if path == REVIEW_OF_TOKENS else None
         refused(post(one, "/tcf/demote", token), 401, "Unauthenticated")
         liar.lie = lambda _, path: (200, JSON, b"[]") if path.endswith("accessreviews") else None
@@ -212,7 +214,7 @@ def test_a_worker_that_may_not_review_says_so(
     account = hub.service_account("worker")
     one = programs.worker("cluster_1", "--auth", "kubernetes", kubeconfig=account.kubeconfig(tmp_path / "kc"))
     message = refused(post(one, "/tcf/demote", token_of(hub, alice)), 500, "HubForbidden")
-    assert message == "cannot find out who asks: the hub does not allow this worker to do that"
+    assert message == "cannot check who sent this: the hub does not allow this worker to do that"
     assert 'cannot create resource "tokenreviews"' in one.log
 
 
@@ -290,7 +292,44 @@ def test_every_post_is_recorded_even_if_it_changes_nothing(
         "namespace": hub.namespace,
         "name": "shop",
         "cluster": "cluster_1",
+        "subresource": "switchover",
     }
+
+
+def test_no_error_repeats_a_token(hub: HubNamespace, programs: TcfProcesses, tmp_path: Path) -> None:
+    """Not even that of a request which cannot be understood."""
+    hub.apply()
+    audit = tmp_path / "audit"
+    worker = programs.worker("cluster_1", "--auth", "kubernetes", "--audit-log", str(audit))
+    secret = b"opaque-3f9c2b7a-secret"
+    for header in (
+        b"Authorization : Bearer %s",
+        b"Authorization: Bearer\r\n %s",
+        b"Authorization: Bearer %s\x01",
+    ):
+        request = b"POST /tcf/toggle HTTP/1.1\r\nHost: localhost\r\n" + header % secret + b"\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", worker.port), timeout=PATIENCE) as client:
+            client.sendall(request)
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert b" 400 " in answer
+        assert secret not in answer
+    assert secret.decode() not in worker.log + audit.read_text()
+
+
+def test_whoever_may_do_nothing_takes_nobodys_place(
+    hub: HubNamespace, worker: TcfProcess, alice: ServiceAccount
+) -> None:
+    """Not even by hundreds of requests whose bodies never come."""
+    allow(alice, "switchover")
+    nobody = token_of(hub, hub.service_account("nobody"))
+    lines = ("POST /tcf/demote HTTP/1.1", "Host: localhost", "Content-Length: 9")
+    head = "\r\n".join((*lines, f"Authorization: Bearer {nobody}", "", ""))
+    with contextlib.ExitStack() as slow:
+        for _ in range(200):
+            client = slow.enter_context(socket.create_connection(("127.0.0.1", worker.port)))
+            client.sendall(head.encode())
+        for _ in range(20):
+            assert post(worker, "/tcf/promote", token_of(hub, alice)).status == 200
 
 
 def test_a_full_disk_does_not_stop_a_switchover(hub: HubNamespace, programs: TcfProcesses) -> None:

@@ -61,7 +61,7 @@ def test_what_is_no_answer_opens_no_door(
     provider.troubles = {f"token-{name.replace(' ', '-')}": trouble for name, trouble in TROUBLES.items()}
     with ThreadPoolExecutor(AT_ONCE) as pool:
         told = set(pool.map(lambda token: refusal(worker, token), provider.troubles))
-    assert told == {"cannot find out who asks: the identity provider gives no usable answer"}
+    assert told == {"cannot check who sent this: the identity provider gives no usable answer"}
     assert sorted(provider.asked) == sorted(provider.troubles)  # each once, and nothing at another address
 
     assert worker.is_active().status == 200  # GETs go on

@@ -102,7 +102,9 @@ def test_new_files_are_used_and_bad_ones_are_not(
     assert ready.status == 200
     assert b"the former certificate stays in use" in ready.body
 
-    files.replace("renewed")
+    # Other programs write comments into such files, in any encoding.
+    commented = "\ufeff# Aussteller: Städtische CA\n".encode("latin-1", "replace") + pem("renewed-cert")
+    files.write({"tls.crt": commented, "tls.key": pem("renewed-key")})
 
     def renewed() -> bool:
         try:

@@ -74,7 +74,7 @@ def test_a_full_disk_is_reported_once_and_counted(caplog: pytest.LogCaptureFixtu
     assert (log.lost, log.trouble) == (3, "No space left on device")
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "requests go on, 1 lines are lost so far" in record.getMessage()
+    assert "requests are still served; lines lost so far: 1" in record.getMessage()
 
 
 def test_a_line_that_was_cut_short_does_not_spoil_the_next_one(tmp_path: Path) -> None:
@@ -101,6 +101,28 @@ def test_a_line_that_was_cut_short_does_not_spoil_the_next_one(tmp_path: Path) -
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         AuditLog(tmp_path / "no" / "audit.log", clock=CLOCK)
+
+
+def test_what_waits_for_a_disk_has_a_limit_in_bytes_as_well(tmp_path: Path) -> None:
+    """Anybody can send large headers."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log = AuditLog(pipe, clock=CLOCK)
+    for _ in range(20):
+        log.write({"text": "x" * 1_000_000})
+    assert 10 <= log.lost < 20
+    os.close(reader)
+    log.close()
+
+
+def test_no_character_acts_on_a_terminal(tmp_path: Path) -> None:
+    path, text = tmp_path / "audit.log", "\x9b31m\u202e\u2028\x1b[0m\ud800"
+    log = AuditLog(path, clock=CLOCK)
+    log.write({"text": text})
+    log.close()
+    assert path.read_text().isascii()
+    assert lines(path) == [{"text": text}]
 
 
 def test_nobody_waits_for_a_disk_that_does_not_answer(tmp_path: Path) -> None:

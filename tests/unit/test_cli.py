@@ -91,6 +91,11 @@ def call(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
         ((*WORKER, *OAUTH2, "--client-ca-file", "a"), ("--client-ca-file", "--auth kubernetes")),
         ((*WORKER, "--auth", "keycloak"), ("--auth", "'keycloak'", "oauth2")),
         ((*WORKER, "--auth-reads"), ("--auth-reads", "--auth kubernetes")),
+        *(
+            ((*WORKER, *KUBERNETES, "--client-certificate-prefix", prefix), ("system:masters",))
+            for prefix in ("", "s", "system", "system:", "system:x:")
+        ),
+        ((*WORKER, *KUBERNETES, "--auth-audience", ""), ("--auth-audience must not be empty",)),
         ((*WORKER, "--auth", "oauth2"), ("--oauth2-introspection-url",)),
         ((*WORKER, *OAUTH2[:4]), ("--oauth2-client-id",)),
         ((*WORKER, *OAUTH2[:6]), ("--oauth2-client-secret-file",)),

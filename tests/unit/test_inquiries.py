@@ -68,6 +68,17 @@ async def test_all_clients_together_have_a_limit() -> None:
 
 
 @jumping
+async def test_a_flood_of_strangers_does_not_hold_up_those_who_are_known() -> None:
+    inquiries = Inquiries("the hub", CLOCK)
+    strangers = asyncio.gather(*(one(inquiries, f"10.0.0.{n}") for n in range(100)), return_exceptions=True)
+    await asyncio.sleep(0)
+    for _ in range(BURST):
+        assert await inquiries.make("who asks", "10.0.0.1", yes, known=True)
+    assert passed() == pytest.approx(0, abs=1e-6)
+    await strangers
+
+
+@jumping
 async def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     inquiries = Inquiries("the hub", CLOCK)
@@ -80,10 +91,10 @@ async def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureF
             await inquiries.make("who asks", "1.1.1.1", fail)
         assert denied.value.status == 500
         assert denied.value.refusal.reason == "HubUnreachable"
-        assert denied.value.refusal.message == "cannot find out who asks: the hub is down"
+        assert denied.value.refusal.message == "cannot check who asks: the hub is down"
     await inquiries.make("who asks", "1.1.1.1", yes)
     await inquiries.make("who asks", "1.1.1.1", yes)
     assert [each.getMessage() for each in caplog.records] == [
-        "cannot find out who asks: secret detail",
+        "cannot check who asks: secret detail",
         "the hub answers again",
     ]

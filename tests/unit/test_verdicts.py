@@ -48,6 +48,17 @@ def test_nobody_keeps_a_right_for_more_than_ten_seconds() -> None:
 
 
 @jumping
+async def test_whoever_was_known_before_stays_known_until_the_answer_changes() -> None:
+    known, oracle = remembered(), Oracle(True, False)
+    assert not known.good_before("q")
+    await known.of("q", oracle)
+    await asyncio.sleep(3600)
+    assert known.good_before("q")
+    await known.of("q", oracle)
+    assert not known.good_before("q")
+
+
+@jumping
 async def test_many_who_ask_at_once_get_one_answer() -> None:
     known, oracle = remembered(), Oracle(True)
     assert await asyncio.gather(*(known.of("q", oracle) for _ in range(50))) == [True] * 50

@@ -278,6 +278,9 @@ priorityClassName: {{ . | quote }}
 {{- define "tcf.worker.auth" -}}
 {{- $auth := .Values.workers.auth -}}
 {{- $oauth2 := $auth.oauth2 -}}
+{{- if and $auth.reads (eq $auth.mode "none") }}
+{{- fail "workers.auth.reads needs workers.auth.mode kubernetes or oauth2" }}
+{{- end -}}
 - --auth={{ $auth.mode }}
 {{- if and $auth.reads (ne $auth.mode "none") }}
 - --auth-reads

@@ -39,7 +39,8 @@ class HubAuthority:
             return await self._reviews.user_of(token, self._audiences, deadline=_REVIEW_SECONDS)
 
         key = hashlib.sha256(token.encode()).digest()
-        return await self._users.of(key, lambda: self._review("who asks", source, ask))
+        known = self._users.good_before(key)
+        return await self._users.of(key, lambda: self._review("who sent this", source, ask, known=known))
 
     async def refusal(self, user: User, right: Right, member: MemberRef, source: str) -> Refusal | None:
         """See `Authority`."""
@@ -48,10 +49,13 @@ class HubAuthority:
             return await self._reviews.may(user, right, member, deadline=_REVIEW_SECONDS)
 
         key = user, right, member.namespace, member.federation
-        allowed = await self._rights.of(key, lambda: self._review("what the client may do", source, ask))
+        what = "what the client may do"
+        allowed = await self._rights.of(key, lambda: self._review(what, source, ask, known=True))
         return None if allowed else forbidden(user, right, member, _HINT)
 
-    async def _review(self, what: str, source: str, ask: Callable[[], Awaitable[T]]) -> T:
+    def _review(
+        self, what: str, source: str, ask: Callable[[], Awaitable[T]], *, known: bool
+    ) -> Awaitable[T]:
         async def ask_hub() -> T:
             try:
                 return await ask()
@@ -60,4 +64,4 @@ class HubAuthority:
                 detail = str(error) if isinstance(error, errors.ForbiddenError) else error.public
                 raise NoAnswerError(detail, reason=error.reason, public=error.public) from None
 
-        return await self._inquiries.make(what, source, ask_hub)
+        return self._inquiries.make(what, source, ask_hub, known=known)

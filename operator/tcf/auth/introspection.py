@@ -60,7 +60,8 @@ class IntrospectionAuthority:
             return user_of(await self._introspect(token), self._settings.roles_claim)
 
         key = hashlib.sha256(token.encode()).digest()
-        return await self._users.of(key, lambda: self._inquiries.make("who asks", source, ask))
+        known, make = self._users.good_before(key), self._inquiries.make
+        return await self._users.of(key, lambda: make("who sent this", source, ask, known=known))
 
     async def refusal(self, user: User, right: Right, member: MemberRef, source: str) -> Refusal | None:  # noqa: ARG002 - nobody has to be asked
         """See `Authority`."""
@@ -130,13 +131,21 @@ def _session(ca_file: Path | None) -> aiohttp.ClientSession:
 
 def _basic(settings: OAuth2Settings) -> str:
     """RFC 6749, section 2.3.1. The secret is read each time, so that it may be replaced."""
-    secret = settings.client_secret_file.read_text(encoding="utf-8").strip()
+    path = settings.client_secret_file
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except UnicodeError as error:
+        raise ProviderError(f"{path} is not a text file with the client's secret") from error
+    if not secret:
+        raise ProviderError(f"{path} is empty; write the client's secret into it")
     return aiohttp.encode_basic_auth(quote_plus(settings.client_id), quote_plus(secret))
 
 
 def _advice(status: int) -> str:
     if status in {400, 401, 403}:
         return "check the client's id and its secret, and that this client may introspect tokens"
+    if status >= 500:  # noqa: PLR2004
+        return "look at the provider's log"
     return "check the URL of the introspection endpoint"
 
 

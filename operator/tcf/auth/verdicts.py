@@ -32,6 +32,11 @@ class Verdicts(Generic[K, V]):
         self._good = good
         self._known: OrderedDict[K, tuple[float, V]] = OrderedDict()
         self._asking: dict[K, asyncio.Task[V]] = {}
+        self._good_before: OrderedDict[K, None] = OrderedDict()
+
+    def good_before(self, key: K) -> bool:
+        """Was the latest answer to this question favourable? It may have expired since."""
+        return key in self._good_before
 
     async def of(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
         """The answer to the question `key`. Raises what `ask` raises, at once or later."""
@@ -48,7 +53,13 @@ class Verdicts(Generic[K, V]):
     async def _find(self, key: K, asking: Awaitable[V]) -> V:
         began = self._clock.boot()
         answer = await asking
-        self._known[key] = began + (GOOD_SECONDS if self._good(answer) else BAD_SECONDS), answer
+        good = self._good(answer)
+        self._known[key] = began + (GOOD_SECONDS if good else BAD_SECONDS), answer
+        self._good_before.pop(key, None)
+        if good:
+            self._good_before[key] = None
+            if len(self._good_before) > MOST:
+                self._good_before.popitem(last=False)
         self._known.move_to_end(key)
         if len(self._known) > MOST:
             self._known.popitem(last=False)

@@ -17,6 +17,8 @@ from tcf.runtime.clock import Clock
 
 STDOUT = Path("-")
 _MOST_WAITING = 10_000
+_MOST_BYTES = 8 * 2**20
+"""How many bytes may wait, in at most so many lines. Anybody can send requests that are recorded."""
 _REPORT_SECONDS = 60.0
 _FAREWELL_SECONDS = 2.0
 
@@ -39,6 +41,7 @@ class AuditLog:
         self._clock = clock
         self._reported_at: float | None = None
         self._broken_line = False
+        self._bytes = 0
         self._counting = threading.Lock()
         self._waiting: queue.Queue[bytes | None] = queue.Queue(_MOST_WAITING)
         self._reopen = threading.Event()
@@ -48,10 +51,14 @@ class AuditLog:
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Write the entry soon. If too many lines wait, it is lost."""
-        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
-        try:
-            self._waiting.put_nowait(line)
-        except queue.Full:
+        # In ASCII, no character can act on a terminal.
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        with self._counting:
+            room = self._bytes + len(line) <= _MOST_BYTES and not self._waiting.full()
+            self._bytes += len(line) if room else 0
+        if room:
+            self._waiting.put(line)
+        else:
             self._lose("it is too slow")
 
     def reopen(self) -> None:
@@ -70,6 +77,8 @@ class AuditLog:
 
     def _run(self) -> None:
         while (line := self._waiting.get()) is not None:
+            with self._counting:
+                self._bytes -= len(line)
             if self._reopen.is_set():
                 self._reopen.clear()
                 self._open_again()
@@ -106,13 +115,15 @@ class AuditLog:
             quiet = self._reported_at is not None and now - self._reported_at <= _REPORT_SECONDS
             self._reported_at = self._reported_at if quiet else now
         if not quiet:
-            message = "the audit log %s cannot be written (%s); requests go on, %s lines are lost so far"
+            message = (
+                "the audit log %s cannot be written (%s); requests are still served; lines lost so far: %s"
+            )
             log.error(message, self._path, why, self.lost)
 
     def _recover(self) -> None:
         if self.trouble:
             self.trouble, self._reported_at = "", None
-            log.info("the audit log %s is written again; %s lines are lost", self._path, self.lost)
+            log.info("the audit log %s is written again; lines lost so far: %s", self._path, self.lost)
 
 
 def _opened(path: Path) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-Versions = tuple[tuple[Path, int], ...]
+Version = tuple[int, int, int] | None
+Versions = tuple[tuple[Path, Version], ...]
 """Files, each with its version."""
 
 
 def versions(*paths: Path) -> Versions:
-    """The present version of each file: a number that changes with the file; -1 if there is no file."""
+    """The present version of each file, which changes with the file; None if there is no file."""
     return tuple((path, _version(path)) for path in paths)
 
 
@@ -18,8 +19,9 @@ def changed(known: Versions) -> bool:
     return any(_version(path) != version for path, version in known)
 
 
-def _version(path: Path) -> int:
+def _version(path: Path) -> Version:
     try:
-        return path.stat().st_mtime_ns
+        found = path.stat()
     except OSError:
-        return -1
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -9,11 +9,15 @@ from typing import Any
 
 from aiohttp import web
 
-from tcf.core.authorization import GROUP, RESOURCE, User
+from tcf.core.authorization import GROUP, RESOURCE, SWITCH, User
 from tcf.core.model import MemberRef
 from tcf.runtime.audit_log import AuditLog
 
 REQUEST = "X-TCF-Request"
+_LONGEST = 512
+"""How many characters of a field that the client chooses are recorded."""
+_VERBS = {"HEAD": "get", "OPTIONS": "get", "POST": "create", "PUT": "update"}
+"""The verbs of Kubernetes for methods with other names."""
 
 
 @dataclass(slots=True)
@@ -68,11 +72,11 @@ class AuditTrail:
             "auditID": asked.id,
             "stage": "ResponseComplete",
             # Without the query: a client may have put a token there by mistake.
-            "requestURI": request.raw_path.partition("?")[0],
-            "verb": "get" if request.method in {"GET", "HEAD", "OPTIONS"} else "create",
+            "requestURI": request.rel_url.raw_path[:_LONGEST],
+            "verb": _VERBS.get(request.method, request.method.lower()[:_LONGEST]),
             "user": _user(asked),
             "sourceIPs": [*_forwarded(request), asked.address],
-            "userAgent": request.headers.get("User-Agent", ""),
+            "userAgent": request.headers.get("User-Agent", "")[:_LONGEST],
             "responseStatus": {"code": status, "reason": reason} if reason else {"code": status},
             "requestReceivedTimestamp": _stamp(asked.received),
             "stageTimestamp": _stamp(datetime.now(UTC)),
@@ -87,6 +91,8 @@ class AuditTrail:
                 "name": self._member.federation,
                 "cluster": self._member.cluster,
             }
+            if entry["verb"] == "create":
+                entry["objectRef"]["subresource"] = SWITCH.subresource
         self._log.write(entry)
 
 
@@ -94,13 +100,17 @@ def _user(asked: Asked) -> dict[str, Any]:
     user = asked.user
     if user is None:
         return {"username": "system:anonymous"}
-    more = {"uid": user.uid, "groups": list(user.groups), "extra": {name: list(v) for name, v in user.extra}}
+    extra = {name: list(values) for name, values in user.extra}
+    if user.roles:
+        extra["roles"] = sorted(user.roles)
+    more = {"uid": user.uid, "groups": list(user.groups), "extra": extra}
     return {"username": user.name, **{name: value for name, value in more.items() if value}}
 
 
 def _forwarded(request: web.BaseRequest) -> list[str]:
     """The addresses that proxies name. Anybody may send this header, so they are no proof."""
-    return [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    parts = request.headers.get("X-Forwarded-For", "")[:_LONGEST].split(",")
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _stamp(moment: datetime) -> str:

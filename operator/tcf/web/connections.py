@@ -175,7 +175,8 @@ class Connection(RequestHandler):
             message = "this port speaks HTTPS, and this is not; use https://"
             response = error(status, Reason.MALFORMED_REQUEST, message)
         else:
-            detail = " ".join((message or "").split())[:200]
+            # Only the first line says what is wrong. The next ones quote the request, perhaps with a token.
+            detail = (message or "").partition("\n")[0].partition(": b'")[0].rstrip(": ")[:200]
             response = error(status, Reason.MALFORMED_REQUEST, f"this is not a valid HTTP request: {detail}")
         response.force_close()
         return response

@@ -37,7 +37,7 @@ def answer(
 
 def error(status: int, reason: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """The answer if something is wrong or refused; `reason` is CamelCase, for programs."""
-    body = json.dumps({"error": message}, ensure_ascii=False).encode()
+    body = json.dumps({"error": message}, ensure_ascii=False).encode(errors="backslashreplace")
     return answer(status, body, JSON, {"X-TCF-Reason": reason, **(headers or {})})
 
 

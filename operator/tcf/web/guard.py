@@ -14,7 +14,7 @@ from tcf.core.model import MemberRef, Principal, Refusal
 from tcf.core.reasons import Reason
 from tcf.runtime.logs import Fields
 from tcf.runtime.text import printable
-from tcf.web.audit_trail import ASKED, Asked, AuditTrail
+from tcf.web.audit_trail import ASKED, REQUEST, Asked, AuditTrail
 from tcf.web.envelope import error
 from tcf.web.server import Handler
 
@@ -67,6 +67,7 @@ class Guard:
                 await self.check(asked, READ)
             except DeniedError as denied:
                 response = self._denial(denied)
+                response.headers[REQUEST] = asked.request
                 if self._audit:
                     self._audit.record(request, asked, response)
                 return response
@@ -90,10 +91,10 @@ class Guard:
         token = _bearer(request.headers.getall("Authorization", []))
         if token:
             asked.user = await self._authority.identify(token, asked.address)
-            trouble = "the token is not valid, for example because it has expired or is for something else"
+            trouble = "the token is not valid, for example because it has expired or is for another audience"
         else:
             asked.user = self._certificate(request)
-            trouble = "nobody knows who you are: send a token in the header `Authorization: Bearer TOKEN`"
+            trouble = "this request has no token: send one in the header `Authorization: Bearer TOKEN`"
         if asked.user is None:
             raise DeniedError(401, Refusal(Reason.UNAUTHENTICATED, f"{trouble}; {self._authority.hint}"))
 
@@ -138,6 +139,6 @@ def _bearer(headers: list[str]) -> str:
         return ""
     found = _BEARER.fullmatch(headers[0])
     if len(headers) > 1 or not found:
-        message = "there must be one header Authorization, of the form `Bearer TOKEN`"
+        message = "send exactly one header Authorization, of the form `Bearer TOKEN`"
         raise DeniedError(401, Refusal(Reason.UNAUTHENTICATED, message))
     return found[1]

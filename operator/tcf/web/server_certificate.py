@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _GROUP = "prime256v1"
 ffdhe8192 takes a hundred times as much processor time as one with this group, which every client knows."""
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python does not name."""
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+"""A certificate in a file, which may also have comments in any encoding."""
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +119,7 @@ class ServerCertificate:
         before, self._used = self._used, new
         self._tell()
         if new.authorities != before.authorities:
-            log.info("certificates of clients count by the new client CA from now on")
+            log.info("client certificates are checked against the new client CA from now on")
             for act in self._distrust:
                 act()
 
@@ -142,8 +146,8 @@ def _load(settings: TlsSettings) -> _Loaded:
     _load_pair(context, settings.cert, settings.key)
     if settings.client_ca:
         _load_client_ca(context, settings.client_ca)
-    seen = _seen_by_a_client(context, first.decode(errors="replace"))
-    names = [name for _, name in seen.get("subjectAltName", ())]
+    seen = _seen_by_a_client(context, b"\n".join(_PEM.findall(first)).decode("ascii"))
+    names = [name for _, name in seen.get("subjectAltName", ()) if isinstance(name, str)]
     expires = seen.get("notAfter")
     return _Loaded(
         files,

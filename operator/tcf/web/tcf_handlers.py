@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from aiohttp import web
 
@@ -18,28 +19,27 @@ from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.web.envelope import JSON, TEXT, answer, answers, closing, error
-from tcf.web.guard import Caller, Guard, GuardedHandler
+from tcf.web.guard import Caller, Guard
 from tcf.web.post_parameters import BadRequestError, is_number, read_wish
 from tcf.web.server import Routes, for_health_checks
 from tcf.worker.knowledge import Knowledge
-from tcf.worker.switchovers import Course, Switchovers
+from tcf.worker.switchovers import Course, Switchovers, Wish
 
 VALID_FOR = "X-TCF-Valid-For"
 MOST_POSTS = 64
 """How many POSTs one worker carries out at a time. Each of them waits, and makes requests to the hub."""
+MOST_BODIES = 64
+"""How many POSTs may send their bodies at a time. Those without a body do not wait for them."""
 
 Render = Callable[[Reading], tuple[int, bytes, str]]
 
 
 def routes(knowledge: Knowledge, switchovers: Switchovers, guard: Guard) -> Routes:
     """The handlers of every `/tcf/*` path, by path and method."""
-    posts = asyncio.Semaphore(MOST_POSTS)
+    posts = _Posts(knowledge, switchovers)
     return {
         **_get_routes(knowledge, guard),
-        **{
-            f"/tcf/{kind}": {"POST": guard.changing(_post(knowledge, switchovers, kind, posts))}
-            for kind in Kind
-        },
+        **{f"/tcf/{kind}": {"POST": guard.changing(partial(posts.handle, kind))} for kind in Kind},
     }
 
 
@@ -136,40 +136,57 @@ def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
 # --- POST -------------------------------------------------------------------------------------------
 
 
-def _post(
-    knowledge: Knowledge, switchovers: Switchovers, kind: Kind, posts: asyncio.Semaphore
-) -> GuardedHandler:
-    cluster = knowledge.member.cluster
+class _Posts:
+    """Carries out the POSTs of one worker, a limited number at a time."""
 
-    async def handle(request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
-        if posts.locked():
-            message = f"{MOST_POSTS} requests to change roles are under way in this worker; try again later"
-            more = {"X-TCF-Cluster": cluster, "Retry-After": "1"}
-            return closing(error(503, Reason.TOO_MANY_REQUESTS, message, more))
-        async with posts:
-            return await carry_out(request, caller)
+    def __init__(self, knowledge: Knowledge, switchovers: Switchovers) -> None:
+        self._knowledge = knowledge
+        self._switchovers = switchovers
+        self._cluster = knowledge.member.cluster
+        self._reading = asyncio.Semaphore(MOST_BODIES)
+        self._carrying_out = asyncio.Semaphore(MOST_POSTS)
 
-    async def carry_out(request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
+    async def handle(self, kind: Kind, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
         try:
-            wish = await read_wish(kind, request)
+            wish = await self._read(kind, request)
         except BadRequestError as bad:
-            refused = error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": cluster})
+            refused = error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": self._cluster})
             if request.content.exception():
                 # Do not wait for the rest of this request. Nobody knows where the next one begins, so close.
                 request.content.feed_eof()
                 closing(refused)
             return refused
+        if wish is None:
+            return self._busy(f"this worker already waits for the bodies of {MOST_BODIES} requests")
         caller.asked.annotations["reason"] = wish.reason
         await caller.needs(*rights_to_change(force=wish.force, dry_run=wish.dry_run))
+        # Whoever may not change anything must not take the place of somebody who may.
+        if self._carrying_out.locked():
+            return self._busy(f"{MOST_POSTS} requests to change roles are under way in this worker")
+        async with self._carrying_out:
+            return await self._carry_out(wish, caller)
+
+    async def _read(self, kind: Kind, request: web.BaseRequest) -> Wish | None:
+        """None if too many clients are sending bodies."""
+        if not request.can_read_body:
+            return await read_wish(kind, request)
+        if self._reading.locked():
+            return None
+        async with self._reading:
+            return await read_wish(kind, request)
+
+    async def _carry_out(self, wish: Wish, caller: Caller) -> web.StreamResponse:
         course = Course(caller.asked.id)
-        result = await switchovers.ask(wish, caller.principal, course)
+        result = await self._switchovers.ask(wish, caller.principal, course)
         caller.asked.request = course.request
         if isinstance(result, Refusal):
-            return error(500, result.reason, result.message, {"X-TCF-Cluster": cluster})
+            return error(500, result.reason, result.message, {"X-TCF-Cluster": self._cluster})
         caller.asked.annotations["outcome"] = course.effect
-        headers = _about(result, cluster, knowledge.clock.boot())
+        headers = _about(result, self._cluster, self._knowledge.clock.boot())
         if wish.dry_run:
             headers["X-TCF-Dry-Run"] = "true"
         return answer(200, clusters_json(result.clusters), JSON, headers)
 
-    return handle
+    def _busy(self, message: str) -> web.Response:
+        more = {"X-TCF-Cluster": self._cluster, "Retry-After": "1"}
+        return closing(error(503, Reason.TOO_MANY_REQUESTS, f"{message}; try again later", more))
