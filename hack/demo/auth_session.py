@@ -13,6 +13,7 @@ from demo.demo_hub import DemoHub
 
 AUDIENCE = "tcf.dev"
 _SHOWN = 16
+_SWITCH = {"apiGroups": ["tcf.dev"], "resources": ["clusterfederations/switchover"], "verbs": ["create"]}
 
 
 def auth_session(hub: DemoHub, federation: DemoFederation) -> None:
@@ -42,7 +43,7 @@ class AuthSession:
         say("\nAlice has an account, and gets a token for this program only:")
         say(f"  kubectl -n {NAMESPACE} create serviceaccount alice")
         say(f"  kubectl -n {NAMESPACE} create token alice --audience {AUDIENCE}")
-        self._token = self._hub.token_of_new_account("alice", AUDIENCE)
+        self._token = self._hub.new_account("alice", audience=AUDIENCE)
         say(f"  {self._token[:_SHOWN]}...")
         say("The worker has the hub review it. Alice is known, but she has no rights yet:")
         self._expect("POST", "/tcf/promote", 403)
@@ -53,7 +54,7 @@ class AuthSession:
         say("    --resource=clusterfederations.tcf.dev/switchover")
         say(f"  kubectl -n {NAMESPACE} create rolebinding alice --role=switcher \\")
         say(f"    --serviceaccount={NAMESPACE}:alice")
-        self._hub.grant("alice", "switchover")
+        self._hub.grant("alice", "switcher", _SWITCH)
         say("That counts within two seconds:")
         deadline = time.monotonic() + PATIENCE
         while self._status("POST", "/tcf/promote") != 200 and time.monotonic() < deadline:  # noqa: PLR2004

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from controlplane.children import end, spawn
 from rig.asking import Answer, ask
 from rig.tcf_processes import command, environment
 
+from demo.demo_accounts import OPERATOR_RULES, REVIEWER_RULES, with_token, worker_rules
 from demo.demo_home import CLUSTERS, FEDERATION, NAMESPACE, PATIENCE, DemoError, DemoHome, say
 from demo.demo_hub import DemoHub
 
@@ -21,12 +23,25 @@ from demo.demo_hub import DemoHub
 class DemoFederation:
     """The operator and the workers. None of them outlives the demo."""
 
-    def __init__(self, home: DemoHome, kubeconfig: Path, *, auth: bool) -> None:
+    def __init__(self, home: DemoHome, hub: DemoHub, *, auth: bool) -> None:
         """`auth`: the workers take POSTs only of those who may."""
         self.home = home
         self._auth = auth
-        self._kubeconfig = kubeconfig
+        self._hub = hub
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def create_accounts(self) -> None:
+        """Of the operator and of the workers, with a kubeconfig for each."""
+        rules = {"operator": OPERATOR_RULES} | {
+            _worker(cluster): worker_rules(cluster) for cluster in CLUSTERS
+        }
+        for name, rights in rules.items():
+            config = with_token(self._hub.kubeconfig, name, self._hub.new_account(name, *rights))
+            path = self._kubeconfig(name)
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(config))  # JSON is YAML
+        if self._auth:
+            self._hub.grant_everywhere(map(_worker, CLUSTERS), f"{NAMESPACE}-reviewer", *REVIEWER_RULES)
 
     def start_operator(self) -> None:
         listen = f"127.0.0.1:{self.home.operator_port}"
@@ -38,7 +53,7 @@ class DemoFederation:
         audit = self._audit_log(cluster)
         audit.unlink(missing_ok=True)
         guarded = ("--auth", "kubernetes", "--audit-log", str(audit)) if self._auth else ()
-        self._start(f"worker-{cluster}", "worker", *where, "--listen", listen, *guarded)
+        self._start(_worker(cluster), "worker", *where, "--listen", listen, *guarded)
 
     def audit(self, cluster: str) -> str:
         """What the worker of a member has recorded."""
@@ -49,7 +64,7 @@ class DemoFederation:
 
     def kill_worker(self, cluster: str) -> None:
         """SIGKILL, as in a crash."""
-        end(self._running.pop(f"worker-{cluster}"), grace=0)
+        end(self._running.pop(_worker(cluster)), grace=0)
 
     def ask(self, method: str, cluster: str, path: str, *, token: str = "") -> Answer | str:
         """Ask the worker of a member. Returns why, if there is no answer."""
@@ -93,7 +108,7 @@ class DemoFederation:
     def _start(self, name: str, program: str, *options: str) -> None:
         with self._log(name).open("wb") as log:
             self._running[name] = spawn(
-                command(program, self._kubeconfig, *options),
+                command(program, self._kubeconfig(name), *options),
                 cwd=self.home.folder,
                 output=log,
                 env=environment(),
@@ -102,16 +117,25 @@ class DemoFederation:
     def _log(self, name: str) -> Path:
         return self.home.folder / f"{name}.log"
 
+    def _kubeconfig(self, name: str) -> Path:
+        return self.home.folder / f"{name}.kubeconfig"
+
+
+def _worker(cluster: str) -> str:
+    """The name of a member's worker: of its account, and of its files."""
+    return f"worker-{cluster.replace('_', '-')}"
+
 
 @contextlib.contextmanager
 def running(home: DemoHome, hub: DemoHub, *, own_cluster: bool, auth: bool) -> Iterator[DemoFederation]:
     """Apply and start everything; in the end, stop it and remove it again."""
-    federation = DemoFederation(home, hub.kubeconfig, auth=auth)
+    federation = DemoFederation(home, hub, auth=auth)
     try:
         say("Applying the CRD and examples/shop.yaml ...")
         hub.bring_crd()
         hub.bring_namespace()
         hub.apply_federation()
+        federation.create_accounts()
         say("Starting an operator and a worker for each of the two clusters ...")
         federation.start_operator()
         for cluster in CLUSTERS:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ CRD = "clusterfederations.tcf.dev"
 MARK = "tcf.dev/demo"
 """The label of a namespace, or a CRD, that a demo has made and may remove."""
 _NAMESPACES = "/api/v1/namespaces"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _FEDERATIONS = folder(federations.GROUP, federations.VERSION, federations.PLURAL, NAMESPACE)
 _ALL_FEDERATIONS = folder(federations.GROUP, federations.VERSION, federations.PLURAL, None)
@@ -68,30 +69,37 @@ class DemoHub:
         latest: Json = self._request("GET", f"{_FEDERATIONS}/{FEDERATION}")["status"]["history"][0]
         return latest
 
-    def token_of_new_account(self, name: str, audience: str) -> str:
-        """Create a ServiceAccount without rights, and a token of it."""
+    def new_account(self, name: str, *rules: Json, audience: str = "") -> str:
+        """Create a ServiceAccount with these rights, and a token of it (by default, for the hub itself)."""
         accounts = f"{_NAMESPACES}/{NAMESPACE}/serviceaccounts"
         self._create(accounts, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
-        spec = {"audiences": [audience], "expirationSeconds": 3600}
+        if rules:
+            self.grant(name, name, *rules)
+        spec = {"audiences": [audience] if audience else [], "expirationSeconds": 24 * 3600}
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         token: str = self._request("POST", f"{accounts}/{name}/token", body=review)["status"]["token"]
         return token
 
-    def grant(self, account: str, subresource: str) -> None:
-        """Grant a ServiceAccount the right to create this subresource of federations."""
-        path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
-        rule = {
-            "apiGroups": ["tcf.dev"],
-            "resources": [f"clusterfederations/{subresource}"],
-            "verbs": ["create"],
-        }
-        version, role = "rbac.authorization.k8s.io/v1", f"{account}-{subresource}"
-        named = {"apiVersion": version, "metadata": {"name": role}}
-        self._create(f"{path}/roles", {**named, "kind": "Role", "rules": [rule]})
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}
-        subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
-        binding = {**named, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]}
-        self._create(f"{path}/rolebindings", binding)
+    def grant(self, account: str, role: str, *rules: Json) -> None:
+        """Give a ServiceAccount rights in the namespace, by a Role of that name."""
+        self._grant(f"{_RBAC}/namespaces/{NAMESPACE}", "", [account], role, rules)
+
+    def grant_everywhere(self, accounts: Iterable[str], role: str, *rules: Json) -> None:
+        """The same in the whole cluster, for several ServiceAccounts."""
+        self._grant(_RBAC, "Cluster", accounts, role, rules)
+
+    def _grant(
+        self, path: str, scope: str, accounts: Iterable[str], role: str, rules: Iterable[Json]
+    ) -> None:
+        group = "rbac.authorization.k8s.io"
+        named = {"apiVersion": f"{group}/v1", "metadata": {"name": role, "labels": {MARK: "true"}}}
+        kind = f"{scope}Role"
+        folder_ = f"{path}/{kind.lower()}"
+        self._create(f"{folder_}s", {**named, "kind": kind, "rules": list(rules)})
+        reference = {"apiGroup": group, "kind": kind, "name": role}
+        subjects = [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE} for name in accounts]
+        binding = {**named, "kind": f"{kind}Binding", "roleRef": reference, "subjects": subjects}
+        self._create(f"{folder_}bindings", binding)
 
     def bring_crd(self) -> None:
         """Create the CRD, unless the cluster has it: then it belongs to somebody else, such as Helm."""
@@ -122,6 +130,9 @@ class DemoHub:
 
     def clean_up(self) -> None:
         """Leave somebody else's cluster as it was: remove what bears the mark, which a demo has made."""
+        marked = {"labelSelector": f"{MARK}=true"}
+        for kind in ("clusterrolebindings", "clusterroles"):
+            self._request("DELETE", f"{_RBAC}/{kind}", params=marked)
         namespace = self._found(f"{_NAMESPACES}/{NAMESPACE}")
         if namespace and MARK in namespace["metadata"].get("labels", {}):
             say(f"Removing the namespace {NAMESPACE} ...")
