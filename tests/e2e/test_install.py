@@ -127,7 +127,7 @@ def test_all_operators_are_killed(shop: Namespace, token: str) -> None:
 def test_an_upgrade_with_other_values_loses_no_role(shop: Namespace, measured: Measured) -> None:
     term = shop.status()["term"]
     with probes(shop) as seen:
-        shop.install(
+        notes = shop.install(
             "example.enabled=true",
             FAST,
             "operator.logLevel=debug",
@@ -135,6 +135,7 @@ def test_an_upgrade_with_other_values_loses_no_role(shop: Namespace, measured: M
             "workers.replicas=3",
             verb="upgrade",
         )
+        assert "a POST without a token is refused" in notes
     measured(f"helm upgrade: longest time without a yes {seen.gap():.2f} s")
     assert shop.status()["term"] == term
     assert seen.gap() < 1
