@@ -22,7 +22,7 @@ import yaml  # noqa: F401
 from mutation.changes import Change, Key, changes
 from mutation.trial import INTEGRATION, ROOT, SIMULATION, UNIT, start
 
-PACKAGES = ("core", "worker", "coordinator")
+PACKAGES = ("core", "auth", "worker", "coordinator")
 EXPLAINED = Path(__file__).with_name("explained.toml")
 OUTCOMES = ROOT / ".mutation-outcomes"
 """A line for every trial that has ended, so that an interrupted run goes on. Without it, all begins again."""
