@@ -16,7 +16,7 @@ from tcf.hub import errors
 from tcf.hub.reviews import Reviews
 from unit.jumping_loop import CLOCK, jumping, passed
 
-ALICE = User("alice", ("people",))
+ALICE, KNOWN = User("alice", ("people",)), {"good"}
 SHOP, ORDERS = MemberRef("ns", "shop", "c1"), MemberRef("ns", "orders", "c1")
 ELSEWHERE = MemberRef("other", "shop", "c1")
 
@@ -30,7 +30,7 @@ class Hub:
 
     async def user_of(self, token: str, audiences: tuple[str, ...], *, deadline: float) -> User | None:
         assert (audiences, deadline) == (("tcf.dev", "hub"), 5)
-        return ALICE if self._ask(token) and token == "good" else None
+        return ALICE if self._ask(token) and token in KNOWN else None
 
     async def may(self, user: User, right: Right, member: MemberRef, *, deadline: float) -> bool:
         assert (user, deadline) == (ALICE, 5)
