@@ -13,6 +13,8 @@ from rig.hub_namespace import own_namespace
 from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.attackers import PROBES, Attack, attacked, probe, sends, withstands
 
+pytestmark = pytest.mark.timeout(300)
+"""Thousands of attackers take processor time: more than two minutes on a machine at load 15."""
 _NUMBERS = itertools.count()
 
 

@@ -19,6 +19,8 @@ ATTACKERS = 2000
 PROBES = 300
 GET = b"GET /tcf/clusters HTTP/1.1\r\nHost: x\r\n\r\n"
 
+pytestmark = pytest.mark.timeout(300)
+"""Thousands of attackers take processor time: more than two minutes on a machine at load 15."""
 _NUMBERS = itertools.count()
 
 
