@@ -86,7 +86,7 @@ def test_a_request_takes_the_place_of_the_bootstrap(installed: Installed) -> Non
     assert outcomes == ["Succeeded", "Superseded"]
 
 
-# --- what a client of a worker is told -----------------------------------------------------------------
+# --- what a worker says to its client -------------------------------------------------------------------
 
 
 def test_force_is_refused_for_certain_and_in_words(installed: Installed) -> None:

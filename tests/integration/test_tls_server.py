@@ -348,22 +348,28 @@ async def test_sessions_of_clients_without_tickets_are_not_kept(files: ServerFil
         assert listens.certificate.context.session_stats()["number"] == 0
 
 
-async def test_a_stop_sends_the_answers_under_way_and_ends_other_connections(files: ServerFiles) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
+class Slow:
+    """A handler that has `begun` and then waits until it may `go_on`."""
 
-    async def wait(_: web.BaseRequest) -> web.StreamResponse:
-        begun.set()
-        await go_on.wait()
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, _: web.BaseRequest) -> web.StreamResponse:
+        self.begun.set()
+        await self.go_on.wait()
         return answer(200, b"done", TEXT)
 
-    async with listening(files, {"/slow": {"GET": wait}}) as listens:
+
+async def test_a_stop_sends_the_answers_under_way_and_ends_other_connections(files: ServerFiles) -> None:
+    slow = Slow()
+    async with listening(files, {"/slow": {"GET": slow}}) as listens:
         idle, under_way = await listens.connect(as_client()), await Handshake.begin(listens)
         assert (await ask(idle))[1] == b"ok"
         waiting = asyncio.create_task(
             ask(await listens.connect(as_client()), GET.replace(b"healthz", b"slow"))
         )
-        await begun.wait()
-        asyncio.get_running_loop().call_soon(go_on.set)
+        await slow.begun.wait()
+        asyncio.get_running_loop().call_soon(slow.go_on.set)
     assert (await waiting)[1] == b"done"
     assert await the_rest(under_way.reader) == b""
     assert await idle[0].read() == b""
@@ -424,28 +430,22 @@ async def test_without_a_client_ca_nobody_is_asked_for_a_certificate(tmp_path: P
 
 
 async def test_a_new_client_ca_ends_connections_that_the_former_one_vouches_for(files: ServerFiles) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def wait(_: web.BaseRequest) -> web.StreamResponse:
-        begun.set()
-        await go_on.wait()
-        return answer(200, b"done", TEXT)
-
-    async with listening(files, {"/slow": {"GET": wait}}) as listens:
+    slow = Slow()
+    async with listening(files, {"/slow": {"GET": slow}}) as listens:
         idle, busy = [await listens.connect(as_client(shows="alice")) for _ in range(2)]
         assert (await ask(idle, WHO))[1].startswith(b"alice")
         nobody = await listens.connect(as_client())
         assert (await ask(nobody))[1] == b"ok"
         under_way = await Handshake.begin(listens, as_client(shows="alice"))
         waiting = asyncio.create_task(ask(busy, GET.replace(b"healthz", b"slow")))
-        await begun.wait()
+        await slow.begun.wait()
 
         files.replace("gate", "second")
         listens.certificate.look()
 
         assert await the_rest(idle[0]) == b""
         assert await the_rest(under_way.reader) == b""
-        go_on.set()
+        slow.go_on.set()
         assert (await waiting)[1] == b"done"
         assert await the_rest(busy[0]) == b""
         assert (await ask(nobody))[1] == b"ok"

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -103,17 +104,23 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
         AuditLog(tmp_path / "no" / "audit.log", clock=CLOCK)
 
 
-def test_what_waits_for_a_disk_has_a_limit_in_bytes_as_well(tmp_path: Path) -> None:
-    """Anybody can send large headers."""
+@pytest.fixture
+def unread(tmp_path: Path) -> Iterator[AuditLog]:
+    """A log in a pipe that nobody reads."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     log = AuditLog(pipe, clock=CLOCK)
-    for _ in range(20):
-        log.write({"text": "x" * 1_000_000})
-    assert 10 <= log.lost < 20
+    yield log
     os.close(reader)
     log.close()
+
+
+def test_what_waits_for_a_disk_has_a_limit_in_bytes_as_well(unread: AuditLog) -> None:
+    """Anybody can send large headers."""
+    for _ in range(20):
+        unread.write({"text": "x" * 1_000_000})
+    assert 10 <= unread.lost < 20
 
 
 def test_no_character_acts_on_a_terminal(tmp_path: Path) -> None:
@@ -125,15 +132,9 @@ def test_no_character_acts_on_a_terminal(tmp_path: Path) -> None:
     assert lines(path) == [{"text": text}]
 
 
-def test_nobody_waits_for_a_disk_that_does_not_answer(tmp_path: Path) -> None:
+def test_nobody_waits_for_a_disk_that_does_not_answer(unread: AuditLog) -> None:
     """A pipe that nobody reads."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    log = AuditLog(pipe, clock=CLOCK)
     for _ in range(11_000):
-        log.write({"text": "x" * 100})
-    assert log.lost > 0
-    assert log.trouble == "it is too slow"
-    os.close(reader)
-    log.close()
+        unread.write({"text": "x" * 100})
+    assert unread.lost > 0
+    assert unread.trouble == "it is too slow"

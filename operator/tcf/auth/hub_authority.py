@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from tcf.auth.inquiries import Inquiries, NoAnswerError
+from tcf.auth.known_users import KnownUsers
 from tcf.auth.verdicts import Verdicts
 from tcf.core.authorization import Right, User, forbidden
 from tcf.core.model import MemberRef, Refusal
@@ -29,39 +29,33 @@ class HubAuthority:
         self._reviews = reviews
         self._audiences = audiences
         self._inquiries = Inquiries("the hub", clock)
-        self._users = Verdicts[bytes, User | None](clock, good=bool)
+        self._users = KnownUsers(self._inquiries, clock)
         self._rights = Verdicts[tuple[User, Right, str, str], bool](clock, good=bool)
 
     async def identify(self, token: str, source: str) -> User | None:
         """See `Authority`."""
 
-        async def ask() -> User | None:
-            return await self._reviews.user_of(token, self._audiences, deadline=_REVIEW_SECONDS)
+        def ask() -> Awaitable[User | None]:
+            return _answered(self._reviews.user_of(token, self._audiences, deadline=_REVIEW_SECONDS))
 
-        key = hashlib.sha256(token.encode()).digest()
-        known = self._users.good_before(key)
-        return await self._users.of(key, lambda: self._review("who sent this", source, ask, known=known))
+        return await self._users.of(token, source, ask)
 
     async def refusal(self, user: User, right: Right, member: MemberRef, source: str) -> Refusal | None:
         """See `Authority`."""
 
-        async def ask() -> bool:
-            return await self._reviews.may(user, right, member, deadline=_REVIEW_SECONDS)
+        def ask() -> Awaitable[bool]:
+            return _answered(self._reviews.may(user, right, member, deadline=_REVIEW_SECONDS))
 
-        key = user, right, member.namespace, member.federation
-        what = "what the client may do"
-        allowed = await self._rights.of(key, lambda: self._review(what, source, ask, known=True))
+        key, make = (user, right, member.namespace, member.federation), self._inquiries.make
+        allowed = await self._rights.of(key, lambda: make("what the client may do", source, ask, known=True))
         return None if allowed else forbidden(user, right, member, _HINT)
 
-    def _review(
-        self, what: str, source: str, ask: Callable[[], Awaitable[T]], *, known: bool
-    ) -> Awaitable[T]:
-        async def ask_hub() -> T:
-            try:
-                return await ask()
-            except errors.HubError as error:
-                # Only a refusal is certain not to repeat the token. Other errors may quote a proxy's answer.
-                detail = str(error) if isinstance(error, errors.ForbiddenError) else error.public
-                raise NoAnswerError(detail, reason=error.reason, public=error.public) from None
 
-        return self._inquiries.make(what, source, ask_hub, known=known)
+async def _answered(review: Awaitable[T]) -> T:
+    """The hub's answer. Raises NoAnswerError if there is none."""
+    try:
+        return await review
+    except errors.HubError as error:
+        # Only a refusal is certain not to repeat the token. Other errors may quote a proxy's answer.
+        detail = str(error) if isinstance(error, errors.ForbiddenError) else error.public
+        raise NoAnswerError(detail, reason=error.reason, public=error.public) from None

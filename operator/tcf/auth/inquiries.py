@@ -27,8 +27,6 @@ MOST_WAITING = 64
 MOST_WAITING_OF_ONE = 8
 """How many questions about strangers from one address may wait. So clients with other addresses get their
 turn soon, even while one sends as many tokens as it can."""
-
-
 _BUSY = Refusal(Reason.TOO_MANY_REQUESTS, "too many clients wait to be checked; try again later")
 
 log = logging.getLogger(__name__)

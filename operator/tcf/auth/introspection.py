@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +12,11 @@ import aiohttp
 from yarl import URL
 
 from tcf.auth.inquiries import Inquiries, NoAnswerError
-from tcf.auth.verdicts import Verdicts
+from tcf.auth.known_users import KnownUsers
 from tcf.core.authorization import Right, User, forbidden
 from tcf.core.model import MemberRef, Refusal
 from tcf.core.reasons import Reason
+from tcf.hub.answers import NotJsonError, decoded
 from tcf.hub.proxies import proxy_for
 from tcf.hub.sessions import cause
 from tcf.runtime.clock import Clock
@@ -45,8 +44,7 @@ class IntrospectionAuthority:
 
     def __init__(self, settings: OAuth2Settings, *, clock: Clock) -> None:
         self._settings = settings
-        self._inquiries = Inquiries("the identity provider", clock)
-        self._users = Verdicts[bytes, User | None](clock, good=bool)
+        self._users = KnownUsers(Inquiries("the identity provider", clock), clock)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -59,9 +57,7 @@ class IntrospectionAuthority:
         async def ask() -> User | None:
             return user_of(await self._introspect(token), self._settings.roles_claim)
 
-        key = hashlib.sha256(token.encode()).digest()
-        known, make = self._users.good_before(key), self._inquiries.make
-        return await self._users.of(key, lambda: make("who sent this", source, ask, known=known))
+        return await self._users.of(token, source, ask)
 
     async def refusal(self, user: User, right: Right, member: MemberRef, source: str) -> Refusal | None:  # noqa: ARG002 - nobody has to be asked
         """See `Authority`."""
@@ -113,8 +109,8 @@ def user_of(answer: Mapping[str, Any], roles_claim: str) -> User | None:
     name = next((answer[key] for key in _NAMES if isinstance(answer.get(key), str) and answer[key]), None)
     if name is None:
         raise ProviderError("the identity provider does not say whose token it is")
-    found: Any = answer if roles_claim not in answer else {"": answer[roles_claim]}
-    for part in roles_claim.split(".") if roles_claim not in answer else [""]:
+    found: Any = answer
+    for part in [roles_claim] if roles_claim in answer else roles_claim.split("."):
         found = found.get(part) if isinstance(found, dict) else None
     words = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
     return User(name, roles=frozenset(word for word in words if isinstance(word, str)))
@@ -160,9 +156,6 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 def _object(data: bytes, url: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ProviderError(f"{url} does not answer in JSON; check the URL") from error
-    if not isinstance(value, dict):
-        raise ProviderError(f"{url} does not answer with a JSON object; check the URL")
-    return value
+        return decoded(data)
+    except NotJsonError:  # its message quotes the answer, which may repeat the token
+        raise ProviderError(f"{url} does not answer with a JSON object; check the URL") from None
