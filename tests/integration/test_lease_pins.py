@@ -16,7 +16,7 @@ from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE
 
 from tcf.core.annotations import Acknowledgement, LastActive
-from tcf.core.model import Federation, Isolation, Role, WorkerLease
+from tcf.core.model import Application, Federation, Isolation, Role, WorkerLease
 from tcf.core.reading import Renewal
 from tcf.hub import errors
 from tcf.hub.client import HubClient
@@ -153,6 +153,15 @@ async def test_a_renewal_says_all_that_fencing_goes_by(registry: Registry) -> No
     keeping = await registry.renew(renewed, Renewal(None, Isolation.KEEP_ROLE, 300, last))
     assert (keeping.acknowledged, keeping.isolation, keeping.duration) == (None, Isolation.KEEP_ROLE, 300)
     assert keeping.last_active == last
+
+
+async def test_a_lease_says_how_the_application_is_as_long_as_a_holder_reports(registry: Registry) -> None:
+    lease = await registry.renew(await registry.register())
+    assert lease.application is None
+    for report in (Application.HEALTHY, Application.HEALTHY, Application.UNHEALTHY, None, None):
+        lease = await registry.renew(lease, replace(RENEWAL, application=report))
+        assert lease.application is report
+        assert lease == await registry.lease()
 
 
 async def test_a_renewal_that_only_moves_the_time_is_a_new_version(registry: Registry) -> None:

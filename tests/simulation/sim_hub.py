@@ -259,6 +259,7 @@ def renewed(lease: WorkerLease, renewal: Renewal) -> WorkerLease:
         isolation=renewal.isolation,
         duration=renewal.duration,
         last_active=renewal.last_active,
+        application=renewal.application,
     )
 
 

@@ -96,6 +96,7 @@ class LeaseServer:
                 isolation=renewal.isolation,
                 duration=renewal.duration,
                 last_active=renewal.last_active,
+                application=renewal.application,
             )
         self._end(trouble)
         return self.leases[lease.name]

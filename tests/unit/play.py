@@ -66,6 +66,7 @@ class Hub:
             isolation=renewal.isolation,
             duration=renewal.duration,
             last_active=renewal.last_active,
+            application=renewal.application,
         )
         return self.leases[lease.uid]
 

@@ -39,6 +39,7 @@ METADATA = {
         "tcf.dev/acknowledged": "u-1/5",
         "tcf.dev/isolation": "Fence",
         "tcf.dev/last-active": "c1/5",
+        "tcf.dev/application": "Healthy",
     },
 }
 FEDERATION: Json = {

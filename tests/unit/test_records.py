@@ -15,6 +15,7 @@ from tcf.core.model import (
     HISTORY_LENGTH,
     LONGEST_LEASE,
     LONGEST_MESSAGE,
+    Application,
     Condition,
     Failover,
     FailoverMode,
@@ -27,6 +28,7 @@ from tcf.core.model import (
 )
 from tcf.core.reading import IDLE_DURATION, REGISTRATION_DURATION
 from tcf.hub import records
+from tcf.hub.answers import Json
 from tcf.web.post_parameters import LONGEST_REASON
 
 CRD = yaml.safe_load(
@@ -42,7 +44,7 @@ def schema(path: str) -> Any:
     return found
 
 
-SPARSE = {
+SPARSE: Json = {
     "metadata": {"namespace": "ns", "name": "shop", "uid": "u", "resourceVersion": "7"},
     "spec": {"clusters": [{"id": "c1", "name": "one"}, {"id": "c2", "name": "two"}]},
     "status": {
@@ -117,3 +119,20 @@ def test_a_lease_under_which_nothing_was_granted_has_the_usual_durations() -> No
 )
 def test_the_crd_has_the_same_bounds(field: str, bound: str, value: int) -> None:
     assert schema(field)[bound] == value
+
+
+@pytest.mark.parametrize(
+    ("annotations", "report"),
+    [
+        ({"tcf.dev/application": "Healthy"}, Application.HEALTHY),
+        ({"tcf.dev/application": "Unhealthy"}, Application.UNHEALTHY),
+        ({"tcf.dev/application": "healthy"}, None),
+        ({"tcf.dev/application": ""}, None),
+        ({"tcf.dev/application": None}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_lease_says_how_the_application_is_in_one_of_two_words(annotations: Any, report: Any) -> None:
+    value = {"metadata": {**SPARSE["metadata"], "annotations": annotations}}
+    assert records.lease(value).application is report

@@ -48,6 +48,13 @@ class Isolation(StrEnum):
     KEEP_ROLE = "KeepRole"
 
 
+class Application(StrEnum):
+    """What the holders of a worker report: its application is healthy, or it is not."""
+
+    HEALTHY = "Healthy"
+    UNHEALTHY = "Unhealthy"
+
+
 class FailoverMode(StrEnum):
     MANUAL = "Manual"
     AUTOMATIC = "Automatic"
@@ -328,6 +335,7 @@ class WorkerLease:
     `duration`: 1 to LONGEST_LEASE. `problem`: why no worker can have written this Lease; "" if one can.
     `renewed_at`: the time of the renewal by the worker's wall clock (RFC 3339). It is for people; no decision
         depends on it.
+    `application`: what the worker's holders report; None if no holder reports.
     """
 
     name: str
@@ -342,6 +350,7 @@ class WorkerLease:
     renewed_at: str = ""
     problem: str = ""
     last_active: LastActive | None = None
+    application: Application | None = None
 
 
 @dataclass(frozen=True, slots=True)

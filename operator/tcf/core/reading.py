@@ -22,7 +22,17 @@ from dataclasses import dataclass, replace
 
 from tcf.core.admission import not_a_member, unanswerable, unusable
 from tcf.core.annotations import NOBODY, Acknowledgement, LastActive
-from tcf.core.model import PROTOCOL, Federation, Isolation, MemberRef, MemberStatus, Now, Refusal, Role
+from tcf.core.model import (
+    PROTOCOL,
+    Application,
+    Federation,
+    Isolation,
+    MemberRef,
+    MemberStatus,
+    Now,
+    Refusal,
+    Role,
+)
 from tcf.core.reasons import Reason
 
 REGISTRATION_DURATION = 1
@@ -79,6 +89,7 @@ class Renewal:
     isolation: Isolation
     duration: int
     last_active: LastActive | None = None
+    application: Application | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from tcf.core import model
 from tcf.core.annotations import (
     ANNOTATION_ACKNOWLEDGED,
+    ANNOTATION_APPLICATION,
     ANNOTATION_ISOLATION,
     ANNOTATION_LAST_ACTIVE,
     LABEL_CLUSTER,
@@ -194,6 +195,7 @@ def lease(value: Json) -> model.WorkerLease:
             renewed_at=_moment(spec.get("renewTime")),
             problem=_problem(isolation, duration, believed=believed is not None),
             last_active=LastActive.parse(annotations.get(ANNOTATION_LAST_ACTIVE)),
+            application=_application(annotations.get(ANNOTATION_APPLICATION)),
         )
 
 
@@ -205,6 +207,11 @@ def leases(value: Json) -> tuple[model.WorkerLease, ...]:
 def _believed(duration: object) -> int | None:
     """The duration, if a worker may write it; otherwise None."""
     return duration if type(duration) is int and 0 < duration <= model.LONGEST_LEASE else None
+
+
+def _application(report: object) -> model.Application | None:
+    """What the holders report. Any other word counts as no report."""
+    return next((word for word in model.Application if word == report), None)
 
 
 def check_deleted(value: Json, name: str) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from tcf.core.annotations import (
     ANNOTATION_ACKNOWLEDGED,
+    ANNOTATION_APPLICATION,
     ANNOTATION_ISOLATION,
     ANNOTATION_LAST_ACTIVE,
     LABEL_CLUSTER,
@@ -90,21 +91,26 @@ class Leases:
     ) -> WorkerLease:
         """Write a renewal to exactly this version of the Lease.
 
+        What the holders report is part of the write only if the Lease says something else.
+
         Raises:
             NotFoundError: the Lease was deleted.
             ConflictError, InvalidError: the Lease has changed, or was replaced by another.
         """
         acknowledged = str(renewal.acknowledged) if renewal.acknowledged else None
         last_active = str(renewal.last_active) if renewal.last_active else None
+        annotations: Json = {
+            ANNOTATION_ACKNOWLEDGED: acknowledged,
+            ANNOTATION_ISOLATION: renewal.isolation.value,
+            ANNOTATION_LAST_ACTIVE: last_active,
+        }
+        if renewal.application is not lease.application:
+            annotations[ANNOTATION_APPLICATION] = renewal.application.value if renewal.application else None
         body: Json = {
             "metadata": {
                 "uid": lease.uid,
                 "resourceVersion": lease.resource_version,
-                "annotations": {
-                    ANNOTATION_ACKNOWLEDGED: acknowledged,
-                    ANNOTATION_ISOLATION: renewal.isolation.value,
-                    ANNOTATION_LAST_ACTIVE: last_active,
-                },
+                "annotations": annotations,
             },
             "spec": {"leaseDurationSeconds": renewal.duration, "renewTime": micro_time()},
         }
