@@ -24,8 +24,8 @@ from bench.farm import MEMBERS
 from bench.report import Figure, Goal
 from tcf.core.admission import Accepted, Command, Kind, admit
 from tcf.core.history import withdrawn
+from tcf.core.lease_content import Renewal
 from tcf.core.model import PROTOCOL, Federation, Isolation, MemberStatus, Principal, Role, Status
-from tcf.core.reading import Renewal
 from tcf.hub.client import MERGE_PATCH, HubClient
 from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.federations import Federations
@@ -86,6 +86,7 @@ class Namespace:
             federation=_FEDERATION,
             cluster=MEMBERS[0],
             holder="bench",
+            duration=1,
             deadline=_DEADLINE,
         )
         took = []

@@ -14,7 +14,7 @@ import click
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.hub.credentials import SERVICE_ACCOUNT
-from tcf.options import ADDRESS, CLUSTER, FILE, NAME, POD, SERVE, F, option
+from tcf.options import ADDRESS, CLUSTER, FILE, LOOPBACK, NAME, POD, SERVE, F, option
 from tcf.runtime import logs
 from tcf.runtime.address import Address
 from tcf.serving_options import auth_settings, serving, tls_settings
@@ -83,6 +83,12 @@ _SETTINGS: dict[str, Any] = {
     help="Address for /tcf/*, /healthz and /readyz.",
 )
 @option(
+    "--holds-listen",
+    type=LOOPBACK,
+    help="One more address, for holders beside this worker (tcf-run, for example). It must be a loopback"
+    " address: nobody needs a token there.",
+)
+@option(
     "--pod-condition",
     is_flag=True,
     help="Write the condition tcf.dev/active of this worker's own pod, for its readinessGates."
@@ -128,6 +134,7 @@ def _worker(
     cluster: str,
     namespace: str | None,
     listen: Address,
+    holds_listen: Address | None,
     pod_condition: bool,
     pod_label: bool,
     pod_name: str | None,
@@ -165,6 +172,7 @@ def _worker(
         pod if pod_condition or pod_label else None,
         tls_settings(common),
         common["probe_listen"],
+        holds_listen,
     )
     return _run(common, run_worker(settings))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,28 @@ class _AddressType(click.ParamType[Address]):
         return Address(host, int(port))
 
 
+class _LoopbackType(_AddressType):
+    """An address that only this machine, or this Pod, can reach."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        address = super().convert(value, param, ctx)
+        if not _only_here(address.host):
+            self.fail(
+                f"{value!r} is not a loopback address such as 127.0.0.1:8079 or [::1]:8079; others could"
+                " reach it, and nobody asks who they are. Use --listen for holders elsewhere",
+                param,
+                ctx,
+            )
+        return address
+
+
+def _only_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class _NameType(click.ParamType[str]):
     def __init__(self, name: str, pattern: re.Pattern[str]) -> None:
         self.name = name
@@ -85,4 +108,5 @@ NAME = _NameType("NAME", _NAME)
 POD = _NameType("NAME", _POD)
 CLUSTER = _NameType("ID", _CLUSTER)
 ADDRESS = _AddressType()
+LOOPBACK = _LoopbackType()
 SERVE = _ServeType()

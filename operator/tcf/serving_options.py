@@ -12,6 +12,8 @@ from tcf.options import ADDRESS, FILE, F, option
 from tcf.settings import AuthMode, AuthSettings, OAuth2Settings, TlsSettings
 
 _DEFAULT_ROLES = RoleNames()
+_ROLES = {"info": "read", "toggle": "switch", "hold": "have holds", "admin": "force"}
+"""The roles of an identity provider, and what each is for."""
 _AUTH = [mode.value for mode in AuthMode]
 _NEEDED = ("oauth2_introspection_url", "oauth2_client_id", "oauth2_client_secret_file")
 """The parameters without which `--auth oauth2` cannot work."""
@@ -78,7 +80,7 @@ _OPTIONS = (
         show_default=True,
         help="Where the answer has the user's roles.",
     ),
-    *(_role(name, what) for name, what in (("info", "read"), ("toggle", "switch"), ("admin", "force"))),
+    *(_role(name, what) for name, what in _ROLES.items()),
     option(
         "--audit-log",
         type=FILE,
@@ -158,7 +160,7 @@ def _oauth2(given: dict[str, Any]) -> OAuth2Settings:
         client_secret_file=given["oauth2_client_secret_file"],
         ca_file=given["oauth2_ca_file"],
         roles_claim=given["oauth2_roles_claim"],
-        roles=RoleNames(given["oauth2_info_role"], given["oauth2_toggle_role"], given["oauth2_admin_role"]),
+        roles=RoleNames(**{name: given[f"oauth2_{name}_role"] for name in _ROLES}),
     )
 
 

@@ -78,7 +78,8 @@ class AuthSettings:
 class WorkerSettings:
     """The settings of a worker. If `pod` is None, no Pod is marked. `audit_log`: `-` is stdout.
 
-    With `tls`, `listen` takes HTTPS only; `probe_listen` is for plain probes in any case.
+    With `tls`, `listen` takes HTTPS only; `probe_listen` is for plain probes in any case. `holds_listen`: a
+    loopback address for holders, who need no token there.
     """
 
     hub: HubSettings
@@ -90,6 +91,7 @@ class WorkerSettings:
     pod: PodSettings | None = None
     tls: TlsSettings | None = None
     probe_listen: Address | None = None
+    holds_listen: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

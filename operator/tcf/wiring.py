@@ -9,6 +9,7 @@ import resource
 import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
@@ -23,6 +24,8 @@ from tcf.runtime.clock import Clock
 from tcf.serving import Serving, Work, begin_serving, client_of
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf_handlers
+from tcf.web.guard import Guard
+from tcf.web.hold_handlers import hold_routes
 from tcf.web.server import HttpServer, Routes
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
@@ -49,7 +52,9 @@ async def run_worker(settings: WorkerSettings) -> int:
         serving = begin_serving(stack, credentials, settings)
         if not serving:
             return 1
-        works = await _serve(serving, settings.member, settings.listen, pod, probes=settings.probe_listen)
+        works = await _serve(
+            serving, settings.member, settings.listen, pod, settings.probe_listen, settings.holds_listen
+        )
         return await _until_stopped([*works, *serving.works]) if works else 1
 
 
@@ -145,8 +150,17 @@ async def _serve(
     address: Address,
     pod: tuple[Pods, Marks] | None = None,
     probes: Address | None = None,
+    beside: Address | None = None,
 ) -> list[Work]:
-    """Listen for one member. Returns everything to run to answer for it; [] if it cannot listen."""
+    """Listen for one member.
+
+    Args:
+        probes: an address for probes.
+        beside: an address for holders on this machine or in this Pod. Nobody asks who they are.
+
+    Returns:
+        everything to run to answer for the member; [] if it is impossible to listen.
+    """
     stack, credentials, clock = serving.stack, serving.credentials, Clock()
     # Renewals and POSTs do not share connections, so that neither has to wait for the other.
     own = client_of(stack, credentials, "tcf-worker")
@@ -165,13 +179,14 @@ async def _serve(
     ready = health.routes(
         alive=lambda: None, ready=lambda: not_ready(known.answer(), worker.pod_trouble), remarks=remarks
     )
-    routes = tcf_handlers.routes(known, Switchovers(known, clients), serving.guard(member))
-    server = HttpServer({**routes, **ready}, address, audit, serving.tls)
+    guard, of_holds = serving.guard(member), partial(hold_routes, worker.holders)
+    routes = {**tcf_handlers.routes(known, Switchovers(known, clients), guard), **of_holds(guard), **ready}
+    server = HttpServer(routes, address, audit, serving.tls)
     if not await _listen(stack, server, str(member)):
         return []
-    if probes:
-        routes = tcf_handlers.probe_routes(known, role_only=serving.auth.reads)
-        if not await _listen(stack, HttpServer({**routes, **ready}, probes, audit), "probes"):
+    for_probes = {**tcf_handlers.probe_routes(known, role_only=serving.auth.reads), **ready}
+    for paths, where, what in ((for_probes, probes, "probes"), (of_holds(Guard(member)), beside, "holds")):
+        if where and not await _listen(stack, HttpServer(paths, where, audit), what):
             return []
     exposed = _EXPOSED if not serving.authority and not server.loopback else ""
     if exposed:

@@ -16,8 +16,8 @@ from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE
 
 from tcf.core.annotations import Acknowledgement, LastActive
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Application, Federation, Isolation, Role, WorkerLease
-from tcf.core.reading import Renewal
 from tcf.hub import errors
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials, kubeconfig
@@ -48,6 +48,7 @@ class Registry:
             federation=federation,
             cluster="cluster_1",
             holder="me",
+            duration=1,
             deadline=PATIENCE,
         )
 

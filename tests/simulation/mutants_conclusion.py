@@ -9,7 +9,7 @@ from typing import Any
 
 from simulation import profiles
 from simulation.mutant import Mutant, Patch, changed
-from tcf.core.reading import Renewal
+from tcf.core.lease_content import Renewal
 from tcf.worker.conclusion import Conclusion
 from tcf.worker.lease_keeper import LeaseKeeper
 

@@ -11,8 +11,9 @@ from simulation import profiles
 from simulation.mutant import Mutant, Patch, changed
 from simulation.sim_hub import SimHub, renewed
 from simulation.world import Process
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Federation, Role, WorkerLease
-from tcf.core.reading import Cycle, Reading, Renewal, WorkerState
+from tcf.core.reading import Cycle, Reading, WorkerState
 from tcf.hub import errors
 from tcf.worker.knowledge import Knowledge
 
@@ -81,9 +82,9 @@ def _yes_from_the_watch() -> Iterable[Patch]:
 
 
 def _cycle_not_voided() -> Iterable[Patch]:
-    def watched(original: Any, machine: WorkerState, federation: Federation | None) -> bool:
+    def watched(original: Any, machine: WorkerState, federation: Federation | None, now: float) -> bool:
         candidate = machine.candidate
-        result: bool = original(machine, federation)
+        result: bool = original(machine, federation, now)
         machine.candidate = candidate
         return result
 
@@ -101,7 +102,7 @@ def _put() -> Iterable[Patch]:
         try:
             result: WorkerLease = original(hub, seen, renewal)
         except errors.NotFoundError:
-            created = hub.create_lease(seen.name, seen.cluster, seen.holder)
+            created = hub.create_lease(seen.name, seen.cluster, seen.holder, 1)
             return hub.put_lease(renewed(created, renewal))
         return result
 

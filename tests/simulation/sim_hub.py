@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from simulation.world import World
+from tcf.core.lease_content import Renewal
 from tcf.core.model import (
     FailoverMode,
     Federation,
@@ -22,7 +23,6 @@ from tcf.core.model import (
     Status,
     WorkerLease,
 )
-from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import answers, errors
 
 NAMESPACE, NAME = "ns", "shop"
@@ -154,7 +154,7 @@ class SimHub:
             raise errors.NotFoundError("no such Lease")
         return self.leases[name]
 
-    def create_lease(self, name: str, cluster: str, holder: str) -> WorkerLease:
+    def create_lease(self, name: str, cluster: str, holder: str, duration: int) -> WorkerLease:
         if name in self.leases:
             raise errors.ConflictError("exists already")
         self._objects += 1
@@ -168,7 +168,7 @@ class SimHub:
                 holder,
                 acknowledged=None,
                 isolation=Isolation.FENCE,
-                duration=REGISTRATION_DURATION,
+                duration=duration,
             )
         )
 
@@ -260,6 +260,7 @@ def renewed(lease: WorkerLease, renewal: Renewal) -> WorkerLease:
         duration=renewal.duration,
         last_active=renewal.last_active,
         application=renewal.application,
+        held_by=renewal.held_by,
     )
 
 

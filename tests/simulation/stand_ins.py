@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from simulation.network import READ, WATCH_SECONDS, Link, Watch
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Event, Federation, Status, WorkerLease
-from tcf.core.reading import Renewal
 from tcf.hub import errors
 from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
 
@@ -121,10 +121,13 @@ class SimLeases(LeaseStore):
         federation: str,
         cluster: str,
         holder: str,
+        duration: int,
         deadline: float,
     ) -> WorkerLease:
         hub = self._link.network.hub
-        return await self._heard("POST Lease", lambda: hub.create_lease(name, cluster, holder), deadline)
+        return await self._heard(
+            "POST Lease", lambda: hub.create_lease(name, cluster, holder, duration), deadline
+        )
 
     async def renew(
         self,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Isolation, WorkerLease
-from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import errors
 from tcf.hub.worker_leases import Leases
 
@@ -55,7 +55,15 @@ class LeaseServer:
         self.edit(name, uid=f"uid-{self._next()}")
 
     async def create(
-        self, namespace: str, name: str, *, federation: str, cluster: str, holder: str, deadline: float
+        self,
+        namespace: str,
+        name: str,
+        *,
+        federation: str,
+        cluster: str,
+        holder: str,
+        duration: int,
+        deadline: float,
     ) -> WorkerLease:
         trouble = self._begin("create", namespace, deadline)
         if trouble is None or trouble.done:
@@ -71,7 +79,7 @@ class LeaseServer:
                 holder=holder,
                 acknowledged=None,
                 isolation=Isolation.FENCE,
-                duration=REGISTRATION_DURATION,
+                duration=duration,
             )
         self._end(trouble)
         return self.leases[name]
@@ -97,6 +105,7 @@ class LeaseServer:
                 duration=renewal.duration,
                 last_active=renewal.last_active,
                 application=renewal.application,
+                held_by=renewal.held_by,
             )
         self._end(trouble)
         return self.leases[lease.name]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from tcf.core.decide import Observation, decide
+from tcf.core.lease_content import REGISTRATION_DURATION, Renewal
 from tcf.core.model import (
     Federation,
     Isolation,
@@ -18,7 +19,7 @@ from tcf.core.model import (
     Status,
     WorkerLease,
 )
-from tcf.core.reading import REGISTRATION_DURATION, Cycle, Reading, Renewal
+from tcf.core.reading import Cycle, Reading
 from tcf.core.sightings import Sightings
 from unit.build import BOOT, at, machine_of
 
@@ -67,6 +68,7 @@ class Hub:
             duration=renewal.duration,
             last_active=renewal.last_active,
             application=renewal.application,
+            held_by=renewal.held_by,
         )
         return self.leases[lease.uid]
 

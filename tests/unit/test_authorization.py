@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tcf.core.authorization import FORCE, READ, SWITCH, Right, RoleNames, User, forbidden, rights_to_change
+from tcf.core.authorization import (
+    FORCE,
+    HOLD,
+    READ,
+    SWITCH,
+    Right,
+    RoleNames,
+    User,
+    forbidden,
+    rights_to_change,
+)
 from tcf.core.model import MemberRef
 
 MEMBER = MemberRef("ns", "shop", "c1")
@@ -38,23 +48,25 @@ def test_rights_are_named_as_kubernetes_names_them() -> None:
         (("tcf_admin", "TCF", ""), set()),
         (("TCF_INFO",), {READ}),
         (("TCF_TOGGLE",), {READ, SWITCH}),
-        (("TCF_ADMIN",), {READ, SWITCH, FORCE}),
+        (("TCF_HOLD",), {READ, HOLD}),
+        (("TCF_HOLD", "TCF_TOGGLE"), {READ, HOLD, SWITCH}),
+        (("TCF_ADMIN",), {READ, SWITCH, HOLD, FORCE}),
         (("TCF_INFO", "TCF_TOGGLE", "other"), {READ, SWITCH}),
     ],
 )
-def test_each_role_has_the_rights_of_those_before_it(roles: tuple[str, ...], rights: set[Right]) -> None:
+def test_a_user_has_the_rights_of_all_roles(roles: tuple[str, ...], rights: set[Right]) -> None:
     assert RoleNames().rights(roles) == rights
 
 
 def test_the_names_of_roles_can_be_others() -> None:
-    names = RoleNames("see", "move", "push")
-    assert [names.giving(right) for right in (READ, SWITCH, FORCE)] == ["see", "move", "push"]
+    names = RoleNames("see", "move", "hold", "push")
+    assert [names.giving(right) for right in (READ, SWITCH, HOLD, FORCE)] == ["see", "move", "hold", "push"]
     assert not names.rights({"TCF_ADMIN"})
 
 
 def test_one_role_may_have_all_names() -> None:
-    names = RoleNames("ops", "ops", "ops")
-    assert names.rights({"ops"}) == {READ, SWITCH, FORCE}
+    names = RoleNames("ops", "ops", "ops", "ops")
+    assert names.rights({"ops"}) == {READ, SWITCH, HOLD, FORCE}
     assert names.giving(FORCE) == "ops"
 
 

@@ -172,7 +172,7 @@ def test_the_options_for_authentication(
     assert call(monkeypatch, *program) == 0
     two = ("--auth-audience", "tcf.dev", "--auth-audience", "https://hub", "--auth-audience", "tcf.dev")
     assert call(monkeypatch, *program, *KUBERNETES, "--auth-reads", *two, "--audit-log", "-") == 0
-    names = ("--oauth2-info-role", "a", "--oauth2-toggle-role", "b", "--oauth2-admin-role", "c")
+    names = tuple(f"--oauth2-{name}-role={name}" for name in ("info", "toggle", "hold", "admin"))
     assert (
         call(monkeypatch, *program, *OAUTH2, *names, "--oauth2-ca-file", "ca", *URL, "http://[::1]:80/") == 0
     )
@@ -188,7 +188,7 @@ def test_the_options_for_authentication(
         Path("secret"),
         Path("ca"),
         "realm_access.roles",
-        RoleNames("a", "b", "c"),
+        RoleNames("info", "toggle", "hold", "admin"),
     )
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tcf.core.annotations import Acknowledgement
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Isolation, MemberRef
-from tcf.core.reading import Renewal
 from tcf.hub import errors
 from tcf.runtime.logs import Fields
 from tcf.worker.lease_keeper import LeaseChangedError, LeaseKeeper, LeaseLostError, counts
@@ -29,7 +29,7 @@ def keeper_of(server: LeaseServer, member: MemberRef = MEMBER) -> LeaseKeeper:
 
 async def registered(server: LeaseServer) -> LeaseKeeper:
     keeper = keeper_of(server)
-    await keeper.register(deadline=4)
+    await keeper.register(1, deadline=4)
     return keeper
 
 
@@ -63,7 +63,7 @@ async def test_a_lease_says_whose_it_is() -> None:
 )
 async def test_a_name_is_readable_and_allowed(federation: str, cluster: str, begins: str) -> None:
     server = LeaseServer()
-    await keeper_of(server, MemberRef("ns", federation, cluster)).register(deadline=1)
+    await keeper_of(server, MemberRef("ns", federation, cluster)).register(1, deadline=1)
     assert re.fullmatch(rf"{begins}-[0-9a-f]{{10}}", only(server))
 
 
@@ -79,9 +79,9 @@ async def test_a_registration_whose_answer_was_lost_is_found_again() -> None:
     server.troubles["create"] = [Trouble(DOWN, done=True)]
     keeper = keeper_of(server)
     with pytest.raises(errors.UnreachableError):
-        await keeper.register(deadline=1)
+        await keeper.register(1, deadline=1)
     assert keeper.lease is None
-    await keeper.register(deadline=1)
+    await keeper.register(1, deadline=1)
     assert keeper.lease == server.leases[only(server)]
 
 
@@ -90,9 +90,9 @@ async def test_a_registration_that_somebody_has_relabelled_meanwhile_is_lost() -
     server.troubles["create"] = [Trouble(CHANGED, done=True, between=lambda: relabel(server))]
     keeper = keeper_of(server)
     with pytest.raises(LeaseLostError, match="somebody has changed it"):
-        await keeper.register(deadline=1)
+        await keeper.register(1, deadline=1)
     assert keeper.lease is None
-    await keeper.register(deadline=1)
+    await keeper.register(1, deadline=1)
     assert len(server.leases) == 2, "the next one has another name"
 
 
@@ -149,7 +149,7 @@ async def test_a_lease_that_is_not_this_workers_any_more_is_lost(meddle: Meddlin
     with pytest.raises(LeaseLostError, match=why):
         await keeper.renew(RENEWAL, deadline=1)
     assert keeper.lease is None
-    await keeper.register(deadline=1)
+    await keeper.register(1, deadline=1)
     assert only_other(server, name)
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tcf.core.annotations import Acknowledgement, LastActive
+from tcf.core.lease_content import IDLE_DURATION, Renewal
 from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Federation, Isolation, Refusal, Role
-from tcf.core.reading import IDLE_DURATION, Cycle, Reading, Renewal, WorkerState, not_ready
+from tcf.core.reading import Cycle, Reading, WorkerState, not_ready
 from unit.build import TERM, UID, D, at, federation, machine_of, request
 
 T0 = 1000.0
@@ -142,7 +143,7 @@ def test_lowering_waits_for_nothing(about: Federation | None, answer: str) -> No
     read.observe(read.begin(at(T0 + 1)), about)
     assert says(read, T0 + 1) == answer
     watched = machine_at(ACTIVE)
-    watched.watched(about)
+    watched.watched(about, SOON)
     assert says(watched, T0 + 1) == answer
 
 
@@ -163,40 +164,40 @@ def test_a_member_that_has_left_stops_at_once_and_goes_on_acknowledging() -> Non
 
 def test_watching_never_raises() -> None:
     machine = machine_at(PASSIVE)
-    assert machine.watched(federation("active passive", term=TERM + 1))
+    assert machine.watched(federation("active passive", term=TERM + 1), SOON)
     assert says(machine) == "passive"
     assert machine.pending is None
 
     fresh = machine_of("c1")
-    assert fresh.watched(ACTIVE)
+    assert fresh.watched(ACTIVE, SOON)
     assert says(fresh) == "Starting"
 
 
 def test_a_watched_lowering_extends_nothing() -> None:
     machine = machine_at(ACTIVE)
-    machine.watched(DEMOTING)
+    machine.watched(DEMOTING, SOON)
     assert machine.pending
-    machine.acknowledged(machine.pending)
+    machine.written(machine.pending)
     assert says(machine, T0 + D - 0.1) == "demoting"
     assert says(machine, T0 + D) == "ReadingExpired"
 
 
 def test_old_events_are_ignored() -> None:
     machine = machine_at(DEMOTING)
-    assert not machine.watched(ACTIVE)
-    assert not machine.watched(LOWER)
-    assert not machine.watched(DEMOTING)
+    assert not machine.watched(ACTIVE, SOON)
+    assert not machine.watched(LOWER, SOON)
+    assert not machine.watched(DEMOTING, SOON)
     assert says(machine) == "demoting"
     assert machine.pending is None
 
 
 def test_only_news_is_worth_a_cycle() -> None:
     machine = machine_at(ACTIVE)
-    assert not machine.watched(ACTIVE)
-    assert not machine.watched(replace(ACTIVE, resource_version="9"))
-    assert machine.watched(replace(ACTIVE, generation=2))
-    assert machine.watched(federation("active passive passive", term=TERM + 1))
-    assert machine.watched(None)
+    assert not machine.watched(ACTIVE, SOON)
+    assert not machine.watched(replace(ACTIVE, resource_version="9"), SOON)
+    assert machine.watched(replace(ACTIVE, generation=2), SOON)
+    assert machine.watched(federation("active passive passive", term=TERM + 1), SOON)
+    assert machine.watched(None, SOON)
 
 
 # --- what overtakes a cycle ---------------------------------------------------------------------------
@@ -218,10 +219,10 @@ def test_news_in_between_voids_the_cycle(news: Federation | None, began: str) ->
     machine = machine_at(ACTIVE)
     begun = machine.begin(at(T0 + 3))
     if began == "before the read":
-        machine.watched(news)
+        machine.watched(news, SOON)
     renewal = machine.observe(begun, ACTIVE)
     if began == "before the write":
-        machine.watched(news)
+        machine.watched(news, SOON)
     assert renewal
     machine.renewed(begun, renewal)
     assert says(machine, T0 + D) != "active"
@@ -251,8 +252,8 @@ def test_a_lease_lost_during_the_read_voids_the_cycle() -> None:
 def test_an_answer_about_the_deleted_object_cannot_undo_a_lowering_for_its_successor() -> None:
     machine = machine_of("c1")
     begun = machine.begin(at(T0))
-    machine.watched(None)
-    machine.watched(REBORN)
+    machine.watched(None, SOON)
+    machine.watched(REBORN, SOON)
     assert machine.pending
     assert machine.pending.acknowledged == Acknowledgement("uid-2", TERM + 50)
     renewal = machine.observe(begun, ACTIVE)
@@ -269,30 +270,30 @@ def test_an_answer_about_the_deleted_object_cannot_undo_a_lowering_for_its_succe
 def test_a_role_that_comes_back_ends_the_lowering_that_was_to_be_acknowledged() -> None:
     """Otherwise the worker would acknowledge that first, and answer "active" only after its next cycle."""
     machine = machine_at(ACTIVE)
-    machine.watched(federation("demoting passive", term=TERM + 1))
+    machine.watched(federation("demoting passive", term=TERM + 1), SOON)
     assert machine.pending
-    assert machine.watched(federation("active passive", term=TERM + 2))
+    assert machine.watched(federation("active passive", term=TERM + 2), SOON)
     assert machine.pending is None
 
 
 def test_a_watched_lowering_is_pending_until_it_is_written() -> None:
     machine = machine_at(ACTIVE)
-    assert machine.watched(DEMOTING)
+    assert machine.watched(DEMOTING, SOON)
     pending = machine.pending
     assert pending == Renewal(Acknowledgement(UID, TERM + 1), Isolation.FENCE, D, C1_WAS)
 
-    machine.watched(federation("passive promoting", term=TERM + 2))  # while it is being written
-    machine.acknowledged(pending)
+    machine.watched(federation("passive promoting", term=TERM + 2), SOON)  # while it is being written
+    machine.written(pending)
     assert machine.pending
     assert machine.pending.acknowledged == Acknowledgement(UID, TERM + 2)
-    machine.acknowledged(machine.pending)
+    machine.written(machine.pending)
     assert machine.pending is None
 
 
 def test_a_role_that_comes_back_leaves_nothing_to_acknowledge_without_a_cycle() -> None:
     machine = machine_at(ACTIVE)
-    machine.watched(DEMOTING)
-    assert machine.watched(federation("active passive", term=TERM + 2))
+    machine.watched(DEMOTING, SOON)
+    assert machine.watched(federation("active passive", term=TERM + 2), SOON)
     assert machine.pending is None
     cycle(machine, federation("active passive", term=TERM + 2), T0 + 1)
     assert says(machine, T0 + 1) == "active"
@@ -300,7 +301,7 @@ def test_a_role_that_comes_back_leaves_nothing_to_acknowledge_without_a_cycle() 
 
 def test_a_cycle_settles_what_is_pending() -> None:
     machine = machine_at(ACTIVE)
-    machine.watched(DEMOTING)
+    machine.watched(DEMOTING, SOON)
     cycle(machine, DEMOTING, T0 + 1)
     assert machine.pending is None
     assert says(machine, T0 + D + 0.5) == "demoting"
@@ -309,7 +310,7 @@ def test_a_cycle_settles_what_is_pending() -> None:
 def test_a_stale_read_acknowledges_the_newest_table_seen() -> None:
     machine = machine_at(ACTIVE)
     begun = machine.begin(at(T0 + 3))
-    machine.watched(DEMOTING)
+    machine.watched(DEMOTING, SOON)
     renewal = machine.observe(begun, ACTIVE)
     assert renewal
     assert renewal.acknowledged == Acknowledgement(UID, TERM + 1)
@@ -320,7 +321,7 @@ def test_a_stale_read_acknowledges_the_newest_table_seen() -> None:
 
 def test_promoting_may_be_acknowledged_from_the_watch() -> None:
     machine = machine_at(PASSIVE)
-    assert machine.watched(federation("promoting passive", term=TERM + 1))
+    assert machine.watched(federation("promoting passive", term=TERM + 1), SOON)
     assert machine.pending
     assert says(machine) == "promoting"
 
@@ -346,7 +347,7 @@ def test_who_was_active_last_is_noted_in_the_lease_beyond_the_object() -> None:
         assert renewal.last_active == note
     overtaken = machine_at(ACTIVE)
     begun = overtaken.begin(at(T0 + 1))
-    overtaken.watched(later)
+    overtaken.watched(later, SOON)
     renewal = overtaken.observe(begun, ACTIVE)
     assert renewal
     assert renewal.last_active == LastActive("c2", TERM + 3)
@@ -420,7 +421,7 @@ def test_the_very_first_keep_role_is_in_the_lease_before_it_is_answered() -> Non
 @pytest.mark.parametrize("about", [None, federation("demoting passive", term=TERM + 1)])
 def test_keep_role_is_lowered_like_any_other(about: Federation | None) -> None:
     machine = machine_at(KEEPING)
-    machine.watched(about)
+    machine.watched(about, SOON)
     assert says(machine, T0 + 1e9) != "active"
 
 
@@ -440,7 +441,7 @@ def test_a_lease_says_fence_only_when_the_answer_is_no_longer_active() -> None:
     _, renewal = half_way(machine, replace(LOWER, spec=KEEPING.spec), T0 + 3)  # a restored hub
     assert says(machine, T0 + 1e9) == "active"
     assert renewal.isolation is Isolation.KEEP_ROLE
-    machine.watched(federation("demoting passive", term=TERM + 1, isolation=Isolation.KEEP_ROLE))
+    machine.watched(federation("demoting passive", term=TERM + 1, isolation=Isolation.KEEP_ROLE), SOON)
     assert says(machine, T0 + 1e9) == "demoting"
     assert machine.pending
     assert machine.pending.isolation is Isolation.FENCE
@@ -510,7 +511,7 @@ def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
     machine.renewed(first, renewal)
 
     cycle = machine.begin(at(1003))
-    machine.watched(federation("promoting passive", term=TERM + 2))
+    machine.watched(federation("promoting passive", term=TERM + 2), SOON)
     machine.observe(cycle, federation("passive demoting", term=TERM + 1))
 
     answer = machine.answer(1003)
@@ -522,8 +523,8 @@ def test_a_read_that_the_watch_overtook_is_no_sign_of_a_restored_hub() -> None:
     "spoil",
     [
         lambda m: m.failed(DOWN),
-        lambda m: m.watched(DEMOTING),
-        lambda m: m.watched(None),
+        lambda m: m.watched(DEMOTING, SOON),
+        lambda m: m.watched(None, SOON),
         lambda m: m.lost(GONE),
         lambda m: cycle(m, ACTIVE, T0 + 4),
     ],
@@ -538,7 +539,7 @@ def test_nothing_rises_after_a_cycle(spoil: Callable[[WorkerState], object]) -> 
 
 def test_an_older_event_lowers_nothing() -> None:
     machine = machine_at(ACTIVE)
-    assert not machine.watched(federation("passive active", term=TERM - 5))
+    assert not machine.watched(federation("passive active", term=TERM - 5), SOON)
     assert says(machine) == "active"
 
 
@@ -546,7 +547,7 @@ def test_an_older_event_lowers_nothing() -> None:
 def test_an_event_of_another_object_counts_whatever_its_term(term: int) -> None:
     machine = machine_at(ACTIVE)
     other = federation("passive active", uid="uid-2", term=term)
-    assert machine.watched(other)
+    assert machine.watched(other, SOON)
     answer = machine.answer(SOON)
     assert isinstance(answer, Reading)
     assert other.status
@@ -561,7 +562,7 @@ def test_a_read_that_the_watch_has_overtaken_changes_nothing(known: Federation |
     if known:
         cycle(machine, known)
     begun = machine.begin(at(T0 + 3))
-    machine.watched(federation("passive active", uid=uid, term=TERM + 3))
+    machine.watched(federation("passive active", uid=uid, term=TERM + 3), SOON)
     before = machine.answer(T0 + 3)
     renewal = machine.observe(begun, federation("passive active", uid=uid, term=TERM))
     assert renewal
@@ -572,7 +573,7 @@ def test_a_read_that_the_watch_has_overtaken_changes_nothing(known: Federation |
 def test_a_read_of_another_object_is_no_sign_of_a_restored_hub() -> None:
     machine = machine_at(ACTIVE)
     begun = machine.begin(at(T0 + 3))
-    machine.watched(federation("passive active", uid="uid-2", term=TERM - 20))
+    machine.watched(federation("passive active", uid="uid-2", term=TERM - 20), SOON)
     machine.observe(begun, federation("passive active", uid="uid-2", term=TERM - 30))
     assert says(machine) == "passive"
 
@@ -632,9 +633,9 @@ def test_the_highest_term_it_knows_is_of_the_present_object() -> None:
     assert machine.known_term(UID) == 0
     cycle(machine, ACTIVE)
     assert (machine.known_term(UID), machine.known_term("uid-2")) == (TERM, 0)
-    machine.watched(DEMOTING)
+    machine.watched(DEMOTING, SOON)
     assert machine.known_term(UID) == TERM + 1
-    machine.watched(REBORN)
+    machine.watched(REBORN, SOON)
     assert (machine.known_term(UID), machine.known_term("uid-2")) == (0, TERM + 50)
 
 

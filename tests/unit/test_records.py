@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tcf.core.fencing import silence_needed
+from tcf.core.lease_content import IDLE_DURATION, REGISTRATION_DURATION
 from tcf.core.liveness import LONGEST_NAME, MOST_NAMES
 from tcf.core.model import (
     HISTORY_LENGTH,
@@ -26,10 +27,9 @@ from tcf.core.model import (
     Spec,
     Status,
 )
-from tcf.core.reading import IDLE_DURATION, REGISTRATION_DURATION
 from tcf.hub import records
 from tcf.hub.answers import Json
-from tcf.web.post_parameters import LONGEST_REASON
+from tcf.web.parameters import LONGEST_TEXT
 
 CRD = yaml.safe_load(
     (Path(__file__).parents[2] / "crds" / "clusterfederations.tcf.dev.yaml").read_text(encoding="utf-8")
@@ -109,7 +109,7 @@ def test_a_lease_under_which_nothing_was_granted_has_the_usual_durations() -> No
     [
         ("status.history", "maxItems", HISTORY_LENGTH),
         ("status.history.message", "maxLength", LONGEST_MESSAGE),
-        ("status.switchover.reason", "maxLength", LONGEST_REASON),
+        ("status.switchover.reason", "maxLength", LONGEST_TEXT),
         ("status.longestLeaseSeconds", "maximum", LONGEST_LEASE),
         ("status.inDoubt.seconds", "maximum", math.ceil(silence_needed(LONGEST_LEASE))),
         ("status.unfenceable", "maxItems", MOST_NAMES),

@@ -5,7 +5,7 @@ The rights are those of Kubernetes on the federation, so `kubectl auth can-i` an
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tcf.core.model import MemberRef, Refusal
@@ -18,7 +18,7 @@ GROUP, RESOURCE = "tcf.dev", "clusterfederations"
 class Right:
     """The right to do `verb` to a federation, or to one of its subresources.
 
-    No API serves the subresources `switchover` and `force`. They exist for rights only.
+    No API serves the subresources `switchover`, `force` and `holds`. They exist for rights only.
     """
 
     verb: str
@@ -31,6 +31,7 @@ class Right:
 READ = Right("get")
 SWITCH = Right("create", "switchover")
 FORCE = Right("create", "force")
+HOLD = Right("update", "holds")
 
 
 def rights_to_change(*, force: bool, dry_run: bool) -> tuple[Right, ...]:
@@ -56,20 +57,31 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class RoleNames:
-    """The names of the three roles at an identity provider. Each role has the rights of those before it."""
+    """The names of the roles at an identity provider.
+
+    `info` may read. `toggle` may also move roles, and `hold` may also have holds. `admin` may do everything.
+    """
 
     info: str = "TCF_INFO"
     toggle: str = "TCF_TOGGLE"
+    hold: str = "TCF_HOLD"
     admin: str = "TCF_ADMIN"
 
     def rights(self, roles: Collection[str]) -> frozenset[Right]:
         """The rights of a user who has these roles."""
-        ranks = ((self.admin, {READ, SWITCH, FORCE}), (self.toggle, {READ, SWITCH}), (self.info, {READ}))
-        return frozenset(next((rights for name, rights in ranks if name in roles), ()))
+        return frozenset(right for name, rights in self._least_first() if name in roles for right in rights)
 
     def giving(self, right: Right) -> str:
         """The least role that has the right."""
-        return next(name for name in (self.info, self.toggle, self.admin) if right in self.rights({name}))
+        return next(name for name, rights in self._least_first() if right in rights)
+
+    def _least_first(self) -> Sequence[tuple[str, Collection[Right]]]:
+        return (
+            (self.info, (READ,)),
+            (self.toggle, (READ, SWITCH)),
+            (self.hold, (READ, HOLD)),
+            (self.admin, (READ, SWITCH, HOLD, FORCE)),
+        )
 
 
 def forbidden(user: User, right: Right, member: MemberRef, hint: str) -> Refusal:

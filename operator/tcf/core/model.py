@@ -336,6 +336,7 @@ class WorkerLease:
     `renewed_at`: the time of the renewal by the worker's wall clock (RFC 3339). It is for people; no decision
         depends on it.
     `application`: what the worker's holders report; None if no holder reports.
+    `held_by`: which holders keep the worker from acknowledging a table, for people to read; "" if none does.
     """
 
     name: str
@@ -351,6 +352,7 @@ class WorkerLease:
     problem: str = ""
     last_active: LastActive | None = None
     application: Application | None = None
+    held_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,24 @@ Between two cycles a watch may deliver newer tables (`watched`). They can lower 
 They are acknowledged (`pending`) by a write of the Lease that extends no reading. A lowering voids the cycle
 under way: a table that was asked for before the lowering must not become a reading after it.
 
+The applications beside the worker may have holds (`hold`, see `core.holds`). `composed` then changes what is
+written: the loss of the role is not acknowledged yet, and the Lease lasts until the last hold has ended.
+
 All times are boot seconds (CLOCK_BOOTTIME). The caller reads the clock for every call and passes the time in.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from tcf.core.admission import not_a_member, unanswerable, unusable
 from tcf.core.annotations import NOBODY, Acknowledgement, LastActive
+from tcf.core.cover import Cover
+from tcf.core.holds import Hold, HoldRequest
+from tcf.core.lease_content import IDLE_DURATION, Renewal
 from tcf.core.model import (
     PROTOCOL,
-    Application,
     Federation,
     Isolation,
     MemberRef,
@@ -32,14 +38,9 @@ from tcf.core.model import (
     Now,
     Refusal,
     Role,
+    WorkerLease,
 )
 from tcf.core.reasons import Reason
-
-REGISTRATION_DURATION = 1
-"""The duration, in seconds, of a Lease that has just been created. It has no reading yet."""
-
-IDLE_DURATION = 15
-"""The duration of the Lease, in seconds, while there is no federation that says otherwise."""
 
 NOTHING_TO_ANSWER = frozenset({Reason.FEDERATION_NOT_FOUND, Reason.NOT_BOOTSTRAPPED, Reason.NO_ROLE_YET})
 """The reasons of a worker that is healthy, but waits for a federation in which its member has a role."""
@@ -82,17 +83,6 @@ def not_ready(answer: Reading | Refusal, pod_trouble: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
-    """The content of the next write to the worker's own Lease."""
-
-    acknowledged: Acknowledgement | None
-    isolation: Isolation
-    duration: int
-    last_active: LastActive | None = None
-    application: Application | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Cycle:
     """One renewal cycle: when it began, and the number of lowerings and the newest table at that time."""
 
@@ -105,6 +95,7 @@ class WorkerState:
     """The state of one worker. No method waits or fails."""
 
     def __init__(self, member: MemberRef) -> None:
+        self.cover = Cover()
         self._cluster = member.cluster
         self._not_found = Refusal(
             Reason.FEDERATION_NOT_FOUND,
@@ -165,6 +156,13 @@ class WorkerState:
         active = any(each and each.role is Role.ACTIVE for each in (own, self.reading))
         return isolation if active else Isolation.FENCE
 
+    def hold(self, request: HoldRequest, now: float) -> Hold | None:
+        """Judge and record the request of a holder. None if there are too many holders."""
+        answer = self.answer(now)
+        if isinstance(answer, Reading) and answer.role is Role.ACTIVE:
+            return self.cover.hold(request, now, active_until=answer.valid_until, keep=answer.keep)
+        return self.cover.hold(request, now, active_until=-math.inf, keep=False)
+
     @property
     def rising(self) -> bool:
         """Will the worker answer "active" if the cycle under way succeeds?"""
@@ -190,7 +188,7 @@ class WorkerState:
             self._drop(self._not_found)
             self.grant = Renewal(self._seen, Isolation.FENCE, IDLE_DURATION, self._last_active)
             return self.grant
-        own = self._take_in(federation, cycle.seen)
+        own = self._take_in(federation, cycle.seen, cycle.t0)
         status, spec = federation.status, federation.spec
         if status and status.protocol != PROTOCOL:
             return None
@@ -218,14 +216,14 @@ class WorkerState:
 
     def renewed(self, cycle: Cycle, renewal: Renewal) -> None:
         """The cycle's write of the Lease succeeded: its table becomes the reading, unless it is outdated."""
-        self.acknowledged(renewal)
+        self.written(renewal)
         candidate = self.candidate
-        if candidate and self._holds(candidate, cycle, renewal):
+        if candidate and self._counts(candidate, cycle, renewal):
             self.reading = candidate
             self._why = Refusal(Reason.READING_EXPIRED, "the hub or this process was too slow to renew them")
         self.candidate = None
 
-    def _holds(self, candidate: Reading, cycle: Cycle, renewal: Renewal) -> bool:
+    def _counts(self, candidate: Reading, cycle: Cycle, renewal: Renewal) -> bool:
         """May the table that was read become the reading?
 
         It must still be the newest one, without a lowering since. If it makes this worker active, the Lease
@@ -239,16 +237,27 @@ class WorkerState:
 
     # --- between the cycles -------------------------------------------------------------------------
 
-    def withhold(self) -> None:
-        """The table that was seen is not acknowledged yet: the loss of the role has to be concluded first."""
-        self._pending = True
+    def composed(self, renewal: Renewal, lease: WorkerLease, now: float, *, concluded: bool) -> Renewal:
+        """What to write at `now` instead of `renewal`.
 
-    def acknowledged(self, renewal: Renewal) -> None:
+        Args:
+            lease: as it was last written or read.
+            concluded: what this worker's "active" has caused is over, except for holds.
+        """
+        content = self.cover.composed(renewal, lease, now)
+        if not concluded and not self.cover.withholds(now):
+            content = replace(content, acknowledged=lease.acknowledged)
+        if content.acknowledged != renewal.acknowledged:
+            self._pending = True
+        return content
+
+    def written(self, renewal: Renewal) -> None:
         """A write of the Lease succeeded. That alone extends no reading."""
+        self.cover.written(renewal)
         if self._seen == renewal.acknowledged:
             self._pending = False
 
-    def watched(self, federation: Federation | None) -> bool:
+    def watched(self, federation: Federation | None, now: float) -> bool:
         """Take in a watch event (None: the object was deleted). True if there is something to do now."""
         if federation is None:
             self._drop(self._not_found)
@@ -259,7 +268,7 @@ class WorkerState:
         if status and before and before.uid == federation.uid and status.term < before.term:
             return False  # an outdated event, or a restored hub: the next read will show
         said_yes = self.reading is not None and self.reading.role is Role.ACTIVE
-        own = self._take_in(federation, before)
+        own = self._take_in(federation, before, now)
         news = self._seen != before
         if (own is None or own.role is not Role.ACTIVE) and (news or said_yes):
             self.candidate = None
@@ -279,8 +288,16 @@ class WorkerState:
         """There is no Lease any more. Another member may be promoted, so the reading is dropped."""
         self._drop(why)
         self._lowerings += 1
+        self.cover.lost()
 
-    def _take_in(self, federation: Federation, asked_at: Acknowledgement | None) -> MemberStatus | None:
+    def stop(self) -> None:
+        """From now on the worker neither answers nor renews. Its Lease lasts as long as it says."""
+        self._drop(STOPPING)
+        self._lowerings += 1
+
+    def _take_in(
+        self, federation: Federation, asked_at: Acknowledgement | None, now: float
+    ) -> MemberStatus | None:
         """Note the table, and lower the worker if the table requires it. Returns the own row if there is one.
 
         `asked_at`: the newest table known when this one was asked for.
@@ -297,6 +314,8 @@ class WorkerState:
         if self._seen == table and (status.active_cluster or not (status.engaged or status.switchover)):
             self._last_active = LastActive(status.active_cluster or NOBODY, status.term)
         own = status.member(self._cluster)
+        if self._seen == table:
+            self.cover.saw(own.role if own else None, federation.spec.switchover_timeout, now)
         if own is None:
             self._drop(self._without_role(federation))
         elif self._seen != table:

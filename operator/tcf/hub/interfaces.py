@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Event, Federation, Status, WorkerLease
-from tcf.core.reading import Renewal
 
 
 class FederationStore(Protocol):
@@ -46,6 +46,7 @@ class LeaseStore(Protocol):
         federation: str,
         cluster: str,
         holder: str,
+        duration: int,
         deadline: float,
     ) -> WorkerLease: ...
 

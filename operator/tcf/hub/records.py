@@ -16,6 +16,7 @@ from tcf.core import model
 from tcf.core.annotations import (
     ANNOTATION_ACKNOWLEDGED,
     ANNOTATION_APPLICATION,
+    ANNOTATION_HELD_BY,
     ANNOTATION_ISOLATION,
     ANNOTATION_LAST_ACTIVE,
     LABEL_CLUSTER,
@@ -23,6 +24,7 @@ from tcf.core.annotations import (
     Acknowledgement,
     LastActive,
 )
+from tcf.core.holds import LONGEST_NAMES
 from tcf.hub import errors
 from tcf.hub.answers import Json
 from tcf.runtime.text import printable
@@ -196,6 +198,7 @@ def lease(value: Json) -> model.WorkerLease:
             problem=_problem(isolation, duration, believed=believed is not None),
             last_active=LastActive.parse(annotations.get(ANNOTATION_LAST_ACTIVE)),
             application=_application(annotations.get(ANNOTATION_APPLICATION)),
+            held_by=printable(str(annotations.get(ANNOTATION_HELD_BY, "")), LONGEST_NAMES),
         )
 
 

@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from tcf.core.annotations import (
     ANNOTATION_ACKNOWLEDGED,
     ANNOTATION_APPLICATION,
+    ANNOTATION_HELD_BY,
     ANNOTATION_ISOLATION,
     ANNOTATION_LAST_ACTIVE,
     LABEL_CLUSTER,
     LABEL_FEDERATION,
 )
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Isolation, WorkerLease
-from tcf.core.reading import REGISTRATION_DURATION, Renewal
 from tcf.hub import records
 from tcf.hub.answers import Json
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
@@ -63,6 +64,7 @@ class Leases:
         federation: str,
         cluster: str,
         holder: str,
+        duration: int,
         deadline: float,
     ) -> WorkerLease:
         """Register a worker: create its Lease. Raises ConflictError if the Lease exists already."""
@@ -77,7 +79,7 @@ class Leases:
             },
             "spec": {
                 "holderIdentity": holder,
-                "leaseDurationSeconds": REGISTRATION_DURATION,
+                "leaseDurationSeconds": duration,
                 "acquireTime": micro_time(),
                 "renewTime": micro_time(),
             },
@@ -106,6 +108,8 @@ class Leases:
         }
         if renewal.application is not lease.application:
             annotations[ANNOTATION_APPLICATION] = renewal.application.value if renewal.application else None
+        if renewal.held_by != lease.held_by:
+            annotations[ANNOTATION_HELD_BY] = renewal.held_by or None
         body: Json = {
             "metadata": {
                 "uid": lease.uid,

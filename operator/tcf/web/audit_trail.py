@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tcf.core.authorization import GROUP, RESOURCE, SWITCH, User
+from tcf.core.authorization import GROUP, HOLD, RESOURCE, SWITCH, User
 from tcf.core.model import MemberRef
 from tcf.runtime.audit_log import AuditLog
 
@@ -18,6 +18,8 @@ _LONGEST = 512
 """How many characters of a field that the client chooses are recorded."""
 _VERBS = {"HEAD": "get", "OPTIONS": "get", "POST": "create", "PUT": "update"}
 """The verbs of Kubernetes for methods with other names."""
+_SUBRESOURCES = {"create": SWITCH.subresource, "update": HOLD.subresource, "delete": HOLD.subresource}
+"""What requests with these verbs are about."""
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class Asked:
         request: the id of the request in history that the answer is about, if this one has joined it.
         address: of the client.
         user: who has authenticated; None if nobody has.
+        routine: nothing has changed that the audit log should have: a holder goes on.
         annotations: more for the audit log, by names of our own.
     """
 
@@ -37,6 +40,7 @@ class Asked:
     address: str
     received: datetime
     user: User | None = None
+    routine: bool = False
     annotations: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -91,8 +95,8 @@ class AuditTrail:
                 "name": self._member.federation,
                 "cluster": self._member.cluster,
             }
-            if entry["verb"] == "create":
-                entry["objectRef"]["subresource"] = SWITCH.subresource
+            if subresource := _SUBRESOURCES.get(entry["verb"]):
+                entry["objectRef"]["subresource"] = subresource
         self._log.write(entry)
 
 

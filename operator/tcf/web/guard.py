@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -48,10 +49,10 @@ class Guard:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             asked = request[ASKED]
             try:
-                await self._identify(request, asked)
+                await self.identify(request, asked)
                 return await handler(request, Caller(self, asked))
             except DeniedError as denied:
-                return self._denial(denied)
+                return self.denial(denied)
 
         return handle
 
@@ -63,10 +64,10 @@ class Guard:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             asked = Asked.new(request)
             try:
-                await self._identify(request, asked)
+                await self.identify(request, asked)
                 await self.check(asked, READ)
             except DeniedError as denied:
-                response = self._denial(denied)
+                response = self.denial(denied)
                 response.headers[REQUEST] = asked.request
                 if self._audit:
                     self._audit.record(request, asked, response)
@@ -74,6 +75,13 @@ class Guard:
             return await handler(request)
 
         return handle
+
+    def credential(self, request: web.BaseRequest) -> bytes | None:
+        """What the client identifies itself by, so that it can be recognized; None if nobody is checked."""
+        if not self._authority:
+            return None
+        shown = (*request.headers.getall("Authorization", []), str(self._certificate(request)))
+        return hashlib.sha256("\n".join(shown).encode(errors="surrogateescape")).digest()
 
     async def check(self, asked: Asked, right: Right) -> None:
         """Raises DeniedError if the one who asks lacks the right."""
@@ -84,7 +92,7 @@ class Guard:
             self._log.warning("refused: %s", refusal.message, extra={"request": asked.id})
             raise DeniedError(403, refusal)
 
-    async def _identify(self, request: web.BaseRequest, asked: Asked) -> None:
+    async def identify(self, request: web.BaseRequest, asked: Asked) -> None:
         """Find out who asks. Raises DeniedError if nobody knows."""
         if not self._authority:
             return
@@ -98,7 +106,7 @@ class Guard:
         if asked.user is None:
             raise DeniedError(401, Refusal(Reason.UNAUTHENTICATED, f"{trouble}; {self._authority.hint}"))
 
-    def _denial(self, denied: DeniedError) -> web.Response:
+    def denial(self, denied: DeniedError) -> web.Response:
         headers = {"X-TCF-Cluster": self.member.cluster, **_MORE.get(denied.status, {})}
         return error(denied.status, denied.refusal.reason, denied.refusal.message, headers)
 

@@ -1,129 +1,20 @@
-"""The parameters of a POST, from its query and its body."""
+"""The parameters of a POST that moves a role."""
 
 from __future__ import annotations
-
-import asyncio
-import json
-from collections.abc import Mapping
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from tcf.core.admission import Kind
 from tcf.core.reasons import Reason
-from tcf.runtime.text import hidden
+from tcf.web.parameters import BadRequestError, flag, is_number, read_parameters, text
 from tcf.worker.switchovers import Wish
 
-LARGEST_BODY = 16 * 1024
-LONGEST_REASON = 256
-_BODY_SECONDS = 5.0
 _PARAMETERS = ("dry_run", "expected_term", "force", "reason")
-
-
-class BadRequestError(Exception):
-    """A wrong request. `reason` and `status` are those of the answer."""
-
-    def __init__(self, reason: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.status = status
 
 
 async def read_wish(kind: Kind, request: web.BaseRequest) -> Wish:
     """What the client asks for. Raises BadRequestError if the request is wrong."""
-    return _wish(kind, await _parameters(request))
-
-
-async def _parameters(request: web.BaseRequest) -> dict[str, str]:
-    """The parameters from the query and the body together. Each may be given only once."""
-    pairs = _query(request.query_string)
-    if request.can_read_body:
-        pairs += await _body(request)
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        if name not in _PARAMETERS:
-            known = ", ".join(_PARAMETERS)
-            raise BadRequestError(
-                Reason.UNKNOWN_PARAMETER, f"there is no parameter {name[:64]!r}; the parameters are {known}"
-            )
-        if name in found:
-            raise BadRequestError(Reason.INVALID_PARAMETER, f"{name} is given more than once")
-        found[name] = value
-    return found
-
-
-def _query(text: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict")
-    except ValueError as bad:
-        raise BadRequestError(
-            Reason.MALFORMED_REQUEST, f"the parameters cannot be understood: {bad}"
-        ) from bad
-
-
-async def _body(request: web.BaseRequest) -> list[tuple[str, str]]:
-    """The parameters of the body: none, a form (as curl -d sends it) or a JSON object."""
-    data = await _read(request)
-    if not data:
-        return []
-    content_type = request.content_type
-    try:
-        text = data.decode()
-        if content_type == "application/x-www-form-urlencoded":
-            return _query(text)
-        value = json.loads(text, object_pairs_hook=_Members)
-    except (ValueError, RecursionError) as bad:
-        raise BadRequestError(Reason.MALFORMED_REQUEST, f"the body cannot be understood: {bad}") from bad
-    if not isinstance(value, _Members):
-        raise BadRequestError(Reason.MALFORMED_REQUEST, "the body is not a JSON object of parameters")
-    return [(name, _plain(name, member)) for name, member in value]
-
-
-class _Members(list[tuple[str, object]]):
-    """A JSON object as it was written, so that a name that is given twice is noticed."""
-
-
-def _plain(name: str, value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int):
-        return json.dumps(value)
-    raise BadRequestError(Reason.INVALID_PARAMETER, f"{name[:64]} must be a string, a number, true or false")
-
-
-async def _read(request: web.BaseRequest) -> bytes:
-    data = bytearray()
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        # If an encoded body were cut short, a parameter such as dry_run=true might be lost unnoticed.
-        raise BadRequestError(
-            Reason.MALFORMED_REQUEST, "the body is encoded; send it without Content-Encoding"
-        )
-    try:
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.content.iter_any():
-                data += chunk
-                if len(data) > LARGEST_BODY:
-                    message = f"the body has more than {LARGEST_BODY} bytes"
-                    raise BadRequestError(Reason.BODY_TOO_LARGE, message, 413)
-    except TimeoutError as late:
-        message = f"the body did not arrive within {_BODY_SECONDS:.0f} s"
-        raise BadRequestError(Reason.MALFORMED_REQUEST, message) from late
-    except (web.RequestPayloadError, ConnectionResetError) as bad:
-        raise BadRequestError(Reason.MALFORMED_REQUEST, f"the body cannot be read: {bad}") from bad
-    return bytes(data)
-
-
-def _wish(kind: Kind, parameters: Mapping[str, str]) -> Wish:
-    reason = parameters.get("reason", "")
-    if len(reason) > LONGEST_REASON:
-        raise BadRequestError(Reason.INVALID_PARAMETER, f"reason is longer than {LONGEST_REASON} characters")
-    if any(hidden(character) for character in reason):
-        raise BadRequestError(
-            Reason.INVALID_PARAMETER,
-            "reason contains control characters, line breaks or invisible characters",
-        )
+    parameters = await read_parameters(request, _PARAMETERS)
     term = parameters.get("expected_term")
     if term is not None and not is_number(term):
         raise BadRequestError(
@@ -131,19 +22,8 @@ def _wish(kind: Kind, parameters: Mapping[str, str]) -> Wish:
         )
     return Wish(
         kind=kind,
-        reason=reason,
+        reason=text(parameters, "reason"),
         expected_term=int(term) if term is not None else None,
-        force=_flag(parameters, "force"),
-        dry_run=_flag(parameters, "dry_run"),
+        force=flag(parameters, "force"),
+        dry_run=flag(parameters, "dry_run"),
     )
-
-
-def _flag(parameters: Mapping[str, str], name: str) -> bool:
-    value = parameters.get(name, "false")
-    if value not in {"true", "false"}:
-        raise BadRequestError(Reason.INVALID_PARAMETER, f"{name} is {value[:64]!r}; give true or false")
-    return value == "true"
-
-
-def is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19  # noqa: PLR2004 - fits in 63 bits

@@ -28,7 +28,7 @@ from tcf.web.envelope import answer, closing, error
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Routes = Mapping[str, Mapping[str, Handler]]
-"""Handlers by path and method."""
+"""Handlers by path and method. A path that ends with a slash stands for all paths with one more segment."""
 Tls = Callable[[Connections], Callable[[], asyncio.Protocol]]
 """Puts TLS between sockets and connections: returns what makes the protocol of each socket."""
 
@@ -122,13 +122,16 @@ class HttpServer:
         if request.version.major != 1:
             return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is neither HTTP/1.1 nor 1.0"))
         # Almost every request has exactly such a path. Only the others have to be parsed.
-        methods = self._routes.get(request.raw_path) or self._routes.get(_path(request))
+        methods = self._routes.get(request.raw_path) or self._find(_path(request))
         handler = methods.get(request.method) if methods else None
         if request.method not in _SAFE:
             return await self._change(request, methods, handler)
         if handler is not None:
             return await handler(request)
         return self._nothing_there(request, methods)
+
+    def _find(self, path: str) -> Mapping[str, Handler] | None:
+        return self._routes.get(path) or self._routes.get(path[: path.rfind("/") + 1])
 
     async def _change(
         self, request: web.BaseRequest, methods: Mapping[str, Handler] | None, handler: Handler | None
@@ -147,7 +150,7 @@ class HttpServer:
             response.headers[REQUEST] = asked.request
             return response
         finally:
-            if self._audit:
+            if self._audit and not asked.routine:
                 self._audit.record(request, asked, response)
 
     def _not_meant_for_us(self, request: web.BaseRequest) -> Refusal | None:
@@ -157,7 +160,7 @@ class HttpServer:
         self, request: web.BaseRequest, methods: Mapping[str, Handler] | None
     ) -> web.StreamResponse:
         if methods is None:
-            known = ", ".join(self._routes)
+            known = ", ".join(f"{path}NAME" if path.endswith("/") else path for path in self._routes)
             return error(404, Reason.NOT_FOUND, f"there is no {request.path[:200]}; the paths are {known}")
         allow = {"Allow": ", ".join({**methods, "OPTIONS": None})}
         if request.method == "OPTIONS":

@@ -18,18 +18,18 @@ from tcf.core.authorization import rights_to_change
 from tcf.core.model import MemberStatus, Refusal, Role
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
+from tcf.web.bodies import Bodies, refused
 from tcf.web.envelope import JSON, TEXT, answer, answers, closing, error
 from tcf.web.guard import Caller, Guard
-from tcf.web.post_parameters import BadRequestError, is_number, read_wish
+from tcf.web.parameters import BadRequestError, is_number
+from tcf.web.post_parameters import read_wish
+from tcf.web.reading_headers import VALID_FOR, about, shown_seconds
 from tcf.web.server import Routes, for_health_checks
 from tcf.worker.knowledge import Knowledge
 from tcf.worker.switchovers import Course, Switchovers, Wish
 
-VALID_FOR = "X-TCF-Valid-For"
 MOST_POSTS = 64
 """How many POSTs one worker carries out at a time. Each of them waits, and makes requests to the hub."""
-MOST_BODIES = 64
-"""How many POSTs may send their bodies at a time. Those without a body do not wait for them."""
 
 Render = Callable[[Reading], tuple[int, bytes, str]]
 
@@ -93,26 +93,14 @@ class _Get:
             return error(500, reading.reason, reading.message, {"X-TCF-Cluster": cluster})
         if "?" in request.raw_path and (refusal := _too_old(request, reading)):
             status = 400 if refusal.reason == Reason.INVALID_PARAMETER else 500
-            return error(status, refusal.reason, refusal.message, _about(reading, cluster, now))
+            return error(status, refusal.reason, refusal.message, about(reading, cluster, now))
         rendered = self._rendered
         if rendered is None or rendered[0] is not reading:
-            rendered = reading, answers(*self._render(reading), _about(reading, cluster, now))
+            rendered = reading, answers(*self._render(reading), about(reading, cluster, now))
             self._rendered = rendered
         response = rendered[1]()
-        response.headers[VALID_FOR] = _seconds(reading.valid_for(now))
+        response.headers[VALID_FOR] = shown_seconds(reading.valid_for(now))
         return response
-
-
-def _about(reading: Reading, cluster: str, now: float) -> dict[str, str]:
-    return {
-        "X-TCF-Term": str(reading.term),
-        "X-TCF-Cluster": cluster,
-        VALID_FOR: _seconds(reading.valid_for(now)),
-    }
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.3f}"
 
 
 def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
@@ -143,21 +131,14 @@ class _Posts:
         self._knowledge = knowledge
         self._switchovers = switchovers
         self._cluster = knowledge.member.cluster
-        self._reading = asyncio.Semaphore(MOST_BODIES)
+        self._bodies = Bodies()
         self._carrying_out = asyncio.Semaphore(MOST_POSTS)
 
     async def handle(self, kind: Kind, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
         try:
-            wish = await self._read(kind, request)
+            wish = await self._bodies.read(request, partial(read_wish, kind))
         except BadRequestError as bad:
-            refused = error(bad.status, bad.reason, str(bad), {"X-TCF-Cluster": self._cluster})
-            if request.content.exception():
-                # Do not wait for the rest of this request. Nobody knows where the next one begins, so close.
-                request.content.feed_eof()
-                closing(refused)
-            return refused
-        if wish is None:
-            return self._busy(f"this worker already waits for the bodies of {MOST_BODIES} requests")
+            return refused(request, bad, self._cluster)
         caller.asked.annotations["reason"] = wish.reason
         await caller.needs(*rights_to_change(force=wish.force, dry_run=wish.dry_run))
         # Whoever may not change anything must not take the place of somebody who may.
@@ -166,15 +147,6 @@ class _Posts:
         async with self._carrying_out:
             return await self._carry_out(wish, caller)
 
-    async def _read(self, kind: Kind, request: web.BaseRequest) -> Wish | None:
-        """None if too many clients are sending bodies."""
-        if not request.can_read_body:
-            return await read_wish(kind, request)
-        if self._reading.locked():
-            return None
-        async with self._reading:
-            return await read_wish(kind, request)
-
     async def _carry_out(self, wish: Wish, caller: Caller) -> web.StreamResponse:
         course = Course(caller.asked.id)
         result = await self._switchovers.ask(wish, caller.principal, course)
@@ -182,7 +154,7 @@ class _Posts:
         if isinstance(result, Refusal):
             return error(500, result.reason, result.message, {"X-TCF-Cluster": self._cluster})
         caller.asked.annotations["outcome"] = course.effect
-        headers = _about(result, self._cluster, self._knowledge.clock.boot())
+        headers = about(result, self._cluster, self._knowledge.clock.boot())
         if wish.dry_run:
             headers["X-TCF-Dry-Run"] = "true"
         return answer(200, clusters_json(result.clusters), JSON, headers)

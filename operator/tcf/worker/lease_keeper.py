@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import secrets
 
+from tcf.core.lease_content import Renewal
 from tcf.core.model import MemberRef, WorkerLease
-from tcf.core.reading import Renewal
 from tcf.hub import errors
 from tcf.hub.interfaces import LeaseStore
 from tcf.runtime.logs import Fields
@@ -44,8 +44,12 @@ class LeaseKeeper:
         self._log = log
         self._name = _fresh_name(member)
 
-    async def register(self, *, deadline: float) -> None:
-        """Create the Lease. Raises LeaseLostError if somebody has changed it already."""
+    async def register(self, duration: int, *, deadline: float) -> None:
+        """Create the Lease, with this duration in seconds.
+
+        Raises:
+            LeaseLostError: somebody has changed it already.
+        """
         member = self._member
         try:
             self.lease = await self._leases.create(
@@ -54,6 +58,7 @@ class LeaseKeeper:
                 federation=member.federation,
                 cluster=member.cluster,
                 holder=self._holder,
+                duration=duration,
                 deadline=deadline,
             )
         except errors.ConflictError as error:

@@ -12,12 +12,12 @@ import logging
 import random
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 from tcf.core.admission import unbelievable
+from tcf.core.lease_content import Renewal
 from tcf.core.model import Federation, MemberRef, Refusal, Role
 from tcf.core.pod_marks import Marks
-from tcf.core.reading import STOPPING, Reading, Renewal
+from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.hub import errors
 from tcf.hub.interfaces import FederationStore, LeaseStore
@@ -29,6 +29,7 @@ from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
 from tcf.worker.answer_log import AnswerLog
 from tcf.worker.conclusion import Conclusion, Part
+from tcf.worker.holders import Holders
 from tcf.worker.knowledge import Knowledge
 from tcf.worker.lease_keeper import LeaseChangedError, LeaseKeeper, LeaseLostError
 from tcf.worker.pod_marker import PodMarker
@@ -41,10 +42,12 @@ when the hub is back."""
 _RETRIES = 4
 """The least number of attempts in a period. A reading lasts for three periods, and is at most one period old
 when the hub stops answering. So it outlives an outage of half its duration."""
+_LONGEST_STOP = 20.0
+"""For how many seconds a clean stop waits for holders: less than the 30 s that Kubernetes gives a Pod."""
 
 
 class Worker:
-    """One worker. Use `run` in a task of its own; `knowledge` at any time."""
+    """One worker. Use `run` in a task of its own; `knowledge` and `holders` at any time."""
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Worker:
         marker = self._marker = PodMarker(*pod, self.knowledge.answer, clock=clock) if pod else None
         marks: list[Part] = [lambda: marker.lower(self._state.period)] if marker else []
         self._wake = asyncio.Event()
+        self.holders = Holders(self.knowledge, released=self._wake.set)
         self._conclusion = Conclusion([*marks, *parts], concluded=self._wake.set)
 
     @property
@@ -88,11 +92,22 @@ class Worker:
                     tasks.create_task(self._conclusion.run(), name=f"conclude {self._member}")
             finally:
                 self.knowledge.stopped = True
-                self._state.lost(STOPPING)
+                self._state.stop()
                 self._announce()
                 if not self._conclusion.allows():
                     await self._conclusion.conclude()
-                await self._keeper.deregister()
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Delete the Lease, once all holds are released. If they are not, leave it to run out."""
+        limit = self._clock.boot() + _LONGEST_STOP
+        while (end := self.holders.end()) and (left := min(end, limit) - self._clock.boot()) > 0:
+            self._wake.clear()
+            await within(left, self._wake.wait())
+        if self.holders.end():
+            self._log.warning("the Lease is left to run out, because of holds: %s", self.holders.named())
+        else:
+            await self._keeper.deregister()
 
     # --- the cycles ---------------------------------------------------------------------------------
 
@@ -104,7 +119,7 @@ class Worker:
             now = self._clock.boot()
             try:
                 if self._keeper.lease is None:
-                    await self._keeper.register(deadline=self._state.period)
+                    await self._register()
                 if not await self._acknowledge_lowering() or now >= due:
                     await self._cycle()
                     due = now + self._state.period * random.uniform(1 - _JITTER, 1)
@@ -122,37 +137,49 @@ class Worker:
                 self._answer_log.succeed()
                 backoff.reset()
             self._announce()
-            await within(due - self._clock.boot(), self._wake.wait())
+            await within(self._wake_at(due) - self._clock.boot(), self._wake.wait())
+
+    def _wake_at(self, due: float) -> float:
+        """The time of the next cycle, or of the end of the last hold if an acknowledgement waits for that."""
+        end = self.holders.end()
+        return min(due, end) if end and self._state.pending else due
+
+    async def _register(self) -> None:
+        duration = self._state.cover.registration_duration(self._clock.boot())
+        await self._keeper.register(duration, deadline=self._state.period)
 
     async def _cycle(self) -> None:
         cycle = self._state.begin(self._clock.now())
         renewal = self._state.observe(cycle, await self._read())
         if renewal is not None:
-            renewal = self._acknowledging(renewal)
-            await self._keeper.renew(renewal, deadline=self._state.period)
-            self._state.renewed(cycle, renewal)
+            content = self._composed(renewal)
+            await self._write(content)
+            self._state.renewed(cycle, content)
 
     async def _acknowledge_lowering(self) -> bool:
         """Acknowledge a lowering before the next cycle. True if a reading is still good after that."""
         renewal = self._state.pending
         if renewal is None:
             return False
-        allowed = self._acknowledging(renewal)
-        if allowed == renewal:
-            await self._keeper.renew(renewal, deadline=self._state.period)
-            self._state.acknowledged(renewal)
+        content = self._composed(renewal)
+        if content.acknowledged == renewal.acknowledged:
+            await self._write(content)
+            self._state.written(content)
         return isinstance(self.knowledge.answer(), Reading)
 
-    def _acknowledging(self, renewal: Renewal) -> Renewal:
-        """`renewal`, or what to write instead as long as the loss of the role must not be acknowledged.
+    def _composed(self, renewal: Renewal) -> Renewal:
+        """What to write instead of `renewal`.
 
         If this worker is active, or is about to become active, there is nothing to conclude.
         """
-        if self._active() or self._state.rising or self._conclusion.allows():
-            return renewal
-        self._state.withhold()
         lease = self._keeper.lease
-        return replace(renewal, acknowledged=lease.acknowledged if lease else None)
+        assert lease is not None  # noqa: S101 - every turn begins by registering
+        concluded = self._active() or self._state.rising or self._conclusion.allows()
+        return self._state.composed(renewal, lease, self._clock.boot(), concluded=concluded)
+
+    async def _write(self, content: Renewal) -> None:
+        self._state.cover.sending(content, self._clock.boot())
+        await self._keeper.renew(content, deadline=self._state.period)
 
     def _active(self) -> bool:
         answer = self.knowledge.answer()
@@ -197,7 +224,7 @@ class Worker:
     def _take(self, federation: Federation | None) -> None:
         if federation and unbelievable(federation, self._clock.now()):
             return  # the cycle meets the same trouble and reports it
-        if self._state.watched(federation):
+        if self._state.watched(federation, self._clock.boot()):
             self._wake.set()
         if federation is None:
             self.knowledge.latest = None

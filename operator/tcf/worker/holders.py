@@ -1,0 +1,116 @@
+"""The holders of one worker: applications that may act as long as they have a hold.
+
+Judging a request and recording it is one step without an await, so no answer rests on an outdated reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tcf.core.holds import HOLDER_RATE, Hold, HoldRequest, HoldState
+from tcf.core.model import Refusal, Role
+from tcf.core.reading import Reading
+from tcf.runtime.waiting import within
+from tcf.worker.knowledge import Knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class HoldAnswer:
+    """The answer to a holder.
+
+    `held_for`: seconds for which the holder may act, counted from when it sent the request; 0 for not at all.
+    """
+
+    answer: Reading | Refusal
+    held_for: float
+    answered_at: float
+
+    @property
+    def active(self) -> bool:
+        return isinstance(self.answer, Reading) and self.answer.role is Role.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class HolderRow:
+    """One holder, for a person to read. `since`: since when it has this state (wall clock)."""
+
+    name: str
+    state: HoldState
+    seconds_left: float
+    healthy: bool
+    message: str
+    since: datetime
+
+
+class Holders:
+    """Answers the holders. `released` is called when a worker that waits for a release can go on."""
+
+    def __init__(self, knowledge: Knowledge, *, released: Callable[[], object]) -> None:
+        self._knowledge = knowledge
+        self.clock = knowledge.clock
+        self._state = knowledge.state
+        self._holds = knowledge.state.cover.holds
+        self._released = released
+
+    async def ask(self, request: HoldRequest, wait: float = 0.0) -> HoldAnswer | None:
+        """Answer a request, at the latest after `wait` seconds; None if there are too many holders.
+
+        The answer comes earlier if it is news: the holder may begin to act, or has to stop, or nobody knows.
+        """
+        asked_at = self.clock.boot()
+        held_before = self.outstanding(request)
+        while True:
+            now = self.clock.boot()
+            hold = self._state.hold(request, now)
+            if hold is None:
+                return None
+            answer = HoldAnswer(self._knowledge.answer(now), _told(hold, asked_at, now), now)
+            left = asked_at + wait - now
+            if left <= 0 or answer.active is not held_before or self._knowledge.stopped:
+                return answer
+            await within(left, self._knowledge.changed())
+
+    def outstanding(self, request: HoldRequest) -> bool:
+        """Does this holder have a hold at the moment?"""
+        return self._holds.outstanding(*request.key, self.clock.boot())
+
+    def release(self, name: str, instance: str) -> bool:
+        """Forget a hold, whose holder has stopped acting. False if none was outstanding."""
+        outstanding = self._holds.outstanding(name, instance, self.clock.boot())
+        self._holds.release(name, instance)
+        waiting = self._state.pending is not None or self._knowledge.stopped
+        if waiting and self.end() is None:
+            self._released()
+        return outstanding
+
+    def end(self) -> float | None:
+        """When the last outstanding hold ends (boot seconds); None if none is outstanding."""
+        now = self.clock.boot()
+        end = self._holds.end(now)
+        return end if end > now else None
+
+    def named(self) -> str:
+        """Who has a hold, for a person to read."""
+        return self._holds.named(self.clock.boot())
+
+    def rows(self) -> list[HolderRow]:
+        """Everybody who has a hold, or has reported a short time ago, by name."""
+        now = self.clock.now()
+        known = sorted(self._holds.known(now.boot), key=lambda hold: hold.request.key)
+        return [
+            HolderRow(
+                name=hold.request.name,
+                state=hold.state(now.boot),
+                seconds_left=max(0.0, hold.until - now.boot),
+                healthy=hold.request.healthy,
+                message=hold.request.message,
+                since=now.wall - timedelta(seconds=now.boot - hold.state_since(now.boot)),
+            )
+            for hold in known
+        ]
+
+
+def _told(hold: Hold, asked_at: float, now: float) -> float:
+    return HOLDER_RATE * (hold.until - asked_at) if hold.outstanding(now) else 0.0
