@@ -154,14 +154,11 @@ def _worker(
     from tcf.wiring import run_worker  # noqa: PLC0415 - --help needs none of it
 
     member = MemberRef(namespace or _own_namespace(), federation, cluster)
-    marks = Marks(condition=pod_condition, label=pod_label)
-    pod = PodSettings(
-        HubSettings(pod_kubeconfig, None),
-        pod_namespace or _own_namespace(),
-        pod_name or socket.gethostname(),
-        pod_uid,
-        marks,
-    )
+    pod = None
+    if pod_condition or pod_label:
+        marks = Marks(condition=pod_condition, label=pod_label)
+        hub, where = HubSettings(pod_kubeconfig, None), pod_namespace or _own_namespace()
+        pod = PodSettings(hub, where, pod_name or socket.gethostname(), pod_uid, marks)
     settings = WorkerSettings(
         _hub(common),
         member,
@@ -169,7 +166,7 @@ def _worker(
         common["identity"],
         auth_settings(common),
         common["audit_log"],
-        pod if pod_condition or pod_label else None,
+        pod,
         tls_settings(common),
         common["probe_listen"],
         holds_listen,

@@ -152,14 +152,9 @@ async def _serve(
     probes: Address | None = None,
     beside: Address | None = None,
 ) -> list[Work]:
-    """Listen for one member.
+    """Listen for one member, also for `probes` and for holders `beside` the worker.
 
-    Args:
-        probes: an address for probes.
-        beside: an address for holders on this machine or in this Pod. Nobody asks who they are.
-
-    Returns:
-        everything to run to answer for the member; [] if it is impossible to listen.
+    Returns what to run to answer for the member; [] if it cannot listen.
     """
     stack, credentials, clock = serving.stack, serving.credentials, Clock()
     # Renewals and POSTs do not share connections, so that neither has to wait for the other.
@@ -182,12 +177,14 @@ async def _serve(
     guard, of_holds = serving.guard(member), partial(hold_routes, worker.holders)
     routes = {**tcf_handlers.routes(known, Switchovers(known, clients), guard), **of_holds(guard), **ready}
     server = HttpServer(routes, address, audit, serving.tls)
-    if not await _listen(stack, server, str(member)):
+    listening = await _listen(stack, server, str(member))
+    if probes:
+        for_probes = {**tcf_handlers.probe_routes(known, role_only=serving.auth.reads), **ready}
+        listening &= await _listen(stack, HttpServer(for_probes, probes, audit), "probes")
+    if beside:
+        listening &= await _listen(stack, HttpServer(of_holds(Guard(member)), beside, audit), "holds")
+    if not listening:
         return []
-    for_probes = {**tcf_handlers.probe_routes(known, role_only=serving.auth.reads), **ready}
-    for paths, where, what in ((for_probes, probes, "probes"), (of_holds(Guard(member)), beside, "holds")):
-        if where and not await _listen(stack, HttpServer(paths, where, audit), what):
-            return []
     exposed = _EXPOSED if not serving.authority and not server.loopback else ""
     if exposed:
         log.warning("%s", exposed, extra=dict(member.log_fields))

@@ -125,6 +125,18 @@ def _edited_while_cut(what: str, *values: object) -> Drawn:
     return draw
 
 
+def _shorter_while_draining(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The role moves and the lease duration is cut; the worker writes that, and hears no more."""
+    t = moment(schedule, chance)
+    cut = Fault(0.0, "cut", ACTIVE, 2.0 * schedule.duration, value="answers")
+    return (
+        Fault(max(0.0, t - 2.0 * schedule.duration), "edit", value=("lease_duration", max(DURATIONS))),
+        Fault(t, "ask", PASSIVE, value="promote"),
+        Fault(t + 0.05, "edit", value=("lease_duration", min(DURATIONS))),
+        Fault(t + 0.06, "once read", ACTIVE, then=(cut,)),
+    )
+
+
 def _faded(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
     """The active worker's answers come late, then not at all, and the role moves."""
     cut, switch = _cut_and_switch(schedule, chance)
@@ -352,6 +364,7 @@ DIRECTED_FAULTS: Mapping[str, Drawn] = {
     "answered late": _answered_late,
     "cut and switch": _cut_and_switch,
     "shorter": _edited_while_cut("lease_duration", 5, 2),
+    "shorter while draining": _shorter_while_draining,
     "stricter": _edited_while_cut("isolation", Isolation.KEEP_ROLE, Isolation.FENCE),
     "faded": _faded,
     "dead": _dead,

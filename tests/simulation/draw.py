@@ -58,6 +58,9 @@ def _draw_frame(profile: Profile, seed: int, chance: random.Random) -> Schedule:
         wall_error=WALLS_WRONG if chance.random() < profile.walls_wrong else WALLS_RIGHT,
         slew=profile.slew,
         rates=rates,
+        holders=chance.choice(profile.holders),
+        habits=profile.habits,
+        holder_rates=profile.holder_rates,
     )
 
 

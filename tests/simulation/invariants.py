@@ -142,6 +142,10 @@ class Checker:
         if self._trusting:
             self._since = term
 
+    def promises(self, term: int) -> bool:
+        """Does the promise hold now for what rests on a table with this term?"""
+        return self._world.now >= self._excused_until and term >= self._since
+
     # --- commits ----------------------------------------------------------------------------------------
 
     def committed(

@@ -13,6 +13,7 @@ from simulation.mutants_clients import CLIENTS_MUTANTS
 from simulation.mutants_conclusion import CONCLUSION_MUTANTS
 from simulation.mutants_failover import FAILOVER_MUTANTS
 from simulation.mutants_fence import FENCE_MUTANTS
+from simulation.mutants_holds import HOLDS_MUTANTS
 from simulation.mutants_terms import TERMS_MUTANTS
 from simulation.mutants_worker import WORKER_MUTANTS
 
@@ -23,6 +24,7 @@ MUTANTS: Mapping[str, Mutant] = {
         *TERMS_MUTANTS,
         *WORKER_MUTANTS,
         *CONCLUSION_MUTANTS,
+        *HOLDS_MUTANTS,
         *CLIENTS_MUTANTS,
         *FAILOVER_MUTANTS,
     )

@@ -63,6 +63,8 @@ GENERAL = Profile(
         "cut while concluding": 0.1,
         "rob while concluding": 0.05,
         "recreate while concluding": 0.05,
+        "pause holder": 1.0,
+        "crash holder": 0.3,
     },
     rates=Rates(
         refused=0.05,
@@ -79,6 +81,8 @@ GENERAL = Profile(
     stops=0.01,
     walls_wrong=0.15,
     longest_conclusion=9.0,
+    holders=(0, 0, 1, 2),
+    holder_rates=Rates(lost=0.05, late=0.1, twice=0.05),
 )
 
 _BARE: dict[str, Any] = {"rates_vary": False, "keep_role": 0.0, "automatic": 0.0, "workers": (1,)}
@@ -251,6 +255,39 @@ INTERRUPTED_IN_TROUBLE = Profile(
     **_BARE | {"workers": (1, 2), "automatic": 0.5},
 )
 
+HOLDS = Profile(
+    "holds",  # holders of all habits, while roles move and the lease duration changes
+    faults={"ask": 8.0, "shorter": 1.0, "cut": 1.0, "crash": 0.5, "restart": 1.0, "pause holder": 2.0},
+    periods=24.0,
+    holders=(1, 2),
+    holder_rates=Rates(lost=0.05, late=0.1, twice=0.05),
+    **_BARE,
+)
+SLOW_HOLDERS = Profile(
+    "slow holders",  # requests of holders that come late or twice, and many switchovers
+    faults={"ask": 30.0},
+    periods=40.0,
+    holders=(2,),
+    holder_rates=Rates(late=0.4, twice=0.2, longest=1.5),
+    **_BARE,
+)
+SHORTER_WHILE_DRAINING = Profile(
+    "shorter while draining",  # a write that makes the Lease shorter, and nobody knows whether it succeeded
+    faults={"shorter while draining": 4.0},
+    durations=(5,),
+    periods=24.0,
+    holders=(2,),
+    habits=("drains",),
+    **_BARE,
+)
+DRAINERS = Profile(
+    "drainers",  # holders that always ask for more time; nothing else happens
+    faults={"ask": 8.0},
+    periods=24.0,
+    holders=(1, 2),
+    habits=("drains",),
+    **_BARE,
+)
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -286,5 +323,9 @@ PROFILES = {
         GIVEN_BACK,
         INTERRUPTED,
         INTERRUPTED_IN_TROUBLE,
+        HOLDS,
+        SLOW_HOLDERS,
+        DRAINERS,
+        SHORTER_WHILE_DRAINING,
     )
 }

@@ -108,6 +108,14 @@ def _hub_down(injector: Injector, fault: Fault) -> None:
     network.break_watches()
 
 
+def _pause_holder(injector: Injector, fault: Fault) -> None:
+    injector.bed.holders[fault.target].pause(fault.seconds)
+
+
+def _crash_holder(injector: Injector, fault: Fault) -> None:
+    injector.bed.holders[fault.target].crash()
+
+
 def ask(injector: Injector, fault: Fault) -> None:
     """A client asks a worker for a role change; `fault.value` is its kind, perhaps with "force"."""
     bed, worker = injector.bed, injector.worker_of(fault)
@@ -138,4 +146,6 @@ PROGRAM_FAULTS: Mapping[str, Inject] = {
     "watch break": _watch_break,
     "hub down": _hub_down,
     "ask": ask,
+    "pause holder": _pause_holder,
+    "crash holder": _crash_holder,
 }

@@ -15,6 +15,7 @@ from simulation.schedule import (
     TIMEOUTS,
     Fault,
     Schedule,
+    holders,
     operators,
     programs,
 )
@@ -50,6 +51,16 @@ def anybody(schedule: Schedule, chance: random.Random) -> str:
 
 def any_member(schedule: Schedule, chance: random.Random) -> str:
     return chance.choice(MEMBERS[: schedule.members])
+
+
+def _of_holder(kind: str) -> Drawn:
+    def draw(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+        names = sorted(holders(schedule))
+        if not names:
+            return ()
+        return (Fault(moment(schedule, chance), kind, chance.choice(names), lasting(schedule, chance)),)
+
+    return draw
 
 
 def nobody(_: Schedule, __: random.Random) -> str:
@@ -151,6 +162,8 @@ RANDOM_FAULTS: Mapping[str, Drawn] = {
     "lose status": _some("lose status", nobody),
     "operator stop": _some("stop", any_operator),
     "operator crash": _some("crash", any_operator),
+    "pause holder": _of_holder("pause holder"),
+    "crash holder": _of_holder("crash holder"),
     "slow": _slow,
     "ask": _ask,
     "edit": _edit,

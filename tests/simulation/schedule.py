@@ -74,6 +74,12 @@ class Profile:
     """Each schedule has its own part of `rates`, down to nothing."""
     longest_conclusion: float = 0.0
     """Seconds until what a role has caused is over, at most; 0: a role causes nothing."""
+    holders: tuple[int, ...] = (0,)
+    """Of each member."""
+    habits: tuple[str, ...] = ("releases", "releases", "drains", "is stubborn")
+    """What holders do when they have to stop."""
+    holder_rates: Rates = NO_TROUBLE
+    """How likely their requests are lost, come late or come twice, and the same for answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,9 @@ class Schedule:
     slew: float
     rates: Rates
     longest_conclusion: float = 0.0
+    holders: int = 0
+    habits: tuple[str, ...] = ()
+    holder_rates: Rates = NO_TROUBLE
     faults: tuple[Fault, ...] = field(default=())
 
     @property
@@ -129,7 +138,14 @@ def operators(schedule: Schedule) -> list[str]:
     return [f"op{n}" for n in range(1, schedule.operators + 1)]
 
 
+def holders(schedule: Schedule) -> dict[str, str]:
+    """Each holder's name with its member."""
+    members = MEMBERS[: schedule.members]
+    return {f"h{member}{n}": member for member in members for n in range(1, schedule.holders + 1)}
+
+
 def targets(schedule: Schedule) -> set[str]:
     """All that a fault may name."""
     workers = programs(schedule)
-    return {"", ACTIVE, PASSIVE, *workers, *workers.values(), *operators(schedule)}
+    others = (*operators(schedule), *holders(schedule))
+    return {"", ACTIVE, PASSIVE, *workers, *workers.values(), *others}

@@ -59,6 +59,8 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
         if name != "longest" and getattr(schedule.rates, name):
             yield replace(schedule, rates=replace(schedule.rates, **{name: 0.0}))
     yield from _fewer(schedule)
+    if schedule.holders:
+        yield _of_those_there(replace(schedule, holders=schedule.holders - 1))
     if schedule.longest_conclusion:
         yield replace(schedule, longest_conclusion=0.0)
     if schedule.slew:

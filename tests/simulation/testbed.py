@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from simulation.actors import Ask, Effect, OperatorProgram, Program, WorkerProgram
 from simulation.conclusions import Conclusions
 from simulation.failovers import Failovers
+from simulation.holders import Habit, Holder, SecondPromise
 from simulation.invariants import Checker
 from simulation.network import Network
-from simulation.schedule import MEMBERS, TIMEOUTS, WALLS_RIGHT, Schedule, operators, programs
+from simulation.schedule import MEMBERS, TIMEOUTS, WALLS_RIGHT, Schedule, holders, operators, programs
 from simulation.sim_hub import SimHub
 from simulation.world import Machine, Process, World
 from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, parse_pair
@@ -50,6 +51,13 @@ class Testbed:
         self.network.fail = self.checker.fail
         self.programs: dict[str, Program] = {program.name: program for program in self._build_programs()}
         self._numbers = itertools.count(1)
+        self.holders = {holder.name: holder for holder in self._build_holders()}
+        if self.holders:
+            self.listeners.append(
+                SecondPromise(
+                    tuple(self.holders.values()), self.checker, undisturbed=schedule.undisturbed
+                ).committed
+            )
         if schedule.longest_conclusion:
             self._watch_conclusions()
 
@@ -58,6 +66,8 @@ class Testbed:
         self.hub.create(self.spec, {})
         for program in self.programs.values():
             self.world.at(0.5 * self.world.random.random(), program.start)
+        for holder in self.holders.values():
+            holder.begin()
 
     def number(self) -> int:
         """Another one with each call: for names that occur once in a run."""
@@ -81,6 +91,8 @@ class Testbed:
                 program.process.stop_after(NEVER, 0.0)
                 program.process.resume()
             program.start()
+        for holder in self.holders.values():
+            holder.calm()
 
     # --- programs and their machines ----------------------------------------------------------------------
 
@@ -93,6 +105,14 @@ class Testbed:
             yield worker
         for name in operators(self.schedule):
             yield OperatorProgram(name, self.network, self._new_machine(), self._new_process)
+
+    def _build_holders(self) -> Iterator[Holder]:
+        for name, member in holders(self.schedule).items():
+            habit = Habit(self.world.random.choice(self.schedule.habits))
+            workers, machine = tuple(self.workers_of(member)), self._new_machine()
+            yield Holder(
+                name, member, workers, machine, self.world, habit=habit, rates=self.schedule.holder_rates
+            )
 
     def _new_machine(self) -> Machine:
         schedule, chance = self.schedule, self.world.random

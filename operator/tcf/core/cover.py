@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from tcf.core.holds import Hold, HoldRequest, Holds
 from tcf.core.lease_content import REGISTRATION_DURATION, Renewal
-from tcf.core.model import Isolation, Role, WorkerLease
+from tcf.core.model import Role, WorkerLease
 
 _MAY_ACT = frozenset({Role.ACTIVE, Role.PROMOTING})
 """The roles whose tables are acknowledged at once. (Without an acknowledgement, a member that is being
@@ -39,7 +39,6 @@ class Cover:
         self._switchover_timeout = 0
         self._promised = -math.inf  # the Lease lasts until then, whichever of the latest writes has succeeded
         self._sent = -math.inf
-        self._keeps = False  # the Lease says KeepRole
 
     # --- what the worker notes ------------------------------------------------------------------------
 
@@ -57,15 +56,13 @@ class Cover:
         self._sent = now + renewal.duration
         self._promised = min(self._promised, self._sent)
 
-    def written(self, renewal: Renewal) -> None:
+    def written(self) -> None:
         """That write has succeeded, so all earlier ones have been decided, too."""
         self._promised = self._sent
-        self._keeps = renewal.isolation is Isolation.KEEP_ROLE
 
     def lost(self) -> None:
         """There is no Lease any more, so nothing is promised before the next write has succeeded."""
         self._promised = -math.inf
-        self._keeps = False
 
     # --- holds ----------------------------------------------------------------------------------------
 
@@ -75,14 +72,14 @@ class Cover:
         Args:
             active_until: when the reading expires by which the worker answers "active" now; minus infinity
                 if it does not.
-            keep: that reading is good for longer, under KeepRole.
+            keep: that reading is good for longer, under KeepRole. (Then the Lease says KeepRole, too.)
 
         Returns:
             the hold as it is now; None if there are too many holders.
         """
         # Under KeepRole nobody is promoted while this worker is silent, so the hold need not end either. But
         # it is still finite. Otherwise nobody could ever wait for it.
-        limit = math.inf if keep and self._keeps else active_until
+        limit = math.inf if keep else active_until
         if limit == -math.inf and request.draining and self.holds.outstanding(*request.key, now):
             limit = min(self._promised, self._lost_at + self._switchover_timeout * _DRAINING_PART)
         return self.holds.note(request, now, limit)

@@ -253,7 +253,7 @@ class WorkerState:
 
     def written(self, renewal: Renewal) -> None:
         """A write of the Lease succeeded. That alone extends no reading."""
-        self.cover.written(renewal)
+        self.cover.written()
         if self._seen == renewal.acknowledged:
             self._pending = False
 

@@ -14,3 +14,5 @@ async def within(seconds: float, wait: Coroutine[Any, Any, object]) -> None:
             await wait
     except TimeoutError:
         return
+    finally:
+        wait.close()  # in case it was never begun

@@ -10,7 +10,6 @@ from aiohttp import web
 from tcf.auth.authority import DeniedError
 from tcf.core.holds import MOST_HOLDERS
 from tcf.core.model import Refusal, stamp
-from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.web.audit_trail import ASKED, Asked
 from tcf.web.bodies import Bodies, refused
@@ -24,10 +23,6 @@ from tcf.web.server import Handler, Routes
 from tcf.worker.holders import HoldAnswer, Holders
 
 HELD_FOR = "X-TCF-Held-For"
-_NOT_COVERED = Refusal(
-    Reason.READING_EXPIRED,
-    "this worker goes on answering under KeepRole, but its Lease does not say so yet; ask again in a moment",
-)
 
 
 def hold_routes(holders: Holders, guard: Guard) -> Routes:
@@ -83,8 +78,6 @@ class _HoldHandlers:
         if given.held_for:
             headers[HELD_FOR] = shown_seconds(given.held_for)
         known = given.answer
-        if isinstance(known, Reading) and given.active and not given.held_for:
-            known = _NOT_COVERED
         if isinstance(known, Refusal):
             return error(500, known.reason, known.message, headers)
         headers.update(about(known, self._member.cluster, given.answered_at))
