@@ -36,6 +36,7 @@ from bench import results, scale, switches
 from bench.confined import policies
 from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
+from bench.releasing_holders import ReleasingHolders
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
 from bench.two_members import federations, killed
@@ -186,15 +187,19 @@ def switch() -> Iterator[Figure]:
             pair[0].await_active()
             pair[1].await_status(418)
             switches.ours(pair)
-            took, gaps, floor, gap_floor = [], [], [], []
+            took, held, gaps, floor, gap_floor = [], [], [], [], []
             for _ in range(RUNS):
                 chains = switches.floor(hubs[1], hubs[0].status())
                 floor.append(1000 * statistics.median(chain.whole for chain in chains))
                 gap_floor.append(1000 * statistics.median(chain.gap for chain in chains))
                 took.append(1000 * statistics.median(switches.ours(pair)))
+                with ReleasingHolders(worker.port for worker in pair):
+                    held.append(1000 * statistics.median(switches.ours(pair)))
                 gaps.append(1000 * statistics.median(switches.gaps(pair)))
     each = f"(each run: {switches.SWITCHES})"
     yield Figure("switch", f"POST to answer {each}", "ms", took, floor, Goal("≤", 1.5))
+    name = f"the same with a holder that releases at once, against without {each}"
+    yield Figure("switch", name, "ms", held, took, Goal("≤", 1.2))
     name = f"last 200 of the old member to first 200 of the new, less the time between probes {each}"
     yield Figure("switch", name, "ms", gaps, gap_floor, Goal("≤", 1.5))
 

@@ -118,6 +118,19 @@ class LeaseKeeper:
         self._name = _fresh_name(self._member)
         return LeaseLostError(why)
 
+    async def leave(self, content: Renewal) -> None:
+        """Write the Lease for the last time, and keep it."""
+        for _ in range(2):  # a write that the stop has interrupted may have given it another version
+            try:
+                await self.renew(content, deadline=_FAREWELL)
+            except LeaseChangedError:
+                continue
+            except LeaseLostError:
+                return
+            except errors.HubError as error:
+                self._log.warning("cannot write the Lease; a switchover may need force=true: %s", error)
+            return
+
     async def deregister(self) -> None:
         """Delete the Lease, so that no fence has to wait until it is silent."""
         if self.lease is None:

@@ -12,10 +12,11 @@ import logging
 import random
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from tcf.core.admission import unbelievable
 from tcf.core.lease_content import Renewal
-from tcf.core.model import Federation, MemberRef, Refusal, Role
+from tcf.core.model import Federation, Isolation, MemberRef, Refusal, Role
 from tcf.core.pod_marks import Marks
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
@@ -104,10 +105,16 @@ class Worker:
         while (end := self.holders.end()) and (left := min(end, limit) - self._clock.boot()) > 0:
             self._wake.clear()
             await within(left, self._wake.wait())
-        if self.holders.end():
-            self._log.warning("the Lease is left to run out, because of holds: %s", self.holders.named())
-        else:
+        if self.holders.end() is None:
             await self._keeper.deregister()
+            return
+        self._log.warning("the Lease is left to run out, because of holds: %s", self.holders.named())
+        lease = self._keeper.lease
+        if lease and lease.isolation is Isolation.KEEP_ROLE:
+            # It would never run out. But this worker answers no more, and the holds are finite.
+            renewal = replace(self._state.grant, acknowledged=lease.acknowledged, isolation=Isolation.FENCE)
+            content = self._state.composed(renewal, lease, self._clock.boot(), concluded=True)
+            await self._keeper.leave(content)
 
     # --- the cycles ---------------------------------------------------------------------------------
 
