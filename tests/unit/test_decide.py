@@ -17,6 +17,7 @@ from tcf.core.model import (
     LONGEST_LEASE,
     PLAUSIBLE_LEAD,
     PROTOCOL,
+    Application,
     Federation,
     Isolation,
     Member,
@@ -595,30 +596,34 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     assert decided(federation(None, wants="c9")).events == (), "nobody was active before"
 
 
+IN_OTHER_WORDS = {"reason": "InOtherWords", "message": "in other words"}
+
+
 @pytest.mark.parametrize(
     ("other", "waits"),
     [
-        ({"conditions": "other words"}, True),
+        ({"conditions": IN_OTHER_WORDS}, True),
+        ({"conditions": {"status": "Unknown"}}, True),
+        ({"clusters": {"application": Application.HEALTHY}}, True),
         ({"longest_lease_seconds": None}, True),
         ({"strangers": (Stranger("gone", "c1", "odd"),)}, True),
         ({"observed_generation": 0}, False),
-        ({"conditions": "other status"}, False),
+        ({"clusters": {"live_workers": 0}}, False),
     ],
     ids=str,
 )
 def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
     other: dict[str, Any], *, waits: bool
 ) -> None:
+    """It may not know how an application is either, nor what follows from that for a condition."""
     about = described(federation())
     assert about.status
-    change = dict(other)
-    if words := change.get("conditions"):
-        edit: dict[str, Any] = (
-            {"reason": "InOtherWords", "message": "in other words"}
-            if words == "other words"
-            else {"status": "Unknown"}
-        )
-        change["conditions"] = tuple(replace(c, **edit) for c in about.status.conditions)
+    change: dict[str, Any] = {
+        field: tuple(replace(each, **edit) for each in getattr(about.status, field))
+        if isinstance(edit, dict)
+        else edit
+        for field, edit in other.items()
+    }
     edited = replace(about, status=replace(about.status, **change), resource_version="77")
     alive = Sightings().see_leases((ONE, TWO), BOOT)
     for since, written_now in ((BOOT - 9.9, not waits), (BOOT - 10, True)):

@@ -280,8 +280,8 @@ def _counted(status: Status, workers: Workers, now: Now) -> Status:
 
 def _without_description(status: Status) -> Status:
     """The status without everything that another release may word differently, or not know and drop."""
-    plain = (replace(condition, reason="", message="") for condition in status.conditions)
-    return replace(status, conditions=tuple(plain), strangers=(), longest_lease_seconds=None)
+    rows = tuple(replace(row, application=None) for row in status.clusters)
+    return replace(status, clusters=rows, conditions=(), strangers=(), longest_lease_seconds=None)
 
 
 def _described(federation: Federation, status: Status, now: Now) -> Status:
