@@ -114,7 +114,7 @@ def proposed(
 def why_unable(spec: Spec, member: str, workers: Workers) -> str:
     """Why a member cannot act, and for how long that has been so, for people to read."""
     if why := _trouble(spec, member, workers):
-        return f"{why}, and has been for {workers.now - workers.last_healthy(member):.1f} s"
+        return f"{why}; it has not been healthy for {workers.now - workers.last_healthy(member):.1f} s"
     silence = workers.now - workers.last_heard(member)
     return f"no worker of {member} has given a sign of life for {silence:.1f} s"
 
