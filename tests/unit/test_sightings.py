@@ -328,25 +328,30 @@ def test_a_member_has_been_healthy_as_of_each_report_and_until_one_ends() -> Non
     sightings = Sightings().see_federation(following(), 5)
     assert sightings.healthy == {"c1": 5, "c2": 5}
     sightings = sightings.see_leases([WELL_1, TWO], 10)
-    assert sightings.healthy == {"c1": 10, "c2": 5}
+    assert sightings.healthy == {"c1": 10, "c2": 10}, "nobody knows how the second one was before"
     sick = later(WELL_1, application=SICK)
     sightings = sightings.see_lease(sick, 13)
-    assert sightings.healthy == {"c1": 13, "c2": 5}, "until it said something else"
+    assert sightings.healthy == {"c1": 13, "c2": 10}, "until it said something else"
     sightings = sightings.see_lease(later(sick), 16).see_lease(later(TWO), 16)
-    assert sightings.healthy == {"c1": 13, "c2": 5}
+    assert sightings.healthy == {"c1": 13, "c2": 10}
     assert sightings.heard == {"c1": 16, "c2": 16}
     sightings = sightings.see_lease(later(later(sick), application=None), 19)
-    assert sightings.healthy == {"c1": 13, "c2": 5}
+    assert sightings.healthy == {"c1": 13, "c2": 10}
 
 
 @pytest.mark.parametrize(("age", "counts"), [(SILENCE - 0.1, True), (SILENCE + 0.1, False)])
-def test_a_report_that_was_silent_counts_until_it_was_received_only(age: float, *, counts: bool) -> None:
-    """Nobody knows how the application has been since."""
+def test_a_healthy_worker_that_goes_was_healthy_until_then(age: float, *, counts: bool) -> None:
+    """If it was silent, an operator has deleted its Lease."""
     sightings = Sightings().see_federation(following(), 5).see_lease(WELL_1, 10)
-    ended = sightings.see_lease(later(WELL_1, application=SICK), 10 + age)
-    gone = sightings.see_gone(WELL_1.uid, 10 + age)
-    for seen_last in (ended, gone):
-        assert seen_last.healthy["c1"] == (10 + age if counts else 10)
+    assert sightings.see_gone(WELL_1.uid, 10 + age).healthy["c1"] == (10 + age if counts else 10)
+    sick = sightings.see_lease(later(WELL_1, application=SICK), 13)
+    assert sick.see_gone(WELL_1.uid, 14).healthy["c1"] == 13
+
+
+def test_whoever_was_not_watched_may_have_been_healthy() -> None:
+    """What a coordinator has missed counts in favour of the member."""
+    sightings = Sightings().see_federation(following(), 5).see_lease(WELL_1, 10)
+    assert sightings.see_lease(later(WELL_1, application=SICK), 1000).healthy["c1"] == 1000
 
 
 def test_the_first_reports_of_a_worker_count_no_more_than_other_signs_of_life() -> None:

@@ -287,7 +287,7 @@ def test_what_rests_on_leases_is_confirmed_first_and_nothing_else_is(case: Case)
 @each_case
 def test_whoever_waits_knows_until_when(case: Case) -> None:
     """With nothing left to write it looks again in the future, and not later than the deadline."""
-    about = federation(case.roles, switchover=case.asked)
+    about = about_case(case)
     quiet = settled(observed(about, case.alive, silent=case.silent, waited=case.waited))
     decision = decide(quiet, at())
     assert quiet.federation

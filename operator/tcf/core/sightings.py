@@ -48,13 +48,6 @@ class Sighting:
         start?"""
         return now - self.found >= self.duration * _SETTLED
 
-    def live(self, now: float) -> bool:
-        """Is it a sign of life, at boot time `now`, that this version ends: that it is replaced or deleted?
-
-        Not if it was silent: then an operator has deleted it, or nothing is known of the time before.
-        """
-        return self.settled(now) and now - self.at <= silence_needed(self.duration)
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -96,9 +89,10 @@ class Sightings:
     to start again. (If the Lease was silent, an operator has deleted it, so that is no sign of life.) When a
     member becomes active, that is a sign of life, too, because one of its workers has taken over.
 
-    `healthy`: when each member last had a healthy application, by the same signs of life: of workers that
-    report one, or did so until then. A member that becomes active gets the full time to become healthy. Only
-    while the federation follows applications, so the time counts from when this coordinator knows that.
+    `healthy`: when each member may last have had a healthy application, by the same signs of life: those of
+    workers that report one, did so until then, or have not been seen before. A member that becomes active
+    gets the full time to become healthy. This is kept only while the federation follows applications, so the
+    time counts from when this coordinator knows that.
 
     `active`: the member that was active or demoting when the federation was last seen; "" for nobody.
     `newest`: the highest term seen of the latest object. A hub that shows a lower term has lost that table.
@@ -132,7 +126,8 @@ class Sightings:
             at=now,
             healthy=lease.application is Application.HEALTHY,
         )
-        healthy = sighting.healthy or (known is not None and known.healthy and known.live(now))
+        # The application may have been healthy until now, unless the version before says that it was not.
+        healthy = sighting.healthy or known is None or known.healthy
         heard = self._hear(lease.cluster, now, healthy=healthy) if sighting.settled(now) else self
         return replace(heard, leases={**self.leases, lease.uid: sighting})
 
@@ -153,7 +148,8 @@ class Sightings:
         if gone is None:
             return self
         left = {other: sighting for other, sighting in self.leases.items() if other != uid}
-        heard = self._hear(gone.cluster, now, healthy=gone.healthy) if gone.live(now) else self
+        alive = gone.settled(now) and now - gone.at <= silence_needed(gone.duration)
+        heard = self._hear(gone.cluster, now, healthy=gone.healthy) if alive else self
         return replace(heard, leases=left)
 
     def _hear(self, cluster: str, now: float, *, healthy: bool) -> Sightings:
