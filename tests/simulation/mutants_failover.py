@@ -77,21 +77,6 @@ def _hasty_illness() -> Iterable[Patch]:
     yield changed(Workers, "last_healthy", last)
 
 
-def _ill_before_it_was_seen() -> Iterable[Patch]:
-    def members(original: Any, sightings: Sightings, *args: Any) -> Sightings:
-        seen: Sightings = original(sightings, *args)
-        new = dict.fromkeys(seen.healthy.keys() - sightings.healthy.keys(), -math.inf)
-        return replace(seen, healthy={**seen.healthy, **new})
-
-    def first(original: Any, sightings: Sightings, lease: WorkerLease, now: float) -> Sightings:
-        seen: Sightings = original(sightings, lease, now)
-        ill = lease.uid not in sightings.leases and lease.application is not Application.HEALTHY
-        return replace(seen, healthy=sightings.healthy) if ill else seen
-
-    yield changed(Sightings, "see_federation", members)
-    yield changed(Sightings, "see_lease", first)
-
-
 def _no_time_to_become_healthy() -> Iterable[Patch]:
     def see(original: Any, sightings: Sightings, *args: Any) -> Sightings:
         seen: Sightings = original(sightings, *args)
@@ -128,12 +113,6 @@ FAILOVER_MUTANTS = (
         "hasty illness",
         "a failover begins as soon as an application is not healthy",
         _hasty_illness,
-        profiles.ILLNESSES,
-    ),
-    Mutant(
-        "ill before it was seen",
-        "a coordinator that has just started takes an unhealthy application for one that has long been so",
-        _ill_before_it_was_seen,
         profiles.ILLNESSES,
     ),
     Mutant(

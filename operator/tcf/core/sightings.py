@@ -90,9 +90,9 @@ class Sightings:
     member becomes active, that is a sign of life, too, because one of its workers has taken over.
 
     `healthy`: when each member may last have had a healthy application, by the same signs of life: those of
-    workers that report one, did so until then, or have not been seen before. A member that becomes active
-    gets the full time to become healthy. This is kept only while the federation follows applications, so the
-    time counts from when this coordinator knows that.
+    workers that report one, or did so until then. A member that becomes active gets the full time to become
+    healthy. This is kept only while the federation follows applications, so the time counts from when this
+    coordinator knows that.
 
     `active`: the member that was active or demoting when the federation was last seen; "" for nobody.
     `newest`: the highest term seen of the latest object. A hub that shows a lower term has lost that table.
@@ -126,8 +126,8 @@ class Sightings:
             at=now,
             healthy=lease.application is Application.HEALTHY,
         )
-        # The application may have been healthy until now, unless the version before says that it was not.
-        healthy = sighting.healthy or known is None or known.healthy
+        # The application may have been healthy until now if the version before says so.
+        healthy = sighting.healthy or (known is not None and known.healthy)
         heard = self._hear(lease.cluster, now, healthy=healthy) if sighting.settled(now) else self
         return replace(heard, leases={**self.leases, lease.uid: sighting})
 
