@@ -110,10 +110,7 @@ def sites(hub: HubNamespace, programs: TcfProcesses) -> Iterator[Sites]:
         one, two = programs.pair()
         one.await_active()
         two.await_status(418)
-        found = Sites(hub, one, two, reporters)
-        for cluster in reporters:
-            found.report(cluster, HEALTHY)
-        yield found
+        yield Sites(hub, one, two, reporters)
     finally:
         for reporter in reporters.values():
             reporter.stop()
@@ -129,6 +126,7 @@ def sites(hub: HubNamespace, programs: TcfProcesses) -> Iterator[Sites]:
 def test_only_force_promotes_a_member_without_a_healthy_application(
     sites: Sites, report: Application | None, says: str
 ) -> None:
+    sites.report("cluster_2", HEALTHY)
     assert sites.two.post("/tcf/promote?dry_run=true").status == 200
     sites.report("cluster_2", report)
     assert says in sites.condition("Degraded", "ApplicationUnhealthy")
