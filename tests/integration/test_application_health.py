@@ -1,84 +1,46 @@
-"""Roles that follow applications: real programs, and a Lease per member in which the test reports."""
+"""Roles that follow applications: real programs, and a test that holds at their workers."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from rig.asking import ask
 from rig.hub_namespace import HubNamespace
-from rig.patience import PATIENCE, eventually
+from rig.patience import eventually
 from rig.prober import Prober
 from rig.promise import broken_promises
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
-from tcf.core.annotations import Acknowledgement
-from tcf.core.model import Application, Isolation
-from tcf.core.reading import Renewal
-from tcf.hub import errors
-from tcf.hub.client import HubClient
-from tcf.hub.credentials import Credentials, kubeconfig
-from tcf.hub.federations import Federations
-from tcf.hub.worker_leases import Leases
+from tcf.core.model import Application
 
 D = 2
 HEALTHY, UNHEALTHY = Application.HEALTHY, Application.UNHEALTHY
 
 
 @dataclass
-class Reporter:
-    """Renews a Lease of a member, as a worker does that never answers anybody."""
-
-    hub: HubNamespace
-    cluster: str
-    report: Application | None = HEALTHY
-
-    def __post_init__(self) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._renew()))
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    async def _renew(self) -> None:
-        client = HubClient(Credentials(kubeconfig(self.hub.kubeconfig)), user_agent="test")
-        leases, federations, where = Leases(client), Federations(client), self.hub.namespace
-        lease = await leases.create(
-            where,
-            f"reporter-{self.cluster.replace('_', '-')}",
-            federation="shop",
-            cluster=self.cluster,
-            holder=f"reporter of {self.cluster}",
-            deadline=PATIENCE,
-        )
-        while not self._over.is_set():
-            with contextlib.suppress(errors.NotFoundError):
-                seen = await federations.get(where, "shop", deadline=PATIENCE)
-                table = Acknowledgement(seen.uid, seen.status.term) if seen.status else None
-                renewal = Renewal(table, Isolation.FENCE, D, application=self.report)
-                lease = await leases.renew(where, lease, renewal, deadline=PATIENCE)
-            await asyncio.sleep(D / 10)
-        await client.close()
-
-
-@dataclass
 class Sites:
-    """Two members, each with a worker that reports nothing and a Lease that does."""
+    """Two members with a worker each, and one operator at least."""
 
     hub: HubNamespace
     one: TcfProcess
     two: TcfProcess
-    reporters: dict[str, Reporter]
+
+    def tell(self, cluster: str, report: Application | None) -> None:
+        """Report this to the worker of the member, or let its only holder go (None)."""
+        worker = {"cluster_1": self.one, "cluster_2": self.two}[cluster]
+        if report is None:
+            assert ask(worker.port, "DELETE", "/tcf/holds/test?id=one").status == 204
+            return
+        healthy = str(report is HEALTHY).lower()
+        answer = ask(worker.port, "PUT", f"/tcf/holds/test?id=one&for=300s&healthy={healthy}")
+        assert answer.status in {200, 418}
 
     def report(self, cluster: str, report: Application | None) -> None:
-        """Report this, and wait until the status shows it."""
-        self.reporters[cluster].report = report
+        """The same, and wait until the status shows it."""
+        self.tell(cluster, report)
         eventually(lambda: self.shown(cluster) == report, what=f"the status says that {cluster} is {report}")
 
     def shown(self, cluster: str) -> str | None:
@@ -102,18 +64,15 @@ def apply(hub: HubNamespace, **failover: Any) -> None:
 
 
 @pytest.fixture
-def sites(hub: HubNamespace, programs: TcfProcesses) -> Iterator[Sites]:
+def sites(hub: HubNamespace, programs: TcfProcesses) -> Sites:
     apply(hub)
-    reporters = {cluster: Reporter(hub, cluster) for cluster in ("cluster_1", "cluster_2")}
-    try:
-        programs.operator()
-        one, two = programs.pair()
-        one.await_active()
-        two.await_status(418)
-        yield Sites(hub, one, two, reporters)
-    finally:
-        for reporter in reporters.values():
-            reporter.stop()
+    programs.operator()
+    found = Sites(hub, *programs.pair())
+    for worker, cluster in ((found.one, "cluster_1"), (found.two, "cluster_2")):
+        worker.await_status(418)
+        found.tell(cluster, HEALTHY)
+    found.one.await_active()
+    return found
 
 
 @pytest.mark.parametrize(
@@ -151,7 +110,7 @@ def test_a_member_whose_application_stays_unhealthy_is_replaced(
 ) -> None:
     apply(sites.hub, mode="Automatic", timeout="3s")
     with Prober({sites.one.port: "cluster_1", sites.two.port: "cluster_2"}, per_second=100) as prober:
-        sites.reporters["cluster_1"].report = report
+        sites.tell("cluster_1", report)
         sites.two.await_active()
         sites.one.await_status(418)
     assert broken_promises(prober.probes) == []
@@ -169,9 +128,8 @@ def test_a_member_whose_application_stays_unhealthy_is_replaced(
 
 
 def test_with_all_applications_unhealthy_nobody_is_replaced(sites: Sites) -> None:
-    apply(sites.hub, mode="Automatic")
-    sites.reporters["cluster_2"].report = UNHEALTHY
     sites.report("cluster_2", UNHEALTHY)
+    apply(sites.hub, mode="Automatic")
     sites.report("cluster_1", UNHEALTHY)
     message = sites.condition("Ready", "ApplicationUnhealthy")
     assert "another member with a worker that keeps renewing and a healthy application" in message
@@ -187,19 +145,14 @@ def test_a_first_member_becomes_active_when_its_application_is_healthy(
     hub: HubNamespace, programs: TcfProcesses
 ) -> None:
     apply(hub)
-    reporter = Reporter(hub, "cluster_1", None)
-    try:
-        operator = programs.operator()
-        one, two = programs.pair()
-        sites = Sites(hub, one, two, {"cluster_1": reporter})
-        two.await_status(418)
-        message = sites.condition("Ready", "ApplicationUnhealthy")
-        assert "cluster_1 is to become active first, but no holder reports" in message
-        eventually(lambda: "waiting: no holder reports" in operator.log, what="the log says so, too")
-        reporter.report = HEALTHY
-        one.await_active()
-    finally:
-        reporter.stop()
+    operator = programs.operator()
+    sites = Sites(hub, *programs.pair())
+    sites.two.await_status(418)
+    message = sites.condition("Ready", "ApplicationUnhealthy")
+    assert "cluster_1 is to become active first, but no holder reports" in message
+    eventually(lambda: "waiting: no holder reports" in operator.log, what="the log says so, too")
+    sites.tell("cluster_1", HEALTHY)
+    sites.one.await_active()
 
 
 def test_two_operators_agree_on_what_is_reported(sites: Sites, programs: TcfProcesses) -> None:
