@@ -26,10 +26,10 @@ from rig.kubectl import install_crd, kubectl_of
 from rig.liar import LIES, Liar
 from rig.patience import eventually
 from rig.prober import Prober
-from rig.promise import Probe
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
 from chaos.faults import SECONDS, Scene, TimedFault
+from chaos.live_holders import LiveHolders
 from tcf.core.fencing import silence_needed
 
 _CRDS = str(ROOT / "crds")
@@ -98,8 +98,11 @@ class LiveScene:
         self._mend()
         self._exit.__exit__(kind, error, trace)
 
-    def play(self, faults: list[TimedFault]) -> Prober:
-        """Make the faults at their moments, repair everything, wait for rest; return what the probes saw."""
+    def play(self, faults: list[TimedFault], seed: int) -> tuple[Prober, LiveHolders]:
+        """Make the faults at their moments, repair everything, and wait for rest.
+
+        Returns what the probes saw, and when holders acted.
+        """
         members = {self._ports[name]: name.split(".")[0] for name in self.scene.workers}
         self._calm.clear()
         self.lost_term = 0
@@ -107,7 +110,8 @@ class LiveScene:
         if any(fault.kind == "restored etcd" for fault in faults):
             self._backups.take()
             self._await_rest()
-        with Prober(members, per_second=100) as prober, ThreadPoolExecutor(24) as pool:
+        holders = LiveHolders(members, seed)
+        with Prober(members, per_second=100) as prober, holders, ThreadPoolExecutor(24) as pool:
             began = time.monotonic()
             doing: list[Future[None]] = []
             for fault in faults:
@@ -120,12 +124,12 @@ class LiveScene:
                 done.result()
             self._mend()
             self._await_rest()
-        return prober
+        return prober, holders
 
-    def holds(self, probe: Probe) -> bool:
-        """Must the promise hold for this answer? Not if a fault broke a rule that the promise depends on."""
-        excused = any(start <= probe.answered and probe.sent <= end for start, end in self._excused)
-        return not excused and probe.term > self.lost_term
+    def promises(self, began: float, ended: float, term: int) -> bool:
+        """Must the promise hold for this time and term? Not if a fault broke a rule that it depends on."""
+        excused = any(start <= ended and began <= end for start, end in self._excused)
+        return not excused and term > self.lost_term
 
     def history(self) -> list[dict[str, str]]:
         past: list[dict[str, str]] = self._hub.status().get("history", [])

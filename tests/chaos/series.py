@@ -14,6 +14,7 @@ from rig.kubectl import install_crd
 from rig.promise import Probe, broken_promises
 
 from chaos.faults import scene, schedule
+from chaos.live_holders import overlaps
 from chaos.live_scene import LiveScene
 
 SCHEDULES_PER_SCENE = 10
@@ -27,6 +28,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     probes: int = 0
     yes: int = 0
+    spans: int = 0
     switchovers: int = 0
     failovers: int = 0
     worst_gap: float = 0.0
@@ -37,6 +39,7 @@ class Tally:
         self.counts += other.counts
         self.probes += other.probes
         self.yes += other.yes
+        self.spans += other.spans
         self.switchovers += other.switchovers
         self.failovers += other.failovers
         self.worst_gap = max(self.worst_gap, other.worst_gap)
@@ -51,6 +54,7 @@ class Tally:
             *((f"- {name}", n) for name, n in sorted(faults.items())),
             ("probes answered", self.probes),
             ("- with 200", self.yes),
+            ("times that a holder acted", self.spans),
             ("switchovers asked for", self.counts["switch"]),
             ("role changes completed", self.switchovers),
             ("- by failover", self.failovers),
@@ -90,14 +94,19 @@ class Before:
 def _one(live: LiveScene, number: int, before: Before) -> Tally:
     before.requests |= {past["id"] for past in live.history()}
     live.counts.clear()
-    prober = live.play(schedule(live.scene, number))
+    prober, holders = live.play(schedule(live.scene, number), number)
     done = [
         past
         for past in live.history()
         if past["outcome"] == "Succeeded" and past["id"] not in before.requests
     ]
-    yes = [probe for probe in prober.probes if probe.status == 200 and live.holds(probe)]
+    yes = [
+        probe
+        for probe in prober.probes
+        if probe.status == 200 and live.promises(probe.sent, probe.answered, probe.term)
+    ]
     broken = broken_promises([*before.yes.values(), *yes])
+    spans = [span for span in holders.spans if live.promises(span.began, span.ended, span.term)]
     before.yes |= {probe.member: probe for probe in sorted(yes, key=lambda probe: probe.term)}
     before.yes = {} if live.lost_term else before.yes
     return Tally(
@@ -105,11 +114,12 @@ def _one(live: LiveScene, number: int, before: Before) -> Tally:
         counts=Counter(live.counts),
         probes=len(prober.probes),
         yes=len(yes),
+        spans=len(spans),
         switchovers=len(done),
         failovers=sum(past["trigger"] == "failover" for past in done),
         worst_gap=prober.gap(),
         violations=[
             f"scene {live.scene.seed}, schedule {number}: {first} and later {second}"
-            for first, second in broken
+            for first, second in (*broken, *overlaps(spans))
         ],
     )

@@ -14,3 +14,4 @@ def test_real_faults_break_no_promise() -> None:
     tally = play(1, SCHEDULES, progress=lambda _: None)
     assert tally.violations == []
     assert tally.yes, tally.table()
+    assert tally.spans, tally.table()

@@ -254,6 +254,10 @@ BAD_SPECS = {
         'spec.isolation: Unsupported value: "fence": supported values: "Fence"',
     ),
     "unknown mode": ({"failover": {"mode": "Auto"}}, 'supported values: "Manual", "Automatic"'),
+    "unknown leader": (
+        {"failover": {"follows": "applications"}},
+        'supported values: "Workers", "Applications"',
+    ),
     "automatic and KeepRole": (
         {"isolation": "KeepRole", "failover": {"mode": "Automatic"}},
         "spec.failover.mode: Invalid value: Automatic needs isolation: Fence",
@@ -349,6 +353,7 @@ GOOD_SPECS: dict[str, Json] = {
     "timeout just long enough": {"leaseDuration": "10s", "switchoverTimeout": "13s"},
     "KeepRole": {"isolation": "KeepRole", "failover": {"mode": "Manual"}},
     "Automatic": {"failover": {"mode": "Automatic"}},
+    "Applications": {"failover": {"follows": "Applications"}},
     "paused": {"paused": True},
 }
 
@@ -379,7 +384,7 @@ def test_defaults_are_filled_in_and_are_those_of_the_model(kubectl: Kubectl, spe
         "leaseDuration": "15s",
         "switchoverTimeout": "30s",
         "isolation": "Fence",
-        "failover": {"mode": "Manual", "timeout": "20s", "cooldown": "5m"},
+        "failover": {"mode": "Manual", "follows": "Workers", "timeout": "20s", "cooldown": "5m"},
         "paused": False,
     }
     read = records.federation(stored).spec
@@ -673,13 +678,20 @@ def test_status_in_a_manifest_is_ignored(kubectl: Kubectl) -> None:
 
 # --- the records of the code ------------------------------------------------------------------------
 
-OUTCOMES = [*Outcome, "NoLiveWorker", "CannotFence", "UnknownCluster", "SwitchoverInProgress"]
+OUTCOMES = [*Outcome, "NoLiveWorker", "ApplicationUnhealthy", "CannotFence", "UnknownCluster"]
 
 FULL = model.Status(
     protocol=model.PROTOCOL,
     term=1795457003000,
     clusters=(
-        model.MemberStatus("cluster_1", "Zürich: 第一", Role.ACTIVE, workers=3, live_workers=2),
+        model.MemberStatus(
+            "cluster_1",
+            "Zürich: 第一",
+            Role.ACTIVE,
+            workers=3,
+            live_workers=2,
+            application=model.Application.UNHEALTHY,
+        ),
         model.MemberStatus("cluster_2", "🦊" * 253, Role.PASSIVE, silent_since="2026-11-23T21:00:00Z"),
         model.MemberStatus("c" * 63, "left", Role.PASSIVE),
     ),

@@ -13,7 +13,7 @@ from simulation.sim_hub import NAME, NAMESPACE
 from simulation.stand_ins import SimEvents, SimFederations, SimLeases, watch
 from simulation.world import Machine, Process, World
 from tcf.coordinator.dispatcher import Dispatcher
-from tcf.core.model import Federation, MemberRef, Principal, Refusal, WorkerLease
+from tcf.core.model import Application, Federation, MemberRef, Principal, Refusal, WorkerLease
 from tcf.core.reading import Reading
 from tcf.hub import errors
 from tcf.worker.conclusion import Part
@@ -123,10 +123,14 @@ class WorkerProgram(Program):
         new_process: NewProcess,
         *,
         effect: Effect,
+        reports: bool,
     ) -> None:
         super().__init__(name, network, machine, new_process)
         self.member = member
         self.effect = effect
+        self.application: Application | None = Application.HEALTHY
+        """How the application is; None: nobody reports on it."""
+        self._reports = reports
         self.worker: Worker | None = None
         self.last: Reading | None = None
         """The reading that the checker has looked at last."""
@@ -143,7 +147,7 @@ class WorkerProgram(Program):
         self.worker = Worker(
             member,
             SimFederations(link, renewing=True),
-            SimLeases(link),
+            SimLeases(link, report=(lambda: self.application) if self._reports else None),
             holder=self.name,
             clock=process.machine,
             parts=self.effect.parts,
@@ -152,6 +156,10 @@ class WorkerProgram(Program):
 
     def _lose(self) -> None:
         self.lost = self.worker.knowledge.state.reading if self.worker else None
+
+    def recover(self) -> None:
+        """The application is healthy again."""
+        self.application = Application.HEALTHY
 
     def answer(self) -> Reading | Refusal | None:
         """The answer to a probe now; None if nobody is there to give one."""

@@ -18,7 +18,7 @@ from simulation.schedule import (
     operators,
     programs,
 )
-from tcf.core.model import Isolation
+from tcf.core.model import Application, Isolation
 
 
 def _stalled(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
@@ -106,6 +106,42 @@ def _dead_and_paused(schedule: Schedule, chance: random.Random) -> tuple[Fault, 
         dead,
         Fault(paused, "edit", value=("paused", True)),
         Fault(again, "edit", value=("paused", False)),
+    )
+
+
+def _ill_active(schedule: Schedule, chance: random.Random) -> Fault:
+    """The active application is ill, for about as long as a failover waits for it, or longer."""
+    report = chance.choice((Application.UNHEALTHY, Application.UNHEALTHY, None))
+    return replace(_dead(schedule, chance), kind="ill member", value=report)
+
+
+def _flapping(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active application is ill again and again, and well for a moment in between."""
+    t, d = moment(schedule, chance), schedule.duration
+    faults = []
+    for _ in range(4):
+        seconds = (1.1 * d + schedule.failover_timeout) * chance.random()
+        faults.append(Fault(t, "ill member", ACTIVE, seconds, value=Application.UNHEALTHY))
+        t += seconds + d * chance.random()
+    return tuple(faults)
+
+
+def _ill_and_stuck(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The active application is ill for long. Whoever is to take over cannot, until that is rolled back."""
+    t = 0.4 * moment(schedule, chance)
+    cut = Fault(0.0, "cut", PASSIVE, TIMEOUTS[0] + soon(chance, 1.0))
+    return (
+        Fault(t, "ill member", ACTIVE, schedule.length, value=Application.UNHEALTHY),
+        Fault(t, "once failing over", then=(cut,)),
+    )
+
+
+def _forced_though_ill(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The role is forced upon a member whose application has been ill for longer than a failover waits."""
+    t, wait = moment(schedule, chance), 1.2 * schedule.duration + schedule.failover_timeout
+    return (
+        Fault(t, "ill member", PASSIVE, 3.0 * wait, value=Application.UNHEALTHY),
+        Fault(t + wait, "ask", PASSIVE, value="promote force"),
     )
 
 
@@ -367,6 +403,10 @@ DIRECTED_FAULTS: Mapping[str, Drawn] = {
     "shorter while draining": _shorter_while_draining,
     "stricter": _edited_while_cut("isolation", Isolation.KEEP_ROLE, Isolation.FENCE),
     "faded": _faded,
+    "ill active": _ill_active,
+    "flapping": _flapping,
+    "ill and stuck": _ill_and_stuck,
+    "forced though ill": _forced_though_ill,
     "dead": _dead,
     "dead and paused": _dead_and_paused,
     "slow operator": _slow_operator,

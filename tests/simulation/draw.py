@@ -61,6 +61,7 @@ def _draw_frame(profile: Profile, seed: int, chance: random.Random) -> Schedule:
         holders=chance.choice(profile.holders),
         habits=profile.habits,
         holder_rates=profile.holder_rates,
+        following=bool(profile.following) and chance.random() < profile.following,
     )
 
 

@@ -11,8 +11,10 @@ from simulation.schedule import WALLS_RIGHT
 from simulation.world import START, World
 from tcf.core.fencing import silence_needed
 from tcf.core.model import (
+    Application,
     FailoverMode,
     Federation,
+    Follows,
     HistoryEntry,
     Trigger,
     WorkerLease,
@@ -34,11 +36,13 @@ class _Sign:
 
     `late`: how much earlier a coordinator may begin to count that has seen the Lease before that: it takes
     the Lease for one that has just been created.
+    `healthy`: the Lease has said for long, at least until then, that the application is healthy.
     """
 
     at: float
     acknowledged: float = 0.0
     late: float = 0.0
+    healthy: bool = True
 
 
 class Failovers:
@@ -50,6 +54,8 @@ class Failovers:
         self._created: dict[str, float] = {}
         self._acknowledged: dict[str, float] = {}
         self._renewed: dict[str, float] = {}
+        self._healthy: dict[str, float] = {}
+        """Since when each Lease says that the application is healthy."""
         self._signs: dict[str, list[_Sign]] = {}
         self._ended: dict[str, float] = {}
 
@@ -67,8 +73,14 @@ class Failovers:
         settled = last - created >= value.duration * (_SETTLED + _AT_ONCE)
         if settled and now - last < value.duration:
             acknowledged = self._acknowledged.get(uid, now)
-            sign = _Sign(now, acknowledged, value.duration * _SETTLED)
+            # A coordinator may miss what was so for less than a duration.
+            healthy = now - self._healthy.get(uid, now) >= value.duration
+            sign = _Sign(now, acknowledged, value.duration * _SETTLED, healthy)
             self._signs.setdefault(value.cluster, []).append(sign)
+        if deleted or value.application is not Application.HEALTHY:
+            self._healthy.pop(uid, None)
+        else:
+            self._healthy.setdefault(uid, now)
 
     def promoted(self, member: str) -> None:
         """A member has become active, so one of its workers must be alive."""
@@ -85,15 +97,21 @@ class Failovers:
         if spec.failover.mode is not FailoverMode.AUTOMATIC or spec.paused:
             return f"failover is {spec.failover.mode}, paused: {spec.paused}"
         history = status.history if status else ()
-        moved = (p for p in history if p.succeeded and p.to and p.trigger is not Trigger.BOOTSTRAP)
+        moved = (p for p in history if _calls_for_rest(p))
         rested = now - self._ended.get(next((p.id for p in moved), ""), -math.inf)
         if cooldown and self._walls_agree and rested < spec.failover.cooldown - _WALLS_APART:
-            return f"the active member has changed {rested:.1f} s ago"
+            return f"the active member has changed, or a failover has failed, {rested:.1f} s ago"
         needed = max(silence_needed(spec.lease_duration), spec.failover.timeout)
-        signs = self._signs.get(dead, [])
+        follows = spec.failover.follows is Follows.APPLICATIONS
+        signs = [sign for sign in self._signs.get(dead, []) if sign.healthy or not follows]
         until = min((sign.at for sign in signs if sign.at > by.listed), default=now)
         for sign in signs:
             late = sign.late if sign.acknowledged >= by.opened else 0.0
             if sign.at <= by.listed and until - sign.at + late < _FAST * needed:
-                return f"{dead} has been silent for {until - sign.at:.1f} s only, not {needed:.1f} s"
+                return f"{dead} has been unable to act for {until - sign.at:.1f} s only, not {needed:.1f} s"
         return ""
+
+
+def _calls_for_rest(past: HistoryEntry) -> bool:
+    changed = past.succeeded and bool(past.to) and past.trigger is not Trigger.BOOTSTRAP
+    return changed or (past.trigger is Trigger.FAILOVER and not past.succeeded)

@@ -58,6 +58,7 @@ def _restore(injector: Injector, fault: Fault) -> None:
     backup = bed.hub.backup(fault.seconds)
     bed.checker.forget(for_good=bed.schedule.may_keep_role)
     bed.hub.restore(backup, bump=fault.value)
+    bed.reports.restored(bed.hub.leases.values())
     bed.network.break_watches()
 
 

@@ -9,7 +9,7 @@ from simulation.actors import WorkerProgram
 from simulation.network import Link
 from simulation.schedule import ACTIVE, MEMBERS, PASSIVE, Fault
 from simulation.testbed import Testbed
-from tcf.core.model import Federation
+from tcf.core.model import Federation, Trigger
 
 
 class Injector:
@@ -24,6 +24,7 @@ class Injector:
         self._engaged = MEMBERS[0]
         self._awaiting: list[Fault] = []
         """Each waits until another member has become active."""
+        self._awaiting_failover: list[Fault] = []
         bed.listeners.append(self._committed)
 
     def inject(self, fault: Fault) -> None:
@@ -79,6 +80,10 @@ class Injector:
         """Let happen what follows from the fault as soon as another member has become active."""
         self._awaiting.append(fault)
 
+    def await_failover(self, fault: Fault) -> None:
+        """Let happen what follows from the fault as soon as a failover has begun."""
+        self._awaiting_failover.append(fault)
+
     def _committed(self, before: Federation | None, after: Federation | None) -> None:
         was = before.status.active_cluster if before and before.status else ""
         if after and after.status and after.status.engaged:
@@ -87,6 +92,11 @@ class Injector:
             for fault in self._awaiting:
                 self.follow(fault)
             self._awaiting.clear()
+        running = after.status.switchover if after and after.status else None
+        if running and running.trigger is Trigger.FAILOVER:
+            for fault in self._awaiting_failover:
+                self.follow(fault)
+            self._awaiting_failover.clear()
 
 
 Inject = Callable[[Injector, Fault], None]

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from simulation.actors import Ask, WorkerProgram
 from simulation.failovers import Failovers
 from simulation.network import Link
+from simulation.reports import Reports
 from simulation.schedule import DURATIONS
 from simulation.world import World
 from tcf.core.admission import Kind
 from tcf.core.fencing import silence_needed
-from tcf.core.model import Federation, HistoryEntry, Refusal, Role, Status, Trigger
+from tcf.core.model import Federation, Follows, HistoryEntry, Refusal, Role, Status, Trigger
 from tcf.core.reading import Reading
 from tcf.core.reasons import Outcome
 
@@ -29,7 +30,13 @@ class Checker:
     """Sees every probe and every commit, and keeps what was wrong in `broken`."""
 
     def __init__(
-        self, world: World, workers: list[WorkerProgram], failovers: Failovers, *, walls_agree: bool
+        self,
+        world: World,
+        workers: list[WorkerProgram],
+        failovers: Failovers,
+        reports: Reports,
+        *,
+        walls_agree: bool,
     ) -> None:
         self.broken: list[str] = []
         self.failovers = 0
@@ -37,6 +44,7 @@ class Checker:
         self._world = world
         self._workers = workers
         self._failovers = failovers
+        self._reports = reports
         self._walls_agree = walls_agree
         self._placed: set[str] = set()
         """Every request that has been under way."""
@@ -208,6 +216,7 @@ class Checker:
         self._check_history(old, new, fresh)
         if new.active_cluster and old.engaged and old.engaged.role is Role.PROMOTING:
             self._failovers.promoted(new.active_cluster)
+        self._check_promotion(before, old, new, by)
         request, former = new.switchover, old.switchover
         objection = ""
         if request and request.trigger is Trigger.FAILOVER and request != former:
@@ -222,6 +231,18 @@ class Checker:
             objection = self._failovers.objection(before, former.to, by, cooldown=False)
         if request and objection:
             self.fail(f"{request.id} must not be: {objection}")
+
+    def _check_promotion(self, before: Federation, old: Status, new: Status, by: Link) -> None:
+        """Where roles follow applications, only a member with a healthy one is promoted, unless by force."""
+        promoting = {row.id for row in old.clusters if row.role is Role.PROMOTING}
+        rising = [row.id for row in new.clusters if row.role is Role.PROMOTING and row.id not in promoting]
+        follows = before.spec.failover.follows is Follows.APPLICATIONS
+        forced = new.switchover is not None and new.switchover.force
+        if not follows or forced or self._lost_at > by.listed:
+            return
+        for member in rising:
+            if not self._reports.healthy_since(by.listed, member):
+                self.fail(f"{member} is promoted without a healthy application")
 
     def _check_history(self, old: Status, new: Status, fresh: list[HistoryEntry]) -> None:
         names = [past.id for past in new.history]

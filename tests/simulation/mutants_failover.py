@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,9 @@ import tcf.core.failover
 import tcf.core.steps
 from simulation import profiles
 from simulation.mutant import Mutant, Patch, changed
-from tcf.core.model import Federation, WorkerLease
+from tcf.core.liveness import Workers
+from tcf.core.model import Application, Federation, Spec, Status, WorkerLease
+from tcf.core.refusals import application_unhealthy
 from tcf.core.sightings import Sightings
 
 
@@ -34,7 +37,7 @@ def _paused_ignored() -> Iterable[Patch]:
 
 
 def _cooldown_ignored() -> Iterable[Patch]:
-    yield changed(tcf.core.failover, "rests_until", lambda *_: None)
+    yield changed(tcf.core.failover, "cooldown_end", lambda *_: None)
 
 
 def _timeout_ignored() -> Iterable[Patch]:
@@ -44,6 +47,43 @@ def _timeout_ignored() -> Iterable[Patch]:
         return original(replace(federation, spec=hasty), *args)
 
     yield changed(tcf.core.steps, "failover", judged)
+
+
+def _only_successes_count() -> Iterable[Patch]:
+    def end(original: Any, spec: Spec, status: Status) -> Any:
+        return original(
+            spec, replace(status, history=tuple(past for past in status.history if past.succeeded))
+        )
+
+    yield changed(tcf.core.failover, "cooldown_end", end)
+
+
+def _unhealthy_promoted() -> Iterable[Patch]:
+    for module, chain in (
+        (tcf.core.steps, "TO_ACT"),
+        (tcf.core.steps, "TO_BEGIN"),
+        (tcf.core.failover, "TO_TAKE_OVER"),
+    ):
+        policies = tuple(each for each in getattr(module, chain) if each is not application_unhealthy)
+        yield Patch(module, chain, policies)
+
+
+def _hasty_illness() -> Iterable[Patch]:
+    def last(original: Any, workers: Workers, cluster: str) -> float:
+        healthy = workers.application(workers.of(cluster)) is Application.HEALTHY
+        found: float = original(workers, cluster)
+        return found if healthy else -math.inf
+
+    yield changed(Workers, "last_healthy", last)
+
+
+def _no_time_to_become_healthy() -> Iterable[Patch]:
+    def see(original: Any, sightings: Sightings, *args: Any) -> Sightings:
+        seen: Sightings = original(sightings, *args)
+        known = {member: since for member, since in sightings.healthy.items() if member in seen.healthy}
+        return replace(seen, healthy={**seen.healthy, **known})
+
+    yield changed(Sightings, "see_federation", see)
 
 
 FAILOVER_MUTANTS = (
@@ -57,4 +97,28 @@ FAILOVER_MUTANTS = (
     Mutant("paused ignored", "a failover begins while paused", _paused_ignored, profiles.FAILOVERS),
     Mutant("cooldown ignored", "one begins during the cooldown", _cooldown_ignored, profiles.FAILOVERS),
     Mutant("timeout ignored", "one begins before failover.timeout", _timeout_ignored, profiles.FAILOVERS),
+    Mutant(
+        "only successes count",
+        "a failover that was rolled back is tried again at once",
+        _only_successes_count,
+        profiles.STUCK,
+    ),
+    Mutant(
+        "unhealthy promoted",
+        "a member is promoted although its application is not healthy",
+        _unhealthy_promoted,
+        profiles.ILLNESSES,
+    ),
+    Mutant(
+        "hasty illness",
+        "a failover begins as soon as an application is not healthy",
+        _hasty_illness,
+        profiles.ILLNESSES,
+    ),
+    Mutant(
+        "no time to become healthy",
+        "what a member reported before it became active counts against it",
+        _no_time_to_become_healthy,
+        profiles.FORCED,
+    ),
 )

@@ -48,6 +48,11 @@ GENERAL = Profile(
         "faded": 0.2,
         "slow operator": 0.2,
         "dead": 0.3,
+        "ill": 1.5,
+        "ill active": 0.5,
+        "flapping": 0.2,
+        "ill and stuck": 0.1,
+        "forced though ill": 0.1,
         "dead and paused": 0.1,
         "recreated": 0.1,
         "recreated once active": 0.1,
@@ -83,6 +88,7 @@ GENERAL = Profile(
     longest_conclusion=9.0,
     holders=(0, 0, 1, 2),
     holder_rates=Rates(lost=0.05, late=0.1, twice=0.05),
+    following=0.4,
 )
 
 _BARE: dict[str, Any] = {"rates_vary": False, "keep_role": 0.0, "automatic": 0.0, "workers": (1,)}
@@ -207,6 +213,25 @@ FAILOVERS = Profile(
     **_BARE | {"automatic": 1.0},
 )
 
+_FOLLOWING = _BARE | {"automatic": 1.0, "following": 1.0}
+ILLNESSES = Profile(
+    "illnesses",  # applications that are ill, for a moment or for long, and roles that follow them
+    faults={"ill active": 3.0, "flapping": 1.0, "ill": 3.0, "ask": 3.0, "dead": 0.5, "operator crash": 1.0},
+    periods=30.0,
+    **_FOLLOWING | {"workers": (1, 1, 2)},
+)
+STUCK = Profile(
+    "stuck",  # failovers from ill applications that cannot succeed
+    faults={"ill and stuck": 1.0},
+    periods=30.0,
+    members=(2,),
+    **_FOLLOWING,
+)
+FORCED = Profile("forced", faults={"forced though ill": 3.0}, periods=30.0, members=(2,), **_FOLLOWING)
+OUTAGES_OF_THE_HEALTHY = replace(
+    OUTAGES, name="outages of the healthy", following=1.0
+)  # nobody is ill either
+
 CONCLUSIONS = Profile(
     "conclusions",  # roles that take longer to end than a Lease without renewals lasts; nothing else happens
     faults={"ask": 10.0},
@@ -319,6 +344,10 @@ PROFILES = {
         RACES,
         OUTAGES,
         FAILOVERS,
+        ILLNESSES,
+        STUCK,
+        FORCED,
+        OUTAGES_OF_THE_HEALTHY,
         CONCLUSIONS,
         GIVEN_BACK,
         INTERRUPTED,

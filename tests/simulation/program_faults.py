@@ -46,6 +46,11 @@ def _once_active(injector: Injector, fault: Fault) -> None:
     injector.await_activation(fault)
 
 
+def _once_failing_over(injector: Injector, fault: Fault) -> None:
+    """Wait until a failover begins."""
+    injector.await_failover(fault)
+
+
 def _crash(injector: Injector, fault: Fault) -> None:
     program = injector.bed.programs[fault.target]
     program.crash()
@@ -84,6 +89,21 @@ def _cut_member(injector: Injector, fault: Fault) -> None:
 def _slow(injector: Injector, fault: Fault) -> None:
     if link := injector.link_of(fault):
         injector.for_a_while(fault, link, "delay", fault.value)
+
+
+def _ill(injector: Injector, fault: Fault) -> None:
+    """The application beside a worker is unhealthy, or (None) its holder is gone, for a while."""
+    worker = injector.worker_of(fault)
+    worker.application = fault.value
+    injector.later(fault.seconds, worker.recover)
+
+
+def _ill_member(injector: Injector, fault: Fault) -> None:
+    """The same for all workers of a member, or of the one that this worker belongs to."""
+    program = injector.bed.programs.get(fault.target)
+    member = program.member if program else fault.target
+    for worker in injector.bed.workers_of(member):
+        _ill(injector, replace(fault, target=worker.name))
 
 
 def _deafen(injector: Injector, fault: Fault) -> None:
@@ -135,12 +155,15 @@ PROGRAM_FAULTS: Mapping[str, Inject] = {
     "stop after read": _stop_after_read,
     "once read": _once_read,
     "once active": _once_active,
+    "once failing over": _once_failing_over,
     "crash": _crash,
     "kill member": _kill_member,
     "restart": _restart,
     "cut": _cut,
     "cut member": _cut_member,
     "slow": _slow,
+    "ill": _ill,
+    "ill member": _ill_member,
     "deafen": _deafen,
     "refuse": _refuse,
     "watch break": _watch_break,

@@ -19,7 +19,7 @@ from simulation.schedule import (
     operators,
     programs,
 )
-from tcf.core.model import FailoverMode, Isolation
+from tcf.core.model import Application, FailoverMode, Follows, Isolation
 
 Drawn = Callable[[Schedule, random.Random], Fault | tuple[Fault, ...]]
 
@@ -110,7 +110,17 @@ def _edit(schedule: Schedule, chance: random.Random) -> Fault:
         ("failover.timeout", chance.choice(FAILOVER_TIMEOUTS)),
         ("failover.cooldown", chance.choice(COOLDOWNS)),
     ]
+    if schedule.following:
+        edits.append(("failover.follows", chance.choice(tuple(Follows))))
     return Fault(moment(schedule, chance), "edit", value=chance.choice(edits))
+
+
+def _ill(schedule: Schedule, chance: random.Random) -> Fault:
+    """An application is unhealthy, or nobody reports on it; at one worker or at all of its member."""
+    report = chance.choice((Application.UNHEALTHY, Application.UNHEALTHY, None))
+    kind = chance.choice(("ill", "ill member"))
+    whom = any_member if kind == "ill member" else any_worker
+    return replace(_some(kind, whom)(schedule, chance), value=report)
 
 
 def _recreate(schedule: Schedule, chance: random.Random) -> Fault:
@@ -165,6 +175,7 @@ RANDOM_FAULTS: Mapping[str, Drawn] = {
     "pause holder": _of_holder("pause holder"),
     "crash holder": _of_holder("crash holder"),
     "slow": _slow,
+    "ill": _ill,
     "ask": _ask,
     "edit": _edit,
     "recreate": _recreate,

@@ -80,6 +80,8 @@ class Profile:
     """What holders do when they have to stop."""
     holder_rates: Rates = NO_TROUBLE
     """How likely their requests are lost, come late or come twice, and the same for answers."""
+    following: float = 0.0
+    """The part of the schedules in which workers report on their applications, and roles follow these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Schedule:
     holders: int = 0
     habits: tuple[str, ...] = ()
     holder_rates: Rates = NO_TROUBLE
+    following: bool = False
+    """Workers report on their applications, and roles follow these until somebody edits that."""
     faults: tuple[Fault, ...] = field(default=())
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simulation.hub_faults import HUB_FAULTS
 from simulation.injector import Inject, Injector
-from simulation.profiles import OUTAGES
+from simulation.profiles import OUTAGES, OUTAGES_OF_THE_HEALTHY
 from simulation.program_faults import PROGRAM_FAULTS, ask
 from simulation.readable_trace import captured_logs, readable_names
 from simulation.schedule import Fault, Schedule
@@ -19,6 +19,7 @@ from tcf.core.model import Federation
 
 FAULTS: Mapping[str, Inject] = {**PROGRAM_FAULTS, **HUB_FAULTS, **THIRD_PARTY_FAULTS}
 """How each kind of fault is done."""
+_NOBODY_IS_DEAD = {OUTAGES.name, OUTAGES_OF_THE_HEALTHY.name}
 _FORCE_AFTER = 0.3
 """Part of the time to settle after which a person overrides what no wait will fence."""
 
@@ -71,7 +72,7 @@ def _settle(bed: Testbed, injector: Injector) -> float:
         return world.now - calm_at  # the run was broken off
     if why := settling.obstacle():
         checker.fail(f"not at rest {bound:.0f} s after the last fault: {why}")
-    if bed.schedule.profile == OUTAGES.name and checker.failovers:
+    if bed.schedule.profile in _NOBODY_IS_DEAD and checker.failovers:
         checker.fail("a member was replaced though nobody was dead")
     checker.check_asks(bed.asks)
     return world.now - calm_at

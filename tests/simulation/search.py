@@ -65,6 +65,8 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, longest_conclusion=0.0)
     if schedule.slew:
         yield replace(schedule, slew=0.0)
+    if schedule.following:
+        yield replace(schedule, following=False)
     if schedule.automatic:
         yield replace(schedule, automatic=False)
 

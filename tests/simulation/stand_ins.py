@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from simulation.network import READ, WATCH_SECONDS, Link, Watch
 from tcf.core.lease_content import Renewal
-from tcf.core.model import Event, Federation, Status, WorkerLease
+from tcf.core.model import Application, Event, Federation, Status, WorkerLease
 from tcf.hub import errors
 from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
 
@@ -86,8 +87,11 @@ class SimFederations(FederationStore):
 
 
 class SimLeases(LeaseStore):
-    def __init__(self, link: Link) -> None:
+    """`report`: how the application is as a worker renews, instead of what its holders say."""
+
+    def __init__(self, link: Link, *, report: Callable[[], Application | None] | None = None) -> None:
         self._link = link
+        self._report = report
 
     async def list(self, namespace: str, federation: str, *, deadline: float) -> tuple[WorkerLease, ...]:
         link = self._link
@@ -139,6 +143,8 @@ class SimLeases(LeaseStore):
     ) -> WorkerLease:
         hub = self._link.network.hub
         self._link.renews()
+        if self._report:
+            renewal = replace(renewal, application=self._report())
         what = f"PATCH Lease {lease.name}, {renewal.acknowledged}, {renewal.duration} s"
         return await self._heard(what, lambda: hub.renew_lease(lease, renewal), deadline)
 

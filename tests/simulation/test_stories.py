@@ -5,6 +5,7 @@ Each ends as the documentation promises.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from simulation.network import Rates
 from simulation.schedule import ACTIVE, PASSIVE, WALLS_RIGHT, Fault, Schedule
 from simulation.schedule_player import Outcome, play
-from tcf.core.model import HistoryEntry, Status
+from tcf.core.model import Application, HistoryEntry, Status
 
 HOUR = 3600.0
 
@@ -174,3 +175,53 @@ def test_a_role_that_comes_back_before_that_is_answered_for_at_once(seed: int) -
     back = [moment for moment in moments(outcome, "hub", "a=active b=passive") if moment > 21]
     active = [moment for moment in moments(outcome, "a1", "log: active") if moment > 21]
     assert back[0] < active[0] < back[0] + 0.1
+
+
+# --- roles that follow applications ---------------------------------------------------------------------
+
+ILL = Application.UNHEALTHY
+FOLLOWING: dict[str, Any] = {"automatic": True, "following": True, "failover_timeout": 8, "length": 300.0}
+
+
+@pytest.mark.parametrize("report", [ILL, None])
+def test_an_application_that_stays_ill_or_is_not_reported_on_any_more(report: Application | None) -> None:
+    """Nothing fails back when it is well again."""
+    _, status = story(Fault(20, "ill member", "a", 200.0, value=report), **FOLLOWING)
+    assert past(status) == [BEGUN, ("failover", "b", "Succeeded")]
+    assert status.active_cluster == "b"
+    assert status.history[0].silent_since is None
+
+
+def test_an_application_that_is_ill_again_and_again_but_never_for_long() -> None:
+    ill = [Fault(20 + 8.0 * n, "ill member", "a", 5.0, value=ILL) for n in range(30)]
+    _, status = story(*ill, **FOLLOWING)
+    assert past(status) == [BEGUN]
+
+
+def test_all_applications_are_ill() -> None:
+    """There is nobody to move the role to. The first one that is well again gets it or keeps it."""
+    both = [Fault(20, "ill member", member, 200.0, value=ILL) for member in "ab"]
+    _, status = story(*both, **FOLLOWING)
+    assert past(status) == [BEGUN]
+    _, status = story(both[0], Fault(20, "ill member", "b", 100.0, value=ILL), **FOLLOWING)
+    assert past(status) == [BEGUN, ("failover", "b", "Succeeded")]
+
+
+def test_only_force_moves_the_role_to_an_application_that_is_ill() -> None:
+    ill = Fault(20, "ill member", "b", 60.0, value=ILL)
+    wish, force = (
+        Fault(30, "ask", PASSIVE, value="promote"),
+        Fault(40, "ask", PASSIVE, value="promote force"),
+    )
+    _, status = story(ill, wish, force, **FOLLOWING | {"automatic": False})
+    assert past(status) == [BEGUN, ("api", "b", "ApplicationUnhealthy"), ("api", "b", "Succeeded")]
+
+
+def test_a_failover_that_was_rolled_back_is_not_tried_again_before_the_cooldown() -> None:
+    stuck = Fault(20, "once failing over", then=(Fault(0.0, "cut", "b1", 10.0),))
+    ill = Fault(20, "ill member", "a", 280.0, value=ILL)
+    _, status = story(stuck, ill, **FOLLOWING | {"cooldown": 60})
+    assert past(status) == [BEGUN, ("failover", "b", "RolledBack"), ("failover", "b", "Succeeded")]
+    again, failed = status.history[:2]
+    begun, ended = (datetime.fromisoformat(when) for when in (again.started_at, failed.finished_at))
+    assert 60 - 2 * WALLS_RIGHT <= (begun - ended).total_seconds() < 80

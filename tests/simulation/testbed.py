@@ -11,11 +11,12 @@ from simulation.failovers import Failovers
 from simulation.holders import Habit, Holder, SecondPromise
 from simulation.invariants import Checker
 from simulation.network import Network
+from simulation.reports import Reports
 from simulation.schedule import MEMBERS, TIMEOUTS, WALLS_RIGHT, Schedule, holders, operators, programs
 from simulation.sim_hub import SimHub
 from simulation.world import Machine, Process, World
 from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, parse_pair
-from tcf.core.model import Failover, FailoverMode, Federation, Isolation, Member, Spec, WorkerLease
+from tcf.core.model import Failover, FailoverMode, Federation, Follows, Isolation, Member, Spec, WorkerLease
 
 NEVER = 1 << 60
 """Callbacks: more than a process ever runs."""
@@ -44,9 +45,10 @@ class Testbed:
         self.workers: list[WorkerProgram] = []
         walls_agree = schedule.wall_runs and schedule.wall_error <= WALLS_RIGHT
         failovers = Failovers(self.world, walls_agree=walls_agree)
-        self.checker = Checker(self.world, self.workers, failovers, walls_agree=walls_agree)
+        self.reports = Reports(self.world)
+        self.checker = Checker(self.world, self.workers, failovers, self.reports, walls_agree=walls_agree)
         self.hub = SimHub(self.world, self._committed)
-        self.hub.watchers[WorkerLease].append(failovers)
+        self.hub.watchers[WorkerLease] += [failovers, self.reports]
         self.network = Network(self.world, self.hub, schedule.rates)
         self.network.fail = self.checker.fail
         self.programs: dict[str, Program] = {program.name: program for program in self._build_programs()}
@@ -87,6 +89,8 @@ class Testbed:
             self.hub.create(self.spec, {})
         for program in self.programs.values():
             program.machine.skew = 0.0
+            if isinstance(program, WorkerProgram):
+                program.recover()
             if program.process:
                 program.process.stop_after(NEVER, 0.0)
                 program.process.resume()
@@ -100,7 +104,15 @@ class Testbed:
         for name, member in programs(self.schedule).items():
             effect = Effect(self.world, name, longest=self.schedule.longest_conclusion)
             machine = self._new_machine()
-            worker = WorkerProgram(name, member, self.network, machine, self._new_process, effect=effect)
+            worker = WorkerProgram(
+                name,
+                member,
+                self.network,
+                machine,
+                self._new_process,
+                effect=effect,
+                reports=self.schedule.following,
+            )
             self.workers.append(worker)
             yield worker
         for name in operators(self.schedule):
@@ -170,6 +182,7 @@ def members(names: Iterable[str]) -> tuple[Member, ...]:
 
 
 def _first_spec(schedule: Schedule) -> Spec:
+    follows = Follows.APPLICATIONS if schedule.following else Follows.WORKERS
     mode = FailoverMode.AUTOMATIC if schedule.automatic else FailoverMode.MANUAL
     return Spec(
         clusters=members(MEMBERS[: schedule.members]),
@@ -177,5 +190,5 @@ def _first_spec(schedule: Schedule) -> Spec:
         lease_duration=schedule.duration,
         switchover_timeout=TIMEOUTS[0],
         isolation=Isolation.KEEP_ROLE if schedule.keep_role else Isolation.FENCE,
-        failover=Failover(mode, schedule.failover_timeout, schedule.cooldown),
+        failover=Failover(mode, schedule.failover_timeout, schedule.cooldown, follows),
     )

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from tcf.core.admission import Accepted, Admission, Command, Joined, Kind, Unchanged, admit, foreseen
-from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Federation, Principal, Switchover, Trigger, Unfenceable
+from tcf.core.model import (
+    PLAUSIBLE_LEAD,
+    PROTOCOL,
+    Application,
+    Failover,
+    Federation,
+    Follows,
+    Principal,
+    Switchover,
+    Trigger,
+    Unfenceable,
+)
 from tcf.core.reasons import Outcome
 from unit.build import STAMP, TERM, UNIX, at, bootstrap, entry, federation, request, spec, status
 
@@ -239,6 +250,29 @@ def test_the_expected_term_is_accepted(kind: Kind) -> None:
 def test_foreseen(roles: str, asked: Command, live: int, reason: str | None) -> None:
     refusal = foreseen(federation(roles, live=live), asked)
     assert (refusal.reason if refusal else None) == reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "application", "reason"),
+    [
+        (command(TOGGLE, "c1"), Application.UNHEALTHY, "ApplicationUnhealthy"),
+        (command(PROMOTE, "c2"), Application.UNHEALTHY, "ApplicationUnhealthy"),
+        (command(PROMOTE, "c2"), None, "ApplicationUnhealthy"),
+        (command(PROMOTE, "c2"), Application.HEALTHY, None),
+        (command(PROMOTE, "c2", force=True), Application.UNHEALTHY, None),
+        (command(DEMOTE, "c1"), Application.UNHEALTHY, None),
+    ],
+)
+def test_an_unhealthy_target_is_foreseen(
+    asked: Command, application: Application | None, reason: str | None
+) -> None:
+    for follows in Follows:
+        about = federation("active passive", failover=Failover(follows=follows))
+        assert about.status
+        rows = tuple(replace(row, application=application) for row in about.status.clusters)
+        refusal = foreseen(replace(about, status=replace(about.status, clusters=rows)), asked)
+        expected = reason if follows is Follows.APPLICATIONS else None
+        assert (refusal.reason if refusal else None) == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from tcf.coordinator.cache import FederationCache
 from tcf.core.annotations import Acknowledgement
-from tcf.core.model import Federation, Isolation, WorkerLease
+from tcf.core.model import Application, Federation, Isolation, WorkerLease
 from unit.build import BOOT, DOUBT, ONE, TERM, TWO, UID, D, federation, later
 
 
@@ -179,6 +179,7 @@ def test_a_mere_renewal_is_no_news() -> None:
         {"duration": 2 * D},
         {"cluster": "c2"},
         {"holder": "another"},
+        {"application": Application.UNHEALTHY},
     ],
     ids=lambda change: next(iter(change)),
 )

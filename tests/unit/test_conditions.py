@@ -9,10 +9,12 @@ import pytest
 
 from tcf.core.conditions import conditions
 from tcf.core.model import (
+    Application,
     Condition,
     Failover,
     FailoverMode,
     Federation,
+    Follows,
     Stranger,
     Trigger,
     Unfenceable,
@@ -54,6 +56,23 @@ def with_stranger(about: Federation, cluster: str = "c1", problem: str = "it is 
     """A Lease more that no worker of a member can have written."""
     assert about.status
     return replace(about, status=replace(about.status, strangers=(Stranger("mine", cluster, problem),)))
+
+
+def reporting(about: Federation, *reports: Application | None) -> Federation:
+    """The live workers of its members report this about their applications."""
+    assert about.status
+    rows = zip(about.status.clusters, reports, strict=True)
+    clusters = tuple(replace(row, application=report) for row, report in rows)
+    return replace(about, status=replace(about.status, clusters=clusters))
+
+
+def following(roles: str, *reports: Application | None, **more: Any) -> Federation:
+    """Its roles follow applications."""
+    rules = replace(more.pop("failover", Failover()), follows=Follows.APPLICATIONS)
+    return reporting(federation(roles, failover=rules, **more), *reports)
+
+
+HEALTHY, UNHEALTHY = Application.HEALTHY, Application.UNHEALTHY
 
 
 def spec_entry(to: str, outcome: str, message: str = "") -> Any:
@@ -168,6 +187,57 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             "False Bootstrapping",
             [],
         ),
+        ("Ready", reporting(federation("active passive"), UNHEALTHY, None), "True Active", ["c1"]),
+        ("Ready", following("active passive", HEALTHY, None), "True Active", ["c1"]),
+        (
+            "Ready",
+            following("active passive", UNHEALTHY, HEALTHY),
+            "False ApplicationUnhealthy",
+            ["c1 is active, but the application of c1 is unhealthy; repair it", "or promote another member"],
+        ),
+        (
+            "Ready",
+            following("active passive", None, HEALTHY),
+            "False ApplicationUnhealthy",
+            ["c1 is active, but no holder reports on the application of c1; start it together with a holder"],
+        ),
+        ("Ready", following("active passive", None, HEALTHY, live=0), "False NoLiveWorker", [START_C1]),
+        (
+            "Ready",
+            following("active passive", UNHEALTHY, HEALTHY, failover=AUTOMATIC),
+            "False ApplicationUnhealthy",
+            ["another member with a worker that keeps renewing and a healthy application"],
+        ),
+        (
+            "Ready",
+            following("active passive", UNHEALTHY, HEALTHY, failover=AUTOMATIC, history=(entry(),)),
+            "False ApplicationUnhealthy",
+            ["no failover begins before 2026-11-23T12:05:00Z"],
+        ),
+        (
+            "Ready",
+            following(
+                "active passive",
+                UNHEALTHY,
+                HEALTHY,
+                failover=AUTOMATIC,
+                history=(entry(finished_at="2026-11-23T11:00:00Z"),),
+            ),
+            "False ApplicationUnhealthy",
+            ["otherwise the operator promotes another member"],
+        ),
+        (
+            "Ready",
+            following("passive passive", UNHEALTHY, HEALTHY, switchover=bootstrap()),
+            "False ApplicationUnhealthy",
+            ["c1 is to become active first, but the application of c1 is unhealthy", "promote a member"],
+        ),
+        (
+            "Ready",
+            following("passive passive", HEALTHY, None, switchover=bootstrap()),
+            "False Bootstrapping",
+            ["c1"],
+        ),
         ("Switching", federation(), "False Idle", []),
         (
             "Switching",
@@ -260,6 +330,29 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             ["2 of 3 of c2", "crash again and again", "get leases -l tcf.dev/federation=shop"],
         ),
         ("Degraded", federation(failover=AUTOMATIC), "False AllWorkersAlive", []),
+        ("Degraded", reporting(federation(), HEALTHY, None), "False AllWorkersAlive", []),
+        (
+            "Degraded",
+            reporting(federation(), None, UNHEALTHY),
+            "True ApplicationUnhealthy",
+            ["the application of c2 is unhealthy; repair it"],
+        ),
+        ("Degraded", following("active passive", HEALTHY, HEALTHY), "False AllWorkersAlive", []),
+        (
+            "Degraded",
+            following("active passive", UNHEALTHY, None),
+            "True ApplicationUnhealthy",
+            [
+                "the application of c1 is unhealthy; repair",
+                "Besides, no holder reports on the application of c2",
+            ],
+        ),
+        (
+            "Degraded",
+            following("active passive", UNHEALTHY, None, live=0),
+            "True NoLiveWorker",
+            ["no worker is alive for c1"],
+        ),
         (
             "Ready",
             with_unfenceable("c1", federation("passive passive", switchover=bootstrap())),
@@ -424,3 +517,12 @@ def test_the_transition_time_changes_with_the_status_only() -> None:
 def test_nothing_changes_while_nothing_changes() -> None:
     first = described(federation())
     assert described(first, BOOT + 3600) == first
+
+
+def test_a_member_that_was_not_ready_when_the_cooldown_began_is_told_of_it() -> None:
+    """The condition has been False since before the failover that failed; now it is later than its end."""
+    about = following(
+        "active passive", UNHEALTHY, HEALTHY, failover=AUTOMATIC, history=(entry(finished_at=STAMP),)
+    )
+    later = described(described(about), BOOT + 3600)
+    assert "no failover begins before 2026-11-23T12:05:00Z" in condition("Ready", later).message

@@ -17,7 +17,10 @@ from tcf.core.model import (
     LONGEST_LEASE,
     PLAUSIBLE_LEAD,
     PROTOCOL,
+    Application,
+    Failover,
     Federation,
+    Follows,
     Isolation,
     Member,
     Status,
@@ -595,14 +598,19 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     assert decided(federation(None, wants="c9")).events == (), "nobody was active before"
 
 
+IN_OTHER_WORDS = {"reason": "InOtherWords", "message": "in other words"}
+
+
 @pytest.mark.parametrize(
     ("other", "waits"),
     [
-        ({"conditions": "other words"}, True),
+        ({"conditions": IN_OTHER_WORDS}, True),
+        ({"conditions": {"status": "Unknown"}}, True),
         ({"longest_lease_seconds": None}, True),
         ({"strangers": (Stranger("gone", "c1", "odd"),)}, True),
         ({"observed_generation": 0}, False),
-        ({"conditions": "other status"}, False),
+        ({"clusters": {"live_workers": 0}}, False),
+        ({"clusters": {"application": Application.HEALTHY}}, False),
     ],
     ids=str,
 )
@@ -611,14 +619,12 @@ def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
 ) -> None:
     about = described(federation())
     assert about.status
-    change = dict(other)
-    if words := change.get("conditions"):
-        edit: dict[str, Any] = (
-            {"reason": "InOtherWords", "message": "in other words"}
-            if words == "other words"
-            else {"status": "Unknown"}
-        )
-        change["conditions"] = tuple(replace(c, **edit) for c in about.status.conditions)
+    change: dict[str, Any] = {
+        field: tuple(replace(each, **edit) for each in getattr(about.status, field))
+        if isinstance(edit, dict)
+        else edit
+        for field, edit in other.items()
+    }
     edited = replace(about, status=replace(about.status, **change), resource_version="77")
     alive = Sightings().see_leases((ONE, TWO), BOOT)
     for since, written_now in ((BOOT - 9.9, not waits), (BOOT - 10, True)):
@@ -627,3 +633,29 @@ def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
         assert (decision.status is not None) == written_now
         if not written_now:
             assert decision.wake_at == pytest.approx(BOOT + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("shown", "waits"), [(None, True), (Application.UNHEALTHY, False), (Application.HEALTHY, None)]
+)
+def test_what_another_release_drops_is_written_again_now_and_then(
+    shown: Application | None,
+    *,
+    waits: bool | None,
+) -> None:
+    """It does not know how an application is, nor what follows from that for a condition."""
+    about = federation(failover=Failover(follows=Follows.APPLICATIONS))
+    assert about.status
+    well = tuple(replace(each, application=Application.HEALTHY) for each in (ONE, TWO))
+    rows = tuple(replace(row, application=shown) for row in about.status.clusters)
+    about = described(replace(about, status=replace(about.status, clusters=rows)))
+    for since, written_now in ((BOOT - 9.9, waits is False), (BOOT - 10, waits is not None)):
+        sightings = observed(about, well).sightings
+        sightings = replace(sightings, status=about.status, status_at=since)
+        decision = decide(Observation(about, well, sightings, listed=BOOT, reread=False), at())
+        assert (decision.status is not None) == written_now
+        if decision.status:
+            assert {row.application for row in decision.status.clusters} == {Application.HEALTHY}
+            ready = decision.status.condition("Ready")
+            assert ready
+            assert ready.status == "True"

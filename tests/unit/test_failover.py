@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from tcf.core.annotations import Acknowledgement
-from tcf.core.decide import Decision, Observation, decide
+from tcf.core.decide import Observation, decide
 from tcf.core.failover import Standby, failover, without_active
-from tcf.core.liveness import Workers
-from tcf.core.model import Failover, FailoverMode, Federation, Member, Role, Status, Trigger, WorkerLease
+from tcf.core.model import FailoverMode, Federation, Member, Trigger, WorkerLease
 from tcf.core.reasons import Outcome
 from tcf.core.sightings import Sightings
 from unit.build import (
@@ -36,73 +35,7 @@ from unit.build import (
     spec,
     written,
 )
-
-STEP = D / 3
-
-
-def automatic(**more: Any) -> Failover:
-    return Failover(**{"mode": FailoverMode.AUTOMATIC, "timeout": 1, "cooldown": 300, **more})
-
-
-def about(members: int = 2, **more: Any) -> Federation:
-    roles = " ".join(["active"] + ["passive"] * (members - 1))
-    return federation(roles, **{"failover": automatic(), **more})
-
-
-class Watcher:
-    """A coordinator's view, fed second by second."""
-
-    def __init__(self, about: Federation, *leases: WorkerLease) -> None:
-        self.about = about
-        self.leases = {one.uid: one for one in leases}
-        self.now = BOOT
-        self.sightings = Sightings().see_federation(about, BOOT).see_leases(leases, BOOT)
-
-    def join(self, one: WorkerLease) -> None:
-        """See a Lease for the first time, or another version of it."""
-        self.leases[one.uid] = one
-        self.sightings = self.sightings.see_lease(one, self.now)
-
-    def renew(self, *uids: str, every: float = STEP, during: float) -> None:
-        """Let these Leases be renewed again and again for so many seconds, others not."""
-        end = self.now + during
-        while self.now + every <= end + 1e-6:
-            self.now += every
-            for uid in uids:
-                self.leases[uid] = later(self.leases[uid])
-                self.sightings = self.sightings.see_lease(self.leases[uid], self.now)
-        self.now = end
-
-    @property
-    def status(self) -> Status:
-        assert self.about.status
-        return self.about.status
-
-    @property
-    def workers(self) -> Workers:
-        return Workers(tuple(self.leases.values()), self.sightings, self.now)
-
-    def gone(self, uid: str) -> None:
-        del self.leases[uid]
-        self.sightings = self.sightings.see_gone(uid, self.now)
-
-    def decide(self) -> Decision:
-        leases = tuple(self.leases.values())
-        return decide(
-            Observation(self.about, leases, self.sightings, listed=self.now, reread=False), at(self.now)
-        )
-
-    @property
-    def replaced_by(self) -> str | None:
-        """To whom a failover begins now."""
-        status = self.decide().status
-        if status is None or status.switchover is None:
-            return None
-        assert status.switchover.trigger is Trigger.FAILOVER
-        engaged = status.engaged
-        assert engaged
-        assert (engaged.id, engaged.role) == ("c1", Role.DEMOTING)
-        return status.switchover.to
+from unit.watcher import STEP, Watcher, about, automatic
 
 
 def test_a_silent_active_member_is_replaced() -> None:

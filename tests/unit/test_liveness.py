@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from tcf.core.application_health import Report, within
 from tcf.core.fencing import silence_needed
 from tcf.core.liveness import Workers
-from tcf.core.model import MemberStatus, Unfenceable, WorkerLease
+from tcf.core.model import Application, MemberStatus, Unfenceable, WorkerLease
 from tcf.core.sightings import Sightings
 from unit.build import BOOT, ONE, SILENCE, STAMP, D, at, kept, later, lease, status
 
@@ -180,3 +181,64 @@ def test_only_silent_workers_under_keep_role_are_noted() -> None:
     assert Workers((keeper, fenced), fresh, BOOT).noted(noted) == noted[:1]
     assert Workers((keeper, fenced), fresh, BOOT).noted(()) == ()
     assert Workers((keeper, fenced), fresh, BOOT + 60).noted(()) == noted[:1]
+
+
+# --- what workers report ------------------------------------------------------------------------------
+
+HEALTHY, UNHEALTHY = Application.HEALTHY, Application.UNHEALTHY
+REPORTS: tuple[Report, ...] = (None, UNHEALTHY, HEALTHY)
+
+
+def reports(sightings: Sightings, now: float, was: Report, *leases: WorkerLease) -> Report:
+    return Workers(leases, sightings, now).counted(replace(NONE_LIVE, application=was), at(now)).application
+
+
+@pytest.mark.parametrize("was", REPORTS)
+@pytest.mark.parametrize("said", REPORTS)
+@pytest.mark.parametrize(
+    ("age", "renewed", "at_least", "at_most"),
+    [
+        (D / 2, True, True, True),
+        (D / 2 + 0.1, True, False, True),  # no worse than it was, but no better than that either
+        (SILENCE - 0.1, False, False, True),
+        (SILENCE + 0.1, True, False, False),
+    ],
+)
+def test_the_report_that_is_written(
+    was: Report, said: Report, age: float, *, renewed: bool, at_least: bool, at_most: bool
+) -> None:
+    one = replace(ONE, application=said)
+    found = reports(seen_at(100, renewed=renewed), 100 + age, was, one)
+    assert found is within(was, said if at_least else None, said if at_most else None)
+
+
+def test_the_best_of_the_live_workers_is_written() -> None:
+    sick, well = lease(name="sick", application=UNHEALTHY), lease(name="well", application=HEALTHY)
+    sightings = Sightings()
+    for moment in (10, 13, 16):
+        for each in (sick, well):
+            version = replace(each, resource_version=str(moment))
+            sightings = sightings.see_lease(version, moment)
+    sick, well = (replace(each, resource_version="16") for each in (sick, well))
+    assert reports(sightings, 17, None, sick, well) is HEALTHY
+    later_on = sightings.see_lease(later(sick), 16 + SILENCE)
+    assert reports(later_on, 17 + SILENCE, HEALTHY, later(sick), well) is UNHEALTHY
+
+
+@pytest.mark.parametrize("said", REPORTS)
+@pytest.mark.parametrize("lag", [0.0, 0.5, D / 2])
+def test_replicas_that_lag_a_little_agree_on_what_is_reported(lag: float, said: Report) -> None:
+    one = replace(ONE, application=said)
+    moments = [n / 4 for n in range(int(4 * lag), 80)]
+    for now, first, second, was in itertools.product(moments, [True, False], [True, False], REPORTS):
+        replicas = [seen_at(0, renewed=first), seen_at(lag, renewed=second)]
+        written = [was]
+        for sightings in (*replicas, *replicas, *replicas):
+            written.append(reports(sightings, now, written[-1], one))
+        assert written[-1] is written[-2] is written[-3]
+
+
+def test_when_a_member_was_last_healthy() -> None:
+    sightings = Sightings(healthy={"c1": 40})
+    assert Workers((), sightings, 100).last_healthy("c1") == 40
+    assert Workers((), sightings, 100).last_healthy("c2") == 100

@@ -413,7 +413,7 @@ async def test_a_step_that_should_worry_somebody_is_a_warning(
     await Attended(QuietHub(demoting, ONE)).run(0.1)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert "no worker of c2 is alive any more" in record.getMessage()
+    assert "no worker of c2 is alive" in record.getMessage()
 
 
 @jumping

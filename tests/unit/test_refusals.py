@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tcf.core import refusals
-from tcf.core.model import Unfenceable
+from tcf.core.model import Application, Failover, Follows, Unfenceable
 from tcf.core.refusals import Policy, Proposal, first_refusal
 from unit.build import TERM, spec, status
 
@@ -28,6 +28,7 @@ class Case:
 THREE = status("active passive passive")
 PODS = (Unfenceable("c1", "pod-a"), Unfenceable("c9", "pod-b"))
 ALIVE, DEAD = {"live_workers": 1}, {"live_workers": 0}
+FOLLOWING = spec(failover=Failover(follows=Follows.APPLICATIONS))
 CASES = [
     Case("not_two_clusters", None),
     Case("not_two_clusters", "NotTwoClusters", {"status": THREE}, ("3", "promote")),
@@ -41,11 +42,28 @@ CASES = [
     Case("no_live_worker", "NoLiveWorker", DEAD, ("c2", "tcf-worker", "force=true")),
     Case("no_live_worker", None, {**DEAD, "force": True}),
     Case("no_live_worker", None, {**DEAD, "target": ""}),
+    Case("application_unhealthy", None),
+    Case("application_unhealthy", None, {"application": Application.UNHEALTHY}),
+    Case("application_unhealthy", None, {"spec": FOLLOWING, "application": Application.HEALTHY}),
+    Case(
+        "application_unhealthy",
+        "ApplicationUnhealthy",
+        {"spec": FOLLOWING, "application": Application.UNHEALTHY},
+        ("the application of c2 is unhealthy:", "GET /tcf/holds", "force=true"),
+    ),
+    Case(
+        "application_unhealthy",
+        "ApplicationUnhealthy",
+        {"spec": FOLLOWING, "application": None},
+        ("no holder reports on the application of c2:", "tcf-run", "force=true"),
+    ),
+    Case("application_unhealthy", None, {"spec": FOLLOWING, "force": True}),
+    Case("application_unhealthy", None, {"spec": FOLLOWING, "target": ""}),
     Case("cannot_fence", None),
     Case("cannot_fence", "CannotFence", {"unfenceable": PODS}, ("pod-a (c1), pod-b (c9)", "force=true")),
     Case("cannot_fence", None, {"unfenceable": PODS, "force": True}),
     Case("paused", None),
-    Case("paused", "Paused", {"spec": spec(paused=True)}, ("c1 is silent", "spec.paused", "promote")),
+    Case("paused", "Paused", {"spec": spec(paused=True)}, ("nobody replaces c1", "spec.paused", "promote")),
     Case("term_mismatch", None),
     Case("term_mismatch", None, {"expected_term": TERM}),
     Case("term_mismatch", "TermMismatch", {"expected_term": TERM - 1}, (str(TERM), str(TERM - 1))),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tcf.core.model import Federation
+from tcf.core.model import Application, Failover, Federation, Follows
 from tcf.core.sightings import Sightings, Stage
 from unit.build import DOUBT, ONE, SILENCE, TERM, TWO, UID, D, federation, later, lease, request
 
@@ -313,3 +313,68 @@ def test_what_is_not_known_is_not_being_renewed() -> None:
     sightings = sightings.see_lease(later(ONE), 12)
     assert sightings.renewing_since(later(ONE), 12 + D / 2) == 10
     assert sightings.renewing_since(later(ONE), 12.01 + D / 2) is None
+
+
+FOLLOWING = Failover(follows=Follows.APPLICATIONS)
+WELL_1, WELL_2 = (replace(each, application=Application.HEALTHY) for each in (ONE, TWO))
+SICK = Application.UNHEALTHY
+
+
+def following(roles: str = "active passive") -> Federation:
+    return federation(roles, failover=FOLLOWING)
+
+
+def test_a_member_has_been_healthy_as_of_each_report_and_until_one_ends() -> None:
+    sightings = Sightings().see_federation(following(), 5)
+    assert sightings.healthy == {"c1": 5, "c2": 5}
+    sightings = sightings.see_leases([WELL_1, TWO], 10)
+    assert sightings.healthy == {"c1": 10, "c2": 5}
+    sick = later(WELL_1, application=SICK)
+    sightings = sightings.see_lease(sick, 13)
+    assert sightings.healthy == {"c1": 13, "c2": 5}, "until it said something else"
+    sightings = sightings.see_lease(later(sick), 16).see_lease(later(TWO), 16)
+    assert sightings.healthy == {"c1": 13, "c2": 5}
+    assert sightings.heard == {"c1": 16, "c2": 16}
+    sightings = sightings.see_lease(later(later(sick), application=None), 19)
+    assert sightings.healthy == {"c1": 13, "c2": 5}
+
+
+@pytest.mark.parametrize(("age", "counts"), [(SILENCE - 0.1, True), (SILENCE + 0.1, False)])
+def test_a_healthy_worker_that_goes_was_healthy_until_then(age: float, *, counts: bool) -> None:
+    """If it was silent, an operator has deleted its Lease."""
+    sightings = Sightings().see_federation(following(), 5).see_lease(WELL_1, 10)
+    assert sightings.see_gone(WELL_1.uid, 10 + age).healthy["c1"] == (10 + age if counts else 10)
+    sick = sightings.see_lease(later(WELL_1, application=SICK), 13)
+    assert sick.see_gone(WELL_1.uid, 14).healthy["c1"] == 13
+
+
+def test_whoever_was_not_watched_may_have_been_healthy() -> None:
+    """What a coordinator has missed counts in favour of the member."""
+    sightings = Sightings().see_federation(following(), 5).see_lease(WELL_1, 10)
+    assert sightings.see_lease(later(WELL_1, application=SICK), 1000).healthy["c1"] == 1000
+
+
+def test_the_first_reports_of_a_worker_count_no_more_than_other_signs_of_life() -> None:
+    new = lease("c1", ack=None, duration=D, application=Application.HEALTHY)
+    sightings = Sightings().see_federation(following(), 5).see_lease(new, 10)
+    sightings = sightings.see_lease(later(new), 10 + D / 4 - 0.1)
+    assert sightings.healthy["c1"] == 5
+    assert sightings.see_lease(later(later(new)), 10 + D / 4).healthy["c1"] == 10 + D / 4
+
+
+def test_nothing_is_known_of_health_while_roles_follow_workers() -> None:
+    sightings = Sightings().see_federation(following(), 5).see_lease(WELL_1, 10)
+    sightings = sightings.see_federation(federation("active passive"), 20)
+    assert sightings.healthy == {}
+    sightings = sightings.see_lease(later(WELL_1), 23)
+    assert sightings.healthy == {}
+    assert sightings.see_federation(following(), 30).healthy == {"c1": 30, "c2": 30}
+    assert sightings.see_federation(None, 30).healthy == {}
+
+
+def test_a_member_that_becomes_active_begins_healthy() -> None:
+    sightings = Sightings().see_federation(following("promoting passive"), 5)
+    active = following("active passive")
+    assert sightings.see_federation(active, 20).healthy == {"c1": 20, "c2": 5}
+    again = sightings.see_federation(active, 20).see_federation(following("demoting passive"), 30)
+    assert again.see_federation(active, 40).healthy == {"c1": 20, "c2": 5}, "it was active all the time"

@@ -9,6 +9,10 @@ import pytest
 
 from tcf.core.decide import Decision, decide
 from tcf.core.model import (
+    Application,
+    Failover,
+    Federation,
+    Follows,
     Isolation,
     Switchover,
     Trigger,
@@ -60,6 +64,7 @@ class Case:
     ends: str
     event: str
     deleted: frozenset[WorkerLease]
+    follows: Follows = Follows.WORKERS
 
 
 REQUESTS = {
@@ -161,15 +166,38 @@ passive passive   | boot>c1 | c1 c2k-~     | late | .                 |         
 promoting passive | boot>c1 | c1- c2       | late | .                 |              |
 promoting passive | boot>c1 | c1 c2        |      | active passive    | Succeeded    | Active
 """
+WHERE_ROLES_FOLLOW_APPLICATIONS = """
+active passive    | c1>c2   | c1 c2+       |      | demoting passive  |              | Demoting
+active passive    | c1>c2   | c1+ c2       |      | .                 | ApplicationUnhealthy |
+active passive    | c1>c2   | c1+ c2!      |      | .                 | ApplicationUnhealthy |
+active passive    | c1>c2   | c1+ c2! c2+~ |      | .                 | ApplicationUnhealthy |
+active passive    | c1>c2   | c1+ c2! c2+  |      | demoting passive  |              | Demoting
+active passive    | c1>c2   | c1+ c2+~     |      | .                 | NoLiveWorker |
+active passive    | c1>c2!  | c1+ c2!      |      | demoting passive  |              | Demoting
+active passive    | c1>     | c1 c2!       |      | demoting passive  |              | Demoting
+demoting passive  | c1>c2   | c1 c2+       |      | passive promoting |              | Promoting
+demoting passive  | c1>c2   | c1 c2!       |      | active passive    | RolledBack   | RolledBack
+demoting passive  | c1>c2   | c1- c2       |      | active passive    | RolledBack   | RolledBack
+demoting passive  | c1>c2!  | c1 c2!       |      | passive promoting |              | Promoting
+demoting passive  | c1>     | c1 c2!       |      | passive passive   | Succeeded    | Demoted
+passive passive   | >c2     | c1 c2!       |      | .                 | ApplicationUnhealthy |
+passive passive   | >c2     | c1 c2+       |      | passive promoting |              | Promoting
+passive passive   | boot>c1 | c1! c2+      |      | .                 |              |
+passive passive   | boot>c1 | c1+ c2       |      | promoting passive |              | Promoting
+passive promoting | c1>c2   | c1 c2!       |      | passive active    | Succeeded    | Active
+passive promoting | c1>c2!  | c1 c2!-      |      | .                 |              |
+"""
 """Table, request (! forced), Leases, time: roles then (. as before), how the request ends, the Event.
 
 A Lease is its member (? none) and: `-` behind, `o` of another object, `k` KeepRole, `~` silent, `x` and
-is to be deleted; without a mark it is alive and has acknowledged the table.
+is to be deleted, `+` with a healthy application, `!` with an unhealthy one; without a mark it is alive, has
+acknowledged the table, and reports nothing.
 """
+REPORTS = {"+": Application.HEALTHY, "!": Application.UNHEALTHY}
 WAITED = {"": 0.0, "near": TIMEOUT - 0.1, "late": float(TIMEOUT)}
 RESTS_ON_LEASES = (
     {"Promoting", "Demoted", "RolledBack"},
-    {"NoLiveWorker", "CannotFence", "UnknownCluster", "TimedOut"},
+    {"NoLiveWorker", "ApplicationUnhealthy", "CannotFence", "UnknownCluster", "TimedOut"},
 )
 """Events, and how requests end."""
 
@@ -180,7 +208,7 @@ def parsed(line: str) -> Case:
     silent: Leases = ()
     deleted = set()
     for n, word in enumerate(leases.split()):
-        found = re.fullmatch(r"(c\d|\?)([-ok~x]*)", word)
+        found = re.fullmatch(r"(c\d|\?)([-ok~x+!]*)", word)
         assert found
         member, marks = found[1].strip("?"), found[2]
         one = lease(
@@ -189,6 +217,7 @@ def parsed(line: str) -> Case:
             ack=TERM - ("-" in marks),
             uid="uid-0" if "o" in marks else UID,
             isolation=Isolation.KEEP_ROLE if "k" in marks else Isolation.FENCE,
+            application=next((word for mark, word in REPORTS.items() if mark in marks), None),
         )
         if "~" in marks:
             silent += (one,)
@@ -200,14 +229,31 @@ def parsed(line: str) -> Case:
     return Case(roles, REQUESTS[asked], alive, silent, WAITED[waited], then, ends, event, frozenset(deleted))
 
 
-LINES = [" ".join(line.split()) for line in TABLE.strip().splitlines()]
-each_case = pytest.mark.parametrize("case", [pytest.param(parsed(line), id=line) for line in LINES])
+def lines(table: str) -> list[str]:
+    return [" ".join(line.split()) for line in table.strip().splitlines()]
+
+
+each_case = pytest.mark.parametrize(
+    "case",
+    [
+        *(pytest.param(parsed(line), id=line) for line in lines(TABLE)),
+        *(
+            pytest.param(replace(parsed(line), follows=Follows.APPLICATIONS), id=f"following: {line}")
+            for line in lines(WHERE_ROLES_FOLLOW_APPLICATIONS)
+        ),
+    ],
+)
+
+
+def about_case(case: Case) -> Federation:
+    on_purpose = () if case.asked or "passive" not in case.roles.split()[0] else (DEMOTED,)
+    rules = Failover(follows=case.follows)
+    return federation(case.roles, switchover=case.asked, history=on_purpose, failover=rules)
 
 
 @each_case
 def test_the_table(case: Case) -> None:
-    on_purpose = () if case.asked or "passive" not in case.roles.split()[0] else (DEMOTED,)
-    about = federation(case.roles, switchover=case.asked, history=on_purpose)
+    about = about_case(case)
     decision = decided(about, case.alive, case.silent, waited=case.waited)
     result = after(about, decision)
 
@@ -222,15 +268,14 @@ def test_the_table(case: Case) -> None:
             (case.asked.id, case.ends, result.term)
         ]
     else:
-        assert (result.switchover, result.history) == (case.asked, on_purpose)
+        assert about.status
+        assert (result.switchover, result.history) == (case.asked, about.status.history)
 
 
 @each_case
 def test_what_rests_on_leases_is_confirmed_first_and_nothing_else_is(case: Case) -> None:
     """Without a list that was issued after this table was seen nobody is promoted, nothing is deleted."""
-    on_purpose = () if case.asked or "passive" not in case.roles.split()[0] else (DEMOTED,)
-    about = federation(case.roles, switchover=case.asked, history=on_purpose)
-    decision = decided(about, case.alive, case.silent, waited=case.waited, confirmed=False)
+    decision = decided(about_case(case), case.alive, case.silent, waited=case.waited, confirmed=False)
     events, ends = RESTS_ON_LEASES
     if case.event in events or case.ends in ends:
         assert decision == Decision(confirm=True)
@@ -242,7 +287,7 @@ def test_what_rests_on_leases_is_confirmed_first_and_nothing_else_is(case: Case)
 @each_case
 def test_whoever_waits_knows_until_when(case: Case) -> None:
     """With nothing left to write it looks again in the future, and not later than the deadline."""
-    about = federation(case.roles, switchover=case.asked)
+    about = about_case(case)
     quiet = settled(observed(about, case.alive, silent=case.silent, waited=case.waited))
     decision = decide(quiet, at())
     assert quiet.federation

@@ -116,4 +116,11 @@ class FederationCache:
 
 def _content(lease: WorkerLease) -> tuple[object, ...]:
     """Everything in a Lease that matters for a decision, apart from the time of its renewal."""
-    return (lease.cluster, lease.acknowledged, lease.isolation, lease.duration, lease.holder)
+    return (
+        lease.cluster,
+        lease.acknowledged,
+        lease.isolation,
+        lease.duration,
+        lease.holder,
+        lease.application,
+    )

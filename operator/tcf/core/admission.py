@@ -116,6 +116,7 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
         cluster=command.cluster,
         target=target,
         live_workers=member.live_workers if member else 0,
+        application=member.application if member else None,
         unfenceable=tuple(
             worker
             for worker in status.unfenceable

@@ -9,11 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from tcf.core.admission import unbelievable
-from tcf.core.failover import rests_until
+from tcf.core.application_health import complaint, remedy, trouble
+from tcf.core.failover import cooldown_end
 from tcf.core.model import (
+    Application,
     Condition,
     FailoverMode,
     Federation,
+    Follows,
     MemberStatus,
     Now,
     Status,
@@ -41,7 +44,7 @@ class _Verdict:
 def conditions(federation: Federation, status: Status, now: Now) -> tuple[Condition, ...]:
     """The four conditions for `status`. A transition time changes only when the condition's status does."""
     verdicts = {
-        "Ready": _ready(federation, status),
+        "Ready": _ready(federation, status, now),
         "Switching": _switching(status),
         "SpecAligned": _spec_aligned(federation, status),
         "Degraded": _degraded(federation, status, now),
@@ -69,7 +72,7 @@ def _start_hint(federation: Federation, cluster: str) -> str:
     )
 
 
-def _ready(federation: Federation, status: Status) -> _Verdict:
+def _ready(federation: Federation, status: Status, now: Now) -> _Verdict:
     active = status.member(status.active_cluster)
     running = status.switchover
     if active and not active.live_workers:
@@ -82,7 +85,14 @@ def _ready(federation: Federation, status: Status) -> _Verdict:
             f"{active.id} is active, but it has no live worker"
             f"{_since(active)}, so {effect};"
             f" start or repair one ({_start_hint(federation, active.id)}), or promote another member"
-            + _failover_hint(federation, status, active),
+            + _failover_hint(federation, status, active.silent_since or ""),
+        )
+    if active and (why := trouble(federation.spec, active.id, active.application)):
+        return _Verdict(
+            False,
+            ConditionReason.APPLICATION_UNHEALTHY,
+            f"{active.id} is active, but {why}; {remedy(active.application)}, or promote another member"
+            + _failover_hint(federation, status, _not_ready_since(status, now)),
         )
     if active:
         return _Verdict(True, ConditionReason.ACTIVE, f"{active.id} is active")
@@ -106,6 +116,13 @@ def _nobody_yet(federation: Federation, status: Status, running: Switchover) -> 
                 f"no worker of {running.to} is alive; start one"
                 f" ({_start_hint(federation, running.to)}), or promote a member that has workers"
                 + _other_choice_hint(federation),
+            )
+        if target and (why := trouble(federation.spec, target.id, target.application)):
+            return _Verdict(
+                False,
+                ConditionReason.APPLICATION_UNHEALTHY,
+                f"{target.id} is to become active first, but {why}; {remedy(target.application)},"
+                f" or promote a member that has a healthy application{_other_choice_hint(federation)}",
             )
         if in_the_way := [worker for worker in status.unfenceable if worker.cluster != running.to]:
             return _Verdict(False, ConditionReason.CANNOT_FENCE, _cannot_fence(in_the_way, running.to))
@@ -216,7 +233,10 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
         names = ", ".join(m.id + _since(m) for m in silent)
         hints = "; ".join(_start_hint(federation, m.id) for m in silent)
         yield ConditionReason.NO_LIVE_WORKER, f"no worker is alive for {names}; start one: {hints}"
-    elif crashing := [m for m in status.clusters if m.workers > 2 * m.live_workers]:
+    for member in status.clusters:
+        if why := _application_trouble(federation, member):
+            yield ConditionReason.APPLICATION_UNHEALTHY, f"{why}; {remedy(member.application)}"
+    if crashing := [m for m in status.clusters if not silent and m.workers > 2 * m.live_workers]:
         yield (
             ConditionReason.WORKERS_SILENT,
             (
@@ -229,6 +249,18 @@ def _problems(federation: Federation, status: Status, now: Now) -> Iterator[tupl
         yield ConditionReason.UNKNOWN_MEMBER, _of_no_member(federation, others)
     if odd := [each for each in status.strangers if each.problem]:
         yield ConditionReason.STRANGE_LEASE, _strangers(federation, odd)
+
+
+def _application_trouble(federation: Federation, member: MemberStatus) -> str:
+    """What is wrong with the application of a member with live workers; "" if nothing is known to be.
+
+    An application that is reported as unhealthy needs a person, also where roles do not follow applications.
+    """
+    if not member.live_workers:
+        return ""
+    if member.application is Application.UNHEALTHY:
+        return complaint(member.id, member.application)
+    return trouble(federation.spec, member.id, member.application)
 
 
 def _silent_workers(federation: Federation, status: Status) -> str:
@@ -292,17 +324,31 @@ def _since(member: MemberStatus) -> str:
     return f" since {member.silent_since}" if member.silent_since else ""
 
 
+def _not_ready_since(status: Status, now: Now) -> str:
+    """Since when the condition Ready has been False, if it is."""
+    ready = status.condition("Ready")
+    return ready.last_transition_time if ready and ready.status == "False" else now.stamp()
+
+
+def _able_to_take_over(federation: Federation) -> str:
+    """What a member needs to be chosen by the operator."""
+    needed = "a worker that keeps renewing"
+    if federation.spec.failover.follows is Follows.APPLICATIONS:
+        needed += " and a healthy application"
+    return needed
+
+
 def _other_choice_hint(federation: Federation) -> str:
-    """What the operator will do if the member that was chosen to become active first is silent."""
+    """What the operator will do if the member that was chosen to become active first cannot act."""
     if federation.spec.failover.mode is not FailoverMode.AUTOMATIC:
         return ""
     if federation.spec.paused:
         return "; failover is paused: set spec.paused to false, and the operator chooses another member"
-    return "; otherwise the operator chooses another member with a worker that keeps renewing"
+    return f"; otherwise the operator chooses another member with {_able_to_take_over(federation)}"
 
 
-def _failover_hint(federation: Federation, status: Status, active: MemberStatus) -> str:
-    """What the operator will do by itself about a silent active member."""
+def _failover_hint(federation: Federation, status: Status, since: str) -> str:
+    """What the operator will do by itself about an active member that has not been able to act `since`."""
     spec = federation.spec
     if spec.failover.mode is not FailoverMode.AUTOMATIC:
         return ""
@@ -311,7 +357,7 @@ def _failover_hint(federation: Federation, status: Status, active: MemberStatus)
         return f"; no failover begins while these silent workers under KeepRole may still answer: {holders}"
     if spec.paused:
         return "; failover is paused: set spec.paused to false, and the operator promotes another member"
-    cooldown_end = rests_until(spec, status)
-    if cooldown_end and stamp(cooldown_end) > (active.silent_since or ""):
-        return f"; no failover begins before {stamp(cooldown_end)} (spec.failover.cooldown)"
-    return "; otherwise the operator promotes another member with a worker that keeps renewing"
+    end = cooldown_end(spec, status)
+    if end and stamp(end) > since:
+        return f"; no failover begins before {stamp(end)} (spec.failover.cooldown)"
+    return f"; otherwise the operator promotes another member with {_able_to_take_over(federation)}"

@@ -133,7 +133,7 @@ def _meanwhile(
     described = _described(federation, _counted(status, workers, now), now)
     described_at = None
     if described != status:
-        if _without_description(described) == _without_description(status):
+        if _differ_in_description_only(described, status):
             described_at = workers.sightings.status_at + _DESCRIPTION_SECONDS
         if described_at is None or now.boot >= described_at:
             # Counts from an unconfirmed list may be outdated, and would undo another coordinator's write.
@@ -278,10 +278,15 @@ def _counted(status: Status, workers: Workers, now: Now) -> Status:
     )
 
 
+def _differ_in_description_only(described: Status, status: Status) -> bool:
+    """Do they differ only in what another release may word differently, or not know and drop?"""
+    dropped = {row.id for row in status.clusters if row.application is None}
+    rows = tuple(replace(row, application=None) if row.id in dropped else row for row in described.clusters)
+    return _without_description(replace(described, clusters=rows)) == _without_description(status)
+
+
 def _without_description(status: Status) -> Status:
-    """The status without everything that another release may word differently, or not know and drop."""
-    plain = (replace(condition, reason="", message="") for condition in status.conditions)
-    return replace(status, conditions=tuple(plain), strangers=(), longest_lease_seconds=None)
+    return replace(status, conditions=(), strangers=(), longest_lease_seconds=None)
 
 
 def _described(federation: Federation, status: Status, now: Now) -> Status:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tcf.core.application_health import Report, best, within
 from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.model import Isolation, MemberStatus, Now, Stranger, Unfenceable, WorkerLease, stamp
 from tcf.core.sightings import Sightings
@@ -73,6 +74,14 @@ class Workers:
         """Boot time of the member's latest sign of life, as far as this coordinator knows."""
         return self.sightings.heard.get(cluster, self.now)
 
+    def last_healthy(self, cluster: str) -> float:
+        """Boot time at which the member last had a healthy application, as far as this coordinator knows."""
+        return self.sightings.healthy.get(cluster, self.now)
+
+    def application(self, leases: Iterable[WorkerLease]) -> Report:
+        """What the live ones among these workers report about their application."""
+        return best(lease.application for lease in leases if not self.silent(lease))
+
     def alive(self, leases: Iterable[WorkerLease]) -> int:
         """How many of these Leases are not silent."""
         return sum(not self.silent(lease) for lease in leases)
@@ -91,23 +100,25 @@ class Workers:
         return min(times, default=None)
 
     def counted(self, member: MemberStatus, now: Now) -> MemberStatus:
-        """The row of the member, with the counts of its workers.
+        """The row of the member, with the counts of its workers and what they report.
 
         Coordinators see a worker become silent at slightly different times. So as long as a worker is neither
         renewing nor silent, a coordinator leaves the count as it is. Otherwise two coordinators would
         overwrite each other's counts forever. ("Renewing" allows half a duration between two renewals, and
         half a duration since the latest. Together that is less than any silence that another coordinator can
-        have seen.)
+        have seen.) The same holds for what such a worker reports.
         """
         own = self.of(member.id)
-        fresh = sum(self.sightings.renewing_since(lease, self.now) is not None for lease in own)
-        live = min(max(member.live_workers, fresh), self.alive(own))
+        fresh = [lease for lease in own if self.sightings.renewing_since(lease, self.now) is not None]
+        live = min(max(member.live_workers, len(fresh)), self.alive(own))
+        reported = best(lease.application for lease in fresh)
         silent_for = timedelta(seconds=self.now - self.last_heard(member.id))
         return replace(
             member,
             workers=len(own),
             live_workers=live,
             silent_since=None if live else member.silent_since or stamp(now.wall - silent_for),
+            application=within(member.application, reported, self.application(own)),
         )
 
 

@@ -60,6 +60,13 @@ class FailoverMode(StrEnum):
     AUTOMATIC = "Automatic"
 
 
+class Follows(StrEnum):
+    """What a member needs to be able to act: a live worker, or one that reports a healthy application."""
+
+    WORKERS = "Workers"
+    APPLICATIONS = "Applications"
+
+
 class Trigger(StrEnum):
     """Where a request came from."""
 
@@ -153,6 +160,7 @@ class Failover:
     mode: FailoverMode = FailoverMode.MANUAL
     timeout: int = 20
     cooldown: int = 300
+    follows: Follows = Follows.WORKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,7 @@ class MemberStatus:
     """A row of the role table. `workers` counts Leases, `live_workers` those that are not silent.
 
     `silent_since`: since when (wall clock) the member is silent, by the coordinator that noticed it first.
+    `application`: what its live workers report about their application; None if they report nothing.
     """
 
     id: str
@@ -182,6 +191,7 @@ class MemberStatus:
     workers: int = 0
     live_workers: int = 0
     silent_since: str | None = None
+    application: Application | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -226,7 +236,7 @@ class Doubt:
 class Switchover:
     """The one request under way: make `to` ("" for nobody) the active member instead of `from_`.
 
-    `silent_since`: only for a failover; since when (wall clock) `from_` has been silent.
+    `silent_since`: only for a failover from a silent member: since when (wall clock) it has been silent.
     """
 
     id: str

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     NOT_TWO_CLUSTERS = "NotTwoClusters"
     NO_ACTIVE_CLUSTER = "NoActiveCluster"
     NO_LIVE_WORKER = "NoLiveWorker"
+    APPLICATION_UNHEALTHY = "ApplicationUnhealthy"
     CANNOT_FENCE = "CannotFence"
     SWITCHOVER_IN_PROGRESS = "SwitchoverInProgress"
     PAUSED = "Paused"
@@ -96,6 +97,7 @@ class ConditionReason(StrEnum):
     SWITCHING = "Switching"
     # Ready and Degraded
     NO_LIVE_WORKER = "NoLiveWorker"
+    APPLICATION_UNHEALTHY = "ApplicationUnhealthy"
     CANNOT_FENCE = "CannotFence"
     # Switching
     IDLE = "Idle"

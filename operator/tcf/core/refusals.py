@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tcf.core.model import Refusal, Spec, Status, Unfenceable
+from tcf.core.application_health import remedy, trouble
+from tcf.core.model import Application, Refusal, Spec, Status, Unfenceable
 from tcf.core.reasons import Reason
 
 
@@ -21,6 +22,7 @@ class Proposal:
         cluster: the member whose worker was asked.
         target: the member that should become active, "" for nobody.
         live_workers: how many workers of the target are live, as far as is known here.
+        application: what these report about their application; None if they report nothing.
         unfenceable: workers that are silent under KeepRole, which waiting never fences.
         expected_term: the term that the client believes to be the present one; None if it does not name any.
         force: a person overrides what may be overridden.
@@ -31,6 +33,7 @@ class Proposal:
     cluster: str
     target: str
     live_workers: int = 0
+    application: Application | None = None
     unfenceable: tuple[Unfenceable, ...] = ()
     expected_term: int | None = None
     force: bool = False
@@ -109,6 +112,17 @@ def no_live_worker(proposal: Proposal) -> Refusal | None:
     )
 
 
+def application_unhealthy(proposal: Proposal) -> Refusal | None:
+    """Where roles follow applications, the target needs one that is healthy, or nothing would do its work."""
+    why = trouble(proposal.spec, proposal.target, proposal.application)
+    if not proposal.target or not why or proposal.force:
+        return None
+    return Refusal(
+        Reason.APPLICATION_UNHEALTHY,
+        f"{why}: {remedy(proposal.application)}, or promote the member anyway by a POST with force=true",
+    )
+
+
 def cannot_fence(proposal: Proposal) -> Refusal | None:
     """A silent worker under KeepRole may go on answering "active", so waiting does not help."""
     if not proposal.unfenceable or proposal.force:
@@ -127,7 +141,7 @@ def paused(proposal: Proposal) -> Refusal | None:
         return None
     return Refusal(
         Reason.PAUSED,
-        f"{proposal.cluster} is silent, but failover is paused: set spec.paused to false,"
+        f"failover is paused, so nobody replaces {proposal.cluster}: set spec.paused to false,"
         " or promote another member",
     )
 
@@ -138,11 +152,13 @@ TO_ADMIT: tuple[Policy, ...] = (unknown_cluster, term_mismatch)
 """Before a request is written into the status."""
 TO_ADMIT_TOGGLE: tuple[Policy, ...] = (not_two_clusters, no_active_cluster)
 """The same for a toggle, if no other request is under way."""
-TO_FORESEE: tuple[Policy, ...] = (no_live_worker, cannot_fence)
+TO_ACT: tuple[Policy, ...] = (no_live_worker, application_unhealthy)
+"""Whether the target could act as the active member. As long as it could not, it is not promoted."""
+TO_FORESEE: tuple[Policy, ...] = (*TO_ACT, cannot_fence)
 """In a dry run, to find out why a coordinator would most likely refuse the request."""
-TO_BEGIN: tuple[Policy, ...] = (unknown_cluster, no_live_worker, cannot_fence)
+TO_BEGIN: tuple[Policy, ...] = (unknown_cluster, *TO_ACT, cannot_fence)
 """Before a coordinator moves the first role for a request."""
 TO_REPLACE: tuple[Policy, ...] = (paused,)
-"""Before an automatic failover replaces a silent member."""
-TO_TAKE_OVER: tuple[Policy, ...] = (cannot_fence,)
+"""Before an automatic failover replaces a member that can no longer act."""
+TO_TAKE_OVER: tuple[Policy, ...] = (*TO_ACT, cannot_fence)
 """Before a member is chosen to take over in a failover."""

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from tcf.core.annotations import Acknowledgement
 from tcf.core.fencing import silence_needed
-from tcf.core.model import Doubt, Federation, Role, Status, WorkerLease
+from tcf.core.model import Application, Doubt, Federation, Follows, Role, Status, WorkerLease
 
 _SETTLED = 1 / 4
 """The renewals of a Lease are signs of life only when it has existed for this part of its duration. A worker
@@ -32,6 +32,7 @@ class Sighting:
     before. A stop of this process, of its watch or of the hub breaks the series: the version that comes after
     it may be an old one, or the hub may only now have taken the write. A shorter duration breaks the series,
     too, because the gaps before it were judged by the longer one.
+    `healthy`: this version reports a healthy application.
     """
 
     cluster: str
@@ -40,6 +41,7 @@ class Sighting:
     found: float
     since: float
     at: float
+    healthy: bool
 
     def settled(self, now: float) -> bool:
         """Has the Lease existed for so long, at boot time `now`, that it proves a worker that did not just
@@ -87,6 +89,11 @@ class Sightings:
     to start again. (If the Lease was silent, an operator has deleted it, so that is no sign of life.) When a
     member becomes active, that is a sign of life, too, because one of its workers has taken over.
 
+    `healthy`: when each member may last have had a healthy application, by the same signs of life: those of
+    workers that report one, or did so until then. A member that becomes active gets the full time to become
+    healthy. This is kept only while the federation follows applications, so the time counts from when this
+    coordinator knows that.
+
     `active`: the member that was active or demoting when the federation was last seen; "" for nobody.
     `newest`: the highest term seen of the latest object. A hub that shows a lower term has lost that table.
     `status`: the latest status, first received at `status_at`. (All times are boot seconds.)
@@ -94,6 +101,7 @@ class Sightings:
 
     leases: Mapping[str, Sighting] = field(default_factory=lambda: MappingProxyType({}))
     heard: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    healthy: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     active: str = ""
     stage: Stage | None = None
     doubt: Doubtful | None = None
@@ -116,9 +124,12 @@ class Sightings:
             found=known.found if known else now if lease.acknowledged is None else -math.inf,
             since=since,
             at=now,
+            healthy=lease.application is Application.HEALTHY,
         )
-        heard = {**self.heard, lease.cluster: now} if sighting.settled(now) else self.heard
-        return replace(self, leases={**self.leases, lease.uid: sighting}, heard=heard)
+        # The application may have been healthy until now if the version before says so.
+        healthy = sighting.healthy or (known is not None and known.healthy)
+        heard = self._hear(lease.cluster, now, healthy=healthy) if sighting.settled(now) else self
+        return replace(heard, leases={**self.leases, lease.uid: sighting})
 
     def see_leases(self, leases: Iterable[WorkerLease], now: float) -> Sightings:
         """Remember a complete list that was received now. A Lease that is not in it is gone."""
@@ -138,8 +149,17 @@ class Sightings:
             return self
         left = {other: sighting for other, sighting in self.leases.items() if other != uid}
         alive = gone.settled(now) and now - gone.at <= silence_needed(gone.duration)
-        heard = {**self.heard, gone.cluster: now} if alive else self.heard
-        return replace(self, leases=left, heard=heard)
+        heard = self._hear(gone.cluster, now, healthy=gone.healthy) if alive else self
+        return replace(heard, leases=left)
+
+    def _hear(self, cluster: str, now: float, *, healthy: bool) -> Sightings:
+        """Remember a sign of life, and whether it came from a worker with a healthy application."""
+        counts = healthy and cluster in self.healthy
+        return replace(
+            self,
+            heard={**self.heard, cluster: now},
+            healthy={**self.healthy, cluster: now} if counts else self.healthy,
+        )
 
     def see_federation(self, federation: Federation | None, now: float) -> Sightings:
         """Remember which members there are, the newest term, the doubt, and the present table and request."""
@@ -147,15 +167,18 @@ class Sightings:
         new = {member.id: now for member in members if member.id not in self.heard}
         engaged = federation.status.engaged if federation and federation.status else None
         active = engaged.id if engaged and engaged.role is not Role.PROMOTING else ""
-        if active and active != self.active:
-            new[active] = now
-        heard = {**self.heard, **new} if new else self.heard
+        risen = {active: now} if active and active != self.active else {}
+        heard = {**self.heard, **new, **risen} if new or risen else self.heard
+        healthy: Mapping[str, float] = {}
+        if federation and federation.spec.failover.follows is Follows.APPLICATIONS:
+            healthy = {**{member.id: now for member in members}, **self.healthy, **risen}
         status = federation.status if federation else None
         return replace(
             self,
             status=status,
             status_at=self.status_at if status == self.status else now,
             heard=heard,
+            healthy=healthy,
             active=active,
             newest=self._newest(federation),
             stage=self._stage(federation, now),

@@ -5,8 +5,8 @@ table                when                                            row of `tra
 ===================  ==============================================  ====================
 E active             a request for X or for nobody, or failover      DEMOTE
 E demoting           fenced                                          HAND_OVER / RETIRE
-E demoting           deadline passed, no worker of X is alive any    KEEP
-                     more, or the request is gone
+E demoting           deadline passed, X cannot act any more, or the  KEEP
+                     request is gone
 all passive          a request for X, fenced, and not in doubt       PROMOTE
 X promoting          a worker of X has acknowledged the table        COMPLETE
 X promoting          the request is for another member by now        YIELD
@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 
 from tcf.core.annotations import Acknowledgement
 from tcf.core.bootstrap import chosen_first, resumed
-from tcf.core.failover import Standby, failover, first_instead, silence_of, without_active
+from tcf.core.failover import Standby, failover, first_instead, proposed, why_unable, without_active
 from tcf.core.fencing import Fence, fence, silence_needed
 from tcf.core.history import ended
 from tcf.core.liveness import Workers, named
@@ -40,7 +40,7 @@ from tcf.core.model import (
     WorkerLease,
 )
 from tcf.core.reasons import EventReason, Outcome
-from tcf.core.refusals import TO_BEGIN, Proposal, first_refusal
+from tcf.core.refusals import TO_ACT, TO_BEGIN, Policy, first_refusal
 from tcf.core.transitions import Row, move
 
 
@@ -97,6 +97,18 @@ class Case:
         known = self.workers.sightings.doubt
         return known.until if known else -math.inf
 
+    def refusal(self, policies: Iterable[Policy], request: Switchover) -> Refusal | None:
+        """Why the request is refused, by the first of these policies that objects; None if none does."""
+        proposal = proposed(
+            self.federation,
+            self.status,
+            self.workers,
+            to=request.to,
+            from_=request.from_,
+            force=request.force,
+        )
+        return first_refusal(policies, proposal)
+
     def fence(self, request: Switchover, leases: Iterable[WorkerLease]) -> Fence:
         sightings, now = self.workers.sightings, self.now.boot
         return fence(leases, sightings.age, self.table, now, force=request.force)
@@ -127,7 +139,7 @@ def _when_active(case: Case, active: str) -> Step | Wait:
 
 
 def _without_request(case: Case, active: str) -> Step | Wait:
-    """There is no request, but a silent active member may have to be replaced."""
+    """There is no request, but an active member that cannot act may have to be replaced."""
     verdict = failover(case.federation, case.status, active, case.workers, case.now)
     if isinstance(verdict, Standby):
         return Wait(verdict.until, verdict.obstacle)
@@ -145,12 +157,9 @@ def _when_demoting(case: Case, old: str) -> Step | Wait:
         after = move(status, Row.KEEP, {old: Role.ACTIVE})
         event = event_of(after, request, EventReason.KEPT, message)
         return Step(ended(after, Outcome.SUCCEEDED, message, now), event=event)
-    if request.to and not request.force and not case.workers.alive(case.workers.of(request.to)):
+    if refusal := case.refusal(TO_ACT, request):
         after = move(status, Row.KEEP, {old: Role.ACTIVE})
-        message = (
-            f"{old} stays active: no worker of {request.to} is alive any more, so nothing would answer for it"
-        )
-        return _rolled_back(after, request, message, now)
+        return _rolled_back(after, request, f"{old} stays active: {refusal.message}", now)
     # If nobody is promoted, it is enough that the old member has stopped. A member that is promoted later is
     # fenced against all others.
     verdict = case.fence(request, case.workers.others(request.to) if request.to else case.workers.of(old))
@@ -184,8 +193,8 @@ def _when_nobody(case: Case) -> Step | Wait:
 
 def _to_be_promoted(case: Case, request: Switchover) -> Step | Wait:
     bootstrap = request.trigger is Trigger.BOOTSTRAP
-    if bootstrap and not case.workers.alive(case.workers.of(request.to)):
-        return _chosen_instead(case, request, f"no worker of {request.to} is alive")
+    if bootstrap and (unable := case.refusal(TO_ACT, request)):
+        return _chosen_instead(case, request, unable.message)
     if not bootstrap and (refusal := _refusal(case, request)):
         return _end(case.status, refusal.reason, refusal.message, case.now, on_leases=True)
     verdict = case.fence(request, case.workers.others(request.to))
@@ -202,11 +211,12 @@ def _to_be_promoted(case: Case, request: Switchover) -> Step | Wait:
 
 
 def _chosen_instead(case: Case, request: Switchover, obstacle: str) -> Step | Wait:
-    """Choose another member to become active first, if the chosen one is silent. Otherwise wait for it."""
+    """Choose another member to become active first, if the chosen one cannot act. Otherwise wait for it."""
     chosen = first_instead(case.federation, case.status, request.to, case.workers)
     if isinstance(chosen, Standby):
         return Wait(chosen.until, chosen.obstacle or obstacle)
-    message = f"{silence_of(request.to, case.workers, case.now)}; {chosen.id} becomes active first instead"
+    why = why_unable(case.federation.spec, request.to, case.workers)
+    message = f"{why}; {chosen.id} becomes active first instead"
     over = ended(case.status, Outcome.SUPERSEDED, message, case.now)
     after = chosen_first(case.federation, over, chosen.id, case.now)
     event = event_of(after, after.switchover, EventReason.CHOSEN_INSTEAD, message, warning=True)
@@ -261,18 +271,7 @@ def _refusal(case: Case, request: Switchover) -> Refusal | None:
             f"the request was made at {request.requested_at}, too long ago to act on it now: ask again"
             " (if you have only just made it, the clocks of the worker and of the operator differ)",
         )
-    workers = case.workers
-    in_the_way = workers.others(request.to) if request.to else workers.of(request.from_)
-    proposal = Proposal(
-        spec=case.federation.spec,
-        status=case.status,
-        cluster=request.to,
-        target=request.to,
-        live_workers=workers.alive(workers.of(request.to)),
-        unfenceable=workers.unfenceable(in_the_way),
-        force=request.force,
-    )
-    return first_refusal(TO_BEGIN, proposal)
+    return case.refusal(TO_BEGIN, request)
 
 
 def _expired(case: Case, request: Switchover) -> bool:
