@@ -32,13 +32,13 @@ from rig.hub_namespace import HubNamespace
 from rig.kubectl import install_crd, kubectl_of
 from rig.tcf_processes import TcfProcesses
 
-from bench import results, scale, switches
+from bench import results, scale
 from bench.confined import policies
 from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
-from bench.releasing_holders import ReleasingHolders
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
+from bench.switches import switch
 from bench.two_members import federations, killed
 
 RUNS = 5
@@ -170,38 +170,6 @@ def load() -> Iterator[Figure]:
     yield Figure("load", f"switchovers refused, of {len(sizes)}", "", [refused], (), Goal("≤", 0))
     yield Figure("load", "RSS at the end", "MiB", [sizes[-1]])
     yield Figure("load", "- more than after a tenth", "MiB", [sizes[-1] - early], (), Goal("≤", 1))
-
-
-def switch() -> Iterator[Figure]:
-    """POST /tcf/toggle against the shortest chain of requests that the protocol allows."""
-    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
-        install_crd(plane)
-        hubs = [HubNamespace(kubectl_of(plane, name), name, plane.kubeconfig) for name in ("ours", "floor")]
-        for hub in hubs:
-            hub.kubectl("create", "namespace", hub.namespace)
-        programs = TcfProcesses(hubs[0], Path(folder), development=False)
-        with contextlib.closing(programs):
-            hubs[0].apply()
-            programs.operator()
-            pair = programs.pair()
-            pair[0].await_active()
-            pair[1].await_status(418)
-            switches.ours(pair)
-            took, held, gaps, floor, gap_floor = [], [], [], [], []
-            for _ in range(RUNS):
-                chains = switches.floor(hubs[1], hubs[0].status())
-                floor.append(1000 * statistics.median(chain.whole for chain in chains))
-                gap_floor.append(1000 * statistics.median(chain.gap for chain in chains))
-                took.append(1000 * statistics.median(switches.ours(pair)))
-                with ReleasingHolders(worker.port for worker in pair):
-                    held.append(1000 * statistics.median(switches.ours(pair)))
-                gaps.append(1000 * statistics.median(switches.gaps(pair)))
-    each = f"(each run: {switches.SWITCHES})"
-    yield Figure("switch", f"POST to answer {each}", "ms", took, floor, Goal("≤", 1.5))
-    name = f"the same with a holder that releases at once, against without {each}"
-    yield Figure("switch", name, "ms", held, took, Goal("≤", 1.2))
-    name = f"last 200 of the old member to first 200 of the new, less the time between probes {each}"
-    yield Figure("switch", name, "ms", gaps, gap_floor, Goal("≤", 1.5))
 
 
 def failover() -> Iterator[Figure]:

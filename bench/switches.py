@@ -18,17 +18,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import statistics
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+from controlplane.plane import ControlPlane
 from rig.asking import ask
 from rig.hub_namespace import HubNamespace
+from rig.kubectl import install_crd, kubectl_of
 from rig.prober import Prober
-from rig.tcf_processes import TcfProcess
+from rig.tcf_processes import TcfProcess, TcfProcesses
 
+from bench.releasing_holders import ReleasingHolders
+from bench.report import Figure, Goal
 from tcf.hub import federations, worker_leases
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.credentials import Credentials, kubeconfig
@@ -39,10 +46,43 @@ _PATIENCE = 10.0
 PAUSE = 0.4
 """Seconds between two switchovers. The last one finishes its remaining work in them."""
 _PROBES_PER_SECOND = 300
+_RUNS = 5
 _MEMBERS = ("cluster_1", "cluster_2")
 
 
-def ours(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
+def switch() -> Iterator[Figure]:
+    """POST /tcf/toggle against the shortest chain of requests that the protocol allows."""
+    with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+        install_crd(plane)
+        hubs = [HubNamespace(kubectl_of(plane, name), name, plane.kubeconfig) for name in ("ours", "floor")]
+        for hub in hubs:
+            hub.kubectl("create", "namespace", hub.namespace)
+        programs = TcfProcesses(hubs[0], Path(folder), development=False)
+        with contextlib.closing(programs):
+            hubs[0].apply()
+            programs.operator()
+            pair = programs.pair()
+            pair[0].await_active()
+            pair[1].await_status(418)
+            _ours(pair)
+            took, held, gaps, floor, gap_floor = [], [], [], [], []
+            for _ in range(_RUNS):
+                chains = _chains(hubs[1], hubs[0].status())
+                floor.append(1000 * statistics.median(chain.whole for chain in chains))
+                gap_floor.append(1000 * statistics.median(chain.gap for chain in chains))
+                took.append(1000 * statistics.median(_ours(pair)))
+                with ReleasingHolders(worker.port for worker in pair):
+                    held.append(1000 * statistics.median(_ours(pair)))
+                gaps.append(1000 * statistics.median(_gaps(pair)))
+    each = f"(each run: {SWITCHES})"
+    yield Figure("switch", f"POST to answer {each}", "ms", took, floor, Goal("≤", 1.5))
+    name = f"the same with a holder that releases at once, against without {each}"
+    yield Figure("switch", name, "ms", held, took, Goal("≤", 1.2))
+    name = f"last 200 of the old member to first 200 of the new, less the time between probes {each}"
+    yield Figure("switch", name, "ms", gaps, gap_floor, Goal("≤", 1.5))
+
+
+def _ours(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
     """Switch over there and back by a POST to the passive member: seconds from each request to its answer."""
     took = []
     for number in range(SWITCHES):
@@ -55,7 +95,7 @@ def ours(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
     return took
 
 
-def gaps(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
+def _gaps(workers: tuple[TcfProcess, TcfProcess]) -> list[float]:
     """The same with probes: seconds from the last 200 of the old member to the first 200 of the new one.
 
     Two probes are some time apart, so this would be too long: on average by half of that time at each end. So
@@ -84,7 +124,7 @@ class Chained:
     gap: float
 
 
-def floor(hub: HubNamespace, like: Json) -> list[Chained]:
+def _chains(hub: HubNamespace, like: Json) -> list[Chained]:
     """Play as many chains in a namespace that nobody else watches; `like`: the status to begin with."""
     return asyncio.run(_floor(hub, like))
 

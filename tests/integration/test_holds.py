@@ -167,10 +167,17 @@ def test_nobody_is_promoted_before_the_holder_lets_go(
         assert held_for(told) > 0
         assert two.is_active().status == 418
         eventually(lambda: '"pg-0"' in _held_by(hub), what="the Lease says who holds")
+        eventually(lambda: 'waiting for "pg-0"' in _switching(hub), what="the condition says so")
         application.release()
         assert toggle.result().status == 200
     assert two.is_active().status == 200
     assert not _held_by(hub)
+
+
+def _switching(hub: HubNamespace) -> str:
+    (condition,) = (each for each in hub.status()["conditions"] if each["type"] == "Switching")
+    message: str = condition["message"]
+    return message
 
 
 def _held_by(hub: HubNamespace) -> str:

@@ -66,6 +66,14 @@ def reporting(about: Federation, *reports: Application | None) -> Federation:
     return replace(about, status=replace(about.status, clusters=clusters))
 
 
+def held(about: Federation) -> Federation:
+    """A holder of the first member has not let go."""
+    assert about.status
+    first, *others = about.status.clusters
+    rows = (replace(first, held_by='"pg-0" (holding)'), *others)
+    return replace(about, status=replace(about.status, clusters=rows))
+
+
 def following(roles: str, *reports: Application | None, **more: Any) -> Federation:
     """Its roles follow applications."""
     rules = replace(more.pop("failover", Failover()), follows=Follows.APPLICATIONS)
@@ -239,6 +247,12 @@ def spec_entry(to: str, outcome: str, message: str = "") -> Any:
             ["c1"],
         ),
         ("Switching", federation(), "False Idle", []),
+        (
+            "Switching",
+            held(federation("demoting passive", switchover=request())),
+            "True RequestedByApi",
+            ['from c1 to c2; waiting for "pg-0" (holding) of c1 to let go'],
+        ),
         (
             "Switching",
             federation("demoting passive", switchover=request(requested_by="me", reason="maintenance")),

@@ -9,7 +9,7 @@ import pytest
 
 from tcf.core.application_health import Report, within
 from tcf.core.fencing import silence_needed
-from tcf.core.liveness import Workers
+from tcf.core.liveness import LONGEST_HELD_BY, Workers
 from tcf.core.model import Application, MemberStatus, Unfenceable, WorkerLease
 from tcf.core.sightings import Sightings
 from unit.build import BOOT, ONE, SILENCE, STAMP, D, at, kept, later, lease, status
@@ -64,6 +64,15 @@ def test_more_were_counted_than_there_are() -> None:
 def test_only_the_members_own_are_counted() -> None:
     leases = (ONE, lease("c2"), lease("", name="stray"))
     assert count(seen_at(100, renewed=True), 101, was=0, leases=leases).workers == 1
+
+
+def test_holders_are_named_as_long_as_a_lease_names_them() -> None:
+    first, second = replace(ONE, held_by='"a" (holding)'), lease("c1", name="w2", held_by='"b" (draining)')
+    counted = count(Sightings(), 101, was=0, leases=(first, lease("c1", name="w3"), second))
+    assert counted.held_by == '"a" (holding), "b" (draining)'
+    many = tuple(lease("c1", name=str(n), held_by="n" * 200) for n in range(4))
+    assert len(count(Sightings(), 101, was=0, leases=many).held_by or "") == LONGEST_HELD_BY
+    assert count(Sightings(), 101, was=0).held_by is None
 
 
 def settle(replicas: list[Sightings], now: float, was: int) -> int | None:

@@ -332,6 +332,29 @@ def test_what_was_waited_for_in_vain_is_told(blocking: WorkerLease, told: str) -
         assert told.removesuffix("; check that they can reach the hub") in result.history[0].message
 
 
+HOLDING = lease("c1", ack=1, held_by='"pg-0" (draining)')
+
+
+def test_holders_that_keep_a_switchover_waiting_are_named() -> None:
+    about = federation("demoting passive", switchover=TO_C2)
+    waiting = decide(settled(observed(about, (HOLDING, TWO))), at())
+    assert waiting.obstacle == 'waiting for "pg-0" (draining) of c1 to let go'
+    both = decide(settled(observed(about, (HOLDING, lease("c1", name="other", ack=1), TWO))), at())
+    assert both.obstacle == f"{waiting.obstacle}; these workers may still answer active: host-c1 (c1)"
+
+
+def test_holders_that_were_waited_for_in_vain_are_named() -> None:
+    about = federation("demoting passive", switchover=TO_C2)
+    for leases, advice in (
+        ((HOLDING,), "look at their logs"),
+        ((HOLDING, lease("c1", name="other", ack=1)), "reach the hub"),
+    ):
+        result = after(about, decided(about, (*leases, TWO), waited=TIMEOUT))
+        message = result.history[0].message
+        assert 'waiting for "pg-0" (draining) of c1 to let go' in message
+        assert advice in message
+
+
 @pytest.mark.parametrize(
     ("asked", "told"), [(FROM_NOBODY, "the request is for another member now"), (None, "the request is gone")]
 )

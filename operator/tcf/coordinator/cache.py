@@ -123,4 +123,5 @@ def _content(lease: WorkerLease) -> tuple[object, ...]:
         lease.duration,
         lease.holder,
         lease.application,
+        lease.held_by,
     )

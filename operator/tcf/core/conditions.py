@@ -168,6 +168,8 @@ def _switching(status: Status) -> _Verdict:
         message += f", requested by {running.requested_by}"
     if running.reason:
         message += f": {running.reason}"
+    if holding := [member for member in status.clusters if member.held_by]:
+        message += "".join(f"; waiting for {member.held_by} of {member.id} to let go" for member in holding)
     return _Verdict(True, reason, message)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -11,8 +11,8 @@ from tcf.core.fencing import JUST_AFTER, silence_needed
 from tcf.core.model import Isolation, MemberStatus, Now, Stranger, Unfenceable, WorkerLease, stamp
 from tcf.core.sightings import Sightings
 
-MOST_NAMES, LONGEST_NAME = 16, 253
-"""How many workers the status names, and how long a name may be: the limits of its schema."""
+MOST_NAMES, LONGEST_NAME, LONGEST_HELD_BY = 16, 253, 512
+"""How many workers the status names, and how long names may be: the limits of its schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,31 @@ class Workers:
             live_workers=live,
             silent_since=None if live else member.silent_since or stamp(now.wall - silent_for),
             application=within(member.application, reported, self.application(own)),
+            held_by=_held_by(own) or None,
         )
 
 
 def _holder(lease: WorkerLease) -> Unfenceable:
     return Unfenceable(lease.cluster, lease.holder[:LONGEST_NAME])
+
+
+def _held_by(leases: Iterable[WorkerLease]) -> str:
+    return ", ".join(lease.held_by for lease in leases if lease.held_by)[:LONGEST_HELD_BY]
+
+
+def in_the_way(leases: Sequence[WorkerLease], otherwise: str) -> str:
+    """Why these Leases keep a fence open, for a person to read.
+
+    `otherwise`: what to say of workers that do not wait for holders.
+    """
+    members = dict.fromkeys(lease.cluster for lease in leases if lease.held_by)
+    parts = [
+        f"waiting for {_held_by(lease for lease in leases if lease.cluster == member)} of {member} to let go"
+        for member in members
+    ]
+    if others := [lease for lease in leases if not lease.held_by]:
+        parts.append(f"{otherwise}: {named(others)}")
+    return "; ".join(parts)
 
 
 def named(leases: Iterable[WorkerLease]) -> str:

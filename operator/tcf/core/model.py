@@ -183,6 +183,7 @@ class MemberStatus:
 
     `silent_since`: since when (wall clock) the member is silent, by the coordinator that noticed it first.
     `application`: what its live workers report about their application; None if they report nothing.
+    `held_by`: the holders that keep its workers from acknowledging a table; None if none does.
     """
 
     id: str
@@ -192,6 +193,7 @@ class MemberStatus:
     live_workers: int = 0
     silent_since: str | None = None
     application: Application | None = None
+    held_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

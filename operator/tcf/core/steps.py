@@ -26,7 +26,7 @@ from tcf.core.bootstrap import chosen_first, resumed
 from tcf.core.failover import Standby, failover, first_instead, proposed, why_unable, without_active
 from tcf.core.fencing import Fence, fence, silence_needed
 from tcf.core.history import ended
-from tcf.core.liveness import Workers, named
+from tcf.core.liveness import Workers, in_the_way, named
 from tcf.core.model import (
     Event,
     Federation,
@@ -287,16 +287,16 @@ def _expired(case: Case, request: Switchover) -> bool:
 
 def _waiting(verdict: Fence, deadline: float | None = None) -> Wait:
     until = min((t for t in (deadline, verdict.retry_at) if t is not None), default=None)
-    return Wait(until, f"these workers may still answer active: {named(verdict.waiting)}")
+    return Wait(until, in_the_way(verdict.waiting, "these workers may still answer active"))
 
 
 def _blocked_by(case: Case, verdict: Fence) -> str:
     """Why the fence did not close in time, and what to do about it."""
     workers, waiting = case.workers, verdict.waiting
-    message = (
-        f"these workers might still have answered active: {named(waiting)};"
-        " check that they can reach the hub, or stop them, then ask again"
-    )
+    message = in_the_way(waiting, "these workers might still have answered active")
+    if all(lease.held_by for lease in waiting):
+        return message + "; look at their logs (GET /tcf/holds shows who holds), then ask again"
+    message += "; check that they can reach the hub, or stop them, then ask again"
     if any(lease.isolation is Isolation.KEEP_ROLE for lease in waiting):
         return message + " (with force=true if you are certain that the workers under KeepRole are dead)"
     silent_at = max(workers.silent_at(lease, silence_needed(lease.duration)) for lease in waiting)
