@@ -428,6 +428,13 @@ def test_workers_everywhere_may_force_only_if_the_chart_says_so(chart: Helm, *, 
         ] * may_force
 
 
+def test_workers_have_time_for_the_holders_when_they_stop(chart: Helm) -> None:
+    """They wait up to 20 s for them, after the seconds in which they go on answering."""
+    values = {"workers": {**members([("shop", "cluster_1")]), "drainSeconds": 7}}
+    worker = by_kind(chart.render(values), "Deployment")["tcf-tcf-operator-shop-cluster-1"]
+    assert worker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 7 + 25
+
+
 def test_a_package_holds_all_it_needs(chart: Helm, tmp_path: Path) -> None:
     done = chart.run("package", CHART, "--destination", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -462,6 +469,10 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
     assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
+    assert "bound to the Role tcf-tcf-operator-holder" in notes({"workers": worker})
+    provider = {"introspectionURL": "https://idp.example.test/", "clientID": "tcf", "secretName": "tcf"}
+    by_provider = {**worker, "auth": {"mode": "oauth2", "oauth2": provider}}
+    assert "the role TCF_HOLD" in notes({"workers": by_provider})
     for values in SETS.values():
         assert "POST without a token" not in notes(values)  # that is for upgrades: see the e2e tests
         workers = {**values.get("workers", {}), "auth": {"mode": "none"}}
@@ -621,3 +632,40 @@ def test_and_none_that_is_not(
     installed = Installed(chart, confined, programs, tmp_path)
     installed.without(right)
     assert scenario(installed) != ""
+
+
+# --- Roles for people and applications ----------------------------------------------------------------
+
+
+ALLOWED = {
+    "viewer": {"dry run"},
+    "switcher": {"dry run", "switch"},
+    "holder": {"dry run", "hold"},
+    "admin": {"dry run", "switch", "hold"},
+}
+"""What each Role of the chart allows. (The chart lets no worker force.)"""
+REQUESTS = {
+    "dry run": ("POST", "/tcf/promote?dry_run=true"),
+    "hold": ("PUT", "/tcf/holds/app?for=1s"),
+    "switch": ("POST", "/tcf/promote"),
+}
+
+
+def test_what_the_roles_of_the_chart_allow(
+    chart: Helm, confined: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
+    installed = Installed(chart, confined, programs, tmp_path)
+    confined.apply()
+    installed.operator()
+    one = installed.worker("cluster_1")
+    one.await_active()
+    for role, allowed in ALLOWED.items():
+        by = {"Authorization": f"Bearer {installed.person(role)}"}
+        answers = {what: ask(one.port, *request, headers=by).status for what, request in REQUESTS.items()}
+        assert answers == {what: 200 if what in allowed else 403 for what in REQUESTS}, role
+
+
+def test_a_holder_may_read_no_more_than_its_federation(chart: Helm) -> None:
+    (holder,) = (r for name, r in by_kind(chart.render({}), "Role").items() if name.endswith("-holder"))
+    given = {resource: rule["verbs"] for rule in holder["rules"] for resource in resources(rule)}
+    assert given == {FEDERATIONS: ["get"], "clusterfederations/holds": ["update"]}

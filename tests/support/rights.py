@@ -13,16 +13,19 @@ _RULES = {
     "get": {"verbs": ["get"], "resources": ["clusterfederations"]},
     "switch": {"verbs": ["create"], "resources": ["clusterfederations/switchover"]},
     "force": {"verbs": ["create"], "resources": ["clusterfederations/force"]},
+    "hold": {"verbs": ["update"], "resources": ["clusterfederations/holds"]},
 }
 """The rule of a Role for each right."""
 EVERYTHING = tuple(_RULES)
-HOLDERS: dict[str, tuple[str, ...]] = {
+PEOPLE: dict[str, tuple[str, ...]] = {
     "stranger": (),
     "viewer": ("get",),
     "switcher": ("get", "switch"),
+    "holder": ("get", "hold"),
     "admin": EVERYTHING,
     "switcher who may not look": ("switch",),
     "forcer who may not switch": ("get", "force"),
+    "holder who may not look": ("hold",),
 }
 """Kinds of people, and the rights that they have on a federation."""
 
