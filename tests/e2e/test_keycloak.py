@@ -88,7 +88,10 @@ def callers(keycloak: Keycloak) -> dict[str, Caller]:
         "another's signature": bearer(f"{head}.{body}.{signature[::-1]}"),
         "not for workers": bearer(keycloak.token("admin", client="elsewhere")),
         "logged out": bearer(left["access_token"]),
-        **{user: bearer(keycloak.token(user)) for user in ("visitor", "viewer", "switcher", "admin")},
+        **{
+            user: bearer(keycloak.token(user))
+            for user in ("visitor", "viewer", "switcher", "holder", "admin")
+        },
     }
 
 
@@ -105,16 +108,17 @@ def test_introspection(
     trust = ("--oauth2-ca-file", str(authority.file))
     guarded = programs.worker("cluster_1", *options, *trust, "--auth-reads")
     assert Door(guarded, everybody).table(callers) == read_table("""
-                               GET  dry run  forced dry run  POST  forced POST
-    ID token                   401  401      401             401   401
-    refresh token              401  401      401             401   401
-    another's signature        401  401      401             401   401
-    not for workers            401  401      401             401   401
-    logged out                 401  401      401             401   401
-    visitor                    403  403      403             403   403
-    viewer                     yes  yes      yes             403   403
-    switcher                   yes  yes      yes             yes   403
-    admin                      yes  yes      yes             yes   yes
+                               GET  hold  dry run  forced dry run  POST  forced POST
+    ID token                   401  401   401      401             401   401
+    refresh token              401  401   401      401             401   401
+    another's signature        401  401   401      401             401   401
+    not for workers            401  401   401      401             401   401
+    logged out                 401  401   401      401             401   401
+    visitor                    403  403   403      403             403   403
+    viewer                     yes  403   yes      yes             403   403
+    switcher                   yes  403   yes      yes             yes   403
+    holder                     yes  yes   yes      yes             403   403
+    admin                      yes  yes   yes      yes             yes   yes
     """)
 
 
@@ -125,21 +129,24 @@ def test_the_issuer_of_the_hub(
     resource, name = "clusterfederations.tcf.dev", "--resource-name=shop"
     hub.kubectl("create", "role", "look", "--verb=get", f"--resource={resource}", name)
     hub.kubectl("create", "role", "switch", "--verb=create", f"--resource={resource}/switchover", name)
+    hub.kubectl("create", "role", "hold", "--verb=update", f"--resource={resource}/holds", name)
     hub.kubectl("create", "rolebinding", "look", "--role=look", "--user=oidc:viewer", "--user=oidc:admin")
     hub.kubectl("create", "rolebinding", "switch", "--role=switch", "--user=oidc:admin")
+    hub.kubectl("create", "rolebinding", "hold", "--role=hold", "--user=oidc:holder")
     options = ("--auth", "kubernetes", "--auth-audience", API, "--auth-reads")
     guarded = programs.worker("cluster_1", *options)
     assert Door(guarded, everybody).table(callers) == read_table("""
-                               GET  dry run  forced dry run  POST  forced POST
-    ID token                   401  401      401             401   401
-    refresh token              401  401      401             401   401
-    another's signature        401  401      401             401   401
-    not for workers            401  401      401             401   401
-    logged out                 yes  yes      yes             yes   403
-    visitor                    403  403      403             403   403
-    viewer                     yes  yes      yes             403   403
-    switcher                   403  403      403             403   403
-    admin                      yes  yes      yes             yes   403
+                               GET  hold  dry run  forced dry run  POST  forced POST
+    ID token                   401  401   401      401             401   401
+    refresh token              401  401   401      401             401   401
+    another's signature        401  401   401      401             401   401
+    not for workers            401  401   401      401             401   401
+    logged out                 yes  403   yes      yes             yes   403
+    visitor                    403  403   403      403             403   403
+    viewer                     yes  403   yes      yes             403   403
+    switcher                   403  403   403      403             403   403
+    holder                     403  yes   403      403             403   403
+    admin                      yes  403   yes      yes             yes   403
     """)
 
 

@@ -595,6 +595,10 @@ def stored(place: Place) -> Place:
 
 
 ACKNOWLEDGED = {"metadata": {"annotations": {"tcf.dev/acknowledged": "uid/5"}}}
+HELD = {
+    "metadata": {"annotations": {"tcf.dev/held-by": '"pg-0" (draining)', "tcf.dev/application": "Healthy"}}
+}
+LET_GO = {"metadata": {"annotations": {"tcf.dev/held-by": None, "tcf.dev/application": None}}}
 FOREIGN = "it may write no Leases but those of its own members"
 NOT_OWN = "the label tcf.dev/federation makes this the Lease of a worker"
 UNKNOWN = "this ServiceAccount writes the Lease of a worker without the rights"
@@ -604,6 +608,8 @@ CREATE: Act = ("POST", "", lease(), MERGE)
 LEASES_ALLOWED: dict[str, tuple[str, Act]] = {
     "a worker registers": ("one", CREATE),
     "renews": ("one", ("PATCH", "one", ACKNOWLEDGED, MERGE)),
+    "says who holds the role": ("one", ("PATCH", "one", HELD, MERGE)),
+    "and that nobody does": ("one", ("PATCH", "one", LET_GO, MERGE)),
     "deletes its Lease": ("one", ("DELETE", "one", None, MERGE)),
     "one account for both members": ("both members", ("PATCH", "one", ACKNOWLEDGED, MERGE)),
     "and for the other": ("both members", ("POST", "", lease(cluster="cluster_2"), MERGE)),
@@ -635,7 +641,10 @@ LEASES_REFUSED: dict[str, tuple[str, Act, str]] = {
         NOT_OWN,
     ),
     "a worker renews for another member": ("one", ("PATCH", "two", ACKNOWLEDGED, MERGE), NOT_OWN),
-    "by server-side apply": (
+    "says who holds the role of another": ("one", ("PATCH", "two", HELD, MERGE), NOT_OWN),
+    "and that nobody does": ("one", ("PATCH", "two", LET_GO, MERGE), NOT_OWN),
+    "says so in the Lease of an application": ("one", ("PATCH", "other", HELD, MERGE), FOREIGN),
+    "renews by server-side apply": (
         "one",
         ("PATCH", "two?fieldManager=x&force=true", lease("two", "cluster_2"), APPLY),
         NOT_OWN,
@@ -694,6 +703,7 @@ LEASES_REFUSED: dict[str, tuple[str, Act, str]] = {
         for what, act in {
             "registers": CREATE,
             "acknowledges": ("PATCH", "two", ACKNOWLEDGED, MERGE),
+            "says who holds": ("PATCH", "two", HELD, MERGE),
             "deletes": ("DELETE", "two", None, MERGE),
             "labels": ("PATCH", "other", {"metadata": {"labels": {"tcf.dev/federation": "shop"}}}, MERGE),
         }.items()

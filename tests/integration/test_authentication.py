@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import signal
 import socket
@@ -15,6 +16,7 @@ from rig.hub_namespace import HubNamespace, ServiceAccount
 from rig.liar import JSON, Liar
 from rig.patience import PATIENCE, eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses
+from support.application import Application, holders
 
 AUDIENCE = "tcf.dev"
 REVIEW_OF_TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -253,6 +255,28 @@ def test_web_pages_of_other_sites_move_nothing(
     reasons = [entry["responseStatus"].get("reason") for entry in audited(tmp_path / "audit-1")]
     assert reasons == [*["CrossSite", "CrossSite", "ForeignHost"] * 3, None, *["MethodNotAllowed"] * 3]
     assert {entry["objectRef"]["cluster"] for entry in audited(tmp_path / "audit")} == {"cluster_2"}
+
+
+def test_web_pages_of_other_sites_neither_take_nor_release_holds(
+    hub: HubNamespace, programs: TcfProcesses
+) -> None:
+    """Not even if they know the instance, and not where nobody needs a token."""
+    hub.apply()
+    programs.operator()
+    beside = free_port()
+    one = programs.worker("cluster_1", "--holds-listen", f"127.0.0.1:{beside}")
+    one.await_active()
+    application = Application(one.port)
+    assert application.hold("300s").status == 200
+    marks = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site", "Host": "evil.example"}
+    for port, (header, value) in itertools.product((one.port, beside), marks.items()):
+        page = Application(port, application.name, {header: value}, application.instance)
+        expected = (421, "ForeignHost") if header == "Host" else (403, "CrossSite")
+        refused(page.hold("300s", healthy="false"), *expected)
+        refused(page.release(), *expected)
+        asked = ask(port, "OPTIONS", "/tcf/holds/pg-0", headers={"Access-Control-Request-Method": "PUT"})
+        assert not [name for name in asked.headers if name.lower().startswith("access-control")]
+    assert [(row["state"], row["healthy"]) for row in holders(one.port)] == [("holding", True)]
 
 
 def test_every_post_is_recorded_even_if_it_changes_nothing(

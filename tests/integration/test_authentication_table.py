@@ -10,7 +10,7 @@ from rig.tcf_processes import TcfProcesses
 from support import rights
 from support.access_table import Caller, Door, bearer, open_worker, read_table
 from support.oidc_issuer import PREFIX, OidcIssuer
-from support.rights import EVERYTHING, HOLDERS
+from support.rights import EVERYTHING, PEOPLE
 
 API = "https://kubernetes.default.svc"
 """The API server's own audience."""
@@ -25,54 +25,59 @@ def hub(plane_with_issuer: dict[str, str]) -> Iterator[HubNamespace]:
 
 
 BY_THE_HUB = read_table("""
-                           GET  dry run  forced dry run  POST  forced POST
-no token                   yes  401      401             401   401
-an empty token             yes  401      401             401   401
-a password                 yes  401      401             401   401
-two tokens                 yes  401      401             401   401
-junk                       yes  401      401             401   401
-another's                  yes  401      401             401   401
-the API server's           yes  401      401             401   401
-of a deleted account       yes  401      401             401   401
-OIDC                       yes  401      401             401   401
-of the administrator       yes  401      401             401   401
-stranger                   yes  403      403             403   403
-viewer                     yes  yes      yes             403   403
-switcher                   yes  yes      yes             yes   403
-admin                      yes  yes      yes             yes   yes
-switcher who may not look  yes  403      403             yes   403
-forcer who may not switch  yes  yes      yes             403   403
-admin of another           yes  403      403             403   403
-admin elsewhere            yes  403      403             403   403
+                           GET  hold  dry run  forced dry run  POST  forced POST
+no token                   yes  401   401      401             401   401
+an empty token             yes  401   401      401             401   401
+a password                 yes  401   401      401             401   401
+two tokens                 yes  401   401      401             401   401
+junk                       yes  401   401      401             401   401
+another's                  yes  401   401      401             401   401
+the API server's           yes  401   401      401             401   401
+of a deleted account       yes  401   401      401             401   401
+OIDC                       yes  401   401      401             401   401
+of the administrator       yes  401   401      401             401   401
+stranger                   yes  403   403      403             403   403
+viewer                     yes  403   yes      yes             403   403
+switcher                   yes  403   yes      yes             yes   403
+holder                     yes  yes   yes      yes             403   403
+admin                      yes  yes   yes      yes             yes   yes
+switcher who may not look  yes  403   403      403             yes   403
+forcer who may not switch  yes  403   yes      yes             403   403
+holder who may not look    yes  yes   403      403             403   403
+admin of another           yes  403   403      403             403   403
+admin elsewhere            yes  403   403      403             403   403
 """)
 
 WITH_OIDC = read_table("""
-                           GET  dry run  forced dry run  POST  forced POST
-no token                   401  401      401             401   401
-an empty token             401  401      401             401   401
-a password                 401  401      401             401   401
-two tokens                 401  401      401             401   401
-junk                       401  401      401             401   401
-another's                  401  401      401             401   401
-of a deleted account       401  401      401             401   401
-OIDC, expired              401  401      401             401   401
-OIDC, not yet valid        401  401      401             401   401
-OIDC, another's            401  401      401             401   401
-OIDC, another issuer's     401  401      401             401   401
-OIDC, forged               401  401      401             401   401
-stranger                   403  403      403             403   403
-viewer                     yes  yes      yes             403   403
-switcher                   yes  yes      yes             yes   403
-admin                      yes  yes      yes             yes   yes
-switcher who may not look  403  403      403             yes   403
-forcer who may not switch  yes  yes      yes             403   403
-admin of another           403  403      403             403   403
-admin elsewhere            403  403      403             403   403
-the API server's           yes  yes      yes             yes   yes
-of the administrator       yes  yes      yes             yes   yes
-OIDC, nobody               403  403      403             403   403
-OIDC, viewer               yes  yes      yes             403   403
-OIDC, of the admins        yes  yes      yes             yes   yes
+                           GET  hold  dry run  forced dry run  POST  forced POST
+no token                   401  401   401      401             401   401
+an empty token             401  401   401      401             401   401
+a password                 401  401   401      401             401   401
+two tokens                 401  401   401      401             401   401
+junk                       401  401   401      401             401   401
+another's                  401  401   401      401             401   401
+of a deleted account       401  401   401      401             401   401
+OIDC, expired              401  401   401      401             401   401
+OIDC, not yet valid        401  401   401      401             401   401
+OIDC, another's            401  401   401      401             401   401
+OIDC, another issuer's     401  401   401      401             401   401
+OIDC, forged               401  401   401      401             401   401
+stranger                   403  403   403      403             403   403
+viewer                     yes  403   yes      yes             403   403
+switcher                   yes  403   yes      yes             yes   403
+holder                     yes  yes   yes      yes             403   403
+admin                      yes  yes   yes      yes             yes   yes
+switcher who may not look  403  403   403      403             yes   403
+forcer who may not switch  yes  403   yes      yes             403   403
+holder who may not look    403  yes   403      403             403   403
+admin of another           403  403   403      403             403   403
+admin elsewhere            403  403   403      403             403   403
+the API server's           yes  yes   yes      yes             yes   yes
+of the administrator       yes  yes   yes      yes             yes   yes
+OIDC, nobody               403  403   403      403             403   403
+OIDC, viewer               yes  403   yes      yes             403   403
+OIDC, holder               403  yes   403      403             403   403
+OIDC, of the admins        yes  yes   yes      yes             yes   yes
 """)
 
 
@@ -80,14 +85,15 @@ OIDC, of the admins        yes  yes      yes             yes   yes
 def callers(hub: HubNamespace, plane_with_issuer: dict[str, str]) -> dict[str, Caller]:
     """Those whom the hub may know, or not."""
     deleted = "of a deleted account"
-    accounts = (*HOLDERS, "admin of another", "admin elsewhere", deleted)
+    accounts = (*PEOPLE, "admin of another", "admin elsewhere", deleted)
     rights.create(
         hub,
         *map(rights.new_account, accounts),
-        *(each for name, held in HOLDERS.items() for each in rights.grant(rights.account(hub, name), *held)),
+        *(each for name, held in PEOPLE.items() for each in rights.grant(rights.account(hub, name), *held)),
         *rights.grant(rights.account(hub, "admin of another"), *EVERYTHING, federation="other"),
         *rights.grant(rights.account(hub, deleted), *EVERYTHING),
         *rights.grant(rights.user(f"{PREFIX}viewer"), "get"),
+        *rights.grant(rights.user(f"{PREFIX}holder"), "hold"),
         *rights.grant(rights.group(f"{PREFIX}admins"), *EVERYTHING),
     )
     with own_namespace(plane_with_issuer) as elsewhere:
@@ -120,6 +126,7 @@ def test_the_hub_knows_who_may_do_what(
     tokens = {
         "nobody": issuer.token("nobody"),
         "viewer": issuer.token("viewer"),
+        "holder": issuer.token("holder"),
         "of the admins": issuer.token("somebody", "admins"),
         "expired": issuer.token("somebody", "admins", lives=(-2 * HOUR, -HOUR)),
         "not yet valid": issuer.token("somebody", "admins", lives=(HOUR, 2 * HOUR)),

@@ -11,18 +11,19 @@ from support.certificate_authority import CertificateAuthority
 from support.rights import EVERYTHING
 
 TABLE = read_table("""
-                                GET  dry run  forced dry run  POST  forced POST
-no certificate                  401  401      401             401   401
-stranger                        403  403      403             403   403
-viewer                          yes  yes      yes             403   403
-switcher                        yes  yes      yes             yes   403
-one of the admins               yes  yes      yes             yes   yes
-another user's name             403  403      403             403   403
-the administrators' group       403  403      403             403   403
-an admin with a viewer's token  yes  yes      yes             403   403
-a viewer with an admin's token  yes  yes      yes             yes   yes
-an admin with a bad token       401  401      401             401   401
-a token alone                   yes  yes      yes             yes   yes
+                                GET  hold  dry run  forced dry run  POST  forced POST
+no certificate                  401  401   401      401             401   401
+stranger                        403  403   403      403             403   403
+viewer                          yes  403   yes      yes             403   403
+switcher                        yes  403   yes      yes             yes   403
+holder                          yes  yes   yes      yes             403   403
+one of the admins               yes  yes   yes      yes             yes   yes
+another user's name             403  403   403      403             403   403
+the administrators' group       403  403   403      403             403   403
+an admin with a viewer's token  yes  403   yes      yes             403   403
+a viewer with an admin's token  yes  yes   yes      yes             yes   yes
+an admin with a bad token       401  401   401      401             401   401
+a token alone                   yes  yes   yes      yes             yes   yes
 """)
 
 
@@ -38,6 +39,7 @@ def test_the_hub_knows_what_the_holders_of_certificates_may_do(
         *rights.grant(rights.account(hub, "admin"), *EVERYTHING),
         *rights.grant(rights.user("cert:viewer"), "get"),
         *rights.grant(rights.user("cert:switcher"), "get", "switch"),
+        *rights.grant(rights.user("cert:holder"), "get", "hold"),
         *rights.grant(rights.group("cert:admins"), *EVERYTHING),
     )
     everybody = open_worker(hub, programs)
@@ -56,6 +58,7 @@ def test_the_hub_knows_what_the_holders_of_certificates_may_do(
         "stranger": Caller(tls=authority.trusting(authority.client("stranger", "team"))),
         "viewer": Caller(tls=viewer),
         "switcher": Caller(tls=authority.trusting(authority.client("switcher"))),
+        "holder": Caller(tls=authority.trusting(authority.client("holder"))),
         "one of the admins": Caller(tls=somebody),
         "another user's name": Caller(
             tls=authority.trusting(authority.client(f"system:serviceaccount:{hub.namespace}:admin"))

@@ -18,18 +18,19 @@ from support.introspection_server import CLIENT_SECRET, IntrospectionServer, wor
 Json = dict[str, Any]
 
 DEFAULT_NAMES = read_table("""
-                         GET  dry run  forced dry run  POST  forced POST
-no token                 yes  401      401             401   401
-unknown                  yes  401      401             401   401
-of the hub               yes  401      401             401   401
-no roles                 yes  403      403             403   403
-roles that are no list   yes  403      403             403   403
-a role like ours         yes  403      403             403   403
-a role in another place  yes  403      403             403   403
-TCF_INFO                 yes  yes      yes             403   403
-TCF_TOGGLE               yes  yes      yes             yes   403
-TCF_ADMIN                yes  yes      yes             yes   yes
-other roles as well      yes  yes      yes             yes   403
+                         GET  hold  dry run  forced dry run  POST  forced POST
+no token                 yes  401   401      401             401   401
+unknown                  yes  401   401      401             401   401
+of the hub               yes  401   401      401             401   401
+no roles                 yes  403   403      403             403   403
+roles that are no list   yes  403   403      403             403   403
+a role like ours         yes  403   403      403             403   403
+a role in another place  yes  403   403      403             403   403
+TCF_INFO                 yes  403   yes      yes             403   403
+TCF_TOGGLE               yes  403   yes      yes             yes   403
+TCF_HOLD                 yes  yes   yes      yes             403   403
+TCF_ADMIN                yes  yes   yes      yes             yes   yes
+other roles as well      yes  403   yes      yes             yes   403
 """)
 GIVEN: dict[str, Json] = {
     "no roles": {},
@@ -41,6 +42,7 @@ GIVEN: dict[str, Json] = {
     },
     "TCF_INFO": {"realm_access": {"roles": ["TCF_INFO"]}},
     "TCF_TOGGLE": {"realm_access": {"roles": ["TCF_TOGGLE"]}},
+    "TCF_HOLD": {"realm_access": {"roles": ["TCF_HOLD"]}},
     "TCF_ADMIN": {"realm_access": {"roles": ["TCF_ADMIN"]}},
     "other roles as well": {"realm_access": {"roles": ["offline_access", "TCF_TOGGLE", "TCF_INFO"]}},
 }
@@ -48,13 +50,14 @@ GIVEN: dict[str, Json] = {
 
 
 OWN_NAMES = read_table("""
-                         GET  dry run  forced dry run  POST  forced POST
-no token                 401  401      401             401   401
-unknown                  401  401      401             401   401
-TCF_ADMIN                403  403      403             403   403
-see                      yes  yes      yes             403   403
-move                     yes  yes      yes             yes   403
-insist                   yes  yes      yes             yes   yes
+                         GET  hold  dry run  forced dry run  POST  forced POST
+no token                 401  401   401      401             401   401
+unknown                  401  401   401      401             401   401
+TCF_ADMIN                403  403   403      403             403   403
+see                      yes  403   yes      yes             403   403
+move                     yes  403   yes      yes             yes   403
+act                      yes  yes   yes      yes             403   403
+insist                   yes  yes   yes      yes             yes   yes
 """)
 
 
@@ -73,11 +76,12 @@ def test_an_identity_provider_knows_who_may_do_what(
         assert Door(guarded, everybody).table(strangers | callers) == DEFAULT_NAMES
 
     with IntrospectionServer(authority.server("provider").server_context) as provider:
-        roles = ("TCF_ADMIN", "see", "move", "insist")
+        roles = ("TCF_ADMIN", "see", "move", "act", "insist")
         provider.tokens = {role: {"sub": "somebody", "groups": [role]} for role in roles}
         own_names = (
             *("--oauth2-ca-file", str(authority.file), "--auth-reads", "--oauth2-roles-claim", "groups"),
-            *("--oauth2-info-role", "see", "--oauth2-toggle-role", "move", "--oauth2-admin-role", "insist"),
+            *("--oauth2-info-role", "see", "--oauth2-toggle-role", "move"),
+            *("--oauth2-hold-role", "act", "--oauth2-admin-role", "insist"),
         )
         guarded = programs.worker("cluster_1", *worker_options(provider.url, secret), *own_names)
         strangers = {"no token": Caller(), "unknown": bearer("unknown")}

@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from rig.asking import Answer, ask
 from rig.hub_namespace import HubNamespace
@@ -14,31 +15,42 @@ from rig.tcf_processes import TcfProcess, TcfProcesses
 Table = dict[str, str]
 """For each caller, a word for each kind of request (`_COLUMNS`): `yes`, or the status of the refusal."""
 
-_GETS = ("/tcf/status", "/tcf/is_active", "/tcf/clusters")
-_POSTS = ("/tcf/toggle", "/tcf/promote", "/tcf/demote")
-"""In an order in which each of them moves the role, if cluster_1 is active at first."""
+Request = tuple[str, str]
+"""A method, and a path with its query."""
+_GETS = (
+    *product(("GET", "HEAD", "OPTIONS"), ("/tcf/status", "/tcf/is_active", "/tcf/clusters")),
+    *product(("GET", "HEAD"), ("/tcf/holds",)),
+)
+_HOLDS = (
+    ("DELETE", "/tcf/holds/app"),
+    ("PUT", "/tcf/holds/app?for=1s"),
+    ("DELETE", "/tcf/holds/app"),
+)
+"""The first request is of somebody who has not been let in before. The last one leaves no hold."""
 _LOOK, _SWITCH = "get clusterfederations", "create clusterfederations/switchover"
+
+
+def _posts(query: str) -> tuple[Request, ...]:
+    """In an order in which each of them moves the role, if cluster_1 is active at first."""
+    return tuple(("POST", f"/tcf/{what}{query}") for what in ("toggle", "promote", "demote"))
 
 
 @dataclass(frozen=True)
 class _Column:
     """Requests whose answers have to agree. `missing`: what a refusal may say that the caller lacks."""
 
-    methods: tuple[str, ...]
-    paths: tuple[str, ...]
-    parameters: str
+    requests: tuple[Request, ...]
     missing: tuple[str, ...]
     moves: bool = False
 
 
 _COLUMNS = {
-    "GET": _Column(("GET", "HEAD", "OPTIONS"), _GETS, "", (_LOOK,)),
-    "dry run": _Column(("POST",), _POSTS, "?dry_run=true", (_LOOK,)),
-    "forced dry run": _Column(("POST",), _POSTS, "?dry_run=true&force=true", (_LOOK,)),
-    "POST": _Column(("POST",), _POSTS, "", (_SWITCH,), moves=True),
-    "forced POST": _Column(
-        ("POST",), _POSTS, "?force=true", (_SWITCH, "create clusterfederations/force"), moves=True
-    ),
+    "GET": _Column(_GETS, (_LOOK,)),
+    "hold": _Column(_HOLDS, ("update clusterfederations/holds",)),
+    "dry run": _Column(_posts("?dry_run=true"), (_LOOK,)),
+    "forced dry run": _Column(_posts("?dry_run=true&force=true"), (_LOOK,)),
+    "POST": _Column(_posts(""), (_SWITCH,), moves=True),
+    "forced POST": _Column(_posts("?force=true"), (_SWITCH, "create clusterfederations/force"), moves=True),
 }
 
 
@@ -85,7 +97,7 @@ class Door:
     def table(self, callers: Mapping[str, Caller]) -> Table:
         """What the guarded worker answers to each caller.
 
-        Requests that are refused, and dry runs, move no role.
+        Only POSTs move a role, unless they are refused or dry runs.
         """
         self.guarded.await_ready()
         return {name: self._row(caller) for name, caller in callers.items()}
@@ -95,9 +107,7 @@ class Door:
         term = self._make_cluster_1_active()
         for column in _COLUMNS.values():
             verdicts = [
-                _verdict(caller.ask(self.guarded, method, path + column.parameters), column)
-                for path in column.paths
-                for method in column.methods
+                _verdict(caller.ask(self.guarded, method, path), column) for method, path in column.requests
             ]
             cells.append("/".join(dict.fromkeys(verdicts)))
             moved = self._moved_since(term)
@@ -118,7 +128,7 @@ class Door:
 
 
 def _verdict(answer: Answer, column: _Column) -> str:
-    if answer.status in {200, 418}:
+    if answer.status in {200, 204, 418}:
         return "yes"
     if answer.status == 401:
         assert answer.reason == "Unauthenticated"

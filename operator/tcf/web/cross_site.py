@@ -22,7 +22,8 @@ _OWN = {"same-origin", "none"}
 def cross_site(headers: Headers) -> Refusal | None:
     """Why this request comes from a page of another site; None if it does not.
 
-    Browsers send Sec-Fetch-Site to HTTPS and to loopback addresses only, but Origin with every POST.
+    Browsers send Sec-Fetch-Site to HTTPS and to loopback addresses only, but Origin with every POST, PUT and
+    DELETE.
     """
     sites = [site for site in headers.getall("Sec-Fetch-Site", []) if site]
     origins = headers.getall("Origin", [])
@@ -58,8 +59,8 @@ def foreign_host(headers: Headers) -> Refusal | None:
         return None
     return Refusal(
         Reason.FOREIGN_HOST,
-        "this worker listens on a loopback address, so it takes POSTs only with a loopback name such as"
-        " localhost in the header Host: use such a URL, have the proxy set that header, or listen on another"
+        "this worker listens on a loopback address, so whatever may change something needs a loopback name such"
+        " as localhost in the header Host: use such a URL, have the proxy set that header, or listen on another"
         " address",
     )
 
