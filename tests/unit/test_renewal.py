@@ -3,91 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import cast
 
 import pytest
 
 from tcf.core.annotations import Acknowledgement
-from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Federation, Isolation, MemberRef, WorkerLease
-from tcf.core.pod_marks import Marks
-from tcf.core.reading import Reading
+from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Isolation
 from tcf.hub import errors
-from tcf.hub.pods import Pods
-from tcf.worker.renewal import Worker
 from unit.build import TERM, UID, UNIX, D, federation
-from unit.jumping_loop import CLOCK, jumping
-from unit.lease_server import CHANGED, LeaseServer, Trouble
+from unit.jumping_loop import jumping
+from unit.lease_server import CHANGED, DOWN, Trouble
 from unit.pod_server import ApiServer
-from unit.role_server import RoleServer
+from unit.worker_site import ACTIVE, DEMOTING, PASSIVE, Site, at_work
 
 PERIOD = D / 3
-ACTIVE, PASSIVE = federation("active passive"), federation("passive active")
-DEMOTING = federation("demoting passive", term=TERM + 1)
 RETIRED = federation("passive active", term=TERM + 3)
-DOWN = errors.UnreachableError("it is down")
-
-
-class Site:
-    """A worker of c1, and the hub it talks to."""
-
-    def __init__(self, about: Federation | None = ACTIVE, pod: ApiServer | None = None) -> None:
-        self.roles, self.leases = RoleServer(about), LeaseServer()
-        marks = (cast("Pods", pod), Marks(condition=True, label=True)) if pod else None
-        self.worker = Worker(
-            MemberRef("ns", "shop", "c1"),
-            self.roles.as_federations,
-            self.leases.as_leases,
-            holder="host-1",
-            clock=CLOCK,
-            pod=marks,
-        )
-
-    @property
-    def says(self) -> str:
-        """The role, or the reason why there is none."""
-        answer = self.worker.knowledge.answer()
-        return str(answer.role) if isinstance(answer, Reading) else answer.reason
-
-    @property
-    def lease(self) -> WorkerLease:
-        """The only one there is."""
-        (lease,) = self.leases.leases.values()
-        return lease
-
-    def knows(self, about: Federation | None) -> bool:
-        """Is this the latest status that it has seen?"""
-        latest = self.worker.knowledge.latest
-        return (latest and latest.status) == (about and about.status)
-
-    @property
-    def acknowledged(self) -> int | None:
-        """The term that the Lease acknowledges."""
-        return self.lease.acknowledged.term if self.lease.acknowledged else None
-
-    def fail(self, error: errors.HubError | None) -> None:
-        """The hub is down, or up again."""
-        self.roles.down = error
-        self.leases.down = error
-        if error:
-            self.roles.deliver(error)
-
-
-@contextlib.asynccontextmanager
-async def at_work(site: Site) -> AsyncIterator[Site]:
-    task = asyncio.create_task(site.worker.run())
-    try:
-        await asyncio.sleep(0.01)
-        yield site
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
 
 # --- cycles -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,378 @@
+"""The holders of a worker at work: when they are answered, and what waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from tcf.core.holds import MOST_HOLDERS, HoldRequest, HoldState
+from tcf.core.model import Application, Federation, Isolation
+from tcf.core.reading import Reading
+from tcf.worker.holders import HoldAnswer
+from unit.build import BOOT, TERM, WALL, D, federation
+from unit.jumping_loop import jumping, passed
+from unit.lease_server import DOWN
+from unit.worker_site import ACTIVE, DEMOTING, PASSIVE, Site, at_work
+
+PERIOD = D / 3
+LONG = 120
+"""A lease duration with which holds outlast a clean stop."""
+LASTING = federation("active passive", lease_duration=LONG, switchover_timeout=2 * LONG)
+SOON = 0.001
+"""Seconds within which everything has happened that happens at once."""
+
+
+def request(seconds: float = 5.0, instance: str = "a", **more: Any) -> HoldRequest:
+    return HoldRequest("app", instance, seconds, **more)
+
+
+async def asked(site: Site, seconds: float = 5.0, wait: float = 0.0, **more: Any) -> HoldAnswer:
+    answer = await site.worker.holders.ask(request(seconds, **more), wait)
+    assert answer
+    return answer
+
+
+def told(answer: HoldAnswer) -> str:
+    """The role, or the reason why there is none."""
+    return str(answer.answer.role) if isinstance(answer.answer, Reading) else answer.answer.reason
+
+
+async def timed(asking: Coroutine[Any, Any, HoldAnswer]) -> tuple[str, float]:
+    """What was answered, and after how many seconds."""
+    began = passed()
+    answer = await asking
+    return told(answer), pytest.approx(passed() - began, abs=SOON)
+
+
+# --- answers ------------------------------------------------------------------------------------------
+
+
+@jumping
+async def test_what_is_granted_counts_from_the_request_and_ends_with_the_reading() -> None:
+    async with at_work(Site()) as site:
+        answer = await asked(site, 5.0)
+        assert (told(answer), answer.active, answer.held_for) == ("active", True, 0.9 * 5)
+        answer = await asked(site, 5.0, wait=2.0)
+        assert answer.held_for == pytest.approx(0.9 * (2 + 5)), "it was extended two seconds later"
+        answer = await asked(site, 300.0)
+        assert 0.9 * (D - PERIOD) <= answer.held_for < 0.9 * D
+        longest = answer.held_for
+        answer = await asked(site, 1.0)
+        assert answer.held_for == longest, "no request shortens a hold"
+
+
+@jumping
+async def test_a_member_that_is_not_active_grants_nothing() -> None:
+    async with at_work(Site(PASSIVE)) as site:
+        answer = await asked(site)
+        assert (told(answer), answer.active, answer.held_for) == ("passive", False, 0)
+        site.roles.put(None)
+        await asyncio.sleep(SOON)
+        answer = await asked(site)
+        assert (told(answer), answer.active, answer.held_for) == ("FederationNotFound", False, 0)
+
+
+@pytest.mark.parametrize("about", [ACTIVE, PASSIVE])
+@pytest.mark.parametrize("wait", [0.0, 2.5])
+@jumping
+async def test_without_news_the_answer_comes_when_the_wait_is_over(about: Federation, wait: float) -> None:
+    """However often the worker renews meanwhile."""
+    async with at_work(Site(about)) as site:
+        await asked(site)
+        for _ in range(5):
+            assert await timed(asked(site, wait=wait)) == (site.says, wait)
+
+
+@jumping
+async def test_a_holder_that_may_begin_does_not_wait() -> None:
+    async with at_work(Site()) as site:
+        assert await timed(asked(site, wait=2.5)) == ("active", 0)
+        assert await timed(asked(site, wait=2.5)) == ("active", 2.5), "it has begun"
+        await asyncio.sleep(6)
+        assert await timed(asked(site, wait=2.5)) == ("active", 0), "its hold has run out"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (ACTIVE, DEMOTING, "demoting"),
+        (ACTIVE, None, "FederationNotFound"),
+        (PASSIVE, federation("active passive", term=TERM + 1), "active"),
+    ],
+)
+@jumping
+async def test_news_are_told_at_once(before: Federation, after: Federation | None, says: str) -> None:
+    async with at_work(Site(before)) as site:
+        await asked(site)
+        asking = asyncio.create_task(timed(asked(site, wait=2.5)))
+        await asyncio.sleep(1)
+        assert not asking.done()
+        site.roles.put(after)
+        assert await asking == (says, 1)
+
+
+@jumping
+async def test_what_is_no_news_to_a_holder_is_not_told() -> None:
+    """Neither a higher term nor another role in which it may not act."""
+    async with at_work(Site()) as site:
+        await asked(site)
+        asking = asyncio.create_task(timed(asked(site, wait=2.5)))
+        await asyncio.sleep(1)
+        site.roles.put(federation("active passive", term=TERM + 3))
+        assert await asking == ("active", 2.5)
+    async with at_work(Site(PASSIVE)) as site:
+        asking = asyncio.create_task(timed(asked(site, wait=2.5)))
+        await asyncio.sleep(1)
+        site.roles.put(federation("promoting passive", term=TERM + 1))
+        assert await asking == ("promoting", 2.5)
+
+
+@jumping
+async def test_a_worker_that_is_cut_off_tells_its_holders_when_it_knows_nothing_any_more() -> None:
+    """It tries to renew at least four times in a period, and looks each time."""
+    async with at_work(Site()) as site:
+        site.fail(DOWN)
+        await asked(site, 300.0)
+        answer = await asked(site, 300.0, wait=150.0)
+        assert (told(answer), answer.held_for) == ("HubUnreachable", 0)
+        assert D <= passed() < D + PERIOD
+
+
+@jumping
+async def test_under_keep_role_a_hold_goes_on_during_an_outage() -> None:
+    async with at_work(Site(federation("active passive", isolation=Isolation.KEEP_ROLE))) as site:
+        site.fail(DOWN)
+        await asyncio.sleep(3 * D)
+        answer = await asked(site, 50.0)
+        assert (told(answer), answer.held_for) == ("active", 0.9 * 50)
+
+
+@jumping
+async def test_a_worker_has_only_so_many_holders() -> None:
+    async with at_work(Site()) as site:
+        for number in range(MOST_HOLDERS):
+            await asked(site, instance=str(number))
+        assert await site.worker.holders.ask(request(instance="more"), 2.5) is None
+        await asked(site, instance="0")
+        assert site.worker.holders.release("app", "0")
+        await asked(site, instance="more")
+
+
+@jumping
+async def test_the_holders_are_listed_by_name_with_the_time_of_their_state() -> None:
+    async with at_work(Site()) as site:
+        await site.worker.holders.ask(HoldRequest("web", "", 2.0, healthy=False, message="no disk"))
+        began = passed()
+        await asyncio.sleep(1)
+        await asked(site)
+        first, second = site.worker.holders.rows()
+        assert (first.name, first.state, first.seconds_left) == ("app", HoldState.HOLDING, 5)
+        assert (second.name, second.state, second.seconds_left) == (
+            "web",
+            HoldState.HOLDING,
+            pytest.approx(1),
+        )
+        assert (second.healthy, second.message) == (False, "no disk")
+        assert (second.since - WALL).total_seconds() == pytest.approx(began)
+        await asyncio.sleep(1.5)
+        (first,) = site.worker.holders.rows()
+        assert first.name == "app", "nobody has heard of the other one any more"
+
+
+# --- the acknowledgement ------------------------------------------------------------------------------
+
+
+async def lose_the_role(site: Site) -> None:
+    site.roles.put(DEMOTING)
+    await asyncio.sleep(SOON)
+    assert (site.says, site.acknowledged) == ("demoting", TERM)
+
+
+@jumping
+async def test_the_release_of_the_last_hold_is_acknowledged_at_once() -> None:
+    async with at_work(Site()) as site:
+        for instance in ("a", "b"):
+            await asked(site, 9.0, instance=instance)
+        await lose_the_role(site)
+        assert site.worker.holders.release("app", "a")
+        assert not site.worker.holders.release("app", "a"), "it is released already"
+        assert not site.worker.holders.release("web", "b"), "there is no such hold"
+        await asyncio.sleep(SOON)
+        assert site.acknowledged == TERM
+        assert site.worker.holders.release("app", "b")
+        await asyncio.sleep(SOON)
+        assert site.acknowledged == TERM + 1
+
+
+@jumping
+async def test_the_end_of_the_last_hold_is_acknowledged_at_once() -> None:
+    async with at_work(Site()) as site:
+        for instance, seconds in (("a", 1.5), ("b", 2.0)):
+            await asked(site, seconds, instance=instance)
+        await lose_the_role(site)
+        await asyncio.sleep(2 - 3 * SOON)
+        assert site.acknowledged == TERM
+        await asyncio.sleep(4 * SOON)
+        assert site.acknowledged == TERM + 1
+
+
+@jumping
+async def test_a_hold_that_drains_is_waited_for_to_its_new_end() -> None:
+    async with at_work(Site()) as site:
+        await asked(site, 1.0)
+        await lose_the_role(site)
+        await asyncio.sleep(0.5)
+        answer = await asked(site, 2.0, draining=True)
+        assert (told(answer), answer.held_for) == ("demoting", pytest.approx(0.9 * 2))
+        await asyncio.sleep(2 - SOON)
+        assert site.acknowledged == TERM
+        await asyncio.sleep(2 * SOON)
+        assert site.acknowledged == TERM + 1
+
+
+@jumping
+async def test_the_lease_says_who_holds_as_long_as_somebody_is_waited_for() -> None:
+    async with at_work(Site()) as site:
+        await asked(site, 9.0)
+        await asyncio.sleep(PERIOD)
+        assert site.lease.held_by == "", "nobody waits for it yet"
+        await lose_the_role(site)
+        await asyncio.sleep(PERIOD)
+        assert (site.lease.held_by, site.acknowledged) == ('"app" (holding)', TERM)
+        site.worker.holders.release("app", "a")
+        await asyncio.sleep(SOON)
+        assert (site.lease.held_by, site.acknowledged) == ("", TERM + 1)
+
+
+@jumping
+async def test_an_acknowledgement_that_waits_causes_no_more_writes() -> None:
+    """Neither holders that go on asking, nor releases of others, nor watch events."""
+    site = Site(federation("active passive", lease_duration=LONG, switchover_timeout=2 * LONG))
+    async with at_work(site):
+        await asked(site, 60.0)
+        site.roles.put(
+            federation("demoting passive", term=TERM + 1, lease_duration=LONG, switchover_timeout=2 * LONG)
+        )
+        await asyncio.sleep(SOON)
+        reads, writes = len(site.roles.reads), len(site.leases.renewals)
+        for _ in range(50):
+            await asked(site, 1.0, draining=True)
+            site.worker.holders.release("app", "another")
+            await asyncio.sleep(0.1)
+        assert (len(site.roles.reads), len(site.leases.renewals)) == (reads, writes)
+
+
+@pytest.mark.parametrize("about", [ACTIVE, PASSIVE])
+@jumping
+async def test_holders_cause_no_writes_between_the_cycles(about: Federation) -> None:
+    async with at_work(Site(about)) as site:
+        await asked(site)
+        writes, reads = len(site.leases.renewals), len(site.roles.reads)
+        for number in range(300):
+            await asked(site, instance=str(number % 3), healthy=number % 2 == 0)
+            site.worker.holders.release("app", str(number % 5))
+            await asyncio.sleep(0.1)
+        cycles = len(site.roles.reads) - reads
+        assert 9 <= cycles <= 10
+        assert len(site.leases.renewals) - writes == cycles
+
+
+@jumping
+async def test_without_holders_the_lease_says_nothing_of_them() -> None:
+    async with at_work(Site()) as site:
+        await asyncio.sleep(D)
+        site.roles.put(DEMOTING)
+        await asyncio.sleep(SOON)
+        assert site.acknowledged == TERM + 1
+        assert {(each.application, each.held_by) for each in site.leases.renewals} == {(None, "")}
+
+
+@jumping
+async def test_the_lease_says_how_the_application_is() -> None:
+    async with at_work(Site(PASSIVE)) as site:
+        await asked(site, 60.0, healthy=False)
+        await asyncio.sleep(PERIOD)
+        assert site.lease.application is Application.UNHEALTHY
+        await asked(site, 60.0)
+        await asyncio.sleep(PERIOD)
+        assert site.lease.application is Application.HEALTHY
+        site.worker.holders.release("app", "a")
+        await asyncio.sleep(PERIOD)
+        assert site.lease.application is None
+
+
+# --- stopping -----------------------------------------------------------------------------------------
+
+
+async def stopping(site: Site) -> asyncio.Task[None]:
+    """A worker that has just been told to stop, and may have to wait for a holder."""
+    running = asyncio.create_task(site.worker.run())
+    await asyncio.sleep(0.01)
+    await asked(site, 300.0)
+    running.cancel()
+    await asyncio.sleep(SOON)
+    assert not running.done()
+    return running
+
+
+@jumping
+async def test_a_clean_stop_waits_for_a_release() -> None:
+    site = Site(LASTING)
+    running = await stopping(site)
+    assert await timed(asked(site, wait=2.5)) == ("Stopping", 0)
+    assert (await asked(site)).held_for > 90, "it may finish"
+    await asyncio.sleep(10)
+    assert site.lease
+    site.worker.holders.release("app", "a")
+    await asyncio.wait([running], timeout=SOON)
+    assert (running.done(), site.leases.leases) == (True, {})
+
+
+@jumping
+async def test_a_clean_stop_waits_until_the_last_hold_has_run_out() -> None:
+    site = Site()
+    running = await stopping(site)
+    await asyncio.wait([running])
+    assert D - 0.1 <= passed() <= D + 0.1
+    assert site.leases.leases == {}
+
+
+@jumping
+async def test_a_clean_stop_ends_a_long_poll() -> None:
+    site = Site(LASTING)
+    running = asyncio.create_task(site.worker.run())
+    await asyncio.sleep(0.01)
+    await asked(site, 60.0)
+    asking = asyncio.create_task(timed(asked(site, 60.0, wait=30.0)))
+    await asyncio.sleep(1)
+    running.cancel()
+    assert await asking == ("Stopping", 1)
+    site.worker.holders.release("app", "a")
+    await asyncio.wait([running], timeout=SOON)
+    assert running.done()
+
+
+@jumping
+async def test_a_lease_is_left_to_run_out_if_nobody_lets_go(caplog: pytest.LogCaptureFixture) -> None:
+    """A coordinator waits for it, which covers every hold."""
+    site = Site(LASTING)
+    running = await stopping(site)
+    stopped_at = passed()
+    await asyncio.wait([running])
+    assert passed() - stopped_at == pytest.approx(20, abs=0.1)
+    assert site.lease.duration == LONG
+    assert "delete" not in site.leases.asked
+    assert 'the Lease is left to run out, because of holds: "app" (holding)' in caplog.text
+
+
+@jumping
+async def test_a_stop_without_holders_takes_no_time() -> None:
+    async with at_work(Site(PASSIVE)) as site:
+        await asked(site, 300.0)
+        began = passed()
+    assert passed() == began
+    assert site.leases.leases == {}
