@@ -113,7 +113,7 @@ def callers(hub: HubNamespace, plane_with_issuer: dict[str, str]) -> dict[str, C
     }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_hub_knows_who_may_do_what(
     hub: HubNamespace, programs: TcfProcesses, callers: dict[str, Caller], issuer: OidcIssuer
 ) -> None:

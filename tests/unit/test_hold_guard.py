@@ -6,7 +6,6 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from tcf.auth.authority import DeniedError
@@ -25,7 +24,7 @@ BUSY = DeniedError(503, Refusal(Reason.TOO_MANY_REQUESTS, "busy"))
 
 @dataclass
 class Hub:
-    """Knows the user whose name is the token, unless there is `trouble`. Everybody may hold but the `banned`."""
+    """Knows users, whose names are their tokens, but no `strangers`. They may have holds unless `banned`."""
 
     trouble: DeniedError | None = None
     banned: set[str] = field(default_factory=set)
@@ -33,13 +32,13 @@ class Hub:
     asked: int = 0
     hint = "ask nicely"
 
-    async def identify(self, token: str, source: str) -> User | None:
+    async def identify(self, token: str, *_: object) -> User | None:
         self.asked += 1
         if self.trouble:
             raise self.trouble
         return None if token in self.strangers else User(token)
 
-    async def refusal(self, user: User, right: Right, member: MemberRef, source: str) -> Refusal | None:
+    async def refusal(self, user: User, right: Right, member: MemberRef, *_: object) -> Refusal | None:
         assert (right, member) == (HOLD, MEMBER)
         return forbidden(user, right, member, "ask") if user.name in self.banned else None
 
