@@ -60,8 +60,8 @@ def foreign_host(headers: Headers) -> Refusal | None:
     return Refusal(
         Reason.FOREIGN_HOST,
         "this worker listens on a loopback address, so a request that may change something needs a loopback"
-        " name such as localhost in the header Host: use such a URL, have the proxy set that header, or listen on"
-        " another address",
+        " name such as localhost in the header Host: use such a URL, have the proxy set that header, or"
+        " listen on another address",
     )
 
 

@@ -1,6 +1,6 @@
 """An HTTP server on aiohttp's low-level server: exact paths, and every error as `{"error": ...}`.
 
-Thousands of probes may come in a second, and there are only six paths. So there is no router, middleware or
+Thousands of probes may come in a second, and there are only a few paths. So there is no router, middleware or
 application between the socket and the handler. The errors that aiohttp answers by itself (a request that is
 not HTTP, a line that is too long) have the same form as all others, and clients never see a traceback.
 """
