@@ -72,7 +72,7 @@ class Installed:
         return {owner(role): role for role in roles if owner(role) != "access"}
 
     def person(self, role: str = "switcher") -> str:
-        """The token of somebody who has one of the chart's Roles for people: `switcher` or `admin`."""
+        """The token of somebody who has one of the chart's Roles for people and applications."""
         person = self.hub.service_account(role)
         person.bind(role, f"tcf-{role}")
         return self.hub.kubectl("create", "token", person.name, "--audience=tcf.dev").stdout.strip()

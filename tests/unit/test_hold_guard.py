@@ -119,12 +119,12 @@ async def test_a_denial_ends_that(door: Door) -> None:
 async def test_after_the_trouble_a_check_counts_for_a_minute_again(door: Door) -> None:
     await door.asks()
     door.hub.trouble = DOWN
-    await door.after(600)
+    await door.after(300)
     door.hub.trouble = None
-    assert await door.after(610) == "app"
+    assert await door.after(310) == "app"
     door.hub.trouble = DOWN
-    assert await door.after(1210) == "app"
-    assert await door.after(1210.1) == "HubUnreachable"
+    assert await door.after(910) == "app"
+    assert await door.after(910.1) == "HubUnreachable"
 
 
 @pytest.mark.parametrize("trouble", [DOWN, BUSY])

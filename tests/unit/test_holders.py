@@ -23,6 +23,8 @@ PERIOD = D / 3
 LONG = 120
 """A lease duration with which holds outlast a clean stop."""
 LASTING = federation("active passive", lease_duration=LONG, switchover_timeout=2 * LONG)
+assert DEMOTING.status
+LOWERED = DEMOTING.status
 SOON = 0.001
 """Seconds within which everything has happened that happens at once."""
 
@@ -246,20 +248,17 @@ async def test_the_lease_says_who_holds_as_long_as_somebody_is_waited_for() -> N
 
 
 @jumping
-async def test_an_acknowledgement_that_waits_causes_no_more_writes() -> None:
-    """Neither holders that go on asking, nor releases of others, nor watch events."""
-    site = Site(federation("active passive", lease_duration=LONG, switchover_timeout=2 * LONG))
-    async with at_work(site):
+async def test_an_acknowledgement_that_waits_causes_no_writes() -> None:
+    """Neither do holders that go on asking, nor releases of others, nor watch events."""
+    async with at_work(Site(LASTING)) as site:
         await asked(site, 60.0)
-        site.roles.put(
-            federation("demoting passive", term=TERM + 1, lease_duration=LONG, switchover_timeout=2 * LONG)
-        )
-        await asyncio.sleep(SOON)
         reads, writes = len(site.roles.reads), len(site.leases.renewals)
-        for _ in range(50):
+        for number in range(1, 50):
+            site.roles.put(replace(DEMOTING, spec=LASTING.spec, status=replace(LOWERED, term=TERM + number)))
             await asked(site, 1.0, draining=True)
             site.worker.holders.release("app", "another")
             await asyncio.sleep(0.1)
+        assert (site.says, site.acknowledged) == ("demoting", TERM)
         assert (len(site.roles.reads), len(site.leases.renewals)) == (reads, writes)
 
 
@@ -339,7 +338,8 @@ async def test_a_clean_stop_waits_until_the_last_hold_has_run_out() -> None:
 
 
 @jumping
-async def test_a_clean_stop_ends_a_long_poll() -> None:
+async def test_a_clean_stop_ends_long_polls() -> None:
+    """Also that of a holder that has no hold yet, because its member is not active."""
     site = Site(LASTING)
     running = asyncio.create_task(site.worker.run())
     await asyncio.sleep(0.01)
@@ -348,6 +348,7 @@ async def test_a_clean_stop_ends_a_long_poll() -> None:
     await asyncio.sleep(1)
     running.cancel()
     assert await asking == ("Stopping", 1)
+    assert await timed(asked(site, instance="b", wait=2.5)) == ("Stopping", 0)
     site.worker.holders.release("app", "a")
     await asyncio.wait([running], timeout=SOON)
     assert running.done()
