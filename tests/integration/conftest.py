@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from controlplane.plane import ControlPlane
@@ -17,7 +18,9 @@ from rig.patience import eventually
 from rig.tcf_processes import TcfProcesses
 from support.certificate_authority import CertificateAuthority
 from support.chart import Helm
+from support.holds_server import HoldsServer
 from support.oidc_issuer import OidcIssuer
+from support.run_process import RunProcess
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +98,30 @@ def plane_with_issuer(
             what="the API server takes the issuer's tokens",
         )
         yield {"kubectl": str(plane.kubectl), "kubeconfig": str(plane.kubeconfig), "server": plane.server}
+
+
+@pytest.fixture
+def worker() -> Iterator[HoldsServer]:
+    """A stand-in for a worker, for tcf-run. The member is passive at first."""
+    with HoldsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def runs(worker: HoldsServer, tmp_path: Path) -> Iterator[Callable[..., RunProcess]]:
+    """Starts a tcf-run that asks the stand-in. At the end of the test, all that is left is killed."""
+    started: list[RunProcess] = []
+
+    def start(*options: str, **how: Any) -> RunProcess:
+        run = RunProcess(tmp_path, worker.url, *options, server=worker, **how)
+        started.append(run)
+        return run
+
+    try:
+        yield start
+    finally:
+        for run in started:
+            run.close()
 
 
 @pytest.fixture(scope="session")
