@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PATRONI := .venv-patroni
 READY := $(VENV)/.ready
 
 # make imports the environment. Demo and tests must never reach the cluster of an exported KUBECONFIG.
@@ -11,7 +12,7 @@ unexport KUBECONFIG
 given = $(filter command,$(firstword $(origin $(1))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-older soak mutate chaos figures bench image packages kind-up kind-down e2e lint fmt docs lock clean
+.PHONY: help demo test test-older soak mutate system chaos figures bench image packages kind-up kind-down e2e lint fmt docs lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,9 +31,9 @@ $(READY): $(VENV)/.locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script|auth)
+demo: $(READY) $(if $(filter postgres,$(DEMO)),$(PATRONI)/.locked) ## Run a federation of two clusters here, until Ctrl-C (CLUSTER=kubeconfig, PORT=9081, DEMO=script|auth|postgres)
 	@$(BIN)/python hack/demo $(if $(call given,CLUSTER),--cluster "$(CLUSTER)") \
-	  $(if $(call given,PORT),--port "$(PORT)") $(addprefix --,$(filter script auth,$(DEMO)))
+	  $(if $(call given,PORT),--port "$(PORT)") $(addprefix --,$(filter script auth postgres,$(DEMO)))
 
 test: lint ## Run the linters and every test (ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
@@ -82,6 +83,10 @@ e2e: $(READY) image ## Test everything on a real cluster (kind's, or CLUSTER=kub
 	@$(BIN)/python hack/controlplane helm > /dev/null
 	@$(IMAGE_LOAD) $(IMAGE)
 	@TCF_E2E_KUBECONFIG=$(abspath $(CLUSTER_E2E)) TCF_E2E_IMAGE=$(IMAGE) $(BIN)/pytest tests/e2e -n 0 --timeout=1800 $(ARGS)
+
+system: $(READY) $(PATRONI)/.locked ## Switch real databases between two sites (needs PostgreSQL, Tarantool and HAProxy; ARGS="..." goes to pytest)
+	@$(BIN)/python hack/controlplane build > /dev/null
+	@$(BIN)/pytest tests/system -n 0 --timeout=1800 $(ARGS)
 
 soak: $(READY) ## Play simulated schedules (ARGS="--schedules 20000", ARGS=--mutants, ARGS="--seed 7", ARGS=--help)
 	@PYTHONPATH=tests $(BIN)/python -m simulation $(ARGS)
@@ -134,6 +139,12 @@ $(DOCS)/.locked: hack/requirements/docs.txt $(VENV)/.locked
 	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/docs.txt
 	@touch $@
 
+# So has Patroni: the system tests and a demo start it as a program.
+$(PATRONI)/.locked: hack/requirements/patroni.txt $(VENV)/.locked
+	@rm -rf $(PATRONI) && $(PYTHON) -m venv $(PATRONI)
+	@$(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/patroni.txt
+	@touch $@
+
 docs: $(READY) $(DOCS)/.locked ## Build the docs as a site in ./site
 	@PYTHONPATH=hack $(BIN)/python -m docs stage $(DOCS)/pages
 	@TCF_DOCS_PAGES=$(abspath $(DOCS)/pages) NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
@@ -148,7 +159,9 @@ lock: $(READY) ## Resolve the dependencies again and write the lock files
 	  --no-annotate --no-header --constraints hack/requirements/dev.txt --output-file hack/requirements/build.txt -
 	@echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --upgrade --output-file hack/requirements/docs.txt -
+	@printf '%s\n' 'patroni[etcd3]' psycopg2-binary | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --upgrade --output-file hack/requirements/patroni.txt -
 
 clean: ## Remove everything that make has created in this folder (the control plane stays in its cache)
-	@rm -rf $(VENV) $(DOCS) site build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf $(VENV) $(DOCS) $(PATRONI) site build dist .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,12 +41,13 @@ def ask(
     headers: dict[str, str] | None = None,
     *,
     tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
 ) -> Answer:
     """Send one request on a connection of its own, by HTTPS with a `tls`."""
     connection = (
-        http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE * 3, context=tls)
+        http.client.HTTPSConnection(host, port, timeout=PATIENCE * 3, context=tls)
         if tls
-        else http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE * 3)
+        else http.client.HTTPConnection(host, port, timeout=PATIENCE * 3)
     )
     try:
         connection.request(method, path, body=body, headers=headers or {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import http.server
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from typing import Self
 import pytest
 from rig.asking import free_port
 from rig.files import ROOT
+from rig.haproxy import HAProxy
 from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE, eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses
@@ -100,7 +100,7 @@ def kubeconfig(namespace: Namespace, member: str, folder: Path) -> Path:
     return path
 
 
-class HAProxy:
+class ExampleProxy(HAProxy):
     """HAProxy with the configuration of the example, but for addresses."""
 
     def __init__(
@@ -117,17 +117,7 @@ class HAProxy:
             assert count == 1
         config = folder / "haproxy.cfg"
         config.write_text(text)
-        self._command = [_haproxy(), "-db", "-f", str(config)]
-        self._log = folder / "haproxy.log"
-
-    def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(PATIENCE)
+        super().__init__(config)
 
     def get(self) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
@@ -143,13 +133,6 @@ class HAProxy:
             connection.close()
 
 
-def _haproxy() -> str:
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-    if found is None:
-        pytest.fail("haproxy is needed for this test: install the package haproxy")
-    return found
-
-
 def _asked_since(application: Application, moment: float) -> bool:
     return any(at > moment for at in application.asked[-5:])
 
@@ -159,7 +142,7 @@ def test_after_the_new_member_has_served_the_old_one_gets_no_request(
 ) -> None:
     with ExitStack() as stack:
         applications = [stack.enter_context(Application()) for _ in MEMBERS]
-        proxy = stack.enter_context(HAProxy(tmp_path, workers, applications))
+        proxy = stack.enter_context(ExampleProxy(tmp_path, workers, applications))
         workers[0].await_active()
         eventually(lambda: proxy.get() == 200, what="HAProxy lets requests through")
         end = threading.Event()
@@ -213,7 +196,7 @@ def test_every_method_of_a_health_check_tells_the_active_member(
         applications = [stack.enter_context(Application()) for _ in MEMBERS]
         for worker in workers:
             worker.post("/tcf/promote")
-        proxy = stack.enter_context(HAProxy(tmp_path, workers, applications, check))
+        proxy = stack.enter_context(ExampleProxy(tmp_path, workers, applications, check))
         for new in (1, 0, 1):
             assert workers[new].post("/tcf/promote").status == 200
             posted = time.monotonic()
@@ -225,5 +208,5 @@ def test_every_method_of_a_health_check_tells_the_active_member(
             assert len(applications[1 - new].asked) == before
 
 
-def _served_since(proxy: HAProxy, application: Application, moment: float) -> bool:
+def _served_since(proxy: ExampleProxy, application: Application, moment: float) -> bool:
     return proxy.get() == 200 and _asked_since(application, moment)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from rig.files import ROOT
 
-FOLDERS = ("hack", "bench", "tests/support", "tests/chaos", "tests/e2e")
+FOLDERS = ("hack", "bench", "tests/support", "tests/chaos", "tests/system", "tests/e2e")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 LONGEST_FUNCTION, LONGEST_FILE = 45, 400
 
