@@ -19,6 +19,7 @@ from demo.demo_federation import running  # noqa: E402
 from demo.demo_home import CLUSTERS, DemoError, DemoHome  # noqa: E402
 from demo.demo_hub import hub_of  # noqa: E402
 from demo.live import live  # noqa: E402
+from demo.postgres_session import postgres_session  # noqa: E402
 from demo.scripted import script  # noqa: E402
 
 
@@ -28,15 +29,9 @@ def main() -> int:
     raise_when_stopped()
     home.folder.mkdir(exist_ok=True)
     try:
-        require_free(home.ports)
-        with (
-            hub_of(home, options.cluster) as hub,
-            running(home, hub, own_cluster=options.cluster is None, auth=options.auth) as federation,
-        ):
-            play = auth_session if options.auth else script if options.script else live
-            play(hub, federation)
+        _play(options, home)
     except Stopped:
-        if options.script or options.auth:
+        if options.script or options.auth or options.postgres:
             raise
     except (DemoError, ControlPlaneError) as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -44,15 +39,36 @@ def main() -> int:
     return 0
 
 
+def _play(options: argparse.Namespace, home: DemoHome) -> None:
+    if options.postgres:
+        with hub_of(home, None) as hub:
+            postgres_session(hub)
+        return
+    require_free(home.ports)
+    with (
+        hub_of(home, options.cluster) as hub,
+        running(home, hub, own_cluster=options.cluster is None, auth=options.auth) as federation,
+    ):
+        play = auth_session if options.auth else script if options.script else live
+        play(hub, federation)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo", description=(demo.__doc__ or "").partition("\n")[0])
     parser.add_argument("--cluster", type=Path, metavar="KUBECONFIG", help="use this cluster instead")
     played = parser.add_mutually_exclusive_group()
     played.add_argument("--script", action="store_true", help="play the session and check it")
+    played.add_argument(
+        "--postgres",
+        action="store_true",
+        help="play a session with two PostgreSQL sites (needs PostgreSQL and HAProxy)",
+    )
     played.add_argument("--auth", action="store_true", help="play a session about tokens and rights")
     parser.add_argument("--port", type=int, default=8081, help="the first of three ports (default: 8081)")
     parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="folder for logs (default: .demo)")
     options = parser.parse_args()
+    if options.postgres and options.cluster:
+        parser.error("--postgres: it starts a control plane of its own, so leave --cluster out")
     if not 0 < options.port < 65535 - len(CLUSTERS):
         parser.error(f"--port {options.port}: it is the first of three ports, so 1 to 65532")
     return options
