@@ -55,10 +55,6 @@ class KeptProcess:
                 start_new_session=True,  # Ctrl-C must not end it before whoever uses it
             )
 
-    @property
-    def runs(self) -> bool:
-        return self._keeper.poll() is None
-
     def stop(self) -> None:
         """SIGTERM, and SIGKILL for what is still there after a while."""
         self._keeper.send_signal(signal.SIGTERM)

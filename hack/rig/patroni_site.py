@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ class PatroniSite:
         programs: PostgresPrograms,
         passwords: Passwords,
         standby: bool,
-        pre_promote: Sequence[str | Path] = (),
+        pre_promote: Sequence[str | Path],
     ) -> None:
         """`standby`: copy the other site at the first start, and follow it. `pre_promote`: see Patroni."""
         self.address = address
@@ -107,10 +108,6 @@ class PatroniSite:
             self._patroni.stop()
         if self._etcd:
             end(self._etcd, grace=0)
-
-    @property
-    def log(self) -> str:
-        return (self._folder / "patroni.log").read_text()
 
     def ask(self, method: str, path: str, body: Json | None = None) -> tuple[int, Any]:
         """Ask Patroni; return the status and the answer. The status is 0 if there was no answer."""
@@ -206,13 +203,12 @@ class PatroniSite:
             "bin_dir": str(self._programs.binaries),
             "authentication": users,
             "parameters": {"unix_socket_directories": str(self._folder)},
+            "pre_promote": shlex.join(map(str, pre_promote)),
             "pg_hba": [
                 "host all all 127.0.0.0/8 scram-sha-256",
                 "host replication replicator 127.0.0.0/8 scram-sha-256",
             ],
         }
-        if pre_promote:
-            postgresql["pre_promote"] = " ".join(map(str, pre_promote))
         return {
             "scope": address.name,
             "name": f"{address.name}-1",

@@ -72,15 +72,14 @@ def test_twenty_toggles_lose_nothing(
 ) -> None:
     gaps = []
     for _ in range(TOGGLES):
-        _await_healthy(hub)
-        began = clients.wrote_since(now()).answered
-        old, new = _active_first(pair)
+        old, new = _at_rest(pair, hub, clients)
+        began = now()
         answer = new.ask("POST", "/tcf/toggle")
         assert answer.status == 200, answer.body
         new.await_active()
         ended = clients.wrote_since(now()).answered
         old.await_standby()
-        gaps.append(downtime(clients.proxied.commits(), began, ended))
+        gaps.append(downtime(clients.proxied.commits(), began - 1, ended))
     commits = clients.stopped()
     assert _lost(pair, commits) == 0
     measured(
@@ -93,9 +92,7 @@ def test_a_site_without_power_is_replaced_and_comes_back_as_a_standby(
     pair: PostgresPair, hub: HubNamespace, clients: Clients, measured: Measured
 ) -> None:
     """What was committed just before may be lost, because replication is asynchronous."""
-    _await_healthy(hub)
-    clients.wrote_since(now())
-    old, new = _active_first(pair)
+    old, new = _at_rest(pair, hub, clients)
     killed = now()
     old.kill()
     new.await_active()
@@ -111,9 +108,7 @@ def test_a_site_without_power_is_replaced_and_comes_back_as_a_standby(
 def test_a_server_that_cannot_start_is_replaced_although_its_worker_lives(
     pair: PostgresPair, hub: HubNamespace, clients: Clients, measured: Measured
 ) -> None:
-    _await_healthy(hub)
-    clients.wrote_since(now())
-    old, new = _active_first(pair)
+    old, new = _at_rest(pair, hub, clients)
     killed = now()
     old.postgres.ruin()
     gap = _taken_over(clients, killed, by=new)
@@ -128,16 +123,17 @@ def test_a_server_that_cannot_start_is_replaced_although_its_worker_lives(
     )
 
 
-def _await_healthy(hub: HubNamespace) -> None:
-    """A member that has just become passive is unhealthy while its PostgreSQL starts again."""
+def _at_rest(pair: PostgresPair, hub: HubNamespace, clients: Clients) -> list[PostgresSite]:
+    """Wait until rows are written and both sites could be active; return the active one, then the other.
+
+    A member that has just become passive is unhealthy while its PostgreSQL starts again.
+    """
 
     def healthy() -> bool:
         return all(row.get("application") == "Healthy" for row in hub.status()["clusters"])
 
     eventually(healthy, what="the applications of both members are healthy", patience=SLOW)
-
-
-def _active_first(pair: PostgresPair) -> list[PostgresSite]:
+    clients.wrote_since(now())
     return sorted(pair.sites, key=lambda site: not site.is_active)
 
 
