@@ -349,9 +349,6 @@ class Switch:
                     if here.owes:
                         self.here.settle()
                     return
-                if not still_writing(here) and self._is_active():
-                    report("this site is active again, so there is nobody to let go for")
-                    return
             else:
                 self.here.follow(here)
                 reason = "this site has to follow the other one from now on"
@@ -360,6 +357,9 @@ class Switch:
             if not here.leader and not still_writing(here) and time.monotonic() > deadline - ATTEMPT / 2:
                 asked = asked or self.here.elect(here, report)
             if time.monotonic() > deadline:
+                if not still_writing(here) and self._is_active():
+                    report("nobody waits for this site: it is active (again)")
+                    return
                 raise SwitchError(f"this site cannot let go yet: {reason}")
             time.sleep(PAUSE)
 
@@ -522,13 +522,13 @@ COMMANDS: dict[str, Callable[[Switch], None]] = {
 }
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
     parser.add_argument("command", choices=COMMANDS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         COMMANDS[options.command](load(options.config))
     except SwitchError as error:

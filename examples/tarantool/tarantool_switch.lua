@@ -72,11 +72,11 @@ local function on_passive()
     local deadline = fiber.clock() + ATTEMPT
     local settled, reason = pcall(require_nothing_owed, given)
     while not settled do
-        if pcall(require_active) then
-            say('this site is active again, so there is nobody to let go for')
-            return
-        end
         if fiber.clock() > deadline then
+            if pcall(require_active) then
+                say('nobody waits for this site: it is active (again)')
+                return
+            end
             error(reason, 0)
         end
         fiber.sleep(PAUSE)

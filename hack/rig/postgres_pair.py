@@ -117,9 +117,9 @@ class PostgresPair:
         self._running.close()
 
     def writer(self, conninfo: str, *, pause: float) -> RowWriter:
-        """A client that inserts rows at an address. At most 10 may write into a pair."""
+        """A client that inserts rows at an address. At most 20 may write into a pair."""
         env = self.sites[0].postgres.client_environment
-        numbers = range(next(self._numbers), sys.maxsize, 10)
+        numbers = range(next(self._numbers), sys.maxsize, 20)
         return RowWriter(self._programs.psql, conninfo, self.folder, env=env, numbers=numbers, pause=pause)
 
     def same_rows(self) -> dict[int, str]:

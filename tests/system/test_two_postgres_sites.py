@@ -105,6 +105,23 @@ def test_a_site_without_power_is_replaced_and_comes_back_as_a_standby(
     )
 
 
+def test_a_site_whose_worker_and_tcf_run_are_killed_is_replaced_and_loses_nothing(
+    pair: PostgresPair, hub: HubNamespace, clients: Clients, measured: Measured
+) -> None:
+    """Its PostgreSQL takes writes until the other site tells it to stop, and then hands over what it has."""
+    old, new = _at_rest(pair, hub, clients)
+    killed = now()
+    old.kill_tcf()
+    gap = _taken_over(clients, killed, by=new)
+    old.await_standby()
+    old.start_tcf()
+    assert _lost(pair, clients.stopped()) == 0
+    measured(
+        "PostgreSQL: a site whose worker and tcf-run are killed is replaced;"
+        f" nothing written for {gap:.1f} s, none lost"
+    )
+
+
 def test_a_server_that_cannot_start_is_replaced_although_its_worker_lives(
     pair: PostgresPair, hub: HubNamespace, clients: Clients, measured: Measured
 ) -> None:

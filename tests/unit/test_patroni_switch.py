@@ -5,10 +5,10 @@ from __future__ import annotations
 import http.server
 import importlib.util
 import json
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -105,7 +105,7 @@ class StubPatroni(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,)).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,23 +171,40 @@ def passive() -> Iterator[StubPatroni]:
         yield stub
 
 
-def run(command: str, folder: Path, here: StubPatroni, there: str) -> subprocess.CompletedProcess[str]:
-    password = folder / "password"
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[[str, StubPatroni, str], Done]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command at the site of this Patroni, the other one being at that URL."""
+    monkeypatch.setattr(program, "ATTEMPT", 0.5)
+    password, config = tmp_path / "password", tmp_path / "switch.toml"
     password.write_text("secret\n")
-    config = folder / "switch.toml"
-    config.write_text(
-        f'worker = "{here.url}"\npatience = 0.5\n[rest]\nusername = "patroni"\npassword_file = "{password}"\n'
-        f'[here]\npatroni = ["{here.url}"]\nstandby_cluster = {{host = "10.2.0.11", port = 5432}}\n'
-        f'[there]\npatroni = ["{there}"]\nstandby_cluster = {{host = "10.2.0.11", port = 5432}}\n'
-    )
-    argv = [sys.executable, str(PROGRAM), "--config", str(config), command]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    def run(command: str, here: StubPatroni, there: str) -> Done:
+        config.write_text(
+            f'worker = "{here.url}"\npatience = 0.5\n[rest]\nusername = "patroni"\n'
+            f'password_file = "{password}"\n'
+            f'[here]\npatroni = ["{here.url}"]\nstandby_cluster = {{host = "10.2.0.11", port = 5432}}\n'
+            f'[there]\npatroni = ["{there}"]\nstandby_cluster = {{host = "10.2.0.11", port = 5432}}\n'
+        )
+        status = program.main(["--config", str(config), command])
+        return Done(status, *capsys.readouterr())
+
+    return run
 
 
-def test_a_passive_site_follows_the_other_one(
-    tmp_path: Path, active: StubPatroni, passive: StubPatroni
-) -> None:
-    done = run("on-passive", tmp_path, active, passive.url)
+def test_a_passive_site_follows_the_other_one(run: Run, active: StubPatroni, passive: StubPatroni) -> None:
+    done = run("on-passive", active, passive.url)
     assert done.returncode == 0, done.stderr
     assert active.changes == [
         ("/config", {"standby_cluster": UPSTREAM, "tcf_owes": True}),
@@ -195,69 +212,65 @@ def test_a_passive_site_follows_the_other_one(
     ]
 
 
-def test_a_site_that_has_been_passive_owes_nothing(tmp_path: Path, passive: StubPatroni) -> None:
+def test_a_site_that_has_been_passive_owes_nothing(run: Run, passive: StubPatroni) -> None:
     """Else it could not take over from a site that is dead."""
-    done = run("on-passive", tmp_path, passive, f"http://127.0.0.1:{free_port()}")
+    done = run("on-passive", passive, f"http://127.0.0.1:{free_port()}")
     assert (done.returncode, passive.changes) == (0, [])
 
 
 def test_a_passive_site_does_not_let_go_while_the_other_one_cannot_be_reached(
-    tmp_path: Path, active: StubPatroni
+    run: Run, active: StubPatroni
 ) -> None:
     active.is_active = 418
-    done = run("on-passive", tmp_path, active, f"http://127.0.0.1:{free_port()}")
+    done = run("on-passive", active, f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 1
     assert "nobody knows whether the other site has everything: GET http://127.0.0.1" in done.stderr
 
 
-def test_a_site_that_is_active_again_does_not_wait_for_the_other_one(
-    tmp_path: Path, active: StubPatroni
-) -> None:
+def test_a_site_that_is_active_again_does_not_wait_for_the_other_one(run: Run, active: StubPatroni) -> None:
     """The switchover was rolled back, maybe because the other site is dead."""
-    done = run("on-passive", tmp_path, active, f"http://127.0.0.1:{free_port()}")
+    done = run("on-passive", active, f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 0
-    assert "this site is active again" in done.stderr
+    assert "it is active (again)" in done.stderr
     assert not active.writes
 
 
-def test_an_active_site_has_the_primary(tmp_path: Path, passive: StubPatroni) -> None:
+def test_an_active_site_has_the_primary(run: Run, passive: StubPatroni) -> None:
     with StubPatroni(writes=False) as former:
-        done = run("on-active", tmp_path, passive, former.url)
+        done = run("on-active", passive, former.url)
     assert done.returncode == 0, done.stderr
     assert (passive.changes, former.changes) == ([LEAD], [])
 
 
 def test_a_promotion_makes_the_other_site_follow_first(
-    tmp_path: Path, active: StubPatroni, passive: StubPatroni
+    run: Run, active: StubPatroni, passive: StubPatroni
 ) -> None:
     """After a failover, it may be that only its worker is dead."""
-    done = run("on-active", tmp_path, passive, active.url)
+    done = run("on-active", passive, active.url)
     assert done.returncode == 0, done.stderr
     assert active.changes == [("/config", {"standby_cluster": UPSTREAM, "tcf_owes": True})]
 
 
 def test_nobody_is_promoted_while_the_other_site_can_be_seen_to_write(
-    tmp_path: Path, active: StubPatroni, passive: StubPatroni
+    run: Run, active: StubPatroni, passive: StubPatroni
 ) -> None:
     active.stubborn = True
-    done = run("on-active", tmp_path, passive, active.url)
+    done = run("on-active", passive, active.url)
     assert done.returncode == 1
     assert "no promotion while n, at the other site, takes writes" in done.stderr
     assert passive.changes == []
 
 
-def test_a_promotion_does_not_wait_for_ever_for_what_does_not_come(
-    tmp_path: Path, passive: StubPatroni
-) -> None:
+def test_a_promotion_does_not_wait_for_ever_for_what_does_not_come(run: Run, passive: StubPatroni) -> None:
     with StubPatroni(writes=False, position=120) as former:
-        done = run("on-active", tmp_path, passive, former.url)
+        done = run("on-active", passive, former.url)
     assert done.returncode == 0
     assert "nothing more comes from the other site, going on without it: 20" in done.stderr
 
 
-def test_a_late_promotion_changes_nothing(tmp_path: Path, active: StubPatroni, passive: StubPatroni) -> None:
+def test_a_late_promotion_changes_nothing(run: Run, active: StubPatroni, passive: StubPatroni) -> None:
     passive.is_active = 418
-    done = run("on-active", tmp_path, passive, active.url)
+    done = run("on-active", passive, active.url)
     assert done.returncode == 1
     assert "this site is not active: GET" in done.stderr
     assert (active.changes, passive.changes) == ([], [])
@@ -265,19 +278,19 @@ def test_a_late_promotion_changes_nothing(tmp_path: Path, active: StubPatroni, p
 
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (418, 1), (500, 1)])
 def test_patroni_asks_the_worker_before_a_promotion(
-    tmp_path: Path, passive: StubPatroni, status: int, expected: int
+    run: Run, passive: StubPatroni, status: int, expected: int
 ) -> None:
     passive.is_active = status
-    assert run("may-promote", tmp_path, passive, passive.url).returncode == expected
+    assert run("may-promote", passive, passive.url).returncode == expected
 
 
-def test_a_health_check_needs_a_patroni(tmp_path: Path, active: StubPatroni) -> None:
-    assert run("check", tmp_path, active, active.url).returncode == 0
+def test_a_health_check_needs_a_patroni(run: Run, active: StubPatroni) -> None:
+    assert run("check", active, active.url).returncode == 0
 
 
-def test_the_status_says_what_the_follower_lacks(tmp_path: Path, active: StubPatroni) -> None:
+def test_the_status_says_what_the_follower_lacks(run: Run, active: StubPatroni) -> None:
     with StubPatroni(writes=False, position=70) as follower:
-        done = run("status", tmp_path, active, follower.url)
+        done = run("status", active, follower.url)
     assert done.returncode == 0
     assert done.stdout.endswith("the follower lacks 30 bytes\n")
 
