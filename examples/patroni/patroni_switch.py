@@ -357,9 +357,6 @@ class Switch:
             if not here.leader and not still_writing(here) and time.monotonic() > deadline - ATTEMPT / 2:
                 asked = asked or self.here.elect(here, report)
             if time.monotonic() > deadline:
-                if not still_writing(here) and self._is_active():
-                    report("nobody waits for this site: it is active (again)")
-                    return
                 raise SwitchError(f"this site cannot let go yet: {reason}")
             time.sleep(PAUSE)
 
@@ -453,13 +450,6 @@ class Switch:
             ask("GET", f"{self.worker}/tcf/is_active", None, Access())
         except SwitchError as error:
             raise SwitchError(f"this site is not active: {error}") from None
-
-    def _is_active(self) -> bool:
-        try:
-            self.require_active()
-        except SwitchError:
-            return False
-        return True
 
 
 class Progress:

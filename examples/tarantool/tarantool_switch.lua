@@ -73,10 +73,6 @@ local function on_passive()
     local settled, reason = pcall(require_nothing_owed, given)
     while not settled do
         if fiber.clock() > deadline then
-            if pcall(require_active) then
-                say('nobody waits for this site: it is active (again)')
-                return
-            end
             error(reason, 0)
         end
         fiber.sleep(PAUSE)

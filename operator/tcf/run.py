@@ -819,6 +819,8 @@ class Machine:
             self._heard_waiting(answer, now, first=first)
         elif answer.status == _IDLE and self.phase in {Phase.ACTING, Phase.CLEARING}:
             self._stop(f"this member is not active any more ({answer.text})", now)
+        elif answer.granted and self.phase is Phase.MAKING_PASSIVE:
+            self._come_back(answer, now)
         if self.phase is not before:
             self._ask_at = now
         elif self.phase is Phase.WAITING or (self.phase is Phase.ACTING and self._longest_wait):
@@ -851,6 +853,13 @@ class Machine:
                 self._say(f"this member is not active ({answer.text}): waiting")
             if self._live:
                 self._make_passive(now)
+
+    def _come_back(self, answer: Answer, now: float) -> None:
+        """The role is back, after a rollback for example, and --on-passive has not succeeded."""
+        if not self._running and self.status is None and self.until > now:
+            self._say(f"active again at term {answer.term}, so --on-passive is not repeated")
+            self.phase, self._pending, self._start_at = Phase.ACTING, True, now
+            self._overdue = False
 
     def _unusable(self, answer: Answer, now: float) -> None:
         hints = {

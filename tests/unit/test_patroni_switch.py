@@ -227,14 +227,6 @@ def test_a_passive_site_does_not_let_go_while_the_other_one_cannot_be_reached(
     assert "nobody knows whether the other site has everything: GET http://127.0.0.1" in done.stderr
 
 
-def test_a_site_that_is_active_again_does_not_wait_for_the_other_one(run: Run, active: StubPatroni) -> None:
-    """The switchover was rolled back, maybe because the other site is dead."""
-    done = run("on-passive", active, f"http://127.0.0.1:{free_port()}")
-    assert done.returncode == 0
-    assert "it is active (again)" in done.stderr
-    assert not active.writes
-
-
 def test_an_active_site_has_the_primary(run: Run, passive: StubPatroni) -> None:
     with StubPatroni(writes=False) as former:
         done = run("on-active", passive, former.url)

@@ -422,6 +422,34 @@ def test_on_passive_has_to_succeed() -> None:
     assert play.machine.phase is Phase.RELEASING
 
 
+def test_a_role_that_comes_back_ends_the_attempts_to_become_passive() -> None:
+    """After a rollback, for example. Otherwise nobody would ever act."""
+    play = scripts()
+    play.hear(200, held=9.0)
+    play.machine.ended(0, play.now)
+    assert play.hear(418) == [Start(ON_PASSIVE)]
+    assert play.hear(200, held=9.0) == [], "a script that runs is not interrupted"
+    assert play.machine.phase is Phase.MAKING_PASSIVE
+    play.machine.ended(1, play.now)
+    assert play.hear(200, held=9.0) == [Start(ON_ACTIVE)]
+    assert play.parameters()["healthy"] == "false", "until that has succeeded"
+    play.machine.ended(0, play.now)
+    play.tick()
+    assert "healthy" not in play.parameters()
+    assert play.hear(418) == [Start(ON_PASSIVE)]
+
+
+def test_a_role_that_comes_back_does_not_keep_it_from_ending() -> None:
+    play = scripts()
+    play.hear(200, held=9.0)
+    play.machine.ended(0, play.now)
+    play.machine.stop(signal.SIGTERM, play.now)
+    assert play.tick() == [Start(ON_PASSIVE)]
+    play.machine.ended(1, play.now)
+    assert play.hear(200, held=9.0) == []
+    assert play.machine.phase is Phase.MAKING_PASSIVE
+
+
 def test_on_active_is_tried_again() -> None:
     play = scripts()
     play.hear(200, held=9.0)
