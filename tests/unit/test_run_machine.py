@@ -410,7 +410,7 @@ def test_on_passive_has_to_succeed() -> None:
     play.hear(200, held=9.0)
     play.machine.ended(0, play.now)
     assert play.hear(418) == [Start(ON_PASSIVE)]
-    for _ in range(5):
+    for _ in range(8):  # the pauses are random, but so many take longer than the hold
         play.machine.ended(1, play.now)
         play.tick()
         assert play.parameters()["message"] == "--on-passive%20has%20failed%20with%20status%201"
