@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import http.client
 import secrets
-import threading
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
-from types import TracebackType
-from typing import Self
+
+from rig.until_end import UntilEnd
 
 _FOR, _WAIT = "10s", "5s"
 _PATIENCE = 30.0
 
 
-class ReleasingHolders:
+class ReleasingHolders(UntilEnd):
     """One holder for each worker, in a thread, until the block ends. `released`: how often they let go."""
 
     def __init__(self, ports: Iterable[int]) -> None:
+        super().__init__(partial(self._hold, port) for port in ports)
         self.released = 0
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._hold, args=(port,)) for port in ports]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
 
     def _hold(self, port: int) -> None:
         worker = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
         instance, holding = secrets.token_hex(8), False
-        while not self._end.is_set():
+        while not self.ended.is_set():
             status = _ask(worker, "PUT", f"id={instance}&for={_FOR}&wait={_WAIT}")
             if holding and status != HTTPStatus.OK:
                 _ask(worker, "DELETE", f"id={instance}")

@@ -8,10 +8,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from rig.promise import Probe, longest_gap
+from rig.until_end import UntilEnd
 
 _SOON = 0.25
 """Seconds that a prober waits for an answer before it sends the next probe on another connection."""
@@ -22,27 +24,14 @@ _REQUEST = b"GET /tcf/is_active HTTP/1.1\r\nHost: localhost\r\n\r\n"
 T = TypeVar("T")
 
 
-class Probing(Generic[T]):
+class Probing(UntilEnd, Generic[T]):
     """Probes every target in a thread of its own until the block ends. `probes`: what was answered."""
 
     def __init__(self, targets: Iterable[tuple[T, str]], *, interval: float) -> None:
         """`targets`: each with its member. `interval`: seconds between two probes of a target."""
         self.probes: list[Probe] = []
+        super().__init__(partial(self._probe, *target) for target in targets)
         self._interval = interval
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._probe, args=target) for target in targets]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
 
     def gap(self) -> float:
         """The longest time in seconds in which nobody answered 200."""
@@ -76,7 +65,7 @@ class Prober(Probing[int]):
 
     def _probe(self, target: int, member: str) -> None:
         line = _Line(target)
-        while not self._end.wait(self._interval):
+        while not self.ended.wait(self._interval):
             sent = time.monotonic()
             with line.closed_on_error():
                 if line.ask_and_wait(_SOON):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import http.client
 import random
 import secrets
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from itertools import combinations
-from types import TracebackType
-from typing import Self
+
+from rig.until_end import UntilEnd
 
 _FOR = "10s"
 _PATIENCE = 2.0
@@ -38,33 +38,16 @@ def overlaps(spans: Iterable[Span]) -> list[tuple[Span, Span]]:
     ]
 
 
-class LiveHolders:
+class LiveHolders(UntilEnd):
     """One holder for each worker, in a thread, until the block ends. `spans`: when they acted."""
 
     def __init__(self, ports: Mapping[int, str], seed: int) -> None:
         """`ports`: of the workers, with the member of each."""
-        self.spans: list[Span] = []
-        self._end = threading.Event()
-        self._threads = [
-            threading.Thread(target=_Holder(port, member, random.Random(f"{seed} {port}")).run, args=(self,))
+        super().__init__(
+            partial(_Holder(port, member, random.Random(f"{seed} {port}")).run, self)
             for port, member in ports.items()
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait(self, seconds: float) -> bool:
-        """True when the block has ended."""
-        return self._end.wait(seconds)
+        )
+        self.spans: list[Span] = []
 
 
 class _Holder:
@@ -80,7 +63,7 @@ class _Holder:
         self._habit = _RELEASES
 
     def run(self, holders: LiveHolders) -> None:
-        while not holders.wait(0.05 + 0.3 * self._chance.random()):
+        while not holders.ended.wait(0.05 + 0.3 * self._chance.random()):
             self._ask()
             self._end_if_over(holders)
             willing = self._has_to_stop and self._habit == _RELEASES

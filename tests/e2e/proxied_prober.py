@@ -31,7 +31,7 @@ class ProxiedProber(Probing[str]):
         )
 
     def _probe(self, target: str, member: str) -> None:
-        while not self._end.wait(self._interval):
+        while not self.ended.wait(self._interval):
             sent = time.monotonic()
             answer = self._namespace.ask(target, "GET", "/tcf/is_active")
             term = int(answer.headers.get("X-TCF-Term", "0"))
