@@ -1680,7 +1680,7 @@ class Supervisor:
                 os.kill(self._job, message[0])
 
     def _order_fuse(self, now: float) -> None:
-        """Tell the fuse what has changed, unless it has still to confirm what it was told last."""
+        """Tell the fuse what has changed, unless it has not confirmed the last order yet."""
         if self._order is not self._confirmed and now < self._order_sent + _UNCONFIRMED:
             return
         at, last = self._machine.fuse_at(now), self._order.at

@@ -16,7 +16,7 @@ import pytest
 from rig.files import ROOT
 from rig.patience import eventually
 from support.holds_server import HoldsServer
-from support.run_process import COMMAND, PROGRAM, RunProcess
+from support.run_process import COMMAND, PROGRAM, RunProcess, end_in_time
 
 import tcf.run
 
@@ -54,15 +54,7 @@ def test_the_first_process_reaps_and_ends(init: Runs, worker: HoldsServer) -> No
 
 @pytest.mark.parametrize("shape", ["session", "hidden_daemon", "storm_aside"])
 def test_the_first_process_kills_what_escapes(init: Runs, worker: HoldsServer, shape: str) -> None:
-    worker.cap, worker.drains = 4.0, 0.0
-    worker.become("active")
-    run = init(shape=shape)
-    run.await_act()
-    worker.become("passive")
-    hold = worker.last
-    eventually(lambda: hold.released, what="the hold is released")
-    run.await_quiet()
-    run.check_promise()
+    end_in_time(worker, lambda: init(shape=shape))
 
 
 def test_proc_of_another_namespace_is_refused(init: Runs) -> None:
@@ -81,15 +73,7 @@ def test_without_a_cgroup(runs: Runs, worker: HoldsServer, shape: str) -> None:
     mounts = "$(awk '/ - cgroup2? /{print $5}' /proc/self/mountinfo | tac)"
     hide = f'for mount in {mounts}; do umount -l $mount; done; exec "$@"'
     before = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", hide, "sh")
-    worker.cap, worker.drains = 4.0, 0.0
-    worker.become("active")
-    run = runs(shape=shape, before=before)
-    run.await_act()
-    worker.become("passive")
-    hold = worker.last
-    eventually(lambda: hold.released, what="the hold is released")
-    run.await_quiet()
-    run.check_promise()
+    end_in_time(worker, lambda: runs(shape=shape, before=before))
 
 
 def test_a_cgroup_is_removed(runs: Runs, worker: HoldsServer) -> None:

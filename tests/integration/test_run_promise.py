@@ -10,7 +10,7 @@ import pytest
 from rig.patience import eventually
 from support.acting_command import SHAPES
 from support.holds_server import HoldsServer
-from support.run_process import RunProcess
+from support.run_process import RunProcess, end_in_time
 
 Runs = Callable[..., RunProcess]
 
@@ -67,15 +67,7 @@ def test_a_command_may_finish_its_work(runs: Runs, worker: HoldsServer) -> None:
 def test_what_does_not_end_is_killed_before_the_hold_ends(
     runs: Runs, worker: HoldsServer, shape: str
 ) -> None:
-    worker.cap, worker.drains = 4.0, 0.0
-    worker.become("active")
-    run = runs(shape=shape)
-    run.await_act()
-    worker.become("passive")
-    hold = worker.last
-    eventually(lambda: hold.released, what="the hold is released")
-    run.await_quiet()
-    run.check_promise()
+    run = end_in_time(worker, lambda: runs(shape=shape))
     assert ("SIGKILL" in run.log or "fuse: " in run.log) is (shape != "family")
 
 

@@ -65,6 +65,12 @@ def test_commands_never_act_at_the_same_time(pair: tuple[TcfProcess, TcfProcess]
         before, after = after, before
 
 
+def _check_that_one_follows_the_other(before: RunProcess, after: RunProcess) -> None:
+    ended = before.acts[-1].at
+    after.await_act(after=ended)
+    assert all(act.at > ended for act in after.acts)
+
+
 def test_a_switchover_waits_for_a_stopped_supervisor(pair: tuple[TcfProcess, TcfProcess], runs: Runs) -> None:
     before, after = runs
     before.supervisor.suspend()
@@ -72,9 +78,7 @@ def test_a_switchover_waits_for_a_stopped_supervisor(pair: tuple[TcfProcess, Tcf
         answer = pool.submit(pair[1].post, "/tcf/toggle")
         before.await_log("fuse: killed")
         assert answer.result().status == 200
-    ended = before.acts[-1].at
-    after.await_act(after=ended)
-    assert all(act.at > ended for act in after.acts)
+    _check_that_one_follows_the_other(before, after)
 
 
 def test_a_dead_member_is_followed_only_after_its_command(
@@ -87,9 +91,7 @@ def test_a_dead_member_is_followed_only_after_its_command(
         answer = pool.submit(pair[1].post, "/tcf/promote")
         before.await_log("nothing of the command is left")
         assert answer.result().status == 200
-    ended = before.acts[-1].at
-    after.await_act(after=ended)
-    assert all(act.at > ended for act in after.acts)
+    _check_that_one_follows_the_other(before, after)
 
 
 def test_a_worker_may_be_restarted(

@@ -101,7 +101,7 @@ def _shortened() -> Iterable[Patch]:
 
 
 def _revived() -> Iterable[Patch]:
-    """And its holder believes what it is told."""
+    """And its holder believes the answer."""
     yield Patch(Holds, "outstanding", lambda holds, name, instance, _: (name, instance) in holds._holds)
     yield Patch(Holder, "may_take", lambda *_: True)
 

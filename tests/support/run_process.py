@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,3 +181,17 @@ def _words(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
         return " ".join(process.cmdline())
     return ""
+
+
+def end_in_time(worker: HoldsServer, start: Callable[[], RunProcess]) -> RunProcess:
+    """The member is active, then passive, and the worker gives no time to drain: the promise has to hold."""
+    worker.cap, worker.drains = 4.0, 0.0
+    worker.become("active")
+    run = start()
+    run.await_act()
+    worker.become("passive")
+    hold = worker.last
+    eventually(lambda: hold.released, what="the hold is released")
+    run.await_quiet()
+    run.check_promise()
+    return run

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from tcf.core.admission import unbelievable
 from tcf.core.application_health import complaint, remedy, trouble
 from tcf.core.failover import cooldown_end
+from tcf.core.holds import awaited
 from tcf.core.model import (
     Application,
     Condition,
@@ -168,8 +169,7 @@ def _switching(status: Status) -> _Verdict:
         message += f", requested by {running.requested_by}"
     if running.reason:
         message += f": {running.reason}"
-    if holding := [member for member in status.clusters if member.held_by]:
-        message += "".join(f"; waiting for {member.held_by} of {member.id} to let go" for member in holding)
+    message += "".join(f"; {awaited(row.held_by, row.id)}" for row in status.clusters if row.held_by)
     return _Verdict(True, reason, message)
 
 

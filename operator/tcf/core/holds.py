@@ -28,6 +28,11 @@ LONGEST_NAMES = 253
 """How many characters about holders a Lease may have."""
 
 
+def awaited(held_by: str, member: str) -> str:
+    """Whom a switchover waits for, for a person to read. `held_by`: what `Holds.named` returns."""
+    return f"waiting for {held_by} of {member} to let go"
+
+
 class HoldState(StrEnum):
     HOLDING = "holding"
     DRAINING = "draining"

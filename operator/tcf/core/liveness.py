@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from tcf.core.application_health import Report, best, within
 from tcf.core.fencing import JUST_AFTER, silence_needed
+from tcf.core.holds import awaited
 from tcf.core.model import Isolation, MemberStatus, Now, Stranger, Unfenceable, WorkerLease, stamp
 from tcf.core.sightings import Sightings
 
@@ -138,8 +139,7 @@ def in_the_way(leases: Sequence[WorkerLease], otherwise: str) -> str:
     """
     members = dict.fromkeys(lease.cluster for lease in leases if lease.held_by)
     parts = [
-        f"waiting for {_held_by(lease for lease in leases if lease.cluster == member)} of {member} to let go"
-        for member in members
+        awaited(_held_by(lease for lease in leases if lease.cluster == member), member) for member in members
     ]
     if others := [lease for lease in leases if not lease.held_by]:
         parts.append(f"{otherwise}: {named(others)}")

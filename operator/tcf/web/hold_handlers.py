@@ -60,13 +60,12 @@ class _HoldHandlers:
     async def hold(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         """Grant or extend a hold."""
         hold, wait = await self._bodies.read(request, read_hold)
-        before = self._holders.outstanding(hold)
         given = await self._holders.ask(hold, wait)
         if given is None:
             raise BadRequestError(
                 Reason.TOO_MANY_HOLDERS, f"this worker has {MOST_HOLDERS} holders already; stop some", 503
             )
-        asked.routine = before or not given.held_for
+        asked.routine = not given.begun
         asked.annotations["holder"] = hold.name
         return self._answer(given)
 

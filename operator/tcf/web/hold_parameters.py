@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from tcf.core.holds import HoldRequest
+from tcf.core.model import LONGEST_LEASE
 from tcf.core.reasons import Reason
 from tcf.hub.records import seconds
 from tcf.web.parameters import BadRequestError, flag, read_parameters, text
 
-LONGEST_HOLD = 300
-"""Seconds: the longest `leaseDuration`, too. A Lease has to be able to cover every hold."""
+LONGEST_HOLD = LONGEST_LEASE
+"""Seconds. A Lease has to be able to cover every hold."""
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _INSTANCE = re.compile(r"[A-Za-z0-9._-]{0,64}")
 

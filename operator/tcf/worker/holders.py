@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tcf.core.holds import HOLDER_RATE, Hold, HoldRequest, HoldState
+from tcf.core.holds import HOLDER_RATE, HoldRequest, HoldState
 from tcf.core.model import Refusal, Role
 from tcf.core.reading import Reading
 from tcf.runtime.waiting import within
@@ -21,10 +21,12 @@ class HoldAnswer:
     """The answer to a holder.
 
     `held_for`: seconds for which the holder may act, counted from when it sent the request; 0 for not at all.
+    `begun`: it had no hold before, and has one now.
     """
 
     answer: Reading | Refusal
     held_for: float
+    begun: bool
     answered_at: float
 
     @property
@@ -60,21 +62,19 @@ class Holders:
         The answer comes earlier if it is news: the holder may begin to act, or has to stop, or nobody knows.
         """
         asked_at = self.clock.boot()
-        held_before = self.outstanding(request)
+        held_before = self._holds.outstanding(*request.key, asked_at)
         while True:
             now = self.clock.boot()
             hold = self._state.hold(request, now)
             if hold is None:
                 return None
-            answer = HoldAnswer(self._knowledge.answer(now), _told(hold, asked_at, now), now)
+            held_for = HOLDER_RATE * (hold.until - asked_at) if hold.outstanding(now) else 0.0
+            begun = held_for > 0 and not held_before
+            answer = HoldAnswer(self._knowledge.answer(now), held_for, begun, now)
             left = asked_at + wait - now
             if left <= 0 or answer.active is not held_before or self._knowledge.stopped:
                 return answer
             await within(left, self._knowledge.changed())
-
-    def outstanding(self, request: HoldRequest) -> bool:
-        """Does this holder have a hold at the moment?"""
-        return self._holds.outstanding(*request.key, self.clock.boot())
 
     def release(self, name: str, instance: str) -> bool:
         """Forget a hold, whose holder has stopped acting. False if none was outstanding."""
@@ -110,7 +110,3 @@ class Holders:
             )
             for hold in known
         ]
-
-
-def _told(hold: Hold, asked_at: float, now: float) -> float:
-    return HOLDER_RATE * (hold.until - asked_at) if hold.outstanding(now) else 0.0
