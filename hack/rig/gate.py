@@ -14,7 +14,7 @@ import yaml
 
 from rig.files import place
 from rig.hub_namespace import HubNamespace
-from rig.loop_thread import LoopThread
+from rig.loop_thread import LoopThread, stop_accepting
 
 
 class Gate:
@@ -92,9 +92,9 @@ class Gate:
         self._listening = await asyncio.start_server(self._serve, sock=listener, backlog=64)
 
     async def _shut(self) -> None:
-        if self._listening:
-            self._listening.close()
-            self._listening = None
+        listening, self._listening = self._listening, None
+        if listening:
+            await stop_accepting(listening)
         await self._break()
 
     async def _break(self) -> None:
@@ -114,21 +114,20 @@ class Gate:
         with contextlib.ExitStack() as stack:
             stack.callback(self._connections.pop, task)
             stack.callback(writer.transport.abort)
-            try:
-                answers, hub = await asyncio.open_connection(*self._target)
-            except OSError:
-                return
+            # asyncio's streams complain about a cancelled handler. This one ends here anyway.
+            stack.enter_context(contextlib.suppress(OSError, asyncio.CancelledError))
+            answers, hub = await asyncio.open_connection(*self._target)
             stack.callback(hub.transport.abort)
             ways = (
                 asyncio.create_task(self._pass_on(reader, hub, lambda: 0.0)),
                 asyncio.create_task(self._pass_on(answers, writer, lambda: self._delay)),
             )
-            # asyncio's streams complain about a cancelled handler. This one ends here anyway.
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pass_on(
         self, source: asyncio.StreamReader, drain: asyncio.StreamWriter, delay: Callable[[], float]

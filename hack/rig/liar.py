@@ -20,7 +20,7 @@ from aiohttp import web
 
 from rig.files import place
 from rig.hub_namespace import HubNamespace
-from rig.loop_thread import LoopThread
+from rig.loop_thread import LoopThread, stop_accepting
 
 Lie = tuple[int, str, bytes]
 """Status, content type and body."""
@@ -97,11 +97,13 @@ class Liar:
         )
         self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await self._site.start()
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _stop(self) -> None:
+        if isinstance(self._site._server, asyncio.Server):
+            await stop_accepting(self._site._server)
         for task in self._watches:
             task.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)

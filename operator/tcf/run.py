@@ -1490,10 +1490,10 @@ class Fuse:
         while self._supervisor:
             ready.poll(self._step * 1000)
             self._pass_on(self._bell.read())
-            if not self._hear():
-                self._supervisor = 0
-                break
             self._reap()
+            # Read the link after reaping: the last order of a supervisor that has ended is there by now.
+            if not self._hear() or not self._supervisor:
+                break
             if self._order.at is not None and boot() >= self._order.at:
                 self._act()
         return self._order.status if self._order.status >= 0 else self._end()
@@ -1518,6 +1518,8 @@ class Fuse:
                 message = self._link.recv(_MESSAGE)
             except BlockingIOError:
                 return True
+            except ConnectionResetError:
+                continue  # it ended and had not read everything: Linux reports that before its last orders
             except OSError:
                 return False
             if not message:

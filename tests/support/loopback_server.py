@@ -7,7 +7,7 @@ import ssl
 from typing import Self
 
 from aiohttp import web
-from rig.loop_thread import LoopThread
+from rig.loop_thread import LoopThread, stop_accepting
 
 
 class LoopbackServer:
@@ -37,11 +37,8 @@ class LoopbackServer:
         return f"{'https' if tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _stop(self) -> None:
-        # asyncio of Python 3.11 leaves a connection open that it accepts while the server is being closed.
-        for listening in self._site._server.sockets if isinstance(self._site._server, asyncio.Server) else ():
-            asyncio.get_running_loop().remove_reader(listening.fileno())
-        while accepting := [one for one in asyncio.all_tasks() if "_accept_connection2" in repr(one)]:
-            await asyncio.wait(accepting)
+        if isinstance(self._site._server, asyncio.Server):
+            await stop_accepting(self._site._server)
         await self._site.stop()
         while connections := self._server.connections:
             # A client that keeps a TLS connection open would make a close wait for it.

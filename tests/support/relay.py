@@ -8,7 +8,7 @@ import ssl
 from typing import Self
 
 from rig.hub_namespace import HubNamespace
-from rig.loop_thread import LoopThread
+from rig.loop_thread import LoopThread, stop_accepting
 
 
 class Relay:
@@ -38,7 +38,7 @@ class Relay:
         return await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
 
     async def _stop(self) -> None:
-        self._server.close()
+        await stop_accepting(self._server)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -56,10 +56,19 @@ class Relay:
                 try:
                     await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
                 finally:
-                    back.close()
+                    _end(back)
         finally:
             self._tasks.discard(task)
-            writer.close()
+            _end(writer)
+
+
+def _end(writer: asyncio.StreamWriter) -> None:
+    """Send what was written, unless the relay is being stopped: then nobody waits for that."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        writer.transport.abort()
+    else:
+        writer.close()
 
 
 def _trusting() -> ssl.SSLContext:
