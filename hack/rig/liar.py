@@ -95,19 +95,16 @@ class Liar:
             read_bufsize=2**22,
             auto_decompress=False,
         )
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0)
-        await self._runner.setup()
-        self._site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await self._site.start()
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._server = web.Server(self._serve, access_log=None)
+        self._listening = await asyncio.get_running_loop().create_server(self._server, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
 
     async def _stop(self) -> None:
-        if isinstance(self._site._server, asyncio.Server):
-            await stop_accepting(self._site._server)
+        await stop_accepting(self._listening)
         for task in self._watches:
             task.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
-        await self._runner.cleanup()
+        await self._server.shutdown(0)
         await self._session.close()
         await asyncio.sleep(0.25)  # TLS connections take a moment to close
 

@@ -30,20 +30,16 @@ class LoopbackServer:
 
     async def _start(self, tls: ssl.SSLContext | None, port: int) -> str:
         self._server = web.Server(self.answer, access_log=None, handler_cancellation=True)
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=0)
-        await self._runner.setup()
-        self._site = web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=tls)
-        await self._site.start()
-        return f"{'https' if tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(self._server, "127.0.0.1", port, ssl=tls)
+        return f"{'https' if tls else 'http'}://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
 
     async def _stop(self) -> None:
-        if isinstance(self._site._server, asyncio.Server):
-            await stop_accepting(self._site._server)
-        await self._site.stop()
+        await stop_accepting(self._listening)
         while connections := self._server.connections:
             # A client that keeps a TLS connection open would make a close wait for it.
             for connection in connections:
                 if connection.transport:
                     connection.transport.abort()
             await asyncio.sleep(0.01)
-        await self._runner.cleanup()
+        await self._server.shutdown(0)

@@ -92,7 +92,7 @@ def test_a_supervisor_that_ended_without_a_last_order_was_killed(
 
 def test_what_is_due_is_not_looked_for_below_a_supervisor_that_has_ended(link: Link) -> None:
     """It has no number any more, and 0 would be every process of the machine."""
-    due = Order(7, boot(), 0, -1, ("", "", ""))
-    fuse = HarmlessFuse(link[0], EndingSupervisor(link[1], due, lingers=True))
+    link[1].send(Order(7, boot(), 0, -1, ("", "", "")).write())
+    fuse = HarmlessFuse(link[0], EndingSupervisor(link[1], None, lingers=True))
     assert fuse.run() == INTERNAL
     assert 0 not in fuse.looked
