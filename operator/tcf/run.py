@@ -624,6 +624,8 @@ _FIRST_RESTART, _LONGEST_RESTART, _LONGEST_REPEAT = 0.5, 30.0, 5.0
 """Seconds until a command is started again, or until a script is repeated."""
 _STEADY = 10.0
 """A command that has run for so many seconds counts as healthy again."""
+_UNSETTLED = "neither --on-active nor --on-passive has succeeded since tcf-run started"
+_UNCHECKED = "--check has not ended since tcf-run started"
 _RELEASE_TIMEOUT, _FAREWELL = 2.0, 3.0
 _SILENCE_TIMEOUT = 5.0
 """Seconds that an answer may take while nothing depends on it, beside the time that the worker may wait."""
@@ -715,8 +717,10 @@ class Machine:
         self._started = 0.0
         self._start_at = 0.0
         self._restarts = 0
-        self._sick = ""
-        self._unchecked = ""
+        self._sick = _UNSETTLED if options.notifies else ""
+        """Why the application is not healthy, as far as the command and the scripts show; "" if it is."""
+        self._unchecked = _UNCHECKED if options.check else ""
+        """The same, as far as --check shows."""
         self._ask_at = 0.0
         self._failures = 0
         self._trouble = ""
@@ -1087,7 +1091,8 @@ class Machine:
     def checked(self, trouble: str) -> None:
         """--check has ended; `trouble`: what is wrong, or ""."""
         if trouble != self._unchecked:
-            self._say(f"{trouble}: reporting it unhealthy" if trouble else "--check succeeds again")
+            again = "" if self._unchecked == _UNCHECKED else " again"
+            self._say(f"{trouble}: reporting it unhealthy" if trouble else f"--check succeeds{again}")
         self._unchecked = trouble
 
 

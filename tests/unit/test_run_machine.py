@@ -475,8 +475,45 @@ def test_scripts_of_a_worker_that_never_answers() -> None:
     assert play.tick() == [Start(ON_PASSIVE)]
 
 
+def test_scripts_are_unhealthy_until_it_is_known_what_is_active_here() -> None:
+    """Nobody may become active because of a report that rests on nothing."""
+    play = scripts()
+    assert play.parameters()["healthy"] == "false"
+    assert play.hear(418) == [Start(ON_PASSIVE)]
+    assert play.parameters()["message"].startswith("neither%20--on-active%20nor%20--on-passive")
+    play.machine.ended(0, play.now)
+    play.machine.released(play.now)
+    assert "healthy" not in play.parameters()
+
+
+def test_an_active_member_is_unhealthy_until_on_active_has_succeeded() -> None:
+    play = scripts()
+    assert play.hear(200, held=9.0) == [Start(ON_ACTIVE)]
+    assert play.parameters()["healthy"] == "false"
+    play.machine.ended(0, play.now)
+    play.now += 3
+    play.tick()
+    assert "healthy" not in play.parameters()
+
+
+def test_an_application_is_unhealthy_until_its_check_has_ended() -> None:
+    play = scripts("--check", "ok")
+    play.hear(200, held=9.0)
+    play.machine.ended(0, play.now)
+    play.now += 3
+    play.tick()
+    assert play.parameters()["message"] == "--check%20has%20not%20ended%20since%20tcf-run%20started"
+    play.machine.checked("")
+    assert "healthy" not in play.parameters()
+    play.tick()
+    assert play.said[-1] == "--check succeeds"
+
+
 def test_health_of_scripts() -> None:
     play = scripts("--check", "ok")
+    play.hear(200, held=9.0)
+    play.machine.ended(0, play.now)
+    play.now += 3
     play.machine.checked("--check has failed with status 1")
     assert play.parameters()["message"] == "--check%20has%20failed%20with%20status%201"
     play.machine.checked("")
