@@ -44,11 +44,13 @@ class Effect:
 
     Attributes:
         present: it has been caused, and has not ended since.
+        since: when it was caused, if it is present.
     """
 
     def __init__(self, world: World, worker: str, *, longest: float) -> None:
         """`longest`: seconds that it takes to end, at most; 0 if there is no such thing."""
         self.present = False
+        self.since = 0.0
         self.parts: tuple[Part, ...] = (self._end,) if longest else ()
         self._world = world
         self._worker = worker
@@ -57,7 +59,8 @@ class Effect:
 
     def cause(self) -> None:
         """The worker answers "active"."""
-        self.present = True
+        if not self.present:
+            self.present, self.since = True, self._world.now
         self._causes += 1
 
     async def _end(self) -> None:

@@ -57,6 +57,8 @@ class Conclusions:
         self._written[after.uid].add(table)
         if program is None or not program.effect.present or table == before.acknowledged:
             return  # nothing is open, or nothing is acknowledged that was not before
+        if self._network.sent < program.effect.since:
+            return  # a late request, from before the effect, which a hub that was set back carries out
         tables = self._tables[table]
         if tables and not any(roles.get(program.member) is Role.ACTIVE for roles in tables):
             self._fail(f"{program.name} acknowledges {table} although what its role has caused is not over")

@@ -71,7 +71,10 @@ class Failovers:
             self._renewed[uid] = last = now
         created = self._created[uid]
         settled = last - created >= value.duration * (_SETTLED + _AT_ONCE)
-        if settled and now - last < value.duration:
+        # A coordinator learns of it within the time in which it has to see its witness renew. Once the Lease
+        # is silent for it, it takes a deletion for that of another coordinator.
+        noticed = now - last + value.duration * _AT_ONCE < _FAST * silence_needed(value.duration)
+        if settled and noticed:
             acknowledged = self._acknowledged.get(uid, now)
             # A coordinator may miss what was so for less than a duration.
             healthy = now - self._healthy.get(uid, now) >= value.duration

@@ -57,6 +57,8 @@ class Network:
         self.links: list[Link] = []
         self.writer: Link | None = None
         """Whose request the hub is carrying out."""
+        self.sent = 0.0
+        """When that request was sent."""
         self.fail: Callable[[str], None] = world.errors.append
         """Called with what a process must not do."""
 
@@ -164,19 +166,18 @@ class Link:
             return
         if chance.random() < rates.late:
             delay += chance.random() * rates.longest
-        world.after(delay, self._arrive, what, work, answer)
+        world.after(delay, self._arrive, what, work, answer, world.now)
         if chance.random() < rates.twice:
-            world.after(
-                delay + chance.random() * rates.longest, self._arrive, f"{what} (again)", work, answer
-            )
+            delay += chance.random() * rates.longest
+            world.after(delay, self._arrive, f"{what} (again)", work, answer, world.now)
 
-    def _arrive(self, what: str, work: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
+    def _arrive(self, what: str, work: Callable[[], Any], answer: asyncio.Future[Any], sent: float) -> None:
         chance, rates = self.world.random, self.network.rates
         result: Any
         if self.network.down or chance.random() < rates.failed:
             result = errors.UnreachableError("the hub failed", ambiguous=True)
         else:
-            self.network.writer = self
+            self.network.writer, self.network.sent = self, sent
             try:
                 result = work()
             except errors.HubError as error:

@@ -14,9 +14,19 @@ from simulation.network import Network
 from simulation.reports import Reports
 from simulation.schedule import MEMBERS, TIMEOUTS, WALLS_RIGHT, Schedule, holders, operators, programs
 from simulation.sim_hub import SimHub
-from simulation.world import Machine, Process, World
+from simulation.world import START, Machine, Process, World
 from tcf.core.annotations import ANNOTATION_LAST_ACTIVE, parse_pair
-from tcf.core.model import Failover, FailoverMode, Federation, Follows, Isolation, Member, Spec, WorkerLease
+from tcf.core.model import (
+    Failover,
+    FailoverMode,
+    Federation,
+    Follows,
+    Isolation,
+    Member,
+    Now,
+    Spec,
+    WorkerLease,
+)
 
 NEVER = 1 << 60
 """Callbacks: more than a process ever runs."""
@@ -170,10 +180,11 @@ class Testbed:
             listener(before, after)
 
     def _highest_shown(self, federation: Federation | None) -> int:
-        """The highest term on any Lease and in the annotation."""
+        """The highest term on any Lease and in the annotation, without those that prove nothing."""
         note = parse_pair(federation.annotations.get(ANNOTATION_LAST_ACTIVE)) if federation else None
         acknowledged = (lease.acknowledged for lease in self.hub.leases.values())
-        return max([note[1] if note else 0, *(table.term for table in acknowledged if table)])
+        terms = [note[1] if note else 0, *(table.term for table in acknowledged if table)]
+        return max(filter(Now(0.0, START).plausible, terms), default=0)
 
 
 def members(names: Iterable[str]) -> tuple[Member, ...]:
