@@ -9,7 +9,6 @@ import resource
 import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from functools import partial
 
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
@@ -24,8 +23,10 @@ from tcf.runtime.clock import Clock
 from tcf.serving import Serving, Work, begin_serving, client_of
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf_handlers
+from tcf.web.event_stream import EventFeed, event_routes
 from tcf.web.guard import Guard
 from tcf.web.hold_handlers import hold_routes
+from tcf.web.info_handlers import info_routes
 from tcf.web.server import HttpServer, Routes
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
@@ -170,25 +171,45 @@ async def _serve(
         if exposed:
             yield exposed
 
-    known, audit = worker.knowledge, serving.audit(member)
+    known = worker.knowledge
+    feed = EventFeed(known)
     ready = health.routes(
         alive=lambda: None, ready=lambda: not_ready(known.answer(), worker.pod_trouble), remarks=remarks
     )
-    guard, of_holds = serving.guard(member), partial(hold_routes, worker.holders)
-    routes = {**tcf_handlers.routes(known, Switchovers(known, clients), guard), **of_holds(guard), **ready}
-    server = HttpServer(routes, address, audit, serving.tls)
-    listening = await _listen(stack, server, str(member))
-    if probes:
-        for_probes = {**tcf_handlers.probe_routes(known, role_only=serving.auth.reads), **ready}
-        listening &= await _listen(stack, HttpServer(for_probes, probes, audit), "probes")
-    if beside:
-        listening &= await _listen(stack, HttpServer(of_holds(Guard(member)), beside, audit), "holds")
-    if not listening:
+    routes = _routes(worker, Switchovers(known, clients), feed, serving.guard(member))
+    server = HttpServer({**routes, **ready}, address, serving.audit(member), serving.tls)
+    for_probes = {**tcf_handlers.probe_routes(known, role_only=serving.auth.reads), **ready}
+    for_holders = hold_routes(worker.holders, Guard(member))
+    if not (
+        await _listen(stack, server, str(member))
+        and await _listen_without_tls(serving, member, for_probes, probes, "probes")
+        and await _listen_without_tls(serving, member, for_holders, beside, "holds")
+    ):
         return []
     exposed = _EXPOSED if not serving.authority and not server.loopback else ""
     if exposed:
         log.warning("%s", exposed, extra=dict(member.log_fields))
-    return [worker.run, heartbeat.run]
+    return [worker.run, heartbeat.run, feed.run]
+
+
+def _routes(worker: Worker, switchovers: Switchovers, feed: EventFeed, guard: Guard) -> Routes:
+    """All `/tcf/*` paths."""
+    known = worker.knowledge
+    return {
+        **tcf_handlers.routes(known, switchovers, guard),
+        **info_routes(known, guard),
+        **event_routes(feed, guard),
+        **hold_routes(worker.holders, guard),
+    }
+
+
+async def _listen_without_tls(
+    serving: Serving, member: MemberRef, routes: Routes, address: Address | None, what: str
+) -> bool:
+    """False if there is such an address, and it is impossible to listen there."""
+    return not address or await _listen(
+        serving.stack, HttpServer(routes, address, serving.audit(member)), what
+    )
 
 
 async def _listen(stack: AsyncExitStack, server: HttpServer, what: str) -> bool:

@@ -15,16 +15,16 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from rig.asking import Answer, ask
-from rig.hub_namespace import HubNamespace, own_namespace
+from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE, eventually
-from rig.tcf_processes import TcfProcess, TcfProcesses
+from rig.tcf_processes import TcfProcesses
 from support import trouble
+from support.lone_worker import LoneWorker, lone_worker
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
@@ -41,61 +41,12 @@ Json = dict[str, Any]
 # --- a worker before any table -----------------------------------------------------------------------
 
 
-@dataclass
-class Shop:
-    """A federation without an operator, and a worker of cluster_1."""
-
-    hub: HubNamespace
-    worker: TcfProcess
-    term: int = 0
-
-    def put(self, *roles: str, names: tuple[str, ...] = (), **status: Any) -> Json:
-        """Give the members these roles, at the next term, and wait until the worker answers so."""
-        written = self.write(*roles, names=names, **status)
-        self.await_term()
-        return written
-
-    def write(self, *roles: str, names: tuple[str, ...] = (), **status: Any) -> Json:
-        self.term += 1
-        rows: list[Json] = [
-            {"id": f"cluster_{n}", "name": f"cluster{n}", "status": role, "liveWorkers": 1}
-            for n, role in enumerate(roles, 1)
-        ]
-        for row, name in zip(rows, names, strict=False):
-            row["name"] = name
-        active = next((row["id"] for row in rows if row["status"] == "active"), "")
-        written = {"protocol": 1, "term": self.term, "activeCluster": active, "clusters": rows, **status}
-        self.hub.set_status(written)
-        return written
-
-    def await_term(self) -> None:
-        path = f"/tcf/status?min_term={self.term}"
-        eventually(lambda: self.worker.get(path).status == 200, what=f"term {self.term}")
-
-    def await_refusal(self, reason: str) -> None:
-        self.worker.await_reason(reason)
-
-    @property
-    def version(self) -> str:
-        version: str = self.hub.get()["metadata"]["resourceVersion"]
-        return version
-
-    def post(self, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return ask(self.worker.port, "POST", path, body, named)
-
-
 @pytest.fixture(scope="module")
 def shop(
     control_plane: dict[str, str], crd: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shop]:
-    with own_namespace(control_plane) as hub:
-        hub.apply(leaseDuration="15s")
-        programs = TcfProcesses(hub, tmp_path_factory.mktemp("http-contract"))
-        try:
-            yield Shop(hub, programs.worker("cluster_1"))
-        finally:
-            programs.close()
+) -> Iterator[LoneWorker]:
+    with lone_worker(control_plane, tmp_path_factory.mktemp("http-contract"), leaseDuration="15s") as shop:
+        yield shop
 
 
 def clusters(*roles: str, names: tuple[str, ...] = ("cluster1", "cluster2")) -> bytes:
@@ -111,7 +62,7 @@ def tcf_headers(answer: Answer) -> set[str]:
     return {name for name in answer.headers if name.upper().startswith("X-TCF-")}
 
 
-def check_rests_on_reading(answer: Answer, shop: Shop, *more: str) -> None:
+def check_rests_on_reading(answer: Answer, shop: LoneWorker, *more: str) -> None:
     """Its headers tell which table it rests on, and for how long."""
     assert tcf_headers(answer) == {"X-TCF-Term", "X-TCF-Cluster", "X-TCF-Valid-For", *more}
     assert answer.headers["X-TCF-Term"] == str(shop.term)
@@ -140,7 +91,7 @@ def check_refused(answer: Answer, status: int, reason: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_get_tells_the_role(shop: Shop, role: str) -> None:
+def test_every_get_tells_the_role(shop: LoneWorker, role: str) -> None:
     other = "passive" if role != "passive" else "active"
     shop.put(role, other)
 
@@ -156,7 +107,7 @@ def test_every_get_tells_the_role(shop: Shop, role: str) -> None:
     assert shop.worker.get("/readyz").status == shop.worker.get("/healthz").status == 200
 
 
-def test_names_may_be_in_any_script(shop: Shop) -> None:
+def test_names_may_be_in_any_script(shop: LoneWorker) -> None:
     shop.put("active", "passive", names=(UNICODE, "ж" * 100))
     answer = shop.worker.get("/tcf/clusters")
     assert answer.body == clusters("active", "passive", names=(UNICODE, "ж" * 100))
@@ -166,7 +117,7 @@ def test_names_may_be_in_any_script(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("role", ["active", "passive"])
-def test_head_answers_like_get_without_the_body(shop: Shop, role: str) -> None:
+def test_head_answers_like_get_without_the_body(shop: LoneWorker, role: str) -> None:
     shop.put(role, "passive")
     for path in (*GETS, "/tcf/status?min_term=99999"):
         get, head = (ask(shop.worker.port, method, path) for method in ("GET", "HEAD"))
@@ -178,7 +129,7 @@ def test_head_answers_like_get_without_the_body(shop: Shop, role: str) -> None:
         assert set(head.headers) == set(get.headers)
 
 
-def test_options_lists_the_methods(shop: Shop) -> None:
+def test_options_lists_the_methods(shop: LoneWorker) -> None:
     for path in POSTS:
         answer = ask(shop.worker.port, "OPTIONS", path)
         assert (answer.status, answer.body) == (204, b"")
@@ -188,7 +139,7 @@ def test_options_lists_the_methods(shop: Shop) -> None:
 
 @pytest.mark.parametrize("roles", [("active", "passive"), ("passive", "active")])
 def test_options_has_the_status_of_get_where_a_health_check_may_ask(
-    shop: Shop, roles: tuple[str, ...]
+    shop: LoneWorker, roles: tuple[str, ...]
 ) -> None:
     """OPTIONS is HAProxy's default, and it takes every 2xx for healthy."""
     shop.put(*roles)
@@ -210,7 +161,7 @@ def test_options_has_the_status_of_get_where_a_health_check_may_ask(
         ("UnknownCluster", "--cluster"),
     ],
 )
-def test_an_unknown_role_is_an_error_of_every_endpoint(shop: Shop, reason: str, told: str) -> None:
+def test_an_unknown_role_is_an_error_of_every_endpoint(shop: LoneWorker, reason: str, told: str) -> None:
     shop.put("active", "passive")
     if reason == "NotBootstrapped":
         shop.hub.set_status(None)
@@ -255,7 +206,30 @@ def test_an_unknown_role_is_an_error_of_every_endpoint(shop: Shop, reason: str, 
 # --- parameters of GET --------------------------------------------------------------------------------
 
 
-def test_min_term_refuses_an_older_reading(shop: Shop) -> None:
+@pytest.mark.parametrize("role", ROLES)
+def test_a_client_chooses_the_status_of_a_member_that_is_not_active(shop: LoneWorker, role: str) -> None:
+    """nginx's auth_request knows 401 and 403 only."""
+    shop.put(role, "passive" if role != "passive" else "active")
+    usual = shop.worker.is_active()
+    for status in (400, 403, 503, 599):
+        answer = shop.worker.get(f"/tcf/is_active?passive={status}")
+        assert answer.status == (200 if role == "active" else status)
+        assert answer.body == usual.body
+        check_rests_on_reading(answer, shop)
+    assert shop.worker.is_active().status == usual.status, "only the client that has asked for it"
+    assert shop.worker.get("/tcf/status?passive=403").status == 200
+    assert shop.worker.get(f"/tcf/is_active?passive=403&min_term={shop.term + 1}").reason == "TermTooOld"
+
+
+@pytest.mark.parametrize("wrong", ["500", "200", "399", "600", "0403", "abc", "", "-1", "403&passive=403"])
+def test_a_status_that_cannot_mean_passive_is_refused(shop: LoneWorker, wrong: str) -> None:
+    shop.put("active", "passive")
+    answer = shop.worker.get(f"/tcf/is_active?passive={wrong}")
+    check_refused(answer, 400, "InvalidParameter")
+    assert "such as 403" in answer.error
+
+
+def test_min_term_refuses_an_older_reading(shop: LoneWorker) -> None:
     shop.put("active", "passive")
     for path in GETS:
         for enough in (0, shop.term):
@@ -273,7 +247,7 @@ def test_min_term_refuses_an_older_reading(shop: Shop) -> None:
             assert "min_term" in answer.error
 
 
-def test_other_parameters_of_a_get_are_ignored(shop: Shop) -> None:
+def test_other_parameters_of_a_get_are_ignored(shop: LoneWorker) -> None:
     shop.put("active", "passive")
     for query in ("x=1", "dryrun=true", "dry_run=maybe", "a&b&&=", "%zz=%ff", "?", "min_term", "MIN_TERM=99"):
         for path, body in zip(GETS, (b"active", b"active", clusters("active", "passive")), strict=True):
@@ -285,7 +259,7 @@ def test_other_parameters_of_a_get_are_ignored(shop: Shop) -> None:
                 check_rests_on_reading(answer, shop)
 
 
-def test_the_body_of_a_get_is_ignored(shop: Shop) -> None:
+def test_the_body_of_a_get_is_ignored(shop: LoneWorker) -> None:
     shop.put("active", "passive")
     for body in (b"x", b"x" * (LARGEST_BODY + 1)):
         answer = ask(shop.worker.port, "GET", "/tcf/status", body)
@@ -295,7 +269,7 @@ def test_the_body_of_a_get_is_ignored(shop: Shop) -> None:
 # --- paths and methods --------------------------------------------------------------------------------
 
 
-def test_unknown_paths_are_not_found(shop: Shop) -> None:
+def test_unknown_paths_are_not_found(shop: LoneWorker) -> None:
     for path in (
         *(
             "/",
@@ -317,7 +291,7 @@ def test_unknown_paths_are_not_found(shop: Shop) -> None:
             assert len(answer.body) < 1000
 
 
-def test_wrong_methods_are_told_the_right_ones(shop: Shop) -> None:
+def test_wrong_methods_are_told_the_right_ones(shop: LoneWorker) -> None:
     for path in (*GETS, *POSTS):
         allowed = ("POST",) if path in POSTS else ("GET", "HEAD")
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"):
@@ -400,7 +374,7 @@ FORM = "application/x-www-form-urlencoded"
     ],
 )
 def test_a_post_that_is_not_as_it_should_be_does_nothing(
-    shop: Shop, query: str, body: bytes | None, content_type: str | None, reason: str, told: str
+    shop: LoneWorker, query: str, body: bytes | None, content_type: str | None, reason: str, told: str
 ) -> None:
     """One of all the endpoints each: they read their parameters in one place."""
     path = POSTS[len(query) % len(POSTS)] + query
@@ -412,7 +386,7 @@ def test_a_post_that_is_not_as_it_should_be_does_nothing(
     assert answer.headers["X-TCF-Cluster"] == "cluster_1"
 
 
-def test_a_body_may_be_a_form_or_json_and_has_a_largest_size(shop: Shop) -> None:
+def test_a_body_may_be_a_form_or_json_and_has_a_largest_size(shop: LoneWorker) -> None:
     shop.put("passive", "active")
     version = shop.version
     table = clusters("passive", "active")
@@ -444,7 +418,7 @@ def test_a_body_may_be_a_form_or_json_and_has_a_largest_size(shop: Shop) -> None
 # --- POST ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_so_already_is_answered_at_once(shop: Shop) -> None:
+def test_what_is_so_already_is_answered_at_once(shop: LoneWorker) -> None:
     for path, roles in (("/tcf/promote", ("active", "passive")), ("/tcf/demote", ("passive", "active"))):
         shop.put(*roles)
         version = shop.version
@@ -456,7 +430,7 @@ def test_what_is_so_already_is_answered_at_once(shop: Shop) -> None:
         assert shop.version == version
 
 
-def test_a_dry_run_tells_the_verdict_and_changes_nothing(shop: Shop) -> None:
+def test_a_dry_run_tells_the_verdict_and_changes_nothing(shop: LoneWorker) -> None:
     shop.put("passive", "active")
     version = shop.version
     for path in POSTS:
@@ -479,7 +453,7 @@ def test_a_dry_run_tells_the_verdict_and_changes_nothing(shop: Shop) -> None:
     assert shop.post("/tcf/promote?dry_run=true&force=true").status == 200
 
 
-def test_what_must_not_be_done_is_refused_and_leaves_no_request(shop: Shop) -> None:
+def test_what_must_not_be_done_is_refused_and_leaves_no_request(shop: LoneWorker) -> None:
     running = {"id": "b" * 32, "from": "cluster_2", "to": "cluster_1", "trigger": "api"}
     three = [{"id": f"cluster_{n}", "name": "x", "status": "passive"} for n in (1, 2, 3)]
     three[0]["status"] = "active"
@@ -525,7 +499,7 @@ REASON = "Wartung: ü ☃ 東京 \"a\"='b' & 50% + 1; <c>"
 def test_without_an_operator_a_request_is_withdrawn(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="1s", switchoverTimeout="3s")
     worker = programs.worker("cluster_1")
-    shop = Shop(hub, worker)
+    shop = LoneWorker(hub, worker)
     before = shop.put("active", "passive")
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(
@@ -561,7 +535,7 @@ def test_without_an_operator_a_request_is_withdrawn(hub: HubNamespace, programs:
 def test_a_client_that_goes_away_changes_nothing(hub: HubNamespace, programs: TcfProcesses) -> None:
     hub.apply(leaseDuration="1s", switchoverTimeout="3s")
     worker = programs.worker("cluster_1")
-    shop = Shop(hub, worker)
+    shop = LoneWorker(hub, worker)
     shop.put("active", "passive")
     with connected(worker.port) as client:
         client.sendall(b"POST /tcf/demote?reason=gone HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -616,7 +590,7 @@ def parsed(data: bytes) -> list[Answer]:
     return answers
 
 
-def refused_at_once(shop: Shop, data: bytes) -> Answer:
+def refused_at_once(shop: LoneWorker, data: bytes) -> Answer:
     """The answer, although more of the request, or others, might come."""
     with connected(shop.worker.port) as client:
         client.sendall(data)
@@ -658,7 +632,7 @@ def refused_at_once(shop: Shop, data: bytes) -> Answer:
     ],
     ids=range(23),
 )
-def test_what_is_not_a_request_is_told_so(shop: Shop, data: bytes) -> None:
+def test_what_is_not_a_request_is_told_so(shop: LoneWorker, data: bytes) -> None:
     answer = refused_at_once(shop, data)
     check_refused(answer, 400, "MalformedRequest")
     assert "not a valid HTTP request" in answer.error
@@ -679,34 +653,34 @@ def test_what_is_not_a_request_is_told_so(shop: Shop, data: bytes) -> None:
     ],
     ids=range(7),
 )
-def test_a_head_that_is_too_large_is_told_so(shop: Shop, data: bytes) -> None:
+def test_a_head_that_is_too_large_is_told_so(shop: LoneWorker, data: bytes) -> None:
     answer = refused_at_once(shop, data)
     check_refused(answer, 431, "HeadTooLarge")
     assert "8192 bytes" in answer.error
     assert len(answer.body) < 1000
 
 
-def test_a_large_token_fits(shop: Shop) -> None:
+def test_a_large_token_fits(shop: LoneWorker) -> None:
     shop.put("active", "passive")
     answer = ask(shop.worker.port, "GET", "/tcf/status", None, {"Authorization": "Bearer " + "x" * 8000})
     assert answer.status == 200
 
 
-def test_what_changes_something_is_asked_for_by_its_very_name(shop: Shop) -> None:
+def test_what_changes_something_is_asked_for_by_its_very_name(shop: LoneWorker) -> None:
     """Else a proxy's rules for the path would not apply."""
     shop.put("passive", "active")
     for path in ("/tcf%2fpromote", "/tcf/p%72omote", "/%74cf/promote?dry_run=true"):
         check_refused(ask(shop.worker.port, "POST", path), 404, "NotFound")
 
 
-def test_another_version_of_http_is_refused(shop: Shop) -> None:
+def test_another_version_of_http_is_refused(shop: LoneWorker) -> None:
     for line in (b"GET /tcf/status", b"GET /tcf/status HTTP/2.0", b"POST /tcf/demote HTTP/0.9"):
         answers = converse(shop.worker.port, line + b"\r\nHost: localhost\r\n\r\n")
         assert [answer.status for answer in answers] in ([400], [505])
         assert answers[0].reason in {"MalformedRequest", "UnsupportedVersion"}
 
 
-def test_who_has_sent_all_there_is_may_wait_for_the_answer(shop: Shop) -> None:
+def test_who_has_sent_all_there_is_may_wait_for_the_answer(shop: LoneWorker) -> None:
     shop.put("active", "passive")
     for data, count in (
         (request("GET", "/tcf/is_active"), 1),
@@ -723,7 +697,7 @@ def test_who_has_sent_all_there_is_may_wait_for_the_answer(shop: Shop) -> None:
             assert [answer.status for answer in parsed(received)] == [200] * count
 
 
-def test_old_and_unusual_but_valid_requests_are_answered(shop: Shop) -> None:
+def test_old_and_unusual_but_valid_requests_are_answered(shop: LoneWorker) -> None:
     shop.put("active", "passive")
     for data in (
         b"GET /tcf/is_active HTTP/1.0\r\n\r\n",
@@ -736,7 +710,7 @@ def test_old_and_unusual_but_valid_requests_are_answered(shop: Shop) -> None:
         check_rests_on_reading(answer, shop)
 
 
-def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(shop: Shop) -> None:
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(shop: LoneWorker) -> None:
     shop.put("passive", "active")
     body = b"dry_run=true"
     head = b"POST /tcf/promote HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\n"
@@ -753,7 +727,7 @@ GZIPPED = gzip.compress(b"dry_run=true", mtime=0)
 
 
 @pytest.mark.parametrize("body", [b"x", GZIPPED, GZIPPED[:-9]])
-def test_an_encoded_body_is_refused(shop: Shop, body: bytes) -> None:
+def test_an_encoded_body_is_refused(shop: LoneWorker, body: bytes) -> None:
     """One that is cut short decodes to nothing, and without dry_run=true it would be done."""
     refused = shop.post("/tcf/promote", body, Content_Type=FORM, Content_Encoding="gzip")
     check_refused(refused, 400, "MalformedRequest")
@@ -763,7 +737,7 @@ def test_an_encoded_body_is_refused(shop: Shop, body: bytes) -> None:
 # --- connections ---------------------------------------------------------------------------------------
 
 
-def test_one_connection_takes_any_number_of_requests_of_any_kind(shop: Shop) -> None:
+def test_one_connection_takes_any_number_of_requests_of_any_kind(shop: LoneWorker) -> None:
     shop.put("active", "passive")
     asked = [
         *(("GET", path) for path in GETS),
@@ -804,7 +778,7 @@ def test_one_connection_takes_any_number_of_requests_of_any_kind(shop: Shop) -> 
             stream.read(0 if one[0] == "HEAD" else length)
 
 
-def test_answers_on_one_connection_agree_while_the_roles_change(shop: Shop) -> None:
+def test_answers_on_one_connection_agree_while_the_roles_change(shop: LoneWorker) -> None:
     """Each is a whole answer from one table, and the terms never fall."""
     shop.put("passive", "active")
     roles = {shop.term: ("passive", "active")}
@@ -851,7 +825,7 @@ def test_answers_on_one_connection_agree_while_the_roles_change(shop: Shop) -> N
     ],
     ids=["nothing", "half a request", "no body"],
 )
-def test_clients_that_fall_silent_are_in_nobodys_way(shop: Shop, said: bytes, count: int) -> None:
+def test_clients_that_fall_silent_are_in_nobodys_way(shop: LoneWorker, said: bytes, count: int) -> None:
     """Before the first byte, within a request, or before the body that was announced."""
     shop.put("active", "passive")
     with contextlib.ExitStack() as silent:

@@ -78,6 +78,7 @@ class Reason(StrEnum):
     HEAD_TOO_LARGE = "HeadTooLarge"
     UNSUPPORTED_VERSION = "UnsupportedVersion"
     TOO_MANY_REQUESTS = "TooManyRequests"
+    TOO_MANY_STREAMS = "TooManyStreams"
     TOO_MANY_HOLDERS = "TooManyHolders"
     NOT_READY = "NotReady"
     INTERNAL_ERROR = "InternalError"

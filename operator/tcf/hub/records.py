@@ -164,6 +164,11 @@ def status_json(status: model.Status) -> Json:
     return result
 
 
+def history_json(status: model.Status) -> list[Json]:
+    """The history of a status as the API has it, the newest entry first."""
+    return [_converter.unstructure(entry) for entry in status.history]
+
+
 def lease(value: Json) -> model.WorkerLease:
     """A worker's Lease.
 

@@ -50,13 +50,15 @@ class Connection(RequestHandler):
 
     Attributes:
         busy: a complete head has arrived, and its answer has not been sent yet. If not, it is idle.
+        when_lost: called when there is no connection any more, for an answer that has no end of its own.
     """
 
-    __slots__ = ("_allowed", "_half_closed", "_head", "_impatience", "_latest", "busy")
+    __slots__ = ("_allowed", "_half_closed", "_head", "_impatience", "_latest", "busy", "when_lost")
 
     def __init__(self, manager: Connections, **more: Any) -> None:
         super().__init__(manager, **more)
         self.busy = False
+        self.when_lost: Callable[[], object] | None = None
         self._allowed = _HEAD_SECONDS
         self._head = 0
         self._half_closed = False
@@ -82,6 +84,8 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_impatience()
         super().connection_lost(exc)
+        if self.when_lost:
+            self.when_lost()
 
     # --- receiving ----------------------------------------------------------------------------------
 

@@ -20,12 +20,17 @@ def answers(
 
     No answer may be cached, and none names the version of the program.
     """
-    fields = CIMultiDict(headers or {})  # aiohttp copies it in half the time that a dict takes
+    return functools.partial(web.Response, status=status, body=body, headers=fields(content_type, headers))
+
+
+def fields(content_type: str | None, headers: Mapping[str, str] | None = None) -> CIMultiDict[str]:
+    """The header fields of an answer."""
+    found = CIMultiDict(headers or {})  # aiohttp copies it in half the time that a dict takes
     if content_type:
-        fields["Content-Type"] = content_type
-    fields["Cache-Control"] = "no-store"
-    fields["Server"] = "tcf"
-    return functools.partial(web.Response, status=status, body=body, headers=fields)
+        found["Content-Type"] = content_type
+    found["Cache-Control"] = "no-store"
+    found["Server"] = "tcf"
+    return found
 
 
 def answer(

@@ -6,6 +6,8 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 from aiohttp import web
 
@@ -58,9 +60,30 @@ class Guard:
 
     def reading(self, handler: Handler) -> Handler:
         """A handler that calls `handler` if the caller may read."""
-        if not self._authority or not self._reads:
-            return handler
+        return self._if_allowed(handler) if self._authority and self._reads else handler
 
+    def naming(self, handler: NamingHandler) -> Handler:
+        """A handler that also answers those who are not known, if everybody may read.
+
+        `handler` gets whether it may name users: only to somebody who has the right to read.
+        """
+        if self._reads or not self._authority:
+            return self.reading(partial(handler, names=True))
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            asked = Asked.new(request)
+            try:
+                await self.identify(request, asked)
+                await self.check(asked, READ)
+            except DeniedError as denied:
+                return (
+                    await handler(request, names=False) if denied.status in _FOR_GOOD else self.denial(denied)
+                )
+            return await handler(request, names=True)
+
+        return handle
+
+    def _if_allowed(self, handler: Handler) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             asked = Asked.new(request)
             try:
@@ -115,6 +138,8 @@ _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 """RFC 6750, section 2.1."""
 _LONGEST_NAME = 180
 """How much of a name is recorded. With the member it has to fit into 256 characters (the CRD's limit)."""
+_FOR_GOOD = frozenset({401, 403})
+"""The statuses of denials that say something about the one who asks."""
 _MORE = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 """Headers of denials, by their status."""
 
@@ -132,6 +157,12 @@ class Caller:
         """Raises DeniedError if the caller lacks one of these rights."""
         for right in rights:
             await self._guard.check(self.asked, right)
+
+
+class NamingHandler(Protocol):
+    """Answers a request. `names`: may the answer name users?"""
+
+    async def __call__(self, request: web.BaseRequest, /, *, names: bool) -> web.StreamResponse: ...
 
 
 GuardedHandler = Callable[[web.BaseRequest, Caller], Awaitable[web.StreamResponse]]

@@ -7,15 +7,15 @@ have changed, or when it is certain that they will not change.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from functools import partial
 
 from aiohttp import web
 
 from tcf.core.admission import Kind
 from tcf.core.authorization import rights_to_change
-from tcf.core.model import MemberStatus, Refusal, Role
+from tcf.core.model import Refusal, Role
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.web.bodies import Bodies, refused
@@ -24,6 +24,7 @@ from tcf.web.guard import Caller, Guard
 from tcf.web.parameters import BadRequestError, is_number
 from tcf.web.post_parameters import read_wish
 from tcf.web.reading_headers import VALID_FOR, about, shown_seconds
+from tcf.web.role_table import role_table
 from tcf.web.server import Routes, for_health_checks
 from tcf.worker.knowledge import Knowledge
 from tcf.worker.switchovers import Course, Switchovers, Wish
@@ -32,10 +33,12 @@ MOST_POSTS = 64
 """How many POSTs one worker carries out at a time. Each of them waits, and makes requests to the hub."""
 
 Render = Callable[[Reading], tuple[int, bytes, str]]
+ChooseStatus = Callable[[web.BaseRequest, Reading], int | None]
+"""Another status than usual, if a parameter asks for one. Other parameters are ignored."""
 
 
 def routes(knowledge: Knowledge, switchovers: Switchovers, guard: Guard) -> Routes:
-    """The handlers of every `/tcf/*` path, by path and method."""
+    """The handlers for the roles and their changes, by path and method."""
     posts = _Posts(knowledge, switchovers)
     return {
         **_get_routes(knowledge, guard),
@@ -50,8 +53,12 @@ def probe_routes(knowledge: Knowledge, *, role_only: bool) -> Routes:
 
 
 def _get_routes(knowledge: Knowledge, guard: Guard) -> Routes:
-    gets = {"/tcf/status": _status, "/tcf/is_active": _is_active, "/tcf/clusters": _clusters}
-    return {path: for_health_checks(guard.reading(_Get(knowledge, render))) for path, render in gets.items()}
+    gets = {
+        "/tcf/status": _Get(knowledge, _status),
+        "/tcf/is_active": _Get(knowledge, _is_active, _passive_status),
+        "/tcf/clusters": _Get(knowledge, _clusters),
+    }
+    return {path: for_health_checks(guard.reading(get)) for path, get in gets.items()}
 
 
 # --- GET --------------------------------------------------------------------------------------------
@@ -68,21 +75,18 @@ def _is_active(reading: Reading) -> tuple[int, bytes, str]:
 
 
 def _clusters(reading: Reading) -> tuple[int, bytes, str]:
-    return 200, clusters_json(reading.clusters), JSON
-
-
-def clusters_json(clusters: Iterable[MemberStatus]) -> bytes:
-    """The role table for `/tcf/clusters`: these keys, in this order, without blanks."""
-    rows = [{"status": m.role, "name": m.name, "id": m.id} for m in clusters]
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+    return 200, role_table(reading.clusters), JSON
 
 
 class _Get:
     """Answers by the worker's reading, which it renders only once. Thousands of probes may get the same."""
 
-    def __init__(self, knowledge: Knowledge, render: Render) -> None:
+    def __init__(
+        self, knowledge: Knowledge, render: Render, choose_status: ChooseStatus | None = None
+    ) -> None:
         self._knowledge = knowledge
         self._render = render
+        self._choose_status = choose_status
         self._rendered: tuple[Reading, Callable[[], web.Response]] | None = None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -91,34 +95,58 @@ class _Get:
         cluster = self._knowledge.member.cluster
         if isinstance(reading, Refusal):
             return error(500, reading.reason, reading.message, {"X-TCF-Cluster": cluster})
-        if "?" in request.raw_path and (refusal := _too_old(request, reading)):
-            status = 400 if refusal.reason == Reason.INVALID_PARAMETER else 500
-            return error(status, refusal.reason, refusal.message, about(reading, cluster, now))
+        status = None
+        if "?" in request.raw_path:
+            try:
+                _require_term(request, reading)
+                status = self._choose_status(request, reading) if self._choose_status else None
+            except BadRequestError as bad:
+                return error(bad.status, bad.reason, str(bad), about(reading, cluster, now))
         rendered = self._rendered
         if rendered is None or rendered[0] is not reading:
             rendered = reading, answers(*self._render(reading), about(reading, cluster, now))
             self._rendered = rendered
         response = rendered[1]()
+        if status:
+            response.set_status(status)
         response.headers[VALID_FOR] = shown_seconds(reading.valid_for(now))
         return response
 
 
-def _too_old(request: web.BaseRequest, reading: Reading) -> Refusal | None:
-    """The refusal if the reading is older than the client's `min_term`. Other parameters are ignored."""
-    wanted = request.query.getall("min_term", [])
+_MAY_MEAN_PASSIVE = re.compile("(?!500)[45][0-9][0-9]", re.ASCII)
+
+
+def _passive_status(request: web.BaseRequest, reading: Reading) -> int | None:
+    """The status that the client wants if the member is not active; None for the usual one."""
+    wanted = request.query.getall("passive", [])
     if not wanted:
         return None
+    if len(wanted) > 1 or not _MAY_MEAN_PASSIVE.fullmatch(wanted[0]):
+        raise BadRequestError(
+            Reason.INVALID_PARAMETER,
+            "passive is not a status that can mean `not active`; give one from 400 to 599, such as 403, but"
+            " not 500, which means that the role is not certain",
+        )
+    return None if reading.role is Role.ACTIVE else int(wanted[0])
+
+
+def _require_term(request: web.BaseRequest, reading: Reading) -> None:
+    """Raises BadRequestError if the reading is older than the client's `min_term`."""
+    wanted = request.query.getall("min_term", [])
+    if not wanted:
+        return
     if not all(is_number(value) for value in wanted):
-        return Refusal(
+        raise BadRequestError(
             Reason.INVALID_PARAMETER, "min_term is not a number; give a term such as 1795457003000"
         )
     term = max(int(value) for value in wanted)
-    if reading.term >= term:
-        return None
-    return Refusal(
-        Reason.TERM_TOO_OLD,
-        f"this worker knows term {reading.term}, which is older than min_term {term}; ask again in a moment",
-    )
+    if reading.term < term:
+        raise BadRequestError(
+            Reason.TERM_TOO_OLD,
+            f"this worker knows term {reading.term}, which is older than min_term {term};"
+            " ask again in a moment",
+            500,
+        )
 
 
 # --- POST -------------------------------------------------------------------------------------------
@@ -157,7 +185,7 @@ class _Posts:
         headers = about(result, self._cluster, self._knowledge.clock.boot())
         if wish.dry_run:
             headers["X-TCF-Dry-Run"] = "true"
-        return answer(200, clusters_json(result.clusters), JSON, headers)
+        return answer(200, role_table(result.clusters), JSON, headers)
 
     def _busy(self, message: str) -> web.Response:
         more = {"X-TCF-Cluster": self._cluster, "Retry-After": "1"}
