@@ -10,11 +10,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 from rig.committed_rows import RowWriter, downtime
-from rig.haproxy import haproxy
 from rig.member_site import Federation
 from rig.patience import RigError
 from rig.postgres_pair import SLOW, SPEC, PostgresPair, PostgresSite
 from rig.postgres_programs import postgres_programs
+from rig.reverse_proxies import program
 from rig.row_writer import now
 
 from demo.demo_home import FEDERATION, NAMESPACE, DemoError, say
@@ -28,7 +28,7 @@ def postgres_session(hub: DemoHub) -> None:
     """Play the session; raise DemoError if something is missing or does not happen."""
     try:
         programs = postgres_programs()
-        haproxy()
+        program("haproxy")
         hub.bring_crd()
         hub.bring_namespace()
         hub.apply_federation()

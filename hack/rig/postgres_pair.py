@@ -13,12 +13,12 @@ from typing import Any, Self
 from rig.asking import free_port
 from rig.committed_rows import RowWriter
 from rig.files import ROOT
-from rig.haproxy import HAProxy
 from rig.kept_process import KeptProcess
 from rig.member_site import Federation, MemberSite, WorkerAddress
 from rig.patience import RigError, eventually
 from rig.patroni_site import REST_USER, Passwords, PatroniSite, SiteAddress
 from rig.postgres_programs import PostgresPrograms
+from rig.reverse_proxies import HAProxy
 from rig.tcf_processes import command, environment
 
 MEMBERS = ("cluster_1", "cluster_2")

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 import pytest
 from rig.asking import free_port
 from rig.files import ROOT
-from rig.haproxy import HAProxy
 from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE, eventually
+from rig.recording_application import RecordingApplication
+from rig.reverse_proxies import HAProxy
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
 from e2e.cluster import MEMBERS, Namespace, dashed
@@ -30,37 +30,6 @@ SWITCHES, CLIENTS = 6, 4
 CHECK = "option httpchk GET /tcf/is_active"
 """How the example has each worker asked."""
 _BETWEEN_REQUESTS = 0.01
-
-
-class Application(http.server.ThreadingHTTPServer):
-    """A member's application; it remembers when it was asked (monotonic seconds)."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.asked: list[float] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self._thread = threading.Thread(target=self.serve_forever)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        assert isinstance(self.server, Application)
-        self.server.asked.append(time.monotonic())
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +73,11 @@ class ExampleProxy(HAProxy):
     """HAProxy with the configuration of the example, but for addresses."""
 
     def __init__(
-        self, folder: Path, workers: list[TcfProcess], applications: list[Application], check: str = CHECK
+        self,
+        folder: Path,
+        workers: list[TcfProcess],
+        applications: list[RecordingApplication],
+        check: str = CHECK,
     ) -> None:
         self.port = free_port()
         text = (ROOT / "examples/haproxy.cfg").read_text()
@@ -133,7 +106,7 @@ class ExampleProxy(HAProxy):
             connection.close()
 
 
-def _asked_since(application: Application, moment: float) -> bool:
+def _asked_since(application: RecordingApplication, moment: float) -> bool:
     return any(at > moment for at in application.asked[-5:])
 
 
@@ -141,7 +114,7 @@ def test_after_the_new_member_has_served_the_old_one_gets_no_request(
     workers: list[TcfProcess], tmp_path: Path, measured: Measured
 ) -> None:
     with ExitStack() as stack:
-        applications = [stack.enter_context(Application()) for _ in MEMBERS]
+        applications = [stack.enter_context(RecordingApplication()) for _ in MEMBERS]
         proxy = stack.enter_context(ExampleProxy(tmp_path, workers, applications))
         workers[0].await_active()
         eventually(lambda: proxy.get() == 200, what="HAProxy lets requests through")
@@ -193,7 +166,7 @@ def test_every_method_of_a_health_check_tells_the_active_member(
 ) -> None:
     """Else both members would be taken for active, for which the example refuses every request."""
     with ExitStack() as stack:
-        applications = [stack.enter_context(Application()) for _ in MEMBERS]
+        applications = [stack.enter_context(RecordingApplication()) for _ in MEMBERS]
         for worker in workers:
             worker.post("/tcf/promote")
         proxy = stack.enter_context(ExampleProxy(tmp_path, workers, applications, check))
@@ -208,5 +181,5 @@ def test_every_method_of_a_health_check_tells_the_active_member(
             assert len(applications[1 - new].asked) == before
 
 
-def _served_since(proxy: ExampleProxy, application: Application, moment: float) -> bool:
+def _served_since(proxy: ExampleProxy, application: RecordingApplication, moment: float) -> bool:
     return proxy.get() == 200 and _asked_since(application, moment)
