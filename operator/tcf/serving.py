@@ -15,13 +15,15 @@ from tcf.auth.authority import Authority
 from tcf.core.model import MemberRef
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import Credentials
+from tcf.runtime.address import Address
 from tcf.runtime.audit_log import AuditLog
 from tcf.runtime.clock import Clock
 from tcf.settings import AuthMode, AuthSettings, OperatorSettings, TlsSettings, WorkerSettings
 from tcf.web.audit_trail import AuditTrail
 from tcf.web.client_certificate import certificate_user
 from tcf.web.guard import Guard
-from tcf.web.server import Tls
+from tcf.web.metrics import Metrics, certificate_metrics
+from tcf.web.server import HttpServer, Routes, Tls
 
 if TYPE_CHECKING:
     from tcf.web.server_certificate import ServerCertificate
@@ -53,6 +55,15 @@ class Serving:
     auth: AuthSettings
     audit_log: AuditLog | None
     certificate: ServerCertificate | None
+    metrics: Metrics
+
+    def server(
+        self, routes: Routes, address: Address, member: MemberRef | None = None, *, plain: bool = False
+    ) -> HttpServer:
+        """A listener. `member`: for whom it answers. `plain`: without TLS."""
+        server = HttpServer(routes, address, self.audit(member), None if plain else self.tls)
+        self.metrics.count(server)
+        return server
 
     @property
     def tls(self) -> Tls | None:
@@ -103,8 +114,19 @@ def begin_serving(
             return None
         stack.callback(audit_log.close)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, audit_log.reopen)
-    authority = _authority(stack, credentials, settings.auth)
-    return Serving(stack, credentials, settings.identity, authority, settings.auth, audit_log, certificate)
+    metrics = Metrics()
+    if certificate:
+        metrics.add(partial(certificate_metrics, certificate))
+    return Serving(
+        stack,
+        credentials,
+        settings.identity,
+        _authority(stack, credentials, settings.auth),
+        settings.auth,
+        audit_log,
+        certificate,
+        metrics,
+    )
 
 
 def _certificate(tls: TlsSettings) -> ServerCertificate | None:

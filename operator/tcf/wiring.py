@@ -9,6 +9,7 @@ import resource
 import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
@@ -27,7 +28,8 @@ from tcf.web.event_stream import EventFeed, event_routes
 from tcf.web.guard import Guard
 from tcf.web.hold_handlers import hold_routes
 from tcf.web.info_handlers import info_routes
-from tcf.web.server import HttpServer, Routes
+from tcf.web.server import HttpServer, Routes, for_health_checks
+from tcf.web.worker_metrics import worker_metrics
 from tcf.worker.heartbeat_reader import HeartbeatReader
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Switchovers
@@ -89,6 +91,7 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
     from tcf.coordinator.readiness import Readiness  # noqa: PLC0415
     from tcf.hub.access import Access  # noqa: PLC0415
     from tcf.hub.events import Events  # noqa: PLC0415
+    from tcf.web.operator_metrics import operator_metrics  # noqa: PLC0415
 
     name, namespaces, identity = "tcf-operator", settings.namespaces, settings.identity
     credentials = serving.credentials
@@ -99,15 +102,8 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
     watch = KopfWatch(
         dispatcher, deliveries, credentials, namespaces=namespaces, identity=identity, user_agent=name
     )
-    readiness = Readiness(
-        federations,
-        leases,
-        Access(client),
-        namespaces,
-        watched=deliveries,
-        restart_watches=watch.restart,
-        clock=clock,
-    )
+    stores = (federations, leases, Access(client))
+    readiness = Readiness(*stores, namespaces, watched=deliveries, restart_watches=watch.restart, clock=clock)
     heartbeat = HeartbeatWriter(
         Heartbeats(client),
         holder=identity,
@@ -120,6 +116,7 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
         yield from deliveries.unreadable.values()
         yield from serving.remarks()
 
+    serving.metrics.add(partial(operator_metrics, dispatcher, clock))
     routes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=remarks)
     listening = await _listen_for_health(serving, routes, settings.listen, settings.probe_listen)
     works = [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
@@ -129,9 +126,10 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
 async def _listen_for_health(
     serving: Serving, routes: Routes, address: Address, probes: Address | None
 ) -> bool:
-    if not await _listen(serving.stack, HttpServer(routes, address, serving.audit(), serving.tls), "health"):
+    routes = {**routes, "/metrics": for_health_checks(serving.metrics.handle)}
+    if not await _listen(serving.stack, serving.server(routes, address), "health"):
         return False
-    return not probes or await _listen(serving.stack, HttpServer(routes, probes, serving.audit()), "probes")
+    return not probes or await _listen(serving.stack, serving.server(routes, probes, plain=True), "probes")
 
 
 def _raise_descriptors() -> None:
@@ -171,36 +169,44 @@ async def _serve(
         if exposed:
             yield exposed
 
-    known = worker.knowledge
-    feed = EventFeed(known)
-    ready = health.routes(
+    known, feed = worker.knowledge, EventFeed(worker.knowledge)
+    serving.metrics.add(partial(worker_metrics, worker, feed))
+    for_all = health.routes(
         alive=lambda: None, ready=lambda: not_ready(known.answer(), worker.pod_trouble), remarks=remarks
     )
-    routes = _routes(worker, Switchovers(known, clients), feed, serving.guard(member))
-    server = HttpServer({**routes, **ready}, address, serving.audit(member), serving.tls)
-    for_probes = {**tcf_handlers.probe_routes(known, role_only=serving.auth.reads), **ready}
-    for_holders = hold_routes(worker.holders, Guard(member))
+    routes = _routes(serving, worker, Switchovers(known, clients), feed)
+    server = serving.server({**routes, **for_all}, address, member)
+    for_probes = {**_probe_routes(serving, worker), **for_all}
+    beside_it = hold_routes(worker.holders, Guard(member))
     if not (
         await _listen(stack, server, str(member))
         and await _listen_without_tls(serving, member, for_probes, probes, "probes")
-        and await _listen_without_tls(serving, member, for_holders, beside, "holds")
+        and await _listen_without_tls(serving, member, beside_it, beside, "holds")
     ):
         return []
-    exposed = _EXPOSED if not serving.authority and not server.loopback else ""
-    if exposed:
+    if exposed := _EXPOSED if not serving.authority and not server.loopback else "":
         log.warning("%s", exposed, extra=dict(member.log_fields))
     return [worker.run, heartbeat.run, feed.run]
 
 
-def _routes(worker: Worker, switchovers: Switchovers, feed: EventFeed, guard: Guard) -> Routes:
-    """All `/tcf/*` paths."""
+def _routes(serving: Serving, worker: Worker, switchovers: Switchovers, feed: EventFeed) -> Routes:
+    """What a worker serves, apart from its health."""
     known = worker.knowledge
+    guard = serving.guard(known.member)
     return {
         **tcf_handlers.routes(known, switchovers, guard),
         **info_routes(known, guard),
         **event_routes(feed, guard),
         **hold_routes(worker.holders, guard),
+        "/metrics": for_health_checks(guard.reading(serving.metrics.handle)),
     }
+
+
+def _probe_routes(serving: Serving, worker: Worker) -> Routes:
+    """What it serves to probes. They carry no credentials, so there is less if reading needs a right."""
+    only_the_role = serving.auth.reads
+    metrics = {} if only_the_role else {"/metrics": for_health_checks(serving.metrics.handle)}
+    return {**tcf_handlers.probe_routes(worker.knowledge, role_only=only_the_role), **metrics}
 
 
 async def _listen_without_tls(
@@ -208,7 +214,7 @@ async def _listen_without_tls(
 ) -> bool:
     """False if there is such an address, and it is impossible to listen there."""
     return not address or await _listen(
-        serving.stack, HttpServer(routes, address, serving.audit(member)), what
+        serving.stack, serving.server(routes, address, member, plain=True), what
     )
 
 

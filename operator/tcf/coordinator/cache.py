@@ -7,6 +7,7 @@ coordinator lists them.
 
 from __future__ import annotations
 
+from tcf.coordinator.federation_tally import FederationTally
 from tcf.core.decide import Observation
 from tcf.core.model import Federation, WorkerLease
 from tcf.core.sightings import Sightings
@@ -18,6 +19,7 @@ class FederationCache:
 
     def __init__(self) -> None:
         self.federation: Federation | None = None
+        self.tally = FederationTally()
         self._leases: dict[str, WorkerLease] = {}
         self._sightings = Sightings()
 
@@ -38,6 +40,7 @@ class FederationCache:
 
     def read_federation(self, federation: Federation | None, now: float) -> None:
         """Take in the answer to a read at boot time `now`."""
+        self.tally.saw(self.federation, federation, now)
         self.federation = federation
         self._sightings = self._sightings.see_federation(federation, now)
 

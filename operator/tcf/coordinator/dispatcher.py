@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
+from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.loop import FederationLoop, Key
 from tcf.core.model import Federation, WorkerLease
@@ -24,6 +26,8 @@ class Dispatcher:
         self._leases = leases
         self._event_writer = EventWriter(events, clock=clock)
         self._clock = clock
+        self.events: Counter[str] = Counter()
+        """How many events the watches have delivered, by resource."""
         self._loops: dict[Key, FederationLoop] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
@@ -40,6 +44,10 @@ class Dispatcher:
         """The namespaces that have a federation."""
         return {key[0] for key, loop in self._loops.items() if loop.cache.federation}
 
+    def caches(self) -> list[FederationCache]:
+        """What is known of each federation."""
+        return [loop.cache for loop in self._loops.values() if loop.cache.federation]
+
     def look_again(self) -> None:
         """Read everything again: the watches begin again, and may have missed something."""
         for loop in self._loops.values():
@@ -47,6 +55,7 @@ class Dispatcher:
 
     def federation_event(self, federation: Federation, *, deleted: bool) -> None:
         """Take in a watch event about a federation, which may be new."""
+        self.events["clusterfederations"] += 1
         loop = self._loop((federation.namespace, federation.name))
         if loop.cache.watched_federation(federation, self._clock.boot(), deleted=deleted):
             loop.wake.set()
@@ -55,6 +64,7 @@ class Dispatcher:
 
     def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
         """Take in a watch event about a worker's Lease. The federation `key` need not exist."""
+        self.events["leases"] += 1
         loop = self._loop(key)
         if loop.cache.watched_lease(lease, self._clock.boot(), deleted=deleted):
             loop.wake.set()

@@ -97,6 +97,7 @@ class FederationLoop:
                 self._report_obstacle(decision.obstacle)
             except errors.ConflictError:
                 # Another program was faster, most likely another operator.
+                self.cache.tally.conflicts += 1
                 refresh_at = 0.0
                 await asyncio.sleep(conflicts.next())
             except errors.HubError as error:
@@ -160,6 +161,7 @@ class FederationLoop:
         while True:
             observation = self.cache.observation()
             decision = decide(observation, self._clock.now())
+            self.cache.tally.decisions += 1
             if decision.confirm:
                 table = self.cache.table
                 read = await self._read() if decision.reread else None

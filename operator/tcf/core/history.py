@@ -8,6 +8,7 @@ from dataclasses import replace
 from tcf.core.model import (
     HISTORY_LENGTH,
     LONGEST_MESSAGE,
+    Federation,
     HistoryEntry,
     MemberStatus,
     Now,
@@ -44,6 +45,14 @@ def ended(
         switchover=None if over == status.switchover else status.switchover,
         history=(entry, *status.history)[:HISTORY_LENGTH],
     )
+
+
+def newly_ended(before: Federation | None, after: Federation | None) -> tuple[HistoryEntry, ...]:
+    """What has ended between two versions of a federation. Nothing if it is another object, or newly seen."""
+    if not (before and after and before.uid == after.uid and before.status and after.status):
+        return ()
+    known = {past.id for past in before.status.history}
+    return tuple(past for past in after.status.history if past.id not in known)
 
 
 def table_after(entry: HistoryEntry, rows: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:

@@ -12,7 +12,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -20,6 +20,9 @@ from tcf.hub import errors
 from tcf.hub.answers import UNREADABLE, Json, decoded, refusal, shown
 from tcf.hub.credentials import Connection, Credentials
 from tcf.hub.sessions import JSON, TLS_CLOSE_SECONDS, cause, identity_headers, new_session, reported
+from tcf.hub.verbs import verb_and_resource
+from tcf.runtime.clock import CLOCK
+from tcf.runtime.tallies import HUB_TALLY
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
@@ -186,25 +189,31 @@ class HubClient:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | None,
         headers: Mapping[str, str] | None,
-        data: bytes | None,
         sock_read: float | None,
+        **how: Any,
     ) -> aiohttp.ClientResponse:
+        """Send a request, and count it with the status of its answer."""
         if self._session is None:
             self._session = new_session({})
-        return await self._session.request(
-            method,
-            connection.server + path,
-            params=params,
-            headers={**identity_headers(connection, self._user_agent), **(headers or {})},
-            data=data,
-            ssl=connection.tls or False,
-            proxy=connection.proxy,
-            server_hostname=connection.tls_server_name,
-            timeout=aiohttp.ClientTimeout(total=None, sock_read=sock_read),
-            allow_redirects=False,
-        )
+        began, code = CLOCK.boot(), ""
+        try:
+            response = await self._session.request(
+                method,
+                connection.server + path,
+                headers={**identity_headers(connection, self._user_agent), **(headers or {})},
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=sock_read),
+                ssl=connection.tls or False,
+                proxy=connection.proxy,
+                server_hostname=connection.tls_server_name,
+                allow_redirects=False,
+                **how,
+            )
+            code = str(response.status)
+            return response
+        finally:
+            what = verb_and_resource(method, path, watches=sock_read is not None)
+            HUB_TALLY.add(*what, code, CLOCK.boot() - began)
 
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)

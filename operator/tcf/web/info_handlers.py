@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from typing import Any
 
@@ -12,6 +11,7 @@ from tcf.core.model import PROTOCOL, Refusal
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.hub.records import history_json
+from tcf.runtime.version import VERSION
 from tcf.web.envelope import JSON, answer, error
 from tcf.web.guard import Guard
 from tcf.web.reading_headers import about
@@ -31,7 +31,6 @@ def info_routes(knowledge: Knowledge, guard: Guard) -> Routes:
 class _InfoHandlers:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
-        self._version = importlib.metadata.version("tcf-operator")
 
     async def info(self, _: web.BaseRequest) -> web.StreamResponse:
         """Answer 200 also when the roles are not certain: `role` is null then."""
@@ -39,7 +38,7 @@ class _InfoHandlers:
         known = self._knowledge.answer(now)
         reading = known if isinstance(known, Reading) else None
         found: dict[str, Any] = {
-            "version": self._version,
+            "version": VERSION,
             "protocol": PROTOCOL,
             "federation": f"{member.namespace}/{member.federation}",
             "cluster": member.cluster,

@@ -13,6 +13,7 @@ import logging
 import math
 import resource
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -78,6 +79,8 @@ class HttpServer:
         self.scheme = "https" if tls else "http"
         self.loopback = False
         """Does it listen on loopback addresses only? Known after `start`."""
+        self.answered: Counter[tuple[str, str, int]] = Counter()
+        """How many requests were answered, by path, method and status."""
         self._listener: asyncio.Server | None = None
         self._connections: Connections | None = None
         self._reported_at = -math.inf
@@ -118,7 +121,32 @@ class HttpServer:
             await self._connections.shutdown(_SHUTDOWN_SECONDS)
             self._listener = None
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections.connections) if self._connections else 0
+
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        status = 500
+        try:
+            response = await self._answer(request)
+            status = response.status
+            return response
+        finally:
+            path = request.raw_path
+            if path not in self._routes:
+                path = self._label(_path(request))
+            method = request.method if request.method in _METHODS else "other"
+            self.answered[path, method, status] += 1
+
+    def _label(self, path: str) -> str:
+        """A path as it is counted. What clients make up must not become a time series."""
+        if path in self._routes:
+            return path
+        folder = path[: path.rfind("/") + 1]
+        return f"{folder}NAME" if folder in self._routes else "other"
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.version.major != 1:
             return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is neither HTTP/1.1 nor 1.0"))
         # Almost every request has exactly such a path. Only the others have to be parsed.
@@ -182,6 +210,7 @@ class HttpServer:
 
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def _path(request: web.BaseRequest) -> str:

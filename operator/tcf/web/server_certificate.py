@@ -80,6 +80,11 @@ class ServerCertificate:
         """For the next connection. Those that are open keep the one with which they began."""
         return self._used.context
 
+    @property
+    def expires(self) -> datetime | None:
+        """When it expires; None if a client that checks certificates would not take it in any case."""
+        return self._used.expires
+
     def remarks(self) -> tuple[str, ...]:
         """What a person should know: one line, or none."""
         return (self._trouble,) if self._trouble else ()

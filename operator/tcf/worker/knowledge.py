@@ -15,6 +15,7 @@ class Knowledge:
 
     Attributes:
         latest: the newest version seen; None before the first, and while there is no such object.
+        renewed_at: when the latest successful renewal began (boot seconds); None before the first.
         stopped: the worker has stopped renewing.
     """
 
@@ -23,6 +24,7 @@ class Knowledge:
         self.clock = clock
         self.state = WorkerState(member)
         self.latest: Federation | None = None
+        self.renewed_at: float | None = None
         self.stopped = False
         self._changed = asyncio.Event()
 

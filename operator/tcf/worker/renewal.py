@@ -162,6 +162,7 @@ class Worker:
             content = self._composed(renewal)
             await self._write(content)
             self._state.renewed(cycle, content)
+            self.knowledge.renewed_at = cycle.t0
 
     async def _acknowledge_lowering(self) -> bool:
         """Acknowledge a lowering before the next cycle. True if a reading is still good after that."""
