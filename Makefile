@@ -84,7 +84,7 @@ e2e: $(READY) image ## Test everything on a real cluster (kind's, or CLUSTER=kub
 	@$(IMAGE_LOAD) $(IMAGE)
 	@TCF_E2E_KUBECONFIG=$(abspath $(CLUSTER_E2E)) TCF_E2E_IMAGE=$(IMAGE) $(BIN)/pytest tests/e2e -n 0 --timeout=1800 $(ARGS)
 
-system: $(READY) $(PATRONI)/.locked ## Switch real databases between two sites (needs PostgreSQL, Tarantool, HAProxy and NGINX; ARGS="..." goes to pytest)
+system: $(READY) $(PATRONI)/.locked ## Switch real databases between two sites (needs PostgreSQL, Tarantool, HAProxy, NGINX and Prometheus; ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@$(BIN)/pytest tests/system -n 0 --timeout=1800 $(ARGS)
 

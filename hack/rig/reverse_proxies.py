@@ -55,13 +55,13 @@ class Nginx(ReverseProxy):
         super().__init__(command, config.with_suffix(".log"))
 
 
-def program(name: str) -> str:
-    """The path of a program that Debian's package of the same name installs.
+def program(name: str, *, package: str = "") -> str:
+    """The path of a program that a package of Debian installs: `package`, or the one of the same name.
 
     Raises:
         RigError: it is not installed.
     """
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if found is None:
-        raise RigError(f"there is no {name}: install it (Debian: the package {name})")
+        raise RigError(f"there is no {name}: install it (Debian: the package {package or name})")
     return found
