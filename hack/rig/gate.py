@@ -14,7 +14,8 @@ import yaml
 
 from rig.files import place
 from rig.hub_namespace import HubNamespace
-from rig.loop_thread import LoopThread, stop_accepting
+from rig.loop_thread import LoopThread
+from tcf.runtime.listening import stop_listening
 
 
 class Gate:
@@ -94,7 +95,7 @@ class Gate:
     async def _shut(self) -> None:
         listening, self._listening = self._listening, None
         if listening:
-            await stop_accepting(listening)
+            await stop_listening(listening)
         await self._break()
 
     async def _break(self) -> None:

@@ -20,7 +20,8 @@ from aiohttp import web
 
 from rig.files import place
 from rig.hub_namespace import HubNamespace
-from rig.loop_thread import LoopThread, stop_accepting
+from rig.loop_thread import LoopThread
+from tcf.runtime.listening import stop_listening
 
 Lie = tuple[int, str, bytes]
 """Status, content type and body."""
@@ -100,7 +101,7 @@ class Liar:
         return f"http://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
 
     async def _stop(self) -> None:
-        await stop_accepting(self._listening)
+        await stop_listening(self._listening)
         for task in self._watches:
             task.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)

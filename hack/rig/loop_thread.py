@@ -26,16 +26,3 @@ class LoopThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
-
-
-async def stop_accepting(server: asyncio.Server) -> None:
-    """Close it, and return when every connection that it has accepted has been given to its handler.
-
-    In Python 3.11, `close` alone leaves a connection open that is being accepted at that moment.
-    """
-    loop = asyncio.get_running_loop()
-    for listening in server.sockets:
-        loop.remove_reader(listening.fileno())
-    while accepting := [one for one in asyncio.all_tasks() if "_accept_connection2" in repr(one)]:
-        await asyncio.wait(accepting)
-    server.close()

@@ -206,3 +206,22 @@ async def test_nobody_whose_request_is_under_way_has_to_make_room(monkeypatch: p
         go_on.set()
         assert all(await asyncio.gather(*waiting))
         assert await answered(await server_.connect())
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_client_that_comes_during_a_stop_causes_no_error(
+    caplog: pytest.LogCaptureFixture, turns: int
+) -> None:
+    """asyncio accepts in one turn of the loop, and begins the connection in a later one."""
+    async with listening() as server_:
+        clients = [socket.socket() for _ in range(4)]
+        try:
+            for client in clients:
+                client.connect(("127.0.0.1", server_.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server_.http.stop()
+        finally:
+            for client in clients:
+                client.close()
+    assert not caplog.records

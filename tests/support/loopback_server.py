@@ -7,7 +7,9 @@ import ssl
 from typing import Self
 
 from aiohttp import web
-from rig.loop_thread import LoopThread, stop_accepting
+from rig.loop_thread import LoopThread
+
+from tcf.runtime.listening import stop_listening
 
 
 class LoopbackServer:
@@ -35,7 +37,7 @@ class LoopbackServer:
         return f"{'https' if tls else 'http'}://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
 
     async def _stop(self) -> None:
-        await stop_accepting(self._listening)
+        await stop_listening(self._listening)
         while connections := self._server.connections:
             # A client that keeps a TLS connection open would make a close wait for it.
             for connection in connections:

@@ -8,7 +8,9 @@ import ssl
 from typing import Self
 
 from rig.hub_namespace import HubNamespace
-from rig.loop_thread import LoopThread, stop_accepting
+from rig.loop_thread import LoopThread
+
+from tcf.runtime.listening import stop_listening
 
 
 class Relay:
@@ -38,7 +40,7 @@ class Relay:
         return await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
 
     async def _stop(self) -> None:
-        await stop_accepting(self._server)
+        await stop_listening(self._server)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

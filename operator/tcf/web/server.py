@@ -22,6 +22,7 @@ from aiohttp import web
 from tcf.core.model import Refusal
 from tcf.core.reasons import Reason
 from tcf.runtime.address import Address
+from tcf.runtime.listening import stop_listening
 from tcf.web.audit_trail import ASKED, REQUEST, Asked, AuditTrail
 from tcf.web.connections import LARGEST_BUFFER, Connections
 from tcf.web.cross_site import cross_site, foreign_host
@@ -115,8 +116,7 @@ class HttpServer:
     async def stop(self) -> None:
         """Accept no more clients, send the answers under way (for 5 s at most), and close."""
         if self._listener and self._connections:
-            self._listener.close()
-            await asyncio.sleep(0)  # for the clients that have just been accepted
+            await stop_listening(self._listener)
             self._connections.pre_shutdown()
             await self._connections.shutdown(_SHUTDOWN_SECONDS)
             self._listener = None
