@@ -75,6 +75,10 @@ class Holders:
             if left <= 0 or answer.active is not held_before or self._knowledge.stopped:
                 return answer
             await within(left, self._knowledge.changed())
+            if not self._holds.has(*request.key):
+                # It was released meanwhile, and nobody may wait for the answer any more: grant nothing.
+                now = self.clock.boot()
+                return HoldAnswer(self._knowledge.answer(now), 0.0, begun=False, answered_at=now)
 
     def release(self, name: str, instance: str) -> bool:
         """Forget a hold, whose holder has stopped acting. False if none was outstanding."""
