@@ -1079,6 +1079,11 @@ class Machine:
             self._kill_now = True
         else:
             self._say(f"{name} again: ending without a release; the hold runs out by itself")
+            if self.phase is Phase.MAKING_PASSIVE:
+                self._say(
+                    "DANGER: --on-passive has not succeeded, so something may still be active here."
+                    " Make this member passive by hand"
+                )
             self.phase = Phase.OVER
 
     def fuse_lost(self, now: float) -> None:
@@ -1950,6 +1955,13 @@ def _unusable_program(options: Options) -> tuple[int, str] | None:
     return None
 
 
+def _open_standard_files() -> None:
+    """Make sure that the descriptors 0 to 2 are open, so that no other file gets one of these numbers."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(file, True)
+    os.close(file)
+
+
 def _prepare() -> None:
     """Raises OSError if this machine lacks something."""
     if os.readlink("/proc/self") != str(os.getpid()):
@@ -1961,6 +1973,7 @@ def _prepare() -> None:
 
 def main() -> int:
     """Entry point of `tcf-run`, of `python -m tcf.run`, and of a copy of this file."""
+    _open_standard_files()
     options = parsed(sys.argv[1:], os.environ)
     if unusable := _unusable_program(options):
         status, why = unusable

@@ -276,3 +276,12 @@ def test_the_loop_in_shell_without_a_worker(
     until = worker.last.until or 0.0
     eventually(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > until + 0.5, what="the hold has run out")
     assert times(acts)[-1] < until
+
+
+def test_without_standard_files(runs: Runs, worker: HoldsServer) -> None:
+    """The numbers of the files that are missing must not be those of its own."""
+    worker.become("active")
+    run = runs(
+        "--once", command=["--", "sh", "-c", "exit 5"], before=["sh", "-c", 'exec "$@" <&- 2>&-', "sh"]
+    )
+    assert run.wait() == 5

@@ -463,6 +463,18 @@ def test_a_role_that_comes_back_does_not_keep_it_from_ending() -> None:
     assert play.machine.phase is Phase.MAKING_PASSIVE
 
 
+def test_who_ends_without_a_release_is_warned_of_what_may_be_active() -> None:
+    play = scripts()
+    play.hear(200, held=9.0)
+    play.machine.ended(0, play.now)
+    play.machine.stop(signal.SIGTERM, play.now)
+    assert play.tick() == [Start(ON_PASSIVE)]
+    play.machine.stop(signal.SIGTERM, play.now)
+    play.tick()
+    assert play.machine.phase is Phase.OVER
+    assert play.said[-1].startswith("DANGER: --on-passive has not succeeded")
+
+
 def test_on_active_is_tried_again() -> None:
     play = scripts()
     play.hear(200, held=9.0)
