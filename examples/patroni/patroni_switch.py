@@ -204,7 +204,7 @@ class Patroni:
         troubles = []
         for url in self.urls:
             try:
-                members: list[Json] = self._ask(f"{url}/cluster")["members"]
+                members = self._members(url)
                 config = self._ask(f"{url}/config")
             except SwitchError as error:
                 troubles.append(str(error))
@@ -232,7 +232,7 @@ class Patroni:
         troubles = []
         for url in self.urls:
             try:
-                members: list[Json] = self._ask(f"{url}/cluster")["members"]
+                members = self._members(url)
             except SwitchError as error:
                 troubles.append(str(error))
                 continue
@@ -263,6 +263,16 @@ class Patroni:
             site.follows.get(key) == value for key, value in self.standby_cluster.items()
         )
 
+    def _members(self, url: str) -> list[Json]:
+        """The nodes that a node knows. Raises SwitchError if it does not say."""
+        members = self._ask(f"{url}/cluster").get("members")
+        fields = {"name", "role", "api_url"}
+        if not isinstance(members, list) or not all(
+            isinstance(member, dict) and fields <= member.keys() for member in members
+        ):
+            raise SwitchError(f"GET {url}/cluster: the answer does not list the nodes")
+        return members
+
     def _node(self, member: Json) -> Node:
         name, leads = member["name"], _leads(member)
         try:
@@ -279,9 +289,11 @@ class Patroni:
     def _ask(self, url: str, fine: tuple[int, ...] = (200,)) -> Json:
         answer = ask("GET", url, None, self.access, fine)
         try:
-            found: Json = json.loads(answer)
+            found = json.loads(answer)
         except ValueError:
             raise SwitchError(f"GET {url}: the answer is no JSON") from None
+        if not isinstance(found, dict):
+            raise SwitchError(f"GET {url}: the answer is not one of Patroni")
         return found
 
 
@@ -481,6 +493,17 @@ class Report:
 # --- configuration and command line -----------------------------------------------------------------------
 
 
+def _urls(given: object, name: str) -> tuple[str, ...]:
+    """Raises ValueError unless it is a list of URLs that can be asked."""
+    if not isinstance(given, list) or not given:
+        raise ValueError(f'{name} is {given!r}; give a list of URLs such as ["http://10.1.0.11:8008"]')
+    for url in given:
+        parts = urllib.parse.urlsplit(str(url))
+        if parts.scheme not in {"http", "https"} or not parts.hostname or (parts.port or 1) < 1:
+            raise ValueError(f"{name}: {url!r} is not a URL such as http://10.1.0.11:8008")
+    return tuple(str(url).rstrip("/") for url in given)
+
+
 def load(path: Path) -> Switch:
     """Read the configuration.
 
@@ -491,10 +514,11 @@ def load(path: Path) -> Switch:
         found = tomllib.loads(path.read_text())
         access = Access(**found.get("rest", {}))
         here, there = (
-            Patroni(tuple(found[site]["patroni"]), found[site]["standby_cluster"], access)
+            Patroni(_urls(found[site]["patroni"], f"{site}.patroni"), found[site]["standby_cluster"], access)
             for site in ("here", "there")
         )
-        return Switch(here, there, found["worker"], float(found["patience"]))
+        (worker,) = _urls([found["worker"]], "worker")
+        return Switch(here, there, worker, float(found["patience"]))
     except OSError as error:
         raise SwitchError(f"{path}: {error.strerror}") from error
     except KeyError as error:

@@ -102,7 +102,8 @@ class Gate:
         for writer in self._connections.values():
             # A reset, not an end: as from a machine or a middlebox that crashed and came back.
             plain = writer.get_extra_info("socket")
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError):  # it has just been closed
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         tasks = list(self._connections)
         for task in tasks:
             task.cancel()

@@ -105,7 +105,7 @@ class Liar:
         for task in self._watches:
             task.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
-        await self._server.shutdown(0)
+        await self._server.shutdown(0.1)  # with 0, it would wait for ever
         await self._session.close()
         await asyncio.sleep(0.25)  # TLS connections take a moment to close
 

@@ -811,6 +811,8 @@ class Machine:
     def heard(self, answer: Answer, now: float) -> None:
         """The worker has answered a PUT."""
         self._extend(answer, now)
+        if self.phase is Phase.RELEASING:
+            return  # it comes too late to matter, and must not delay the release
         if not answer.granted and answer.status != _IDLE:
             self._unusable(answer, now)
             return
@@ -879,6 +881,8 @@ class Machine:
 
     def unheard(self, why: str, now: float) -> None:
         """A PUT had no usable answer. The hold stays as it is, and the worker is asked again."""
+        if self.phase is Phase.RELEASING:
+            return
         self._failures += 1
         self._ask_at = now + delay(self._failures, first=_FIRST_RETRY, longest=_LONGEST_RETRY)
         if why != self._trouble:
@@ -1075,6 +1079,11 @@ class Machine:
             self._kill_now = True
         else:
             self._say(f"{name} again: ending without a release; the hold runs out by itself")
+            if self.phase is Phase.MAKING_PASSIVE:
+                self._say(
+                    "DANGER: --on-passive has not succeeded, so something may still be active here."
+                    " Make this member passive by hand"
+                )
             self.phase = Phase.OVER
 
     def fuse_lost(self, now: float) -> None:
@@ -1304,13 +1313,21 @@ class Children:
         cgroup: Cgroup | None,
     ) -> int:
         """Run a program in a session of its own. If it is later than `before`, it is not run."""
-        pid = self._fork()
+        # A signal that comes before the program runs waits until then. Otherwise the child would ignore it,
+        # as this process does.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = self._fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            raise
         if not pid:
             status = _CANNOT_RUN
             try:
                 os.setsid()
                 if cgroup:
                     cgroup.join()
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 if before is None or boot() < before:
                     os.execvpe(words[0], list(words), dict(environment))
             except OSError as error:
@@ -1318,6 +1335,7 @@ class Children:
                 status = _NOT_FOUND if error.errno == errno.ENOENT else _CANNOT_RUN
             finally:
                 os._exit(status)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
 
     def keep(self, pid: int) -> None:
@@ -1710,6 +1728,8 @@ class Supervisor:
 
     def _farewell(self) -> None:
         """Tell the fuse that nothing is left to be ended."""
+        if self._check:
+            _signal_group(self._check, signal.SIGKILL)
         self._worker.close()
         self._send_order(None, 0, self._machine.status or 0, boot())
 
@@ -1847,8 +1867,7 @@ class Supervisor:
         if self._job:
             say(f"sending {self._options.stop_signal.name} to process group {self._job}")
             for number in (self._options.stop_signal, signal.SIGCONT):
-                with contextlib.suppress(OSError):
-                    os.killpg(self._job, number)
+                _signal_group(self._job, number)
 
     def _tell(self, left: list[Process]) -> None:
         """Send the signal also to those that are in other groups, once the first process has ended."""
@@ -1880,8 +1899,7 @@ class Supervisor:
         """Run --check again and again. One that takes longer than a hold counts as failed."""
         if self._check:
             if now >= self._check_at:
-                with contextlib.suppress(OSError):
-                    os.killpg(self._check, signal.SIGKILL)
+                _signal_group(self._check, signal.SIGKILL)
         elif now >= self._check_at:
             self._check = self._children.start(self._options.check, os.environ, before=None, cgroup=None)
             self._check_at = now + self._options.for_
@@ -1903,6 +1921,15 @@ class Supervisor:
             self._looked = 0.0
 
 
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    """Send a signal to the process group of a child, which may not have one of its own yet."""
+    with contextlib.suppress(OSError):
+        try:
+            os.killpg(leader, number)
+        except ProcessLookupError:
+            os.kill(leader, number)
+
+
 def _ready(awaited: tuple[int, int]) -> bool:
     ready = select.poll()
     ready.register(*awaited)
@@ -1912,17 +1939,27 @@ def _ready(awaited: tuple[int, int]) -> bool:
 # === main ===================================================================================================
 
 
-def _missing_program(options: Options) -> str:
-    """The first program that cannot be found, or ""."""
+def _unusable_program(options: Options) -> tuple[int, str] | None:
+    """The exit status and what to say if a program cannot be run; None if all can."""
     for words in (options.command, options.on_active, options.on_passive, options.check):
-        if words and not any(
-            os.access(path, os.X_OK)
-            for path in (
-                [words[0]] if "/" in words[0] else [f"{folder}/{words[0]}" for folder in os.get_exec_path()]
-            )
-        ):
-            return words[0]
-    return ""
+        if not words:
+            continue
+        name = words[0]
+        folders = os.get_exec_path() if name and "/" not in name else []
+        paths = [f"{folder}/{name}" for folder in folders] or [name]
+        if any(os.path.isfile(path) and os.access(path, os.X_OK) for path in paths):
+            continue
+        if any(map(os.path.exists, paths)):
+            return _CANNOT_RUN, f"cannot run {name}: it is not an executable file"
+        return _NOT_FOUND, f"there is no program {name or repr(name)}"
+    return None
+
+
+def _open_standard_files() -> None:
+    """Make sure that the descriptors 0 to 2 are open, so that no other file gets one of these numbers."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(file, True)
+    os.close(file)
 
 
 def _prepare() -> None:
@@ -1936,10 +1973,12 @@ def _prepare() -> None:
 
 def main() -> int:
     """Entry point of `tcf-run`, of `python -m tcf.run`, and of a copy of this file."""
+    _open_standard_files()
     options = parsed(sys.argv[1:], os.environ)
-    if missing := _missing_program(options):
-        say(f"there is no program {missing}")
-        return _NOT_FOUND
+    if unusable := _unusable_program(options):
+        status, why = unusable
+        say(why)
+        return status
     try:
         _prepare()
     except (OSError, ImportError) as error:

@@ -148,6 +148,37 @@ def test_the_status_of_a_command(runs: Runs, worker: HoldsServer, script: str, s
     assert worker.last.released
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "says"),
+    [("{folder}/text", 126, "cannot run"), ("{folder}", 126, "cannot run"), ("", 127, "no program")],
+)
+def test_a_command_that_cannot_be_run(
+    runs: Runs, worker: HoldsServer, tmp_path: Path, command: str, status: int, says: str
+) -> None:
+    (tmp_path / "text").write_text("not executable")
+    worker.become("active")
+    run = runs("--once", command=["--", command.format(folder=tmp_path)])
+    assert run.wait() == status
+    assert says in run.log
+
+
+def test_a_command_that_has_just_been_started_is_told_to_end(runs: Runs, worker: HoldsServer) -> None:
+    """The signal comes before the command has its own process group. This is made likely here."""
+    slow = (
+        "import os, runpy, sys, time\n"
+        "setsid = os.setsid\n"
+        "os.setsid = lambda: (time.sleep(0.5), setsid())\n"
+        "sys.argv = sys.argv[2:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    worker.become("active")
+    run = runs(command=["--", "sleep", "1000"], before=[sys.executable, "-c", slow])
+    run.await_log("running the command")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.wait() == 143
+    assert "SIGKILL" not in run.log
+
+
 def test_a_command_that_fails_is_started_again(runs: Runs, worker: HoldsServer) -> None:
     worker.become("active")
     run = runs(command=["--", "sh", "-c", "echo started; exit 3"])
@@ -245,3 +276,12 @@ def test_the_loop_in_shell_without_a_worker(
     until = worker.last.until or 0.0
     eventually(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > until + 0.5, what="the hold has run out")
     assert times(acts)[-1] < until
+
+
+def test_without_standard_files(runs: Runs, worker: HoldsServer) -> None:
+    """The numbers of the files that are missing must not be those of its own."""
+    worker.become("active")
+    run = runs(
+        "--once", command=["--", "sh", "-c", "exit 5"], before=["sh", "-c", 'exec "$@" <&- 2>&-', "sh"]
+    )
+    assert run.wait() == 5

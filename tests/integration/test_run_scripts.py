@@ -182,6 +182,15 @@ def test_a_check_that_hangs(runs: Runs, worker: HoldsServer, site: Site) -> None
     eventually(lambda: worker.last.message == "--check has failed with status 137", what="it is reported")
 
 
+def test_nothing_of_a_check_is_left_at_the_end(runs: Runs, worker: HoldsServer, site: Site) -> None:
+    check = ["--check", "sh -c 'sleep 1000; true'"]
+    run = runs(*site.options(), *check, command=())
+    eventually(lambda: any(each.name() == "sleep" for each in run.processes()), what="the check runs")
+    site.await_note("down-done")
+    assert run.stop() == 143
+    eventually(lambda: not run.processes(), what="nothing is left", patience=5.0)
+
+
 @pytest.mark.parametrize("how", ["suspend", "kill"])
 def test_without_a_supervisor_the_fuse_makes_it_passive(
     runs: Runs, worker: HoldsServer, site: Site, how: str

@@ -44,4 +44,4 @@ class LoopbackServer:
                 if connection.transport:
                     connection.transport.abort()
             await asyncio.sleep(0.01)
-        await self._server.shutdown(0)
+        await self._server.shutdown(0.1)  # with 0, it would wait for ever

@@ -636,15 +636,22 @@ def test_what_another_release_says_in_other_words_is_written_over_now_and_then(
 
 
 @pytest.mark.parametrize(
-    ("shown", "waits"), [(None, True), (Application.UNHEALTHY, False), (Application.HEALTHY, None)]
+    ("follows", "shown", "waits"),
+    [
+        (Follows.WORKERS, None, True),
+        (Follows.APPLICATIONS, None, False),
+        (Follows.APPLICATIONS, Application.UNHEALTHY, False),
+        (Follows.APPLICATIONS, Application.HEALTHY, None),
+    ],
 )
 def test_what_another_release_drops_is_written_again_now_and_then(
+    follows: Follows,
     shown: Application | None,
     *,
     waits: bool | None,
 ) -> None:
-    """It does not know how an application is, nor what follows from that for a condition."""
-    about = federation(failover=Failover(follows=Follows.APPLICATIONS))
+    """It does not know how an application is. Where roles follow applications, it must not be at work."""
+    about = federation(failover=Failover(follows=follows))
     assert about.status
     well = tuple(replace(each, application=Application.HEALTHY) for each in (ONE, TWO))
     rows = tuple(replace(row, application=shown) for row in about.status.clusters)

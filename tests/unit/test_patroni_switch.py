@@ -295,3 +295,30 @@ def test_a_configuration_that_lacks_something(tmp_path: Path) -> None:
     (tmp_path / "switch.toml").write_text('worker = "http://127.0.0.1:8080"\n')
     with pytest.raises(program.SwitchError, match="'here' is missing"):
         program.load(tmp_path / "switch.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            'patroni = ["http://10.1.0.11:8008"]',
+            'patroni = "http://10.1.0.11:8008"',
+            "here.patroni is .* list of URLs",
+        ),
+        ('patroni = ["http://10.1.0.11:8008"]', "patroni = []", "here.patroni is .* list of URLs"),
+        ('patroni = ["http://10.1.0.11:8008"]', 'patroni = ["http://10.1.0.11:99999"]', "[Pp]ort"),
+        ('worker = "http://127.0.0.1:8080"', 'worker = "127.0.0.1:8080"', "worker: .* is not a URL"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant(tmp_path: Path, old: str, new: str, says: str) -> None:
+    text = (
+        'worker = "http://127.0.0.1:8080"\npatience = 30\n'
+        '[here]\npatroni = ["http://10.1.0.11:8008"]\n[here.standby_cluster]\nhost = "10.2.0.11"\n'
+        '[there]\npatroni = ["http://10.2.0.11:8008"]\n[there.standby_cluster]\nhost = "10.1.0.11"\n'
+    )
+    path = tmp_path / "switch.toml"
+    path.write_text(text)
+    program.load(path)
+    path.write_text(text.replace(old, new))
+    with pytest.raises(program.SwitchError, match=says):
+        program.load(path)

@@ -353,6 +353,19 @@ def test_a_release_is_tried_until_the_hold_has_run_out() -> None:
     assert play.parameters()["id"] == "id2"
 
 
+def test_a_late_answer_does_not_delay_the_release() -> None:
+    """In one step of the supervisor, the command ends and a question asked before that is answered."""
+    play = active()
+    play.hear(418, held=8.0)
+    play.machine.ended(143, play.now)
+    play.machine.gone(play.now)
+    play.machine.heard(Answer(418, play.now, 8.0, "7", "c", "n/f", "demoting"), play.now)
+    play.tick()
+    request = play.request()
+    assert request
+    assert request.method == "DELETE"
+
+
 def test_whoever_ends_does_not_wait_for_a_dead_worker() -> None:
     play = active()
     play.machine.stop(signal.SIGTERM, play.now)
@@ -448,6 +461,18 @@ def test_a_role_that_comes_back_does_not_keep_it_from_ending() -> None:
     play.machine.ended(1, play.now)
     assert play.hear(200, held=9.0) == []
     assert play.machine.phase is Phase.MAKING_PASSIVE
+
+
+def test_who_ends_without_a_release_is_warned_of_what_may_be_active() -> None:
+    play = scripts()
+    play.hear(200, held=9.0)
+    play.machine.ended(0, play.now)
+    play.machine.stop(signal.SIGTERM, play.now)
+    assert play.tick() == [Start(ON_PASSIVE)]
+    play.machine.stop(signal.SIGTERM, play.now)
+    play.tick()
+    assert play.machine.phase is Phase.OVER
+    assert play.said[-1].startswith("DANGER: --on-passive has not succeeded")
 
 
 def test_on_active_is_tried_again() -> None:

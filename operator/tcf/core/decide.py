@@ -25,6 +25,7 @@ from tcf.core.model import (
     SPEC,
     Event,
     Federation,
+    Follows,
     Isolation,
     MemberStatus,
     Now,
@@ -133,7 +134,7 @@ def _meanwhile(
     described = _described(federation, _counted(status, workers, now), now)
     described_at = None
     if described != status:
-        if _differ_in_description_only(described, status):
+        if _differ_in_description_only(federation.spec, described, status):
             described_at = workers.sightings.status_at + _DESCRIPTION_SECONDS
         if described_at is None or now.boot >= described_at:
             # Counts from an unconfirmed list may be outdated, and would undo another coordinator's write.
@@ -278,9 +279,14 @@ def _counted(status: Status, workers: Workers, now: Now) -> Status:
     )
 
 
-def _differ_in_description_only(described: Status, status: Status) -> bool:
-    """Do they differ only in what another release may word differently, or not know and drop?"""
-    dropped = {row.id for row in status.clusters if row.application is None}
+def _differ_in_description_only(spec: Spec, described: Status, status: Status) -> bool:
+    """Do they differ only in what another release may word differently, or not know and drop?
+
+    Where roles follow applications, requests are judged by what the status says of these. A release that does
+    not know them must not be at work there.
+    """
+    follows = spec.failover.follows is Follows.APPLICATIONS
+    dropped = {row.id for row in status.clusters if row.application is None and not follows}
     rows = tuple(replace(row, application=None) if row.id in dropped else row for row in described.clusters)
     return _without_description(replace(described, clusters=rows)) == _without_description(status)
 

@@ -125,6 +125,10 @@ class Holds:
     def release(self, name: str, instance: str) -> None:
         self._holds.pop((name, instance), None)
 
+    def has(self, name: str, instance: str) -> bool:
+        """Is it among the holders? One that waits for an answer is, unless it was released."""
+        return (name, instance) in self._holds
+
     def outstanding(self, name: str, instance: str, now: float) -> bool:
         hold = self._holds.get((name, instance))
         return hold is not None and hold.outstanding(now)

@@ -60,7 +60,7 @@ class _HoldHandlers:
     async def hold(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         """Grant or extend a hold."""
         hold, wait = await self._bodies.read(request, read_hold)
-        given = await self._holders.ask(hold, wait)
+        given = await self._holders.ask(hold, wait, there=lambda: request.transport is not None)
         if given is None:
             raise BadRequestError(
                 Reason.TOO_MANY_HOLDERS, f"this worker has {MOST_HOLDERS} holders already; stop some", 503

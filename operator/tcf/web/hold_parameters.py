@@ -78,9 +78,7 @@ def _instance(parameters: Mapping[str, str]) -> str:
 def _duration(parameters: Mapping[str, str], name: str, default: str) -> int:
     value = parameters.get(name, default)
     if not value:
-        raise BadRequestError(
-            Reason.INVALID_PARAMETER, f"{name} is missing; give the length of the hold, such as {name}=10s"
-        )
+        raise BadRequestError(Reason.INVALID_PARAMETER, f"{name} is missing; give a time such as {name}=10s")
     try:
         return seconds(value)
     except ValueError as bad:

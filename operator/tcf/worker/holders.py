@@ -56,8 +56,12 @@ class Holders:
         self._holds = knowledge.state.cover.holds
         self._released = released
 
-    async def ask(self, request: HoldRequest, wait: float = 0.0) -> HoldAnswer | None:
+    async def ask(
+        self, request: HoldRequest, wait: float = 0.0, *, there: Callable[[], bool] = lambda: True
+    ) -> HoldAnswer | None:
         """Answer a request, at the latest after `wait` seconds; None if there are too many holders.
+
+        `there`: is there still somebody who can receive the answer? If not, nothing is granted.
 
         The answer comes earlier if it is news: the holder may begin to act, or has to stop, or nobody knows.
         """
@@ -75,6 +79,10 @@ class Holders:
             if left <= 0 or answer.active is not held_before or self._knowledge.stopped:
                 return answer
             await within(left, self._knowledge.changed())
+            if not (there() and self._holds.has(*request.key)):
+                # It was released meanwhile, or the holder has hung up: grant nothing.
+                now = self.clock.boot()
+                return HoldAnswer(self._knowledge.answer(now), 0.0, begun=False, answered_at=now)
 
     def release(self, name: str, instance: str) -> bool:
         """Forget a hold, whose holder has stopped acting. False if none was outstanding."""
