@@ -168,9 +168,19 @@ def test_lint(chart: Helm, name: str) -> None:
                 "crds",
                 "admissionPolicies",
                 "rbac",
+                "metrics",
                 "networkPolicy",
                 "remoteMembers",
             )
+        ),
+        ({"metrics": {"podMonitor": {"enabled": True, "interval": "soon"}}}, "/metrics/podMonitor/interval"),
+        (
+            {"metrics": {"podMonitor": {"enabled": True}}, "workers": {"auth": {"reads": True}}},
+            "set metrics.podMonitor.workers.authorization",
+        ),
+        (
+            {"metrics": {"podMonitor": {"enabled": True}}, "workers": {"tls": {"secretName": "web"}}},
+            "set metrics.podMonitor.workers.tlsConfig",
         ),
         ({"workers": {"port": None}}, "missing property 'port'"),
         ({"operator": {"serviceAccount": None}}, "missing property 'serviceAccount'"),
@@ -324,6 +334,38 @@ def test_workers_with_tls(chart: Helm) -> None:
     assert policy["spec"]["ingress"][0]["ports"] == [{"port": "https"}, {"port": "probes"}]
     (ask,) = by_kind(documents, "Pod")["tcf-tcf-operator-test"]["spec"]["containers"]
     assert f"https://{name}:8080/tcf/clusters" in ask["args"]
+
+
+def test_metrics_are_scraped_where_there_is_no_tls_and_no_token(chart: Helm) -> None:
+    metrics: Json = {name: {"enabled": True} for name in ("podMonitor", "prometheusRule", "dashboard")}
+    plain = chart.render({"metrics": metrics})
+    monitors = by_kind(plain, "PodMonitor")
+    assert {name: each["spec"]["podMetricsEndpoints"] for name, each in monitors.items()} == {
+        "tcf-tcf-operator": [{"port": "health", "interval": "15s", "honorLabels": True}],
+        "tcf-tcf-operator-workers": [
+            {"port": "http", "scheme": "http", "interval": "15s", "honorLabels": True}
+        ],
+    }
+    operator = by_kind(plain, "Deployment")["tcf-tcf-operator"]["spec"]["template"]
+    labels = operator["metadata"]["labels"]
+    assert monitors["tcf-tcf-operator"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    rules = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
+    assert by_kind(plain, "PrometheusRule")["tcf-tcf-operator"]["spec"] == rules
+    dashboard = by_kind(plain, "ConfigMap")["tcf-tcf-operator-dashboard"]
+    assert json.loads(dashboard["data"]["tcf.json"])["title"] == "TCF federations"
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+    tls = chart.render({"metrics": metrics, "workers": {"tls": {"secretName": "web"}, "probePort": 8081}})
+    (endpoint,) = by_kind(tls, "PodMonitor")["tcf-tcf-operator-workers"]["spec"]["podMetricsEndpoints"]
+    assert endpoint == {"port": "probes", "interval": "15s", "honorLabels": True}
+
+
+def test_every_alert_has_a_page(chart: Helm) -> None:
+    (group,) = yaml.safe_load((CHART / "files/alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]:
+        page = ROOT / rule["annotations"]["runbook"]
+        assert page.stem == rule["alert"]
+        assert page.read_text().startswith(f"# {rule['alert']}\n")
 
 
 def test_rights_and_accounts_of_others_are_used(chart: Helm) -> None:
