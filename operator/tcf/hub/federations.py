@@ -40,7 +40,7 @@ class Federations:
     async def list(
         self, namespace: str | None, *, deadline: float
     ) -> tuple[tuple[Federation, ...], tuple[str, ...]]:
-        """All federations (None: in all namespaces) as of now, and what is wrong with those that are malformed."""
+        """All federations (None: in all namespaces), and what is wrong with those that are malformed."""
         answer = await self._client.request("GET", _folder(namespace), deadline=deadline)
         found, troubles = [], []
         for item in records.items(answer, f"{KIND}List"):
