@@ -74,6 +74,9 @@ def run(arguments: list[str]) -> int:
     except StopError as stop:
         _complain(f"error: {stop}", *stop.hint)
         return stop.status
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "kubectl tcf"
         _complain(f"error: {' '.join(error.format_message().split())}", f"see {where} --help")

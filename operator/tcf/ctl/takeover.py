@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tcf.core.admission import Accepted, Command, Kind, admit, objections
+from tcf.core.admission import Accepted, Command, Kind, admit, objections, unbelievable, unusable
 from tcf.core.failover import cooldown_end
 from tcf.core.model import FailoverMode, Federation, Now, Principal, Refusal, stamp
 from tcf.core.reasons import Outcome, Reason
@@ -37,18 +37,17 @@ def _verdict(federation: Federation, member: str, operator: OperatorSign, now: N
     command = Command(Kind.PROMOTE, member, "check", _NOBODY)
     admission = admit(federation, command, now)
     found: list[Refusal] = []
-    if isinstance(admission, Refusal):
+    if refusal := unusable(federation) or unbelievable(federation, now):
+        found.append(refusal)
+    elif active:  # it has the role already, and nobody to fence
+        found += (each for each in objections(federation, command) if each.reason != Reason.CANNOT_FENCE)
+    elif isinstance(admission, Refusal):
         found.append(admission)
-    elif isinstance(admission, Accepted) or active:
-        found += (each for each in objections(federation, command) if not active or _concerns(each))
+    elif isinstance(admission, Accepted):
+        found += objections(federation, command)
     if operator.alive(now.wall) is False:
         found.append(Refusal(Outcome.NO_COORDINATOR, operator.told(now.wall)))
     return Verdict(member, active, tuple(found))
-
-
-def _concerns(objection: Refusal) -> bool:
-    """Does it concern the active member? It has nobody to fence."""
-    return objection.reason != Reason.CANNOT_FENCE
 
 
 def failover_state(federation: Federation, now: Now) -> tuple[str, str]:
