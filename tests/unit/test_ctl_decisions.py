@@ -337,8 +337,9 @@ def test_the_crd(fields: KnownFields, level: Level) -> None:
 
 def test_a_right_that_only_some_need_is_no_fault_if_it_is_missing() -> None:
     look, move = Need("get", "x", "look", everybody=True), Need("create", "y", "move")
-    assert [each.level for each in findings.of_rights({look: True, move: True}, "anna")] == [Level.GOOD]
-    found = list(findings.of_rights({look: False, move: False}, "anna"))
+    (fine,) = findings.of_rights({look: True, move: True}, "anna", "shop")
+    assert (fine.level, fine.message) == (Level.GOOD, "for shop, anna may look, move")
+    found = list(findings.of_rights({look: False, move: False}, "anna", ""))
     assert [each.level for each in found] == [Level.BAD, Level.NOTE]
     assert "grant get x" in found[0].mend
 

@@ -35,7 +35,7 @@ NEEDS = (
     Need("watch", PLURAL, "follow federations", everybody=True),
     Need("list", _LEASES, "see workers", everybody=True),
     Need("get", _LEASES, "see operators", everybody=True),
-    Need("update", f"{PLURAL}/status", "place requests"),
+    Need("update", f"{PLURAL}/status", "place requests about the role"),
     Need("create", f"{PLURAL}/switchover", "move the role"),
     Need("create", f"{PLURAL}/force", "use --force"),
     Need("patch", PLURAL, "pause failover"),
@@ -73,8 +73,9 @@ async def _examined(given: Globals, name: str | None, *, everywhere: bool) -> li
             stop = told(error)
             return [Finding("hub", Level.BAD, str(stop), "; ".join(stop.hint) or "is it the right server?")]
         found = [findings.of_version(version)]
-        for part in (_clocks, _crd, _policies, _rights):
+        for part in (_clocks, _crd, _policies):
             found += [each async for each in part(hub)]
+        found += [each async for each in _rights(hub, name or "")]
         where = None if everywhere else hub.namespace
         return [*found, *[each async for each in _federations(hub, where, name)]]
 
@@ -113,22 +114,29 @@ async def _names(hub: OpenHub, path: str) -> set[str]:
         return {str(item["metadata"]["name"]) for item in items(answer, str(answer["kind"]))}
 
 
-async def _rights(hub: OpenHub) -> AsyncIterator[Finding]:
+async def _rights(hub: OpenHub, name: str) -> AsyncIterator[Finding]:
+    """The rights on one federation, or on all. A Role may name the federations for which it is."""
     try:
         user = await hub.access.user(deadline=SECONDS)
-        allowed = await asyncio.gather(*(_may(hub, need) for need in NEEDS))
+        allowed = await asyncio.gather(*(_may(hub, need, name) for need in NEEDS))
     except errors.HubError as error:
         yield findings.unreadable("rights", str(error))
         return
-    for each in findings.of_rights(dict(zip(NEEDS, allowed, strict=True)), user):
+    for each in findings.of_rights(dict(zip(NEEDS, allowed, strict=True)), user, name):
         yield each
 
 
-async def _may(hub: OpenHub, need: Need) -> bool:
+async def _may(hub: OpenHub, need: Need, name: str) -> bool:
     resource, _, subresource = need.resource.partition("/")
     plural, _, group = resource.partition(".")
     return await hub.access.may(
-        need.verb, group or GROUP, plural, hub.namespace, subresource=subresource, deadline=SECONDS
+        need.verb,
+        group or GROUP,
+        plural,
+        hub.namespace,
+        subresource=subresource,
+        name="" if need.everybody else name,
+        deadline=SECONDS,
     )
 
 

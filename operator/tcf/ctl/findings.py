@@ -90,15 +90,19 @@ class Need:
     everybody: bool = False
 
 
-def of_rights(allowed: Mapping[Need, bool], user: str) -> Iterator[Finding]:
-    """One line for all rights that are there, and one for each that is missing."""
+def of_rights(allowed: Mapping[Need, bool], user: str, name: str) -> Iterator[Finding]:
+    """One line for all rights that are there, and one for each that is missing.
+
+    `name`: the federation for which rights were asked about; "" if that is all of them.
+    """
+    which = name or "every federation here"
     if there := [need for need, may in allowed.items() if may]:
         purposes = ", ".join(dict.fromkeys(need.purpose for need in there))
-        yield Finding("rights", Level.GOOD, f"{user} may {purposes}")
+        yield Finding("rights", Level.GOOD, f"for {which}, {user} may {purposes}")
     for need, may in allowed.items():
         if not may:
             level = Level.BAD if need.everybody else Level.NOTE
-            message = f"{user} may not {need.purpose}"
+            message = f"for {which}, {user} may not {need.purpose}"
             mend = f"grant {need.verb} {need.resource} by RBAC, if that is wanted (docs/security.md)"
             yield Finding("rights", level, message, mend)
 

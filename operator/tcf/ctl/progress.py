@@ -24,7 +24,8 @@ def steps(before: Status | None, after: Status | None) -> Iterator[str]:
     was = before.switchover if before else None
     if (running := after.switchover) and (was is None or was.id != running.id):
         by = f" by {running.requested_by}" if running.requested_by else ""
-        yield f"requested{by}: from {running.from_ or 'nobody'} to {running.to or 'nobody'}"
+        why = f": {running.reason}" if running.reason else ""
+        yield f"requested{by}: from {running.from_ or 'nobody'} to {running.to or 'nobody'}{why}"
     roles = {row.id: row.role for row in before.clusters} if before else {}
     for row in after.clusters:
         if roles.get(row.id, row.role) is not row.role:

@@ -177,7 +177,8 @@ def _carried_out(given: Globals, wanted: Wanted, plan: Plan, terminal: Terminal)
     except KeyboardInterrupt:
         if not course.sent:
             raise
-        goes_on = "interrupted: the request is on the hub and goes on without this command"
+        where = "is on the hub and goes on" if course.placed else "may be on the hub, and then goes on"
+        goes_on = f"interrupted: request {plan.command.id} {where} without this command"
         raise StopError(goes_on, f"find out how it ends: {look}", status=Exit.UNKNOWN) from None
     if ending.unknown:
         raise StopError(

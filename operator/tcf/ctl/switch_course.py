@@ -43,10 +43,11 @@ class Ending:
 
 
 class SwitchCourse:
-    """`sent`: the request is, or may be, on the hub."""
+    """`sent`: the request may be on the hub. `placed`: it is."""
 
     def __init__(self, plan: Plan, terminal: Terminal) -> None:
         self.sent = False
+        self.placed = False
         self._plan = plan
         self._terminal = terminal
         self._request = plan.command.id
@@ -73,7 +74,9 @@ class SwitchCourse:
                 return self._unknown(hub, hub_lost(WAITING, str(error)))
             finally:
                 follower.cancel()
-                await asyncio.gather(follower, return_exceptions=True)
+                (ended,) = await asyncio.gather(follower, return_exceptions=True)
+                if isinstance(ended, Exception):  # it does not change what has become of the request
+                    click.echo(f"the steps could not be shown: {ended!r}", err=True)
 
     async def _to_the_end(self, hub: OpenHub, sight: FederationSight) -> Ending:
         where = self._plan.federation
@@ -88,7 +91,7 @@ class SwitchCourse:
             self.sent = False
             refusal = verdict if isinstance(verdict, Refusal) else None
             return self._ending(hub, federation, refusal)
-        self._request = verdict.request
+        self._request, self.placed = verdict.request, True
         entry = await requests.outcome(federation, verdict.request, own=isinstance(verdict, Accepted))
         self._tell(sight)
         latest = sight.latest or federation
