@@ -25,7 +25,7 @@ from tcf.ctl import findings
 from tcf.ctl.findings import POLICIES, Finding, Level, Need
 from tcf.ctl.operator_sign import OperatorSign
 from tcf.ctl.plan import Plan, command_for, plan_of, told
-from tcf.ctl.progress import awaited, steps
+from tcf.ctl.role_changes import awaited, steps
 from tcf.ctl.takeover import failover_state, verdicts
 from tcf.hub.server_facts import KnownFields
 from unit.build import (

@@ -12,6 +12,7 @@ import click
 
 from tcf.ctl.exits import Exit, StopError
 from tcf.ctl.global_options import global_options
+from tcf.ctl.terminal import Terminal
 
 _COMMANDS = {
     "list": ("list_command:list_", "List federations."),
@@ -95,9 +96,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, *hints: str) -> None:
-    click.echo(message, err=True)
+    terminal = Terminal.of(sys.stderr)
+    click.echo(terminal.paint(message), err=True)
     for hint in hints:
-        click.echo(f"  {hint}", err=True)
+        click.echo(f"  {terminal.paint(hint)}", err=True)
 
 
 if __name__ == "__main__":

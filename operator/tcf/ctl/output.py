@@ -15,11 +15,11 @@ def show(value: Json, output: str, lines: Callable[[], Iterable[str]]) -> None:
     """Write `value` to stdout in the form that the person has chosen. `lines`: the same for a person."""
     match output:
         case "json":
-            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(value, indent=2))  # in ASCII, nothing can act on a terminal
         case "yaml":
             import yaml  # noqa: PLC0415 - a table needs none of it
 
-            click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+            click.echo(yaml.safe_dump(value, sort_keys=False), nl=False)
         case _:
             click.echo("\n".join(lines()), color=True)  # it has colours only where the terminal shows them
 
@@ -27,7 +27,7 @@ def show(value: Json, output: str, lines: Callable[[], Iterable[str]]) -> None:
 def show_line(value: Json, output: str, line: Callable[[], str]) -> None:
     """Write one of many values that follow each other: JSON in one line, YAML as a document."""
     if output == "json":
-        click.echo(json.dumps(value, ensure_ascii=False))
+        click.echo(json.dumps(value))
     elif output == "yaml":
         click.echo("---")
         show(value, output, list)

@@ -14,7 +14,7 @@ from tcf.ctl.federation_sight import FederationSight, watching
 from tcf.ctl.hub_choice import OpenHub
 from tcf.ctl.looking import read_leases
 from tcf.ctl.plan import Plan
-from tcf.ctl.progress import awaited, steps
+from tcf.ctl.role_changes import awaited, steps
 from tcf.ctl.terminal import Cell, Colour, Terminal
 from tcf.hub import errors
 from tcf.runtime.waiting import within

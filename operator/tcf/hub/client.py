@@ -55,7 +55,7 @@ class HubClient:
         self._warned: set[str] = set()
 
     async def close(self, *, linger: float = TLS_CLOSE_SECONDS) -> None:
-        """End all connections. `linger`: seconds to wait for that; a process that ends at once needs none."""
+        """End all connections. `linger`: seconds to wait until they are closed."""
         await self._credentials.close()
         if self._session:
             await self._session.close()
