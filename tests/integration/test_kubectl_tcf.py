@@ -14,6 +14,7 @@ import pytest
 import yaml
 from rig.admission_policies import confine
 from rig.asking import ask
+from rig.gate import Gate
 from rig.hub_namespace import HubNamespace, ServiceAccount
 from rig.patience import PATIENCE, eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses, environment
@@ -136,6 +137,9 @@ def test_without_an_operator_the_request_is_withdrawn(
     operator, _, _ = running(switchoverTimeout="5s")
     operator.stop()
     hub.kubectl("delete", "lease", HEARTBEAT)
+    status = hub.status()
+    status["history"][0]["finishedAt"] = "2026-01-01T00:00:00Z"  # else it would be a sign of life
+    hub.set_status(status)
     assert ctl("check", "shop").status == 1
     withdrawn = ctl("toggle", "shop", "--yes")
     assert withdrawn.status == 1
@@ -197,6 +201,28 @@ def test_an_interrupted_request_goes_on(
     one.signal(signal.SIGCONT)
     two.await_active()
     assert requests(hub)[0] == ("api", "cluster_2", "Succeeded")
+
+
+def test_when_the_hub_is_lost_nobody_knows(
+    hub: HubNamespace, running: Callable[..., Running], tmp_path: Path
+) -> None:
+    _, one, two = running(switchoverTimeout="5s")
+    one.signal(signal.SIGSTOP)  # so that it takes until the Lease is fenced
+    with Gate(hub.server) as gate:
+        ctl = TcfCtl(hub, gate.kubeconfig(hub, tmp_path / "through-gate"))
+        gate.open()
+        with ctl.started("toggle", "shop", "--yes") as process:
+            assert process.stderr
+            while "gives up its role" not in (line := process.stderr.readline()):
+                assert line, "it has ended"
+            gate.close()
+            assert process.wait(2 * PATIENCE) == 3
+            said = process.stderr.read()
+    assert "cannot reach the hub" in said
+    assert "the hub stopped answering after the request was sent" in said
+    assert f"find out: kubectl tcf -n {hub.namespace} history shop" in said
+    one.signal(signal.SIGCONT)
+    two.await_active()
 
 
 def test_a_switchover_names_the_holders_that_it_waits_for(

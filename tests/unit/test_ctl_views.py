@@ -14,7 +14,7 @@ from tcf.core.model import Application, Federation, Refusal, Status, Unfenceable
 from tcf.core.reasons import Reason
 from tcf.ctl.advice import after_refusal, next_steps
 from tcf.ctl.federation_view import details, history, summary
-from tcf.ctl.operator_sign import OperatorSign, age_of, spoken
+from tcf.ctl.operator_sign import OperatorSign, age_of, last_act, spoken
 from tcf.ctl.status_text import history_rows, list_rows, status_lines
 from tcf.ctl.terminal import Cell, Colour, Sign, Terminal
 from unit.build import STAMP, TERM, WALL, at, described, entry, federation, kept, lease, request
@@ -56,11 +56,25 @@ def fresh(cluster: str, **more: Any) -> WorkerLease:
         ),
         (UNKNOWN, None, "cannot be read (the hub refuses)"),
         (OperatorSign("ns", replace(BEAT, renewed_at="")), False, "has never been renewed"),
+        (OperatorSign("ns", acted_at=STAMP), True, "an operator is at work: it ended a request 0s ago"),
+        (replace(UNKNOWN, acted_at=STAMP), True, "an operator is at work: it ended a request 0s ago"),
+        (OperatorSign("ns", acted_at="2026-11-23T11:50:00Z"), False, "does not exist"),
     ],
 )
 def test_whether_an_operator_is_at_work(sign: OperatorSign, alive: bool | None, told: str) -> None:  # noqa: FBT001
     assert sign.alive(WALL) is alive
     assert told in sign.told(WALL)
+
+
+def test_who_has_ended_a_request() -> None:
+    """An operator, unless whoever placed it has withdrawn or replaced it."""
+    by_others = [
+        entry("r3", finished_at="2026-11-23T13:00:00Z", outcome=outcome)
+        for outcome in ("NoCoordinator", "Superseded")
+    ]
+    own = entry("r1", finished_at="2026-11-23T11:00:00Z", outcome="RolledBack")
+    assert last_act([federation(history=(*by_others, own)), federation(None)]) == "2026-11-23T11:00:00Z"
+    assert last_act([federation()]) == ""
 
 
 def test_a_heartbeat_counts_for_as_long_as_for_workers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,24 @@ def test_completion_without_a_hub(words: list[str], expected: list[str]) -> None
     assert [line.split("\t")[0] for line in found][: len(expected) or None] == expected
     assert directive == ":4"
     assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"_KUBECTL_TCF_COMPLETE": "bash_source"}, "_kubectl_tcf_completion kubectl-tcf"),
+        (
+            {"_KUBECTL_TCF_COMPLETE": "bash_complete", "COMP_WORDS": "kubectl-tcf hist", "COMP_CWORD": "1"},
+            "plain,history",
+        ),
+    ],
+)
+def test_completion_by_a_shell(asked: dict[str, str], expected: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tcf.ctl.kubectl_tcf"],
+        env=os.environ | asked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert expected in done.stdout

@@ -33,7 +33,7 @@ def check(*, given: Globals, federation: str, member: str | None) -> int:
 async def _check(given: Globals, name: str, member: str | None) -> int:
     async with open_hub(given.hub) as hub:
         federation = await read_federation(hub, name)
-        operator, now = await read_operator_sign(hub), hub.clock.now()
+        operator, now = await read_operator_sign(hub, federation), hub.clock.now()
     found = [each for each in verdicts(federation, operator, now) if member in {None, each.member}]
     if not found:
         known = ", ".join(each.id for each in federation.spec.clusters)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, ShellComplete, shell_complete
 
 SECONDS = 2.0
 """How long a person who has pressed the tab key waits at most."""
+VARIABLE = "_KUBECTL_TCF_COMPLETE"
+"""By this, a shell asks for a completion (https://click.palletsprojects.com/en/stable/shell-completion)."""
 
 
 def complete_namespace(ctx: click.Context, _param: click.Parameter, word: str) -> list[CompletionItem]:
@@ -53,17 +57,22 @@ def _federations(ctx: click.Context, *, everywhere: bool = False) -> Any:
         return ()
 
 
+def complete_in_shell(command: click.Command) -> int | None:
+    """Answer the shell of somebody who types `kubectl-tcf` itself; None if it does not ask.
+
+    Click would name the variable after "kubectl tcf", and no variable may have a blank in its name.
+    """
+    instruction = os.environ.get(VARIABLE)
+    return shell_complete(command, {}, "kubectl-tcf", VARIABLE, instruction) if instruction else None
+
+
 def kubectl_complete() -> None:
     """Entry point of `kubectl_complete-tcf`, which kubectl runs with the words after `kubectl tcf`.
 
     It prints a line for each word that fits, and then a line with cobra's directive 4: no names of files.
     (https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins)
     """
-    import sys  # noqa: PLC0415
-
-    from click.shell_completion import ShellComplete  # noqa: PLC0415
-
-    from tcf.ctl.kubectl_tcf import tcf  # noqa: PLC0415
+    from tcf.ctl.kubectl_tcf import tcf  # noqa: PLC0415 - it imports this module
 
     *before, word = sys.argv[1:] or [""]
     found = ShellComplete(tcf, {}, "kubectl tcf", "").get_completions(before, word)

@@ -157,9 +157,10 @@ async def _federations(hub: OpenHub, namespace: str | None, name: str | None) ->
             "federations", Level.NOTE, f"there are none {where}", "choose another with -n, or use -A"
         )
     for each in dict.fromkeys(federation.namespace for federation in chosen):
-        sign = await read_operator_sign(hub, each)
+        there = [federation for federation in chosen if federation.namespace == each]
+        sign = await read_operator_sign(hub, *there)
         yield findings.of_operator(sign, hub.clock.now())
-        for federation in (one for one in chosen if one.namespace == each):
+        for federation in there:
             leases = await read_leases(hub, federation.name, each)
             for finding in findings.of_federation(federation, leases, sign, hub.clock.now()):
                 yield finding

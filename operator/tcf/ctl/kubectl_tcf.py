@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tcf.ctl.completion import complete_in_shell
 from tcf.ctl.exits import Exit, StopError
 from tcf.ctl.global_options import global_options
 from tcf.ctl.terminal import Terminal
@@ -65,7 +66,8 @@ click.version_option(package_name="tcf-operator", message="kubectl tcf %(version
 
 def main() -> None:
     """Entry point of `kubectl-tcf`."""
-    sys.exit(run(sys.argv[1:]))
+    completed = complete_in_shell(tcf)
+    sys.exit(run(sys.argv[1:]) if completed is None else completed)
 
 
 def run(arguments: list[str]) -> int:

@@ -10,7 +10,7 @@ from tcf.core.heartbeat import HEARTBEAT
 from tcf.core.model import Federation, WorkerLease
 from tcf.ctl.hub_choice import SECONDS, OpenHub
 from tcf.ctl.hub_errors import no_federation
-from tcf.ctl.operator_sign import OperatorSign
+from tcf.ctl.operator_sign import OperatorSign, last_act
 from tcf.hub import errors
 
 _POD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -34,15 +34,16 @@ async def read_leases(hub: OpenHub, name: str, namespace: str = "") -> tuple[Wor
     return tuple(sorted(found, key=lambda lease: (lease.cluster, lease.holder, lease.name)))
 
 
-async def read_operator_sign(hub: OpenHub, namespace: str = "") -> OperatorSign:
-    """The heartbeat of a namespace (the chosen one by default)."""
-    where = namespace or hub.namespace
+async def read_operator_sign(hub: OpenHub, *federations: Federation) -> OperatorSign:
+    """What is known of the operators that look after these federations, which are in one namespace."""
+    where, acted_at = federations[0].namespace, last_act(federations)
     try:
-        return OperatorSign(where, await hub.leases.get(where, HEARTBEAT, deadline=SECONDS))
+        lease = await hub.leases.get(where, HEARTBEAT, deadline=SECONDS)
     except errors.NotFoundError:
-        return OperatorSign(where)
+        return OperatorSign(where, acted_at=acted_at)
     except errors.HubError as error:
-        return OperatorSign(where, unknown=str(error))
+        return OperatorSign(where, unknown=str(error), acted_at=acted_at)
+    return OperatorSign(where, lease, acted_at=acted_at)
 
 
 async def read_nodes(hub: OpenHub, leases: Iterable[WorkerLease]) -> Mapping[str, str]:

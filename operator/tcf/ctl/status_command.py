@@ -49,7 +49,9 @@ async def _status(given: Globals, name: str, *, watch: bool) -> None:
 
 async def _looked(hub: OpenHub, federation: Federation, terminal: Terminal) -> tuple[Json, list[str]]:
     """What there is to see of a federation, for programs and for people."""
-    leases, operator = await asyncio.gather(read_leases(hub, federation.name), read_operator_sign(hub))
+    leases, operator = await asyncio.gather(
+        read_leases(hub, federation.name), read_operator_sign(hub, federation)
+    )
     now = hub.clock.now()
     view = details(federation, leases, await read_nodes(hub, leases or ()), operator, now)
     advice = next_steps(federation, operator, now.wall)

@@ -73,10 +73,10 @@ def _facts(view: Json, wall: datetime) -> Iterator[Row]:
     failover = view["failover"]["mode"] + (" (paused)" if view["paused"] else "")
     yield ["failover", Cell(failover, Colour.WARNING if view["paused"] else None)]
     operator = view["operator"]
-    since = spoken(age_of(operator["heartbeat"] or "", wall))
+    heartbeat = f", heartbeat {_ago(operator['heartbeat'], wall).text}" if operator["heartbeat"] else ""
     shown = {
-        True: Cell(f"at work, heartbeat {since} ago", Colour.GOOD),
-        False: Cell(f"none at work, heartbeat {since} ago" if operator["heartbeat"] else "none", Colour.BAD),
+        True: Cell(f"at work{heartbeat}", Colour.GOOD),
+        False: Cell(f"none at work{heartbeat}", Colour.BAD),
         None: Cell("not known", Colour.QUIET),
     }
     yield ["operator", shown[operator["alive"]]]

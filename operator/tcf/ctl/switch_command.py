@@ -137,7 +137,7 @@ async def _planned(given: Globals, wanted: Wanted, terminal: Terminal) -> Plan:
             force=wanted.force,
             expected_term=wanted.expected_term,
         )
-        operator, now = await read_operator_sign(hub), hub.clock.now()
+        operator, now = await read_operator_sign(hub, federation), hub.clock.now()
     plan = plan_of(federation, order, now)
     if not isinstance(plan.verdict, Refusal):
         for line in told(plan):
