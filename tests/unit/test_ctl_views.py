@@ -15,6 +15,7 @@ from tcf.core.reasons import Reason
 from tcf.ctl.advice import after_refusal, next_steps
 from tcf.ctl.federation_view import details, history, summary
 from tcf.ctl.operator_sign import OperatorSign, age_of, last_act, spoken
+from tcf.ctl.output import fitting
 from tcf.ctl.status_text import history_rows, list_rows, status_lines
 from tcf.ctl.terminal import Cell, Colour, Sign, Terminal
 from unit.build import STAMP, TERM, WALL, at, described, entry, federation, kept, lease, request
@@ -298,6 +299,20 @@ def test_what_a_terminal_can_do(
     found = Terminal.of(stream)
     assert (found.colours, found.unicode, found.live) == expected
     assert ASCII.sign(Sign.YES).text == "ok"
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        (5, ["a", "\x1b[1mbb\x1b[0m", "x" * 12]),
+        (4, ["a", "\x1b[1mbb\x1b[0m", "..."]),
+        (3, ["a", "..."]),
+        (1, ["..."]),
+    ],
+)
+def test_a_window_shows_what_fits(rows: int, shown: list[str]) -> None:
+    found = fitting(["a", "\x1b[1mbb\x1b[0m", "x" * 12], 10, rows)
+    assert [line.partition(" (make")[0] for line in found] == shown
 
 
 # --- advice --------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class _Listing:
         self._namespace = namespace
         self._terminal = Terminal.of(sys.stdout)
         self._known: dict[tuple[str, str], Federation] = {}
-        self._screen = Screen(self._terminal.height) if self._terminal.live and output == "table" else None
+        self._screen = Screen() if self._terminal.live and output == "table" else None
 
     async def read(self) -> None:
         """List them, and show what has changed since."""

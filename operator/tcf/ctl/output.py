@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -35,15 +37,27 @@ def show_line(value: Json, output: str, line: Callable[[], str]) -> None:
         click.echo(line(), color=True)
 
 
-class Screen:
-    """A terminal that is drawn again and again, from its top left corner."""
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
-    def __init__(self, height: int) -> None:
-        self._height = height
+
+class Screen:
+    """A terminal that is drawn again and again, from its top left corner. The window may change its size."""
 
     def draw(self, lines: Iterable[str]) -> None:
         """Show these lines. Those that do not fit are left out."""
-        shown = list(lines)
-        if len(shown) >= self._height:
-            shown = [*shown[: self._height - 2], "... (make the window higher to see the rest)"]
-        click.echo("\x1b[H\x1b[2J" + "\n".join(shown), color=True)
+        click.echo("\x1b[H\x1b[2J" + "\n".join(fitting(lines, *shutil.get_terminal_size())), color=True)
+
+
+def fitting(lines: Iterable[str], columns: int, rows: int) -> list[str]:
+    """As many lines as a window of this size can show. A line that is too long for it takes several rows."""
+    every = list(lines)
+    heights = [max(1, -(-len(_COLOURS.sub("", line)) // columns)) for line in every]
+    if sum(heights) < rows:
+        return every
+    shown, left = [], rows - 2
+    for line, height in zip(every, heights, strict=True):
+        left -= height
+        if left < 0:
+            break
+        shown.append(line)
+    return [*shown, "... (make the window larger to see the rest)"]

@@ -61,7 +61,7 @@ async def _looked(hub: OpenHub, federation: Federation, terminal: Terminal) -> t
 
 async def _draw(hub: OpenHub, sight: FederationSight, terminal: Terminal) -> None:
     """Draw it again and again: at once after a change, and every second for what the Leases say."""
-    screen = Screen(terminal.height)
+    screen = Screen()
     while True:
         federation = sight.latest
         try:

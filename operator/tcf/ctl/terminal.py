@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -46,7 +45,6 @@ class Terminal:
     colours: bool
     unicode: bool
     live: bool
-    height: int = 24
 
     @classmethod
     def of(cls, stream: TextIO) -> Terminal:
@@ -58,7 +56,7 @@ class Terminal:
         except (UnicodeError, LookupError):
             unicode = False
         colours = live and not os.environ.get("NO_COLOR")  # https://no-color.org
-        return cls(colours, unicode, live, shutil.get_terminal_size().lines)
+        return cls(colours, unicode, live)
 
     def sign(self, sign: Sign) -> Cell:
         shown, instead, colour = sign.value
