@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from pathlib import Path
 
 from rig.asking import Answer
 
@@ -28,6 +30,10 @@ cluster_1 is active. In another terminal, try:
   curl -X POST {two}/tcf/demote             # nobody is active
   curl -X POST {one}/tcf/promote            # cluster_1 is active again
 
+  {_tcf(hub)} status {FEDERATION}
+  {_tcf(hub)} toggle {FEDERATION}        # asks, and shows every step
+  {_tcf(hub)} status {FEDERATION} -w     # live
+
 {_with_kubectl(hub, home)}
 Logs are in {os.path.relpath(home.folder)}/. Role changes are shown below. Ctrl-C stops everything.
 """)
@@ -41,6 +47,12 @@ Logs are in {os.path.relpath(home.folder)}/. Role changes are shown below. Ctrl-
             say(f"  {time.strftime('%H:%M:%S')}  {line}   term {term or '-'}")
             before = line
         time.sleep(0.1)
+
+
+def _tcf(hub: DemoHub) -> str:
+    """kubectl tcf for the demo's federation. It is installed beside the Python that runs the demo."""
+    program = os.path.relpath(Path(sys.executable).parent / "kubectl-tcf")
+    return f"{program} --kubeconfig {os.path.relpath(hub.kubeconfig)} -n {NAMESPACE}"
 
 
 def _with_kubectl(hub: DemoHub, home: DemoHome) -> str:

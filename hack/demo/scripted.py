@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from rig.asking import Answer
 
 from demo.demo_federation import DemoFederation
-from demo.demo_home import DemoError, say
+from demo.demo_home import FEDERATION, NAMESPACE, PATIENCE, DemoError, say
 from demo.demo_hub import DemoHub
 
 _ROLES_1 = (
@@ -24,6 +27,7 @@ def script(hub: DemoHub, federation: DemoFederation) -> None:
     session = Session(hub, federation)
     session.ask_everything()
     session.change_roles()
+    session.use_kubectl_tcf()
     session.change_the_spec()
     session.kill_the_active_worker()
     say("Every answer was as expected.")
@@ -50,6 +54,14 @@ class Session:
         self._expect("GET", "cluster_2", "/tcf/is_active", 418, "passive")
         self._expect("POST", "cluster_1", "/tcf/promote", 200, _ROLES_1)
 
+    def use_kubectl_tcf(self) -> None:
+        say("The same with kubectl tcf, which asks no worker:")
+        self._tcf("check", FEDERATION)
+        for active, passive in (("cluster_2", "cluster_1"), ("cluster_1", "cluster_2")):
+            self._tcf("toggle", FEDERATION, "--yes", "--reason", "demo")
+            self._federation.await_answer(active, 200)
+            self._federation.await_answer(passive, 418)
+
     def change_the_spec(self) -> None:
         say("A change of spec.activeCluster (and a lease of 3 s, for what comes next):")
         self._hub.change_federation({"activeCluster": "cluster_2", "leaseDuration": "3s"})
@@ -73,6 +85,23 @@ class Session:
         self._expect("GET", "cluster_1", "/tcf/is_active", 200, "active")
         self._federation.start_worker("cluster_2")
         self._federation.await_answer("cluster_2", 418)
+
+    def _tcf(self, *words: str) -> None:
+        """Run kubectl tcf; raise DemoError unless it succeeds."""
+        say(f"  kubectl tcf {' '.join(words)}")
+        where = ("--kubeconfig", str(self._hub.kubeconfig), "-n", NAMESPACE)
+        done = subprocess.run(
+            [sys.executable, "-m", "tcf.ctl.kubectl_tcf", *where, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        for line in (done.stderr + done.stdout).splitlines():
+            say(f"    {line}")
+        if done.returncode:
+            raise DemoError(f"it ended with status {done.returncode}")
 
     def _expect(self, method: str, cluster: str, path: str, status: int, body: str) -> None:
         answer = self._federation.ask(method, cluster, path)

@@ -44,7 +44,7 @@ class Reader:
         programs = {
             self._cluster.program.parent,
             self._cluster.helm_program.parent,
-            Path(sys.executable).parent,  # tcf-kubeconfig
+            Path(sys.executable).parent,  # kubectl tcf
         }
         environment = {
             **os.environ,

@@ -510,7 +510,7 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     assert "Admission policies" not in notes({"admissionPolicies": {"enabled": False}})
     worker = {"members": [{"federation": "shop", "cluster": "cluster_1"}]}
     assert "port-forward service/tcf-tcf-operator-shop-cluster-1-control" in notes({"workers": worker})
-    assert "tcf-kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
+    assert "kubectl tcf kubeconfig --namespace default federations-remote-shop-cluster-2" in notes(EVERYTHING)
     assert "bound to the Role tcf-tcf-operator-holder" in notes({"workers": worker})
     provider = {"introspectionURL": "https://idp.example.test/", "clientID": "tcf", "secretName": "tcf"}
     by_provider = {**worker, "auth": {"mode": "oauth2", "oauth2": provider}}

@@ -33,7 +33,7 @@ def sites() -> Iterator[tuple[ControlPlane, ControlPlane]]:
 
 
 class Members:
-    """Members whose workers reach the hub with what the chart and tcf-kubeconfig have made."""
+    """Members whose workers reach the hub with what the chart and kubectl tcf have made."""
 
     def __init__(self, chart: Helm, hub: HubNamespace, kubectl: str, folder: Path) -> None:
         self.hub = hub
@@ -58,7 +58,7 @@ class Members:
 
     def kubeconfig(self, cluster: str) -> Path:
         """A fresh one for the workers of this member, in the place of the last."""
-        command = [sys.executable, "-m", "tcf.ctl.kubeconfig", "--namespace", self.hub.namespace]
+        command = [sys.executable, "-m", "tcf.ctl.kubectl_tcf", "kubeconfig", "-n", self.hub.namespace]
         command += ["--kubeconfig", str(self.hub.kubeconfig), "--kubectl", self._kubectl]
         done = subprocess.run([*command, self.account(cluster)], capture_output=True, text=True, check=True)
         return place(self._folder / f"{cluster}.kubeconfig", done.stdout)

@@ -44,6 +44,7 @@ _INTEGRATION = {
     "worker/lease_keeper.py": ("test_worker_lease.py", "test_worker_hub_trouble.py"),
     "worker/pod_marker.py": ("test_pod_marks.py",),
     "worker/renewal.py": ("test_worker_lease.py", "test_worker_hub_trouble.py", "test_pod_marks.py"),
+    "worker/placed_requests.py": ("test_roles.py", "test_lying_hub.py", "test_http_contract.py"),
     "worker/switchovers.py": ("test_roles.py", "test_lying_hub.py", "test_http_contract.py"),
 }
 

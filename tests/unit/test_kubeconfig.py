@@ -1,4 +1,4 @@
-"""What tcf-kubeconfig says when it has nothing to print. (test_multicluster uses its kubeconfigs.)"""
+"""What tcf-kubeconfig, the old name of `kubectl tcf kubeconfig`, says when it has nothing to print."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def test_without_kubectl_it_says_what_to_install(tmp_path: Path) -> None:
     done = call(tmp_path / "kubectl")
     assert (done.returncode, done.stdout) == (1, "")
     assert f"there is no program {tmp_path / 'kubectl'}: install kubectl" in done.stderr
+    assert "tcf-kubeconfig is deprecated: use kubectl tcf kubeconfig" in done.stderr
 
 
 def test_a_secret_that_has_no_token_yet_is_no_kubeconfig(tmp_path: Path) -> None:

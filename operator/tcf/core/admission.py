@@ -105,9 +105,14 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
     status lag behind them: a request for a member whose worker has just registered would be refused for no
     reason.
     """
+    return next(iter(objections(federation, command)), None)
+
+
+def objections(federation: Federation, command: Command) -> tuple[Refusal, ...]:
+    """The same, with everything that a coordinator would object to."""
     status = federation.status
     if status is None:
-        return None
+        return ()
     target = _target(status, command)
     member = status.member(target)
     proposal = Proposal(
@@ -124,7 +129,7 @@ def foreseen(federation: Federation, command: Command) -> Refusal | None:
         ),
         force=command.force,
     )
-    return first_refusal(TO_FORESEE, proposal)
+    return tuple(refusal for policy in TO_FORESEE if (refusal := policy(proposal)))
 
 
 def unanswerable(federation: Federation, cluster: str) -> Refusal | None:

@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 10.0
 """How long a worker repeats a write whose outcome is unknown, and how long its reading may lag behind the
 outcome of a request."""
 
-_LOOK = "look at /tcf/clusters and decide again"
+_LOOK = "look at the roles (/tcf/clusters, or kubectl tcf status) and decide again"
 DELETED = f"the federation was deleted meanwhile; {_LOOK}"
 RECREATED = f"the federation was deleted and created again meanwhile; {_LOOK}"
 REMOVED = f"somebody has removed the request from the status; {_LOOK}"

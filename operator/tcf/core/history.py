@@ -71,7 +71,7 @@ def withdrawn(status: Status, request: str, now: Now) -> Status | None:
     return ended(
         status,
         Outcome.NO_COORDINATOR,
-        "no operator acted on the request in time, so this worker has withdrawn it and no role has changed;"
+        "no operator acted on the request in time, so it was withdrawn and no role has changed;"
         " check that tcf-operator is running, and look at its log",
         now,
     )

@@ -1,1 +1,1 @@
-"""Programs for the people who run federations. Neither worker nor operator uses them."""
+"""The program `kubectl tcf`: look at federations and steer them with a kubeconfig, without any worker."""

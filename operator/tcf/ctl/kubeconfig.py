@@ -1,16 +1,18 @@
-"""The program `tcf-kubeconfig`: a kubeconfig with which the workers of another cluster reach the hub."""
+"""`kubectl tcf kubeconfig`: a kubeconfig with which the workers of another cluster reach the hub."""
 
 from __future__ import annotations
 
 import base64
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-Json = dict[str, Any]
+from tcf.ctl.global_options import Globals, TcfCommand
+from tcf.ctl.output import Json, show
 
 _SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
@@ -81,69 +83,96 @@ def _token_of_secret(kubectl: HubKubectl, namespace: str, name: str) -> str:
     return base64.b64decode(encoded).decode()
 
 
-@click.command("tcf-kubeconfig", context_settings=_SETTINGS)
-@click.argument("account", metavar="SERVICEACCOUNT")
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that the command and the old program share."""
+    options = (
+        click.argument("account", metavar="SERVICEACCOUNT"),
+        click.option(
+            "--server",
+            metavar="URL",
+            help="The URL by which the member's cluster reaches the hub. Default: the one that kubectl uses.",
+        ),
+        click.option(
+            "--duration",
+            metavar="TIME",
+            default="24h",
+            show_default=True,
+            help="How long the token is valid. The hub may shorten it.",
+        ),
+        click.option(
+            "--secret",
+            is_flag=True,
+            help="Use the token that does not expire. It is in a Secret that the chart creates for its value"
+            " remoteMembers.tokenSecrets.",
+        ),
+        click.option(
+            "--kubectl",
+            "program",
+            metavar="PROGRAM",
+            default="kubectl",
+            show_default=True,
+            help="The kubectl to run.",
+        ),
+    )
+    for each in reversed(options):
+        function = each(function)
+    return function
+
+
+_HELP = """Print a kubeconfig of the hub for workers that run in another cluster.
+
+SERVICEACCOUNT is the one that the chart has created on the hub for its value remoteMembers. With a
+kubeconfig of the hub, run:
+
+\b
+  kubectl tcf kubeconfig -n tcf tcf-operator-remote-shop-cluster-2 > kubeconfig
+
+Then put the file into a Secret of the member's cluster:
+
+\b
+  kubectl --context member create secret generic hub --from-file=kubeconfig \\
+    --dry-run=client -o yaml | kubectl --context member apply -f -
+
+Do both again before the token expires. Workers notice the new token without a restart.
+"""
+
+
+@click.command("kubeconfig", cls=TcfCommand, help=_HELP)
+@_options
+def kubeconfig_command(*, given: Globals, program: str, **wanted: Any) -> None:
+    """As a command of `kubectl tcf`."""
+    namespace = given.hub.own_namespace()
+    document = _of_account(HubKubectl(program, given.hub.kubeconfig, given.hub.context), namespace, **wanted)
+    show(document, "yaml" if given.output == "yaml" else "json", list)  # JSON is YAML
+
+
+@click.command("tcf-kubeconfig", context_settings=_SETTINGS, help=_HELP)
+@_options
 @click.option(
     "--namespace", metavar="NAME", default="default", help="Namespace of the ServiceAccount on the hub."
-)
-@click.option(
-    "--server",
-    metavar="URL",
-    help="The URL by which the member's cluster reaches the hub. Default: the one that kubectl uses.",
-)
-@click.option(
-    "--duration",
-    metavar="TIME",
-    default="24h",
-    help="How long the token is valid. The hub may shorten it.",
-)
-@click.option(
-    "--secret",
-    is_flag=True,
-    help="Use the token that does not expire. It is in a Secret that the chart creates for its value"
-    " remoteMembers.tokenSecrets.",
 )
 @click.option(
     "--kubeconfig", "path", metavar="FILE", help="How kubectl reaches the hub. Default: kubectl's default."
 )
 @click.option("--context", metavar="NAME", help="Context of that kubeconfig. Default: its current context.")
-@click.option("--kubectl", "program", metavar="PROGRAM", default="kubectl", help="The kubectl to run.")
 @click.version_option(package_name="tcf-operator", message="%(prog)s %(version)s")
-def main(
-    *,
-    account: str,
-    namespace: str,
-    server: str | None,
-    duration: str,
-    secret: bool,
-    path: str | None,
-    context: str | None,
-    program: str,
-) -> None:
-    """Print a kubeconfig of the hub for workers that run in another cluster.
+def main(*, namespace: str, path: str | None, context: str | None, program: str, **wanted: Any) -> None:
+    """As the program `tcf-kubeconfig`, which is deprecated."""
+    click.echo("tcf-kubeconfig is deprecated: use kubectl tcf kubeconfig, with the same options", err=True)
+    document = _of_account(HubKubectl(program, path, context), namespace, **wanted)
+    show(document, "json", list)
 
-    SERVICEACCOUNT is the one that the chart has created on the hub for its value remoteMembers. With a
-    kubectl that uses the hub, run:
 
-    \b
-      tcf-kubeconfig --namespace tcf tcf-operator-remote-shop-cluster-2 > kubeconfig
-
-    Then put the file into a Secret of the member's cluster:
-
-    \b
-      kubectl --context member create secret generic hub --from-file=kubeconfig \\
-        --dry-run=client -o yaml | kubectl --context member apply -f -
-
-    Do both again before the token expires. Workers notice the new token without a restart.
-    """
-    kubectl = HubKubectl(program, path, context)
+def _of_account(
+    kubectl: HubKubectl, namespace: str, *, account: str, server: str | None, duration: str, secret: bool
+) -> Json:
+    """The kubeconfig of a ServiceAccount. Raises click.ClickException if kubectl fails."""
     cluster = _cluster(kubectl, server)
     if secret:
         token = _token_of_secret(kubectl, namespace, account)
     else:
         token = _new_token(kubectl, namespace, account, duration)
-    config = kubeconfig(cluster, account=account, namespace=namespace, token=token)
-    click.echo(json.dumps(config, indent=2))  # JSON is YAML
+    return kubeconfig(cluster, account=account, namespace=namespace, token=token)
 
 
 if __name__ == "__main__":

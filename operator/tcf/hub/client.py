@@ -57,11 +57,12 @@ class HubClient:
         self._session: aiohttp.ClientSession | None = None
         self._warned: set[str] = set()
 
-    async def close(self) -> None:
+    async def close(self, *, linger: float = TLS_CLOSE_SECONDS) -> None:
+        """End all connections. `linger`: seconds to wait until they are closed."""
         await self._credentials.close()
         if self._session:
             await self._session.close()
-            await asyncio.sleep(TLS_CLOSE_SECONDS)
+            await asyncio.sleep(linger)
 
     async def request(
         self,

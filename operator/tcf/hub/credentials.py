@@ -1,23 +1,27 @@
 """Where the hub is, and the credentials for it: from the files in a Pod, or from a kubeconfig.
 
-A kubeconfig may have many forms (client certificates, proxies and more), so the `kubernetes` package reads
-it. That package is imported only when it is needed, because it would double the memory of a worker.
+The `kubernetes` package could read kubeconfigs as well. But it would double the memory of a worker, and
+`kubectl tcf` would start half a second later. So it is only used for users with an auth provider.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from yarl import URL
 
 from tcf.hub.errors import NotConfiguredError
+from tcf.hub.kubeconfig_files import Kubeconfig, UnusableError, read_kubeconfig
 from tcf.hub.proxies import http_url, proxy_for, without_password
 from tcf.runtime.clock import CLOCK, Clock
 from tcf.runtime.file_versions import Versions, changed, versions
@@ -137,85 +141,64 @@ def in_cluster(folder: Path = SERVICE_ACCOUNT) -> Connect:
     return connect
 
 
-def kubeconfig(path: Path, context: str | None = None, *, clock: Clock = CLOCK) -> Connect:
-    """Connect as a kubeconfig file describes."""
+def kubeconfig(path: Path | Sequence[Path], context: str | None = None, *, clock: Clock = CLOCK) -> Connect:
+    """Connect as a kubeconfig describes. It may consist of several files."""
     from tcf.hub.exec_plugin import Plugin, PluginError  # noqa: PLC0415 - for kubeconfigs only
 
     plugin = Plugin(clock)
+    paths = (path,) if isinstance(path, Path) else tuple(path)
 
     async def connect() -> Connection:
         try:
-            config = await in_thread(lambda: _read(path, context), name="kubeconfig")
+            config = await in_thread(lambda: read_kubeconfig(paths, context), name="kubeconfig")
             good_until = None
             if "exec" in config.user:
-                credential = await plugin.run(config.user["exec"], config.cluster, path.parent)
+                credential = await plugin.run(config.user["exec"], config.cluster, config.folder)
                 config = replace(config, user=credential.as_user())
                 if credential.expires:
                     left = credential.expires - _BEFORE_EXPIRY - clock.now().wall
                     good_until = clock.boot() + left.total_seconds()
-            return await in_thread(lambda: _load(config, good_until), name="kubeconfig")
-        except (_UnusableError, PluginError) as error:
-            raise NotConfiguredError(f"cannot use the kubeconfig {path}: {error}") from error
+            return await in_thread(lambda: _connection(config, good_until), name="kubeconfig")
+        except (UnusableError, PluginError) as error:
+            where = ":".join(map(str, paths))
+            raise NotConfiguredError(f"cannot use the kubeconfig {where}: {error}") from error
 
     return connect
 
 
-class _UnusableError(Exception):
-    """The kubeconfig cannot be used; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kubeconfig:
-    """One context of a kubeconfig: its sections, with absolute paths, and the files that belong to it."""
-
-    cluster: Mapping[str, Any]
-    user: Mapping[str, Any]
-    files: Versions
-
-
-_REFERENCES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
-
-
-def _read(path: Path, context: str | None) -> _Kubeconfig:
-    import yaml  # noqa: PLC0415 - like kubernetes, for kubeconfigs only
-
-    files = list(versions(path))
+def _connection(config: Kubeconfig, good_until: float | None) -> Connection:
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise _UnusableError("there is no such file") from error
-    except OSError as error:
-        raise _UnusableError(f"it cannot be read: {error.strerror}") from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise _UnusableError("it is not YAML") from error
-    if not isinstance(value, dict):
-        raise _UnusableError("it is empty, or not a kubeconfig")
-    name = context or value.get("current-context")
-    if not name:
-        raise _UnusableError("it has no current-context: use --context")
-    chosen = _named(value, "context", name)
-    cluster = _named(value, "cluster", chosen.get("cluster"))
-    user = _named(value, "user", chosen["user"]) if chosen.get("user") else {}
-    for section in (cluster, user):
-        for key in _REFERENCES:
-            if isinstance(section.get(key), str) and section[key] and not section.get(f"{key}-data"):
-                section[key] = str(path.parent / section[key])
-                files += versions(Path(section[key]))
-    return _Kubeconfig(cluster, user, tuple(files))
+        server = http_url(str(config.cluster.get("server")))
+        return Connection(
+            server=str(server).rstrip("/"),
+            tls=_tls(config) if server.scheme == "https" else None,
+            authorization=_authorization(config),
+            proxy=proxy_for(server, config.cluster.get("proxy-url")),
+            tls_server_name=config.cluster.get("tls-server-name"),
+            files=config.files,
+            good_until=good_until,
+        )
+    except Exception as error:
+        raise UnusableError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def _named(value: Mapping[str, Any], kind: str, name: object) -> dict[str, Any]:
-    """The section with that name in the list of that kind."""
-    entries = [each for each in value.get(f"{kind}s") or () if isinstance(each, dict)]
-    for each in entries:
-        if each.get("name") == name and isinstance(each.get(kind), dict):
-            return dict(each[kind])
-    known = ", ".join(str(each.get("name")) for each in entries) or "none"
-    raise _UnusableError(f"it has no {kind} named {name} (it has: {known})")
+def _authorization(config: Kubeconfig) -> str | None:
+    """The value of the header; None for a user without a token or a password."""
+    user = config.user
+    if "auth-provider" in user:
+        return _of_provider(config)
+    if token := user.get("token"):
+        return f"Bearer {token}"
+    if file := user.get("tokenFile"):
+        return f"Bearer {Path(file).read_text(encoding='utf-8').strip()}"
+    if "username" in user and "password" in user:
+        return "Basic " + base64.b64encode(f"{user['username']}:{user['password']}".encode()).decode()
+    return None
 
 
-def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
-    from kubernetes import client  # noqa: PLC0415 - takes 20 MiB that most workers do not need
+def _of_provider(config: Kubeconfig) -> str | None:
+    """Have the `kubernetes` package log in by an auth provider, which Kubernetes itself has given up."""
+    from kubernetes import client  # noqa: PLC0415 - takes 20 MiB and 0.3 s that hardly anybody needs
     from kubernetes.config import load_kube_config_from_dict  # noqa: PLC0415
 
     loaded = client.Configuration()
@@ -225,43 +208,47 @@ def _load(config: _Kubeconfig, good_until: float | None) -> Connection:
         "clusters": [{"name": "this", "cluster": dict(config.cluster)}],
         "users": [{"name": "this", "user": dict(config.user)}],
     }
-    try:
-        server = http_url(str(config.cluster.get("server")))
-        proxy = proxy_for(server, config.cluster.get("proxy-url"))
-        load_kube_config_from_dict(document, client_configuration=loaded, persist_config=False)
-        authorization = loaded.auth_settings().get("BearerToken", {}).get("value")
-        if not authorization and loaded.username:
-            authorization = loaded.get_basic_auth_token()
-        tls = _tls(loaded) if server.scheme == "https" else None
-    except Exception as error:
-        raise _UnusableError(" ".join(str(error).split()) or type(error).__name__) from error
-    return Connection(
-        server=str(server).rstrip("/"),
-        tls=tls,
-        authorization=authorization,
-        proxy=proxy,
-        tls_server_name=loaded.tls_server_name,
-        files=config.files,
-        good_until=good_until,
+    load_kube_config_from_dict(document, client_configuration=loaded, persist_config=False)
+    value: str | None = loaded.auth_settings().get("BearerToken", {}).get("value")
+    return value
+
+
+def _tls(config: Kubeconfig) -> ssl.SSLContext:
+    cluster, user = config.cluster, config.user
+    authorities = cluster.get("certificate-authority-data")
+    context = _trust(
+        None if authorities else cluster.get("certificate-authority"),
+        base64.b64decode(authorities).decode() if authorities else None,
     )
-
-
-def _tls(loaded: object) -> ssl.SSLContext:
-    context = _trust(getattr(loaded, "ssl_ca_cert", None))
-    if not getattr(loaded, "verify_ssl", True):
+    if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if certificate := getattr(loaded, "cert_file", None):
-        context.load_cert_chain(certificate, getattr(loaded, "key_file", None))
+    with _as_file(user, "client-certificate") as certificate, _as_file(user, "client-key") as key:
+        if certificate:
+            context.load_cert_chain(certificate, key)
     return context
 
 
-def _trust(authorities: str | None) -> ssl.SSLContext:
+@contextmanager
+def _as_file(user: Mapping[str, Any], key: str) -> Iterator[str | None]:
+    """The path of this part of a user. What is in the kubeconfig itself is in a file for a moment, because
+    Python reads certificates of clients only from files."""
+    data = user.get(f"{key}-data")
+    if not data:
+        yield user.get(key)
+        return
+    with NamedTemporaryFile() as file:  # only its owner can read it
+        file.write(base64.b64decode(data))
+        file.flush()
+        yield file.name
+
+
+def _trust(file: str | None, data: str | None = None) -> ssl.SSLContext:
     """A context that trusts certificates which these authorities have signed, as other Kubernetes clients do.
 
     Since Python 3.13, the default context refuses certificates without some extensions that RFC 5280 demands.
     The authorities of many clusters do not have them. Go, in which other clients are written, accepts that.
     """
-    context = ssl.create_default_context(cafile=authorities)
+    context = ssl.create_default_context(cafile=file, cadata=data)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -54,6 +54,7 @@ class ForbiddenError(HubError):
     def __init__(self, message: str, *, policy: str = "") -> None:
         """`policy`: what an admission policy of this project says, which is meant for clients as well."""
         super().__init__(message)
+        self.policy = policy
         if policy:
             self.public = f"the hub does not allow this worker to do that: {policy}"
 

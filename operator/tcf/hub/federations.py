@@ -37,6 +37,19 @@ class Federations:
         )
         return records.first(answer, f"{KIND}List"), records.list_version(answer)
 
+    async def list(
+        self, namespace: str | None, *, deadline: float
+    ) -> tuple[tuple[Federation, ...], tuple[str, ...]]:
+        """All federations (None: in all namespaces), and what is wrong with those that are malformed."""
+        answer = await self._client.request("GET", _folder(namespace), deadline=deadline)
+        found, troubles = [], []
+        for item in records.items(answer, f"{KIND}List"):
+            try:
+                found.append(records.federation(item))
+            except MalformedError as error:
+                troubles.append(str(error))
+        return tuple(found), tuple(troubles)
+
     async def write_status(self, federation: Federation, status: Status, *, deadline: float) -> Federation:
         """Replace the status of the version that was read. Raises ConflictError if it has changed since."""
         body = {
@@ -68,6 +81,23 @@ class Federations:
         return _written(
             await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
         )
+
+    async def pause(self, namespace: str, name: str, *, paused: bool, deadline: float) -> Federation:
+        """Set `spec.paused`, whatever else is in the object."""
+        path, body = f"{_folder(namespace)}/{name}", {"spec": {"paused": paused}}
+        return _written(
+            await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=deadline)
+        )
+
+    async def watch_all(
+        self, namespace: str | None, *, deadline: float
+    ) -> AsyncGenerator[tuple[Federation, bool]]:
+        """Yield each federation at once and after each change, and whether it is there (False: deleted). Ends
+        every half minute."""
+        async with aclosing(self._client.watch(_folder(namespace), {}, deadline=deadline)) as events:
+            async for kind, value in events:
+                if kind in {"ADDED", "MODIFIED", "DELETED"}:
+                    yield records.federation(value), kind != "DELETED"
 
     async def watch(self, namespace: str, name: str, *, deadline: float) -> AsyncGenerator[Federation | None]:
         """Yield the object at once and after each change, and None when it is deleted. Ends every half

@@ -263,6 +263,11 @@ def newer(version: str, than: str) -> bool:
     return int(version) > int(than)
 
 
+def wire_names(owner: type) -> frozenset[str]:
+    """The fields of a record, as the API names them."""
+    return frozenset(_wire_name(owner, field.name) for field in dataclasses.fields(owner))
+
+
 def _wire_name(owner: type, field: str) -> str:
     if owner is model.MemberStatus and field == "role":
         return "status"  # in the API, the role of a member is called status
