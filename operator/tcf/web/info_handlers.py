@@ -11,7 +11,7 @@ from tcf.core.model import PROTOCOL, Refusal
 from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.hub.records import history_json
-from tcf.runtime.version import VERSION
+from tcf.runtime.release import VERSION
 from tcf.web.envelope import JSON, answer, error
 from tcf.web.guard import Guard
 from tcf.web.reading_headers import about

@@ -17,8 +17,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tcf.core.model import PROTOCOL
+from tcf.runtime.release import VERSION
 from tcf.runtime.tallies import HUB_TALLY
-from tcf.runtime.version import VERSION
 from tcf.web.envelope import answer
 from tcf.web.metric_families import counters, gauge, histograms
 from tcf.web.server import HttpServer
