@@ -31,6 +31,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
@@ -624,7 +625,12 @@ _FIRST_RESTART, _LONGEST_RESTART, _LONGEST_REPEAT = 0.5, 30.0, 5.0
 """Seconds until a command is started again, or until a script is repeated."""
 _STEADY = 10.0
 """A command that has run for so many seconds counts as healthy again."""
+_MAYBE_ACTIVE = (
+    "DANGER: --on-passive has not succeeded, so something may still be active here."
+    " Make this member passive by hand"
+)
 _UNSETTLED = "neither --on-active nor --on-passive has succeeded since tcf-run started"
+_NO_FUSE = "the fuse of tcf-run does not answer, so nothing is started"
 _UNCHECKED = "--check has not ended since tcf-run started"
 _RELEASE_TIMEOUT, _FAREWELL = 2.0, 3.0
 _SILENCE_TIMEOUT = 5.0
@@ -940,6 +946,16 @@ class Machine:
         elif self._may_start(now):
             self._pending, self._live = False, True
             self._start(_ON_ACTIVE if self.options.notifies else _COMMAND, now)
+        self._tick_health(now)
+
+    def _tick_health(self, now: float) -> None:
+        """Note what keeps it from acting, for as long as that lasts."""
+        if self._pending and self.phase is Phase.ACTING and self.confirmed <= 0 and now > self._start_at + 2:
+            self._sick = self._sick or _NO_FUSE
+        elif self._sick == _NO_FUSE and self.confirmed > 0:
+            self._sick = ""
+        if self._running == _ON_ACTIVE and now - self._started > self.options.for_:
+            self._sick = self._sick or "--on-active does not end"
         if self._running == _COMMAND and self._sick and now - self._started >= _STEADY:
             self._sick, self._restarts = "", 0
             self._say("the command runs again: reporting it healthy")
@@ -1080,10 +1096,7 @@ class Machine:
         else:
             self._say(f"{name} again: ending without a release; the hold runs out by itself")
             if self.phase is Phase.MAKING_PASSIVE:
-                self._say(
-                    "DANGER: --on-passive has not succeeded, so something may still be active here."
-                    " Make this member passive by hand"
-                )
+                self._say(_MAYBE_ACTIVE)
             self.phase = Phase.OVER
 
     def fuse_lost(self, now: float) -> None:
@@ -1278,9 +1291,9 @@ class Children:
         self._helpers: set[int] = set()
 
     @property
-    def helps(self) -> bool:
-        """Is there a helper, which does nothing for the command?"""
-        return bool(self._helpers)
+    def helpers(self) -> AbstractSet[int]:
+        """Those that do nothing for the command."""
+        return self._helpers
 
     def fork(self) -> int:
         """fork(2), for a helper. The child ends with this process, and has none of its private files."""
@@ -1620,7 +1633,19 @@ class Fuse:
             self._make_passive()
             time.sleep(_FUSE_STEP)
             self._reap()
+            if self._told_again():
+                say(f"fuse: told to end again. {_MAYBE_ACTIVE}")
+                break
         return 128 + self._stopped_by if self._stopped_by else INTERNAL
+
+    def _told_again(self) -> bool:
+        """Has a signal come that ends it, after an earlier one?"""
+        for number in self._bell.read():
+            if number in _ENDING and self._stopped_by:
+                return True
+            if number in _ENDING:
+                self._stopped_by = number
+        return False
 
 
 # === supervisor =============================================================================================
@@ -1833,7 +1858,7 @@ class Supervisor:
 
     def _targets(self) -> list[Process]:
         """What is alive of what is to be ended. Of what is not its own, that is only the script."""
-        found = descendants(os.getpid())
+        found = [each for each in descendants(os.getpid()) if each.pid not in self._children.helpers]
         if self._options.notifies:
             found = [each for each in found if each.session == self._job]
         return [each for each in found if each.alive]
@@ -1843,7 +1868,6 @@ class Supervisor:
         if not self._busy and not self._killing and now < self._looked + _LOOK:
             return
         self._looked = now
-        self._abort_helper()
         left = self._targets()
         if not self._job_has_ended:
             return
@@ -1853,15 +1877,16 @@ class Supervisor:
             self._forget_job()
             self._machine.gone(now)
             self._busy = True
-        elif self._children.all_gone():
+        elif self._only_helpers_are_left():
             self._job = 0
             self._machine.gone(now)
             self._busy = True
 
-    def _abort_helper(self) -> None:
-        """A helper is a descendant, too, but not one of the command."""
-        if self._children.helps:
+    def _only_helpers_are_left(self) -> bool:
+        """Only the kernel knows for certain, and to it a helper is a child like others, so it has to end."""
+        if self._children.helpers:
             self._abort()
+        return self._children.all_gone()
 
     def _terminate(self) -> None:
         if self._job:

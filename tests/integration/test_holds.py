@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -195,21 +194,6 @@ def test_a_holder_that_does_nothing_delays_the_switchover_until_its_hold_ends(
     answer = two.post("/tcf/toggle")
     assert answer.status == 200
     assert time.monotonic() > ends
-
-
-def test_a_question_that_waits_grants_nothing_after_the_release(pair: tuple[TcfProcess, TcfProcess]) -> None:
-    """Its client has hung up, as tcf-run does when it is told to end."""
-    one, _ = pair
-    application = Application(one.port)
-    application.hold("300s")
-    path = f"/tcf/holds/{application.name}?for=300s&wait=2s&id={application.instance}"
-    with socket.create_connection(("127.0.0.1", one.port)) as connection:
-        connection.sendall(f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
-        time.sleep(0.5)  # it has to arrive before the release
-    assert application.release().status == 204
-    assert not holders(one.port)
-    time.sleep(2.5)
-    assert not holders(one.port)
 
 
 def test_a_long_poll_is_answered_at_once_when_the_role_moves(pair: tuple[TcfProcess, TcfProcess]) -> None:

@@ -557,3 +557,30 @@ def test_the_fuse_runs_scripts_early() -> None:
     assert (play.machine.fuse_at(play.now) or 0.0) > play.now
     play.machine.ended(0, play.now)
     assert play.machine.fuse_at(play.now) is None
+
+
+# --- answers that come too late -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 418, 500])
+def test_an_answer_that_comes_with_the_end_of_the_command_does_not_delay_the_release(status: int) -> None:
+    """The supervisor notices both in the same step, and the end of the command first."""
+    play = active("--for", "60s")
+    play.hear(418, held=50.0)
+    play.machine.ended(143, play.now)
+    play.machine.gone(play.now)
+    assert play.machine.phase is Phase.RELEASING
+    play.hear(status, held=50.0)
+    request = play.request()
+    assert request
+    assert request.method == "DELETE"
+
+
+def test_an_answer_that_comes_with_a_signal_does_not_delay_the_release() -> None:
+    play = Play("--for", "60s", "--", "true")
+    play.hear(418)
+    play.machine.stop(signal.SIGTERM, play.now)
+    play.hear(200, held=50.0)
+    request = play.request()
+    assert request
+    assert request.method == "DELETE"

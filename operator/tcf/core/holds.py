@@ -125,9 +125,10 @@ class Holds:
     def release(self, name: str, instance: str) -> None:
         self._holds.pop((name, instance), None)
 
-    def has(self, name: str, instance: str) -> bool:
-        """Is it among the holders? One that waits for an answer is, unless it was released."""
-        return (name, instance) in self._holds
+    def latest(self, name: str, instance: str) -> HoldRequest | None:
+        """The latest request of a holder. None after its release, and when it has not asked for long."""
+        hold = self._holds.get((name, instance))
+        return hold.request if hold else None
 
     def outstanding(self, name: str, instance: str, now: float) -> bool:
         hold = self._holds.get((name, instance))

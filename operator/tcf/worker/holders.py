@@ -6,14 +6,18 @@ Judging a request and recording it is one step without an await, so no answer re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tcf.core.holds import HOLDER_RATE, HoldRequest, HoldState
+from tcf.core.holds import HOLDER_RATE, MOST_HOLDERS, HoldRequest, HoldState
 from tcf.core.model import Refusal, Role
 from tcf.core.reading import Reading
 from tcf.runtime.waiting import within
 from tcf.worker.knowledge import Knowledge
+
+MOST_WAITING = 2 * MOST_HOLDERS
+"""How many requests may wait at a time. The others are answered at once, so that they leave connections for
+probes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Holders:
         self._state = knowledge.state
         self._holds = knowledge.state.cover.holds
         self._released = released
+        self._waiting = 0
 
     async def ask(
         self, request: HoldRequest, wait: float = 0.0, *, there: Callable[[], bool] = lambda: True
@@ -67,6 +72,8 @@ class Holders:
         """
         asked_at = self.clock.boot()
         held_before = self._holds.outstanding(*request.key, asked_at)
+        if self._waiting >= MOST_WAITING:
+            wait = 0.0
         while True:
             now = self.clock.boot()
             hold = self._state.hold(request, now)
@@ -78,11 +85,20 @@ class Holders:
             left = asked_at + wait - now
             if left <= 0 or answer.active is not held_before or self._knowledge.stopped:
                 return answer
-            await within(left, self._knowledge.changed())
-            if not (there() and self._holds.has(*request.key)):
+            await self._wait(left)
+            latest = self._holds.latest(*request.key)
+            if latest is None or not there():
                 # It was released meanwhile, or the holder has hung up: grant nothing.
                 now = self.clock.boot()
                 return HoldAnswer(self._knowledge.answer(now), 0.0, begun=False, answered_at=now)
+            request = replace(latest, seconds=request.seconds)  # what was reported since counts
+
+    async def _wait(self, seconds: float) -> None:
+        self._waiting += 1
+        try:
+            await within(seconds, self._knowledge.changed())
+        finally:
+            self._waiting -= 1
 
     def release(self, name: str, instance: str) -> bool:
         """Forget a hold, whose holder has stopped acting. False if none was outstanding."""
