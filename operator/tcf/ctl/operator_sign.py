@@ -38,10 +38,11 @@ class OperatorSign:
 
     def alive(self, wall: datetime) -> bool | None:
         """Does an operator look after the namespace? None if nobody knows."""
-        if self._acted(wall):
+        if self._beats(wall) or self._acted(wall):
             return True
-        if self.unknown:
-            return None
+        return None if self.unknown else False
+
+    def _beats(self, wall: datetime) -> bool:
         age = age_of(self.renewed_at, wall)
         return self.lease is not None and age is not None and age <= silence_needed(self.lease.duration)
 
@@ -55,9 +56,9 @@ class OperatorSign:
         where = f"the Lease {HEARTBEAT} in namespace {self.namespace}"
         age = age_of(self.renewed_at, wall)
         since = f"was renewed {spoken(age)} ago" if age is not None else "has never been renewed"
-        if self.alive(wall):
-            if self.lease and not self._acted(wall):
-                return f"an operator is at work ({self.lease.holder}): {where} {since}"
+        if self.lease and self._beats(wall):
+            return f"an operator is at work ({self.lease.holder}): {where} {since}"
+        if self._acted(wall):
             return f"an operator is at work: it ended a request {spoken(age_of(self.acted_at, wall))} ago"
         if self.unknown:
             return f"nobody knows whether an operator is at work: {where} cannot be read ({self.unknown})"
