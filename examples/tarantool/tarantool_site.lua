@@ -10,6 +10,7 @@
 --   ALL_DML_USERS          at the site that begins: the DML_USERS of both sites, which it creates
 --
 -- Tarantool starts read-only, except when the data is begun. Only tarantool_switch.lua makes it writable.
+local fiber = require('fiber')
 local fio = require('fio')
 
 local env = os.environ()
@@ -65,8 +66,29 @@ local function note_owing(owes)
     box.space.tcf_owes:replace({ 1, owes })
 end
 
--- Nobody writes here any more. Returns all that has been written, or nil if the other site certainly has it.
-function tcf.make_passive()
+-- Carry out one switch at a time. The server may do what a script has asked for although that script was killed.
+local busy = fiber.channel(1)
+local function alone(switch, at_term)
+    busy:put(true)
+    local done, result = pcall(switch, at_term)
+    busy:get()
+    if not done then
+        error(result, 0)
+    end
+    return result
+end
+
+-- The highest term at which this site was made passive. What an older script has asked for comes too late.
+local function passive_at()
+    local note = box.space.tcf_owes:get(2)
+    return note and note[2] or 0
+end
+
+local function make_passive(at_term)
+    local latest = math.max(passive_at(), at_term or term)
+    if latest > passive_at() then
+        box.space.tcf_owes:replace({ 2, latest })
+    end
     if not box.info.ro then
         take_rights_away()
         box.cfg({ read_only = true })
@@ -76,13 +98,24 @@ function tcf.make_passive()
     return note and note[2] and written() or nil
 end
 
+-- Nobody writes here any more. Returns all that has been written, or nil if the other site certainly has it.
+function tcf.make_passive(at_term)
+    return alone(make_passive, at_term)
+end
+
 -- The other site has everything.
 function tcf.settle()
     note_owing(false)
 end
 
--- The users in DML_USERS write here from now on, and nobody else does.
-function tcf.make_active(new_term)
+local function make_active(new_term)
+    if new_term <= passive_at() then
+        error(
+            'term ' .. new_term .. ' is over: this site was made passive at term ' .. passive_at()
+                .. ' (if terms have begun again: box.space.tcf_owes:delete(2))',
+            0
+        )
+    end
     term = new_term
     note_owing(true)
     box.cfg({ read_only = false })
@@ -90,6 +123,11 @@ function tcf.make_active(new_term)
     for user in each(env.DML_USERS) do
         box.schema.user.grant(user, 'writer', nil, nil, { if_not_exists = true })
     end
+end
+
+-- The users in DML_USERS write here from now on, and nobody else does.
+function tcf.make_active(new_term)
+    alone(make_active, new_term)
 end
 
 function tcf.state()

@@ -65,7 +65,7 @@ end
 
 local function on_passive()
     local here = connected(env.HERE)
-    local given = call(here, 'make_passive')
+    local given = call(here, 'make_passive', tonumber(env.TCF_TERM))
     if given == nil then
         return
     end
@@ -89,7 +89,7 @@ local function fetch_the_rest(here)
         return
     end
     require_active()
-    local given = call(there, 'make_passive')
+    local given = call(there, 'make_passive', tonumber(env.TCF_TERM))
     local deadline = fiber.clock() + ATTEMPT
     while given ~= nil and missing(given, call(here, 'state').written) > 0 do
         if fiber.clock() > deadline then

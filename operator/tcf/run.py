@@ -83,7 +83,7 @@ def delay(failures: int, *, first: float, longest: float) -> float:
 
 _DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,4})h)?(?:([0-9]{1,4})m)?(?:([0-9]{1,4})s)?")
 _URL = re.compile(
-    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(?::([0-9]{1,5}))?((?:/[^?#\s]*)?)"
+    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(?::([0-9]{1,5}))?((?:/(?:(?![?#])[!-~])*)?)"
 )
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
@@ -206,8 +206,14 @@ def _name(text: str) -> str:
 
 def _signal(text: str) -> signal.Signals:
     found: signal.Signals | None = getattr(signal.Signals, f"SIG{text.upper().removeprefix('SIG')}", None)
-    if found is None:
-        raise ValueError(f"{text!r} is not a signal such as TERM, INT or QUIT")
+    if found is None or found in {
+        signal.SIGSTOP,
+        signal.SIGTSTP,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+        signal.SIGCONT,
+    }:
+        raise ValueError(f"{text!r} is not a signal that ends a program, such as TERM, INT or QUIT")
     return found
 
 

@@ -146,6 +146,14 @@ async def test_a_worker_that_is_cut_off_tells_its_holders_when_it_knows_nothing_
 
 
 @jumping
+async def test_who_holds_nothing_hears_at_once_that_nobody_knows() -> None:
+    async with at_work(Site(PASSIVE)) as site:
+        site.fail(DOWN)
+        await asyncio.sleep(2 * D)
+        assert await timed(asked(site, 10.0, wait=5.0)) == ("HubUnreachable", 0.0)
+
+
+@jumping
 async def test_under_keep_role_a_hold_goes_on_during_an_outage() -> None:
     async with at_work(Site(federation("active passive", isolation=Isolation.KEEP_ROLE))) as site:
         site.fail(DOWN)

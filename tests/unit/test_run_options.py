@@ -132,9 +132,15 @@ WRONG = {
     ("--worker", "http://h:65536", *COMMAND): "--worker: 'http://h:65536' is not a URL",
     ("--worker", "http://h:0", *COMMAND): "--worker: 'http://h:0' is not a URL",
     ("--worker", "http://h/a?b", *COMMAND): "--worker: 'http://h/a?b' is not a URL",
+    ("--worker", "http://h/ä", *COMMAND): "--worker: 'http://h/ä' is not a URL",
     ("--name", "a-", *COMMAND): "--name: 'a-' is not a name",
     ("--name", "a" * 64, *COMMAND): "is not a name: write 1 to 63",
-    ("--stop-signal", "STOPP", *COMMAND): "--stop-signal: 'STOPP' is not a signal such as TERM",
+    ("--stop-signal", "STOPP", *COMMAND): "--stop-signal: 'STOPP' is not a signal that ends",
+    (
+        "--stop-signal",
+        "STOP",
+        *COMMAND,
+    ): "--stop-signal: 'STOP' is not a signal that ends a program, such as TERM",
     ("--ca-file", "a", *COMMAND): "--ca-file needs a --worker with https",
     ("--check", "a", *COMMAND): "--check is for something that tcf-run does not start: leave out COMMAND",
     (

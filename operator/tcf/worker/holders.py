@@ -83,7 +83,8 @@ class Holders:
             begun = held_for > 0 and not held_before
             answer = HoldAnswer(self._knowledge.answer(now), held_for, begun, now)
             left = asked_at + wait - now
-            if left <= 0 or answer.active is not held_before or self._knowledge.stopped:
+            unknown = isinstance(answer.answer, Refusal)
+            if left <= 0 or answer.active is not held_before or unknown or self._knowledge.stopped:
                 return answer
             await self._wait(left)
             latest = self._holds.latest(*request.key)
