@@ -13,7 +13,7 @@ from tcf.core.annotations import Acknowledgement
 from tcf.core.holds import MOST_HOLDERS, HoldRequest, HoldState
 from tcf.core.model import Application, Federation, Isolation
 from tcf.core.reading import Reading
-from tcf.worker.holders import HoldAnswer
+from tcf.worker.holders import MOST_WAITING, HoldAnswer
 from unit.build import TERM, UID, WALL, D, federation
 from unit.jumping_loop import jumping, passed
 from unit.lease_server import DOWN
@@ -143,6 +143,17 @@ async def test_a_worker_that_is_cut_off_tells_its_holders_when_it_knows_nothing_
         answer = await asked(site, 300.0, wait=150.0)
         assert (told(answer), answer.held_for) == ("HubUnreachable", 0)
         assert D <= passed() < D + PERIOD
+
+
+@jumping
+async def test_only_so_many_requests_wait() -> None:
+    """Each takes a connection, and probes need some."""
+    async with at_work(Site(PASSIVE)) as site:
+        waiting = [asyncio.create_task(asked(site, 10.0, wait=5.0)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(SOON)
+        assert await timed(asked(site, 10.0, wait=5.0)) == ("passive", 0.0)
+        await asyncio.gather(*waiting)
+        assert await timed(asked(site, 10.0, wait=5.0)) == ("passive", 5.0)
 
 
 @jumping
