@@ -353,19 +353,6 @@ def test_a_release_is_tried_until_the_hold_has_run_out() -> None:
     assert play.parameters()["id"] == "id2"
 
 
-def test_a_late_answer_does_not_delay_the_release() -> None:
-    """In one step of the supervisor, the command ends and a question asked before that is answered."""
-    play = active()
-    play.hear(418, held=8.0)
-    play.machine.ended(143, play.now)
-    play.machine.gone(play.now)
-    play.machine.heard(Answer(418, play.now, 8.0, "7", "c", "n/f", "demoting"), play.now)
-    play.tick()
-    request = play.request()
-    assert request
-    assert request.method == "DELETE"
-
-
 def test_whoever_ends_does_not_wait_for_a_dead_worker() -> None:
     play = active()
     play.machine.stop(signal.SIGTERM, play.now)
