@@ -44,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_started] = (process, folder)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Most tests wait for programs and for time to pass, so more of them run than there are processors."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_configure_node(node: object) -> None:
     """Pass the folder on to an xdist worker: there the control plane announces how to reach it."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]  # xdist has no types
