@@ -69,9 +69,9 @@ async def endless_head(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 async def never_reads(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One in ten asks all the time. If all of them did, this would be about the machine's speed."""
+    """One in fifty asks all the time. If all of them did, this would be about the machine's speed."""
     writer.transport.pause_reading()  # type: ignore[attr-defined] # a transport that reads, which all sockets have
-    asks = next(_NUMBERS) % 10 == 0
+    asks = next(_NUMBERS) % 50 == 0
     while not writer.is_closing():
         if asks:
             writer.write(b"GET /tcf/clusters HTTP/1.1\r\nHost: x\r\n\r\n" * 50)

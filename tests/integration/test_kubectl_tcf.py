@@ -136,7 +136,7 @@ def test_without_an_operator_the_request_is_withdrawn(
 ) -> None:
     operator, _, _ = running(switchoverTimeout="5s")
     operator.stop()
-    hub.kubectl("delete", "lease", HEARTBEAT)
+    hub.kubectl("delete", "lease", HEARTBEAT, "--ignore-not-found")
     status = hub.status()
     status["history"][0]["finishedAt"] = "2026-01-01T00:00:00Z"  # else it would be a sign of life
     hub.set_status(status)
@@ -391,7 +391,7 @@ def test_the_doctor(hub: HubNamespace, ctl: TcfCtl, running: Callable[..., Runni
 
     one.kill()
     eventually(lambda: live(hub) == [0, 1], what="it counts as silent")
-    hub.kubectl("delete", "lease", HEARTBEAT)
+    hub.kubectl("delete", "lease", HEARTBEAT, "--ignore-not-found")
     ill = ctl("doctor", "shop")
     assert ill.status == 1
 
