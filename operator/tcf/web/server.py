@@ -127,17 +127,19 @@ class HttpServer:
         return len(self._connections.connections) if self._connections else 0
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        # Almost every request is a probe: a GET of exactly such a path. Only the others take the longer way.
+        path, method = request.raw_path, request.method
+        methods = self._routes.get(path)
+        probed = methods.get(method) if methods and method == "GET" and request.version.major == 1 else None
         status = 500
         try:
-            response = await self._answer(request)
+            response = await (probed(request) if probed else self._answer(request))
             status = response.status
-            return response
         finally:
-            path = request.raw_path
-            if path not in self._routes:
+            if not methods:
                 path = self._label(_path(request))
-            method = request.method if request.method in _METHODS else "other"
-            self.answered[path, method, status] += 1
+            self.answered[path, method if method in _METHODS else "other", status] += 1
+        return response
 
     def _label(self, path: str) -> str:
         """A path as it is counted. What clients make up must not become a time series."""
@@ -149,7 +151,6 @@ class HttpServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.version.major != 1:
             return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is neither HTTP/1.1 nor 1.0"))
-        # Almost every request has exactly such a path. Only the others have to be parsed.
         methods = self._routes.get(request.raw_path) or self._find(_path(request))
         handler = methods.get(request.method) if methods else None
         if request.method not in _SAFE:
