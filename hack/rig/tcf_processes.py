@@ -131,6 +131,15 @@ class TcfProcesses:
         """Start a worker for each of the two members."""
         return self.worker("cluster_1"), self.worker("cluster_2")
 
+    def switchable_pair(self, **spec: str) -> tuple[TcfProcess, TcfProcess]:
+        """Create the federation, and start an operator and both workers. cluster_1 is active."""
+        self._hub.apply(**spec)
+        self.operator()
+        one, two = self.pair()
+        one.await_active()
+        two.await_status(418)
+        return one, two
+
     def _start(
         self, program: str, args: list[str], kubeconfig: Path | None, tls: ssl.SSLContext | None
     ) -> TcfProcess:

@@ -1337,25 +1337,34 @@ class Children:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             pid = self._fork()
-        except OSError:
+            if not pid:
+                self._become(words, environment, before, cgroup, mask)
+        finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            raise
-        if not pid:
-            status = _CANNOT_RUN
-            try:
-                os.setsid()
-                if cgroup:
-                    cgroup.join()
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                if before is None or boot() < before:
-                    os.execvpe(words[0], list(words), dict(environment))
-            except OSError as error:
-                say(f"cannot run {words[0]}: {error.strerror}")
-                status = _NOT_FOUND if error.errno == errno.ENOENT else _CANNOT_RUN
-            finally:
-                os._exit(status)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return pid
+
+    @staticmethod
+    def _become(
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        before: float | None,
+        cgroup: Cgroup | None,
+        mask: AbstractSet[int],
+    ) -> NoReturn:
+        """Be that program from now on, in the child. `mask`: the signals that it blocks."""
+        status = _CANNOT_RUN
+        try:
+            os.setsid()
+            if cgroup:
+                cgroup.join()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            if before is None or boot() < before:
+                os.execvpe(words[0], list(words), dict(environment))
+        except OSError as error:
+            say(f"cannot run {words[0]}: {error.strerror}")
+            status = _NOT_FOUND if error.errno == errno.ENOENT else _CANNOT_RUN
+        finally:
+            os._exit(status)
 
     def keep(self, pid: int) -> None:
         self.kept, self._kept_is_dead = pid, False
@@ -1883,12 +1892,12 @@ class Supervisor:
             self._forget_job()
             self._machine.gone(now)
             self._busy = True
-        elif self._only_helpers_are_left():
+        elif self._all_gone():
             self._job = 0
             self._machine.gone(now)
             self._busy = True
 
-    def _only_helpers_are_left(self) -> bool:
+    def _all_gone(self) -> bool:
         """Only the kernel knows for certain, and to it a helper is a child like others, so it has to end."""
         if self._children.helpers:
             self._abort()

@@ -21,14 +21,9 @@ LEASE_SECONDS = 5
 
 
 @pytest.fixture
-def pair(hub: HubNamespace, programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
+def pair(programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
     """A worker for each member. cluster_1 is active."""
-    hub.apply(leaseDuration=f"{LEASE_SECONDS}s", switchoverTimeout="30s")
-    programs.operator()
-    one, two = programs.pair()
-    one.await_active()
-    two.await_status(418)
-    return one, two
+    return programs.switchable_pair(leaseDuration=f"{LEASE_SECONDS}s", switchoverTimeout="30s")
 
 
 def lease_of(hub: HubNamespace, cluster: str) -> dict[str, Any]:

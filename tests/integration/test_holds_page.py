@@ -73,13 +73,8 @@ class Example:
 
 
 @pytest.fixture
-def pair(hub: HubNamespace, programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
-    hub.apply(leaseDuration="5s", switchoverTimeout="30s")
-    programs.operator()
-    one, two = programs.pair()
-    one.await_active()
-    two.await_status(418)
-    return one, two
+def pair(programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
+    return programs.switchable_pair(leaseDuration="5s", switchoverTimeout="30s")
 
 
 @pytest.fixture

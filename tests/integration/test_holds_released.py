@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rig.hub_namespace import HubNamespace
 from rig.patience import eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.application import Application, holders
@@ -17,14 +16,9 @@ from support.run_process import RunProcess
 
 
 @pytest.fixture
-def pair(hub: HubNamespace, programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
+def pair(programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
     """A worker for each member. cluster_1 is active."""
-    hub.apply(leaseDuration="60s", switchoverTimeout="120s")
-    programs.operator()
-    one, two = programs.pair()
-    one.await_active()
-    two.await_status(418)
-    return one, two
+    return programs.switchable_pair(leaseDuration="60s", switchoverTimeout="120s")
 
 
 @contextlib.contextmanager
@@ -107,7 +101,7 @@ def test_a_waiting_candidate_does_not_come_back_after_it_has_left(
 
 
 def test_tcf_run_leaves_no_hold_behind(pair: tuple[TcfProcess, TcfProcess], tmp_path: Path) -> None:
-    """It gives up the request under way when it is told to end, and then it releases its hold."""
+    """When tcf-run has to end, it gives up the request under way, and then releases its hold."""
     one, _ = pair
     run = RunProcess(tmp_path, f"http://127.0.0.1:{one.port}", "--name", "app")
     try:

@@ -14,7 +14,7 @@ Runs = Callable[..., RunProcess]
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_a_signal_is_followed_by_a_release(runs: Runs, worker: HoldsServer, attempt: int) -> None:
-    """The answer to the last draining request may arrive in the moment in which the command ends."""
+    """The answer to the last draining request may arrive just when the command ends."""
     worker.become("active")
     run = runs("--for", "60s")
     run.await_act()
@@ -40,7 +40,7 @@ def test_the_loss_of_the_role_is_followed_by_a_release(runs: Runs, worker: Holds
 def test_a_hold_that_is_granted_while_tcf_run_ends_is_released(
     runs: Runs, worker: HoldsServer, attempt: int
 ) -> None:
-    """The member becomes active in the moment in which tcf-run is told to end."""
+    """The member becomes active just when tcf-run gets the signal to end."""
     run = runs("--for", "60s")
     run.await_log("waiting")
     hold = eventually(lambda: worker.last if worker.last.asked > 1 else None, what="a request waits")

@@ -18,13 +18,9 @@ Runs = tuple[RunProcess, RunProcess]
 
 
 @pytest.fixture
-def pair(hub: HubNamespace, programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
+def pair(programs: TcfProcesses) -> tuple[TcfProcess, TcfProcess]:
     """A worker for each member. cluster_1 is active."""
-    hub.apply(leaseDuration="5s", switchoverTimeout="30s")
-    programs.operator()
-    one, two = programs.pair()
-    one.await_active()
-    return one, two
+    return programs.switchable_pair(leaseDuration="5s", switchoverTimeout="30s")
 
 
 @pytest.fixture

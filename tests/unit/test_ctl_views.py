@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tcf.core.model import Application, Federation, Refusal, Status, Unfenceable, WorkerLease
+from tcf.core.model import Application, Federation, Refusal, Status, Unfenceable, WorkerLease, age_of
 from tcf.core.reasons import Reason
 from tcf.ctl.advice import after_refusal, next_steps
 from tcf.ctl.federation_view import details, history, summary
-from tcf.ctl.operator_sign import OperatorSign, age_of, last_act, spoken
+from tcf.ctl.operator_sign import OperatorSign, last_act, spoken
 from tcf.ctl.output import fitting
 from tcf.ctl.status_text import history_rows, list_rows, status_lines
 from tcf.ctl.terminal import Cell, Colour, Sign, Terminal

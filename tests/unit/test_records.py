@@ -29,7 +29,7 @@ from tcf.core.model import (
 )
 from tcf.hub import records
 from tcf.hub.answers import Json
-from tcf.web.parameters import LONGEST_TEXT
+from tcf.runtime.text import LONGEST_TEXT
 
 CRD = yaml.safe_load(
     (Path(__file__).parents[2] / "crds" / "clusterfederations.tcf.dev.yaml").read_text(encoding="utf-8")

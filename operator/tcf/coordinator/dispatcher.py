@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
+from tcf.coordinator.federation_tally import FederationTally
 from tcf.coordinator.loop import FederationLoop, Key
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
@@ -44,9 +44,10 @@ class Dispatcher:
         """The namespaces that have a federation."""
         return {key[0] for key, loop in self._loops.items() if loop.cache.federation}
 
-    def caches(self) -> list[FederationCache]:
-        """What is known of each federation."""
-        return [loop.cache for loop in self._loops.values() if loop.cache.federation]
+    def federations(self) -> list[tuple[Federation, FederationTally]]:
+        """Every federation that is there, and what was counted of it."""
+        caches = (loop.cache for loop in self._loops.values())
+        return [(cache.federation, cache.tally) for cache in caches if cache.federation]
 
     def look_again(self) -> None:
         """Read everything again: the watches begin again, and may have missed something."""

@@ -36,11 +36,10 @@ class FederationTally:
 
     def saw(self, before: Federation | None, after: Federation | None, now: float) -> None:
         """`before`: the version known until now; None for none, as `after`."""
-        for entry in newly_ended(before, after):
-            self.ended[entry.trigger, entry.outcome] += 1
-            if entry.succeeded:
-                known = entry.id == self._request
-                self.durations[entry.trigger].add(now - self._begun if known else _by_the_clock(entry))
+        # What had ended before this operator looked at the federation has been counted by others.
+        if before and after and before.uid == after.uid and before.status and after.status:
+            for entry in newly_ended(before.status, after.status):
+                self._count(entry, now)
         request = after.status.switchover if after and after.status else None
         if request and request.id != self._request:
             self._request, self._begun = request.id, now
@@ -50,6 +49,12 @@ class FederationTally:
         elif not without and self._without_since is not None:
             self._without += now - self._without_since
             self._without_since = None
+
+    def _count(self, entry: HistoryEntry, now: float) -> None:
+        self.ended[entry.trigger, entry.outcome] += 1
+        if entry.succeeded:
+            known = entry.id == self._request
+            self.durations[entry.trigger].add(now - self._begun if known else _by_the_clock(entry))
 
     def without_active(self, now: float) -> float:
         """Seconds for which there was no active member."""

@@ -15,6 +15,7 @@ import random
 from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
 from tcf.core.decide import AFTERWARDS, Decision, decide
+from tcf.core.history import newly_ended
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub import errors
 from tcf.hub.interfaces import FederationStore, LeaseStore
@@ -227,10 +228,9 @@ class FederationLoop:
 
     def _log_refusals(self, before: Federation, decision: Decision) -> None:
         """Log the requests that have failed without an Event, because no role has moved for them."""
-        known = {past.id for past in before.status.history} if before.status else set()
         reported = {event.request for event in decision.events}
-        for entry in decision.status.history if decision.status else ():
-            if entry.id not in known | reported and not entry.succeeded:
+        for entry in newly_ended(before.status, decision.status) if decision.status else ():
+            if entry.id not in reported and not entry.succeeded:
                 extra = {"trigger": entry.trigger, "request": entry.id, "reason": entry.outcome}
                 self._log.warning("request failed: %s", entry.message, extra=extra)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from tcf.core.model import (
     HISTORY_LENGTH,
     LONGEST_MESSAGE,
-    Federation,
     HistoryEntry,
     MemberStatus,
     Now,
@@ -47,12 +46,10 @@ def ended(
     )
 
 
-def newly_ended(before: Federation | None, after: Federation | None) -> tuple[HistoryEntry, ...]:
-    """What has ended between two versions of a federation. Nothing if it is another object, or newly seen."""
-    if not (before and after and before.uid == after.uid and before.status and after.status):
-        return ()
-    known = {past.id for past in before.status.history}
-    return tuple(past for past in after.status.history if past.id not in known)
+def newly_ended(before: Status | None, after: Status) -> tuple[HistoryEntry, ...]:
+    """What has ended since an earlier status of the same federation (None: all), the latest first."""
+    known = {past.id for past in before.history} if before else set()
+    return tuple(past for past in after.history if past.id not in known)
 
 
 def table_after(entry: HistoryEntry, rows: Iterable[MemberStatus]) -> tuple[MemberStatus, ...]:

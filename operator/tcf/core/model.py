@@ -81,6 +81,14 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def age_of(moment: str, wall: datetime) -> float | None:
+    """Seconds since a time of the API, at least 0; None if it is no time."""
+    try:
+        return max(0.0, (wall - datetime.fromisoformat(moment).astimezone(UTC)).total_seconds())
+    except ValueError:
+        return None
+
+
 PLAUSIBLE_LEAD = 100 * 365 * 86_400_000
 """Milliseconds by which a term may be ahead of the wall clock: a hundred years."""
 

@@ -14,9 +14,10 @@ from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation, read_operator_sign
-from tcf.ctl.output import Json, show
+from tcf.ctl.output import show
 from tcf.ctl.takeover import Verdict, failover_state, verdicts
 from tcf.ctl.terminal import Cell, Sign, Terminal
+from tcf.hub.answers import Json
 
 
 @click.command(cls=TcfCommand)

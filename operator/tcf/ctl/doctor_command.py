@@ -27,7 +27,8 @@ from tcf.hub.server_facts import known_fields, server_time, server_version
 
 _SIGNS = {Level.GOOD: Sign.YES, Level.BAD: Sign.NO, Level.NOTE: Sign.NOTE}
 _LEASES = "leases.coordination.k8s.io"
-_ADMISSION = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_POLICIES = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 
 NEEDS = (
     Need("get", PLURAL, "look at federations", everybody=True),
@@ -99,7 +100,7 @@ async def _crd(hub: OpenHub) -> AsyncIterator[Finding]:
 
 async def _policies(hub: OpenHub) -> AsyncIterator[Finding]:
     try:
-        names = [await _names(hub, f"{_ADMISSION}{rest}") for rest in ("ies", "ybindings")]
+        names = [await _names(hub, f"{_ADMISSION}/{plural}") for plural in _POLICIES]
     except errors.ForbiddenError:
         yield findings.unreadable("admission policies", "you may not list ValidatingAdmissionPolicies")
     except errors.HubError as error:

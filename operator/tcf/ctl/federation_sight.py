@@ -10,7 +10,7 @@ from tcf.core.model import Federation
 from tcf.ctl.hub_choice import SECONDS
 from tcf.hub import errors
 from tcf.hub.interfaces import FederationStore
-from tcf.hub.records import newer
+from tcf.hub.records import supersedes
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 
@@ -76,14 +76,9 @@ class FederationSight:
 
     def _see(self, federation: Federation | None) -> None:
         self.trouble = ""
-        known = self.latest
         if federation is None:
             self.latest = None
-        elif (
-            known is None
-            or known.uid != federation.uid
-            or newer(federation.resource_version, known.resource_version)
-        ):
+        elif supersedes(federation, self.latest):
             self.latest = federation
             self.versions.append((self._clock.boot(), federation))
         self._announce()

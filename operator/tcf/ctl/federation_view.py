@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from tcf.core.admission import unbelievable, unusable
 from tcf.core.annotations import Acknowledgement
-from tcf.core.fencing import silence_needed
 from tcf.core.model import Federation, HistoryEntry, MemberStatus, Now, Status, WorkerLease
-from tcf.ctl.operator_sign import OperatorSign, age_of
+from tcf.ctl.operator_sign import OperatorSign, late
+from tcf.hub.answers import Json
 from tcf.hub.records import status_json
-
-Json = dict[str, Any]
 
 
 def summary(federation: Federation) -> Json:
@@ -122,7 +119,6 @@ def _member(id_: str, name: str, row: MemberStatus | None) -> Json:
 
 
 def _worker(lease: WorkerLease, federation: Federation, nodes: Mapping[str, str], now: Now) -> Json:
-    age = age_of(lease.renewed_at, now.wall)
     acknowledged = lease.acknowledged
     own = acknowledged is not None and acknowledged.uid == federation.uid
     status = federation.status
@@ -132,7 +128,7 @@ def _worker(lease: WorkerLease, federation: Federation, nodes: Mapping[str, str]
         "lease": lease.name,
         "node": nodes.get(lease.holder),
         "renewed": lease.renewed_at or None,
-        "late": age is None or age > silence_needed(lease.duration),
+        "late": late(lease, now.wall),
         "acknowledgedTerm": acknowledged.term if acknowledged and own else None,
         "upToDate": table is not None and acknowledged == table,
         "isolation": lease.isolation.value,

@@ -10,9 +10,8 @@ from enum import StrEnum
 
 from tcf.core.admission import unbelievable, unusable
 from tcf.core.annotations import Acknowledgement
-from tcf.core.fencing import silence_needed
-from tcf.core.model import Federation, Isolation, Now, WorkerLease
-from tcf.ctl.operator_sign import OperatorSign, age_of, spoken
+from tcf.core.model import Federation, Isolation, Now, WorkerLease, age_of
+from tcf.ctl.operator_sign import OperatorSign, late, spoken
 from tcf.hub.server_facts import KnownFields
 
 POLICIES = ("federations.tcf.dev", "leases.tcf.dev", "status.tcf.dev", "unknown-workers.tcf.dev")
@@ -169,14 +168,13 @@ def _of_leases(
     status = federation.status
     table = Acknowledgement(federation.uid, status.term) if status else None
     for lease in leases:
-        age = age_of(lease.renewed_at, now.wall)
-        late = age is None or age > silence_needed(lease.duration)
         who = f"worker {lease.holder} of {lease.cluster or 'no member'} (Lease {lease.name})"
-        if late:
+        if late(lease, now.wall):
             mend = "start or repair it, or let it reach the hub; its log says what is wrong"
             if lease.isolation is Isolation.KEEP_ROLE:
                 mend += ". It may still answer active, so make sure that it is dead before you use --force"
-            yield Finding(about, Level.BAD, f"{who} has not renewed for {spoken(age)}", mend)
+            silence = spoken(age_of(lease.renewed_at, now.wall))
+            yield Finding(about, Level.BAD, f"{who} has not renewed for {silence}", mend)
         elif _ahead(lease, now):
             message = f"the clock of {who} is ahead of the clock of this machine"
             yield Finding(about, Level.BAD, message, _SYNCHRONIZE)

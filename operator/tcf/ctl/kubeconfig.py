@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from tcf.ctl.global_options import Globals, TcfCommand
-from tcf.ctl.output import Json, show
+from tcf.ctl.output import show
+from tcf.hub.answers import Json
 
 _SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from tcf.core.fencing import silence_needed
 from tcf.core.heartbeat import HEARTBEAT, HEARTBEAT_DURATION
-from tcf.core.model import Federation, WorkerLease
+from tcf.core.model import Federation, WorkerLease, age_of
 from tcf.core.reasons import Outcome
 
 _CHECK = "check that tcf-operator runs and looks after this namespace (--namespace, operator.namespaces)"
@@ -43,8 +43,7 @@ class OperatorSign:
         return None if self.unknown else False
 
     def _beats(self, wall: datetime) -> bool:
-        age = age_of(self.renewed_at, wall)
-        return self.lease is not None and age is not None and age <= silence_needed(self.lease.duration)
+        return self.lease is not None and not late(self.lease, wall)
 
     def _acted(self, wall: datetime) -> bool:
         """Has an operator acted within the time for which a heartbeat counts?"""
@@ -80,12 +79,10 @@ def last_act(federations: Iterable[Federation]) -> str:
     return max((past.finished_at for past in entries if past.outcome not in _BY_OTHERS), default="")
 
 
-def age_of(moment: str, wall: datetime) -> float | None:
-    """Seconds since a time of the API, at least 0; None if it is no time."""
-    try:
-        return max(0.0, (wall - datetime.fromisoformat(moment).astimezone(UTC)).total_seconds())
-    except ValueError:
-        return None
+def late(lease: WorkerLease, wall: datetime) -> bool:
+    """Has the Lease not been renewed for so long that its holder counts as silent?"""
+    age = age_of(lease.renewed_at, wall)
+    return age is None or age > silence_needed(lease.duration)
 
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))

@@ -6,11 +6,10 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import click
 
-Json = dict[str, Any]
+from tcf.hub.answers import Json
 
 
 def show(value: Json, output: str, lines: Callable[[], Iterable[str]]) -> None:

@@ -6,19 +6,15 @@ import click
 
 from tcf.core.annotations import LONGEST_TERM
 from tcf.hub.records import seconds
-from tcf.runtime.text import hidden
-
-LONGEST_REASON = 256
+from tcf.runtime.text import unfit
 
 
 class _ReasonType(click.ParamType[str]):
     name = "TEXT"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if len(value) > LONGEST_REASON:
-            self.fail(f"it is longer than {LONGEST_REASON} characters", param, ctx)
-        if any(hidden(character) for character in value):
-            self.fail("it contains control characters, line breaks or invisible characters", param, ctx)
+        if wrong := unfit(value):
+            self.fail(f"it {wrong}", param, ctx)
         return value
 
 

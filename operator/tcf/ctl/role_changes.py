@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tcf.core.annotations import Acknowledgement
+from tcf.core.history import newly_ended
 from tcf.core.model import Federation, Role, Status, WorkerLease
 
 _STEPS = {
@@ -30,10 +31,8 @@ def steps(before: Status | None, after: Status | None) -> Iterator[str]:
     for row in after.clusters:
         if roles.get(row.id, row.role) is not row.role:
             yield _STEPS[row.role].format(row.id)
-    known = {past.id for past in before.history} if before else set()
-    for past in reversed(after.history):
-        if before and past.id not in known:
-            yield f"ended: {past.outcome}" + (f" ({past.message})" if not past.succeeded else "")
+    for past in reversed(newly_ended(before, after)) if before else ():
+        yield f"ended: {past.outcome}" + (f" ({past.message})" if not past.succeeded else "")
 
 
 def awaited(federation: Federation, leases: Iterable[WorkerLease]) -> str:

@@ -16,11 +16,12 @@ from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import OpenHub, open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation, read_leases, read_nodes, read_operator_sign
-from tcf.ctl.output import Json, Screen, show, show_line
+from tcf.ctl.output import Screen, show, show_line
 from tcf.ctl.role_changes import steps
 from tcf.ctl.status_text import status_lines
 from tcf.ctl.terminal import Terminal
 from tcf.hub import errors
+from tcf.hub.answers import Json
 from tcf.runtime.waiting import within
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from tcf.ctl.operator_sign import age_of, spoken
+from tcf.core.model import age_of
+from tcf.ctl.operator_sign import spoken
 from tcf.ctl.terminal import Cell, Colour, Sign, Terminal
+from tcf.hub.answers import Json
 
-Json = dict[str, Any]
 Row = Sequence[Cell | str]
 
 _ROLES = {"active": Colour.GOOD, "passive": None, "promoting": Colour.WARNING, "demoting": Colour.WARNING}

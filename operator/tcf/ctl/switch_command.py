@@ -19,12 +19,13 @@ from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import SECONDS, OpenHub, open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation, read_operator_sign
-from tcf.ctl.output import Json, show
+from tcf.ctl.output import show
 from tcf.ctl.parameters_of_requests import DURATION, REASON, TERM
 from tcf.ctl.plan import Plan, command_for, plan_of, told
 from tcf.ctl.switch_course import Ending, SwitchCourse
 from tcf.ctl.terminal import Cell, Colour, Terminal, can_ask
 from tcf.hub import errors
+from tcf.hub.answers import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _switch(given: Globals, wanted: Wanted) -> int:
 
 
 async def _planned(given: Globals, wanted: Wanted, terminal: Terminal) -> Plan:
-    """What would happen. It is told on stderr, where it does not disturb programs that read stdout."""
+    """What would happen. It goes to stderr, because programs may read stdout."""
     async with open_hub(given.hub) as hub:
         federation = await read_federation(hub, wanted.federation)
         order = command_for(

@@ -263,6 +263,15 @@ def newer(version: str, than: str) -> bool:
     return int(version) > int(than)
 
 
+def supersedes(federation: model.Federation, known: model.Federation | None) -> bool:
+    """Is it another object than the known one, or a newer version of it?"""
+    return (
+        known is None
+        or known.uid != federation.uid
+        or newer(federation.resource_version, known.resource_version)
+    )
+
+
 def wire_names(owner: type) -> frozenset[str]:
     """The fields of a record, as the API names them."""
     return frozenset(_wire_name(owner, field.name) for field in dataclasses.fields(owner))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 
 LONGEST = 500
+LONGEST_TEXT = 256
+"""How many characters a text for people may have: the limit of the schema."""
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of characters that move the cursor, turn text around, or are invisible."""
 
@@ -12,6 +14,15 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 def hidden(character: str) -> bool:
     """Is the character invisible, or does it change the terminal or the text around it?"""
     return unicodedata.category(character) in _HIDDEN
+
+
+def unfit(text: str) -> str:
+    """What is wrong with a text for people that is to be recorded; "" if it is fit to be shown."""
+    if len(text) > LONGEST_TEXT:
+        return f"is longer than {LONGEST_TEXT} characters"
+    if any(map(hidden, text)):
+        return "contains control characters, line breaks or invisible characters"
+    return ""
 
 
 def printable(text: str, most: int = LONGEST) -> str:

@@ -33,6 +33,11 @@ def fields(content_type: str | None, headers: Mapping[str, str] | None = None) -
     return found
 
 
+def compact(value: object) -> bytes:
+    """JSON without blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def answer(
     status: int, body: bytes = b"", content_type: str | None = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:

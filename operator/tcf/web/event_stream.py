@@ -11,7 +11,6 @@ stream as with two hundred.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from dataclasses import dataclass
 from typing import cast
@@ -23,7 +22,7 @@ from tcf.core.reading import STOPPING, Reading
 from tcf.core.reasons import Reason
 from tcf.runtime.waiting import within
 from tcf.web.connections import Connection
-from tcf.web.envelope import answer, closing, error, fields
+from tcf.web.envelope import answer, closing, compact, error, fields
 from tcf.web.guard import Guard
 from tcf.web.role_table import rows
 from tcf.web.server import Routes
@@ -105,19 +104,15 @@ def rendered(answer: Reading | Refusal, cluster: str) -> Event:
     if isinstance(answer, Refusal):
         data = {"cluster": cluster, "reason": answer.reason, "error": answer.message}
         # Its empty id makes a browser forget the last one. Otherwise it would get no snapshot afterwards.
-        return Event(answer.reason, "", b"event: unknown\nid:\ndata: %b\n\n" % _json(data))
+        return Event(answer.reason, "", b"event: unknown\nid:\ndata: %b\n\n" % compact(data))
     table = {
         "term": answer.term,
         "cluster": cluster,
         "status": answer.role,
         "clusters": rows(answer.clusters),
     }
-    data_line = _json(table)
+    data_line = compact(table)
     return Event(data_line, str(answer.term), b"id: %d\ndata: %b\n\n" % (answer.term, data_line))
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def event_routes(feed: EventFeed, guard: Guard) -> Routes:

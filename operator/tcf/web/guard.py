@@ -73,8 +73,7 @@ class Guard:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             asked = Asked.new(request)
             try:
-                await self.identify(request, asked)
-                await self.check(asked, READ)
+                await self._check_reader(request, asked)
             except DeniedError as denied:
                 return (
                     await handler(request, names=False) if denied.status in _FOR_GOOD else self.denial(denied)
@@ -87,8 +86,7 @@ class Guard:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             asked = Asked.new(request)
             try:
-                await self.identify(request, asked)
-                await self.check(asked, READ)
+                await self._check_reader(request, asked)
             except DeniedError as denied:
                 response = self.denial(denied)
                 response.headers[REQUEST] = asked.request
@@ -98,6 +96,11 @@ class Guard:
             return await handler(request)
 
         return handle
+
+    async def _check_reader(self, request: web.BaseRequest, asked: Asked) -> None:
+        """Raises DeniedError unless the caller is known and may read."""
+        await self.identify(request, asked)
+        await self.check(asked, READ)
 
     def credential(self, request: web.BaseRequest) -> bytes | None:
         """What the client identifies itself by, so that it can be recognized; None if nobody is checked."""

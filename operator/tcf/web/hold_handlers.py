@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -13,7 +12,7 @@ from tcf.core.model import Refusal, stamp
 from tcf.core.reasons import Reason
 from tcf.web.audit_trail import ASKED, Asked
 from tcf.web.bodies import Bodies, refused
-from tcf.web.envelope import JSON, TEXT, answer, error
+from tcf.web.envelope import JSON, TEXT, answer, compact, error
 from tcf.web.guard import Guard
 from tcf.web.hold_guard import HoldGuard
 from tcf.web.hold_parameters import read_hold, read_release
@@ -102,5 +101,4 @@ class _HoldHandlers:
             }
             for row in self._holders.rows()
         ]
-        body = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
-        return answer(200, body, JSON, {"X-TCF-Cluster": self._member.cluster})
+        return answer(200, compact(rows), JSON, {"X-TCF-Cluster": self._member.cluster})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +11,7 @@ from tcf.core.reading import Reading
 from tcf.core.reasons import Reason
 from tcf.hub.records import history_json
 from tcf.runtime.release import VERSION
-from tcf.web.envelope import JSON, answer, error
+from tcf.web.envelope import JSON, answer, compact, error
 from tcf.web.guard import Guard
 from tcf.web.reading_headers import about
 from tcf.web.server import Routes, for_health_checks
@@ -47,7 +46,7 @@ class _InfoHandlers:
             "valid_for": round(reading.valid_for(now), 3) if reading else None,
             "hub": self._hub(),
         }
-        return answer(200, _json(found), JSON, {"X-TCF-Cluster": member.cluster})
+        return answer(200, compact(found), JSON, {"X-TCF-Cluster": member.cluster})
 
     def _hub(self) -> dict[str, str]:
         """Whether the latest attempt to renew the reading has succeeded; if not, why."""
@@ -68,8 +67,4 @@ class _InfoHandlers:
         if not names:
             for entry in entries:
                 entry.pop("requestedBy")
-        return answer(200, _json(entries), JSON, about(known, cluster, now))
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return answer(200, compact(entries), JSON, about(known, cluster, now))

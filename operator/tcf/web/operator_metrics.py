@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from prometheus_client.metrics_core import Metric
 
 from tcf.coordinator.dispatcher import Dispatcher
-from tcf.core.model import Federation, MemberStatus, Now
+from tcf.coordinator.federation_tally import FederationTally
+from tcf.core.model import Federation, Now, age_of
 from tcf.runtime.clock import Clock
 from tcf.web.metric_families import counters, gauge, gauges, histograms
 
@@ -19,9 +19,9 @@ _OF_MEMBER = (*_OF, "cluster")
 
 def operator_metrics(dispatcher: Dispatcher, clock: Clock) -> Iterator[Metric]:
     """The metrics of the moment. The iterator may run in another thread."""
-    now = clock.now()
-    counted = _counted(dispatcher, now)
-    federations = [cache.federation for cache in dispatcher.caches() if cache.federation]
+    now, known = clock.now(), dispatcher.federations()
+    counted = [*_counted(known, now), _events(dispatcher)]
+    federations = [federation for federation, _ in known]
 
     def all_of_them() -> Iterator[Metric]:
         yield from counted
@@ -32,13 +32,9 @@ def operator_metrics(dispatcher: Dispatcher, clock: Clock) -> Iterator[Metric]:
     return all_of_them()
 
 
-def _counted(dispatcher: Dispatcher, now: Now) -> list[Metric]:
+def _counted(federations: Sequence[tuple[Federation, FederationTally]], now: Now) -> list[Metric]:
     """What was counted, copied."""
-    known = [
-        ((cache.federation.namespace, cache.federation.name), cache.tally)
-        for cache in dispatcher.caches()
-        if cache.federation
-    ]
+    known = [((each.namespace, each.name), tally) for each, tally in federations]
     return [
         counters(
             "tcf_switchovers",
@@ -70,13 +66,13 @@ def _counted(dispatcher: Dispatcher, now: Now) -> list[Metric]:
             _OF,
             [(of, tally.conflicts) for of, tally in known],
         ),
-        counters(
-            "tcf_watch_events",
-            "Events that the watches have delivered.",
-            ("resource",),
-            [((resource,), count) for resource, count in dispatcher.events.items()],
-        ),
     ]
+
+
+def _events(dispatcher: Dispatcher) -> Metric:
+    about = "Events that the watches have delivered."
+    counted = [((resource,), count) for resource, count in dispatcher.events.items()]
+    return counters("tcf_watch_events", about, ("resource",), counted)
 
 
 def _of_federations(federations: Sequence[Federation]) -> Iterator[Metric]:
@@ -128,14 +124,5 @@ def _of_members(federations: Sequence[Federation], now: Now) -> Iterator[Metric]
         "tcf_member_silent_seconds",
         "For how long a member has had no live worker; 0 if it has one.",
         _OF_MEMBER,
-        ((of, _silent_for(row, now)) for of, row in rows),
+        ((of, age_of(row.silent_since or "", now.wall) or 0.0) for of, row in rows),
     )
-
-
-def _silent_for(row: MemberStatus, now: Now) -> float:
-    if not row.silent_since:
-        return 0.0
-    try:
-        return max(0.0, (now.wall - datetime.fromisoformat(row.silent_since)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0

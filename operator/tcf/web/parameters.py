@@ -10,11 +10,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from tcf.core.reasons import Reason
-from tcf.runtime.text import hidden
+from tcf.runtime.text import unfit
 
 LARGEST_BODY = 16 * 1024
-LONGEST_TEXT = 256
-"""How many characters a text for people may have."""
 _BODY_SECONDS = 5.0
 
 
@@ -115,13 +113,8 @@ async def _read(request: web.BaseRequest) -> bytes:
 def text(parameters: Mapping[str, str], name: str) -> str:
     """A text for people; "" if there is none. Raises BadRequestError if it is not fit to be shown."""
     value = parameters.get(name, "")
-    if len(value) > LONGEST_TEXT:
-        raise BadRequestError(Reason.INVALID_PARAMETER, f"{name} is longer than {LONGEST_TEXT} characters")
-    if any(hidden(character) for character in value):
-        raise BadRequestError(
-            Reason.INVALID_PARAMETER,
-            f"{name} contains control characters, line breaks or invisible characters",
-        )
+    if wrong := unfit(value):
+        raise BadRequestError(Reason.INVALID_PARAMETER, f"{name} {wrong}")
     return value
 
 

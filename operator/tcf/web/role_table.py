@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from tcf.core.model import MemberStatus
+from tcf.web.envelope import compact
 
 
 def rows(clusters: Iterable[MemberStatus]) -> list[dict[str, str]]:
@@ -14,5 +14,5 @@ def rows(clusters: Iterable[MemberStatus]) -> list[dict[str, str]]:
 
 
 def role_table(clusters: Iterable[MemberStatus]) -> bytes:
-    """The body of `/tcf/clusters`: JSON without blanks."""
-    return json.dumps(rows(clusters), ensure_ascii=False, separators=(",", ":")).encode()
+    """The body of `/tcf/clusters`."""
+    return compact(rows(clusters))

@@ -131,36 +131,35 @@ class HttpServer:
         path, method = request.raw_path, request.method
         methods = self._routes.get(path)
         probed = methods.get(method) if methods and method == "GET" and request.version.major == 1 else None
+        if not methods:
+            path, methods = self._find(_path(request))
         status = 500
         try:
-            response = await (probed(request) if probed else self._answer(request))
+            response = await (probed(request) if probed else self._answer(request, methods))
             status = response.status
         finally:
-            if not methods:
-                path = self._label(_path(request))
             self.answered[path, method if method in _METHODS else "other", status] += 1
         return response
 
-    def _label(self, path: str) -> str:
-        """A path as it is counted. What clients make up must not become a time series."""
-        if path in self._routes:
-            return path
+    def _find(self, path: str) -> tuple[str, Mapping[str, Handler] | None]:
+        """The path as it is counted, and its handlers. What clients make up must not become a time series."""
+        if methods := self._routes.get(path):
+            return path, methods
         folder = path[: path.rfind("/") + 1]
-        return f"{folder}NAME" if folder in self._routes else "other"
+        methods = self._routes.get(folder)
+        return f"{folder}NAME" if methods else "other", methods
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.BaseRequest, methods: Mapping[str, Handler] | None
+    ) -> web.StreamResponse:
         if request.version.major != 1:
             return closing(error(505, Reason.UNSUPPORTED_VERSION, "this is neither HTTP/1.1 nor 1.0"))
-        methods = self._routes.get(request.raw_path) or self._find(_path(request))
         handler = methods.get(request.method) if methods else None
         if request.method not in _SAFE:
             return await self._change(request, methods, handler)
         if handler is not None:
             return await handler(request)
         return self._nothing_there(request, methods)
-
-    def _find(self, path: str) -> Mapping[str, Handler] | None:
-        return self._routes.get(path) or self._routes.get(path[: path.rfind("/") + 1])
 
     async def _change(
         self, request: web.BaseRequest, methods: Mapping[str, Handler] | None, handler: Handler | None

@@ -6,7 +6,7 @@ import asyncio
 
 from tcf.core.model import Federation, MemberRef, Refusal
 from tcf.core.reading import Reading, WorkerState
-from tcf.hub.records import newer
+from tcf.hub.records import supersedes
 from tcf.runtime.clock import Clock
 
 
@@ -58,10 +58,5 @@ class Knowledge:
 
     def watched(self, federation: Federation) -> None:
         """Note a version from the watch, unless a newer one is known."""
-        known = self.latest
-        if (
-            known is None
-            or known.uid != federation.uid
-            or newer(federation.resource_version, known.resource_version)
-        ):
+        if supersedes(federation, self.latest):
             self.latest = federation
