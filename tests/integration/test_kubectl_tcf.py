@@ -219,7 +219,9 @@ def test_when_the_hub_is_lost_nobody_knows(
             assert process.wait(2 * PATIENCE) == 3
             said = process.stderr.read()
     assert "cannot reach the hub" in said
-    assert "the hub stopped answering after the request was sent" in said
+    assert (
+        "the hub stopped answering" in said
+    )  # while it was written, or after: the gate may close before the answer
     assert f"find out: kubectl tcf -n {hub.namespace} history shop" in said
     one.signal(signal.SIGCONT)
     two.await_active()
