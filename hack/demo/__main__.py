@@ -64,13 +64,13 @@ def _options() -> argparse.Namespace:
         help="play a session with two PostgreSQL sites (needs PostgreSQL and HAProxy)",
     )
     played.add_argument("--auth", action="store_true", help="play a session about tokens and rights")
-    parser.add_argument("--port", type=int, default=8081, help="the first of three ports (default: 8081)")
+    parser.add_argument("--port", type=int, default=8081, help="the first of four ports (default: 8081)")
     parser.add_argument("--home", type=Path, default=ROOT / ".demo", help="folder for logs (default: .demo)")
     options = parser.parse_args()
     if options.postgres and options.cluster:
         parser.error("--postgres: it starts a control plane of its own, so leave --cluster out")
-    if not 0 < options.port < 65535 - len(CLUSTERS):
-        parser.error(f"--port {options.port}: it is the first of three ports, so 1 to 65532")
+    if not 0 < options.port < 65535 - len(CLUSTERS) - 1:
+        parser.error(f"--port {options.port}: it is the first of four ports, so 1 to 65531")
     return options
 
 

@@ -45,7 +45,9 @@ class DemoFederation:
 
     def start_operator(self) -> None:
         listen = f"127.0.0.1:{self.home.operator_port}"
-        self._start("operator", "operator", "--namespace", NAMESPACE, "--listen", listen)
+        console = f"127.0.0.1:{self.home.console_port}"
+        options = ("--namespace", NAMESPACE, "--listen", listen, "--console", console)
+        self._start("operator", "operator", *options)
 
     def start_worker(self, cluster: str) -> None:
         where = ("--namespace", NAMESPACE, "--federation", FEDERATION, "--cluster", cluster)

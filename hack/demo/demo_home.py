@@ -18,7 +18,7 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class DemoHome:
-    """A folder for logs, and three ports from `port` on: those of the workers and of the operator."""
+    """A folder for logs, and four ports from `port` on: of the workers, the operator and the console."""
 
     folder: Path
     port: int
@@ -32,8 +32,12 @@ class DemoHome:
         return self.port + len(CLUSTERS)
 
     @property
+    def console_port(self) -> int:
+        return self.operator_port + 1
+
+    @property
     def ports(self) -> list[int]:
-        return [*map(self.port_of, CLUSTERS), self.operator_port]
+        return [*map(self.port_of, CLUSTERS), self.operator_port, self.console_port]
 
 
 def say(text: str) -> None:

@@ -21,7 +21,9 @@ def live(hub: DemoHub, federation: DemoFederation) -> None:
     home = federation.home
     one, two = (f"localhost:{home.port_of(cluster)}" for cluster in CLUSTERS)
     say(f"""
-cluster_1 is active. In another terminal, try:
+cluster_1 is active. The console shows it, and can move the role: http://localhost:{home.console_port}/
+
+In another terminal, try:
 
   curl {one}/tcf/status                     # the role of cluster_1
   curl -i {two}/tcf/is_active               # 200 or 418: what a load balancer asks

@@ -43,6 +43,15 @@ class TcfProcess:
     def log(self) -> str:
         return self.log_path.read_text()
 
+    def port_for(self, what: str) -> int:
+        """The port of another listener, as the log names it."""
+
+        def found() -> int | None:
+            line = re.search(rf"listening on https?://[^ ]*:(\d+) +for={what}\b", self.log)
+            return int(line[1]) if line else None
+
+        return eventually(found, what=f"{self.log_path.name} says where it listens for {what}")
+
     def get(self, path: str) -> Answer:
         return ask(self.port, "GET", path, tls=self.tls)
 

@@ -14,11 +14,11 @@ import click
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.hub.credentials import SERVICE_ACCOUNT
-from tcf.options import ADDRESS, CLUSTER, FILE, LOOPBACK, NAME, POD, SERVE, F, option
+from tcf.options import ADDRESS, CLUSTER, FILE, LOOPBACK, NAME, POD, SERVE, F, only_here, option
 from tcf.runtime import logs
 from tcf.runtime.address import Address
 from tcf.serving_options import auth_settings, serving, tls_settings
-from tcf.settings import HubSettings, OperatorSettings, PodSettings, WorkerSettings
+from tcf.settings import AuthMode, HubSettings, OperatorSettings, PodSettings, WorkerSettings
 
 
 def _common(function: F) -> F:
@@ -196,11 +196,18 @@ def _worker(
     multiple=True,
     help="Also work as a worker: answer /tcf/* for this member on this address; may be repeated.",
 )
+@option(
+    "--console",
+    type=ADDRESS,
+    help="Address for the console, a page to see federations and to move their roles. Unless it is a loopback"
+    " address, it needs --auth kubernetes or --auth oauth2.",
+)
 @serving
 @_common
 def _operator(
     namespaces: tuple[str, ...],
     listen: Address,
+    console: Address | None,
     serve: tuple[tuple[MemberRef, Address], ...],
     **common: Any,
 ) -> int:
@@ -213,17 +220,24 @@ def _operator(
     """
     from tcf.wiring import run_operator  # noqa: PLC0415 - --help needs none of it
 
+    auth = auth_settings(common)
+    if console and auth.mode is AuthMode.NONE and not only_here(console.host):
+        raise click.UsageError(
+            f"--console {console}: everybody who can reach this address could move the roles; use"
+            " --auth kubernetes or --auth oauth2, or a loopback address such as 127.0.0.1:8091"
+        )
     once = tuple(dict.fromkeys(namespaces))
     settings = OperatorSettings(
         _hub(common),
         once,
         listen,
         common["identity"],
-        auth_settings(common),
+        auth,
         common["audit_log"],
         serve,
         tls_settings(common),
         common["probe_listen"],
+        console,
     )
     return _run(common, run_operator(settings))
 

@@ -60,7 +60,7 @@ class _LoopbackType(_AddressType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
         address = super().convert(value, param, ctx)
-        if not _only_here(address.host):
+        if not only_here(address.host):
             self.fail(
                 f"{value!r} is not a loopback address such as 127.0.0.1:8079 or [::1]:8079; others could"
                 " reach it, and nobody asks who they are. Use --listen for holders elsewhere",
@@ -70,7 +70,8 @@ class _LoopbackType(_AddressType):
         return address
 
 
-def _only_here(host: str) -> bool:
+def only_here(host: str) -> bool:
+    """Can only this machine, or this Pod, reach the address?"""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -98,7 +98,7 @@ class WorkerSettings:
 class OperatorSettings:
     """The settings of an operator. No `namespaces` means all of them. `serve`: members to answer for.
 
-    With `tls`, all addresses but `probe_listen` take HTTPS only.
+    With `tls`, all addresses but `probe_listen` take HTTPS only. `console`: where the console is served.
     """
 
     hub: HubSettings
@@ -110,3 +110,4 @@ class OperatorSettings:
     serve: tuple[tuple[MemberRef, Address], ...]
     tls: TlsSettings | None = None
     probe_listen: Address | None = None
+    console: Address | None = None

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
@@ -25,7 +26,7 @@ from tcf.serving import Serving, Work, begin_serving, client_of
 from tcf.settings import HubSettings, OperatorSettings, WorkerSettings
 from tcf.web import health, tcf_handlers
 from tcf.web.event_stream import EventFeed, event_routes
-from tcf.web.guard import Guard
+from tcf.web.guard import CONSOLE, Guard
 from tcf.web.hold_handlers import hold_routes
 from tcf.web.info_handlers import info_routes
 from tcf.web.server import HttpServer, Routes, for_health_checks
@@ -36,7 +37,12 @@ from tcf.worker.switchovers import Switchovers
 
 _REQUESTS_OF_CLIENTS = 8
 """How many requests to the hub a worker makes at a time for all POSTs together."""
+_CONSOLE = 8
+"""The same for the console of an operator."""
 _EXPOSED = "anybody who can reach this worker may move the roles: use --auth kubernetes or --auth oauth2"
+
+if TYPE_CHECKING:
+    from tcf.coordinator.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +125,23 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
     serving.metrics.add(partial(operator_metrics, dispatcher, clock))
     routes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=remarks)
     listening = await _listen_for_health(serving, routes, settings.listen, settings.probe_listen)
-    works = [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
-    return works if listening else []
+    if not listening or not await _listen_for_console(serving, dispatcher, clock, settings.console):
+        return []
+    return [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
+
+
+async def _listen_for_console(
+    serving: Serving, dispatcher: Dispatcher, clock: Clock, address: Address | None
+) -> bool:
+    if not address:
+        return True
+    from tcf.web.console.routes import console_routes  # noqa: PLC0415 - a worker must not load it
+
+    # Requests of people and the operator do not share connections, so that neither waits for the other.
+    client = client_of(serving.stack, serving.credentials, "tcf-console", requests=_CONSOLE)
+    federations = Federations(client)
+    routes = console_routes(dispatcher, federations, serving.guard(CONSOLE), clock=clock)
+    return await _listen(serving.stack, serving.server(routes, address), "console")
 
 
 async def _listen_for_health(

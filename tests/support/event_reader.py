@@ -1,4 +1,4 @@
-"""A client of `GET /tcf/events`, on a socket of its own."""
+"""A client of a stream of Server-Sent Events, on a socket of its own."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ class ServerSentEvent:
 class EventReader:
     """A stream. `next` waits for an event; comments are counted, in `comments`."""
 
-    def __init__(self, port: int, *, last_id: str = "", **headers: str) -> None:
+    def __init__(self, port: int, path: str = "/tcf/events", *, last_id: str = "", **headers: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE * 3)
         more = {"Last-Event-ID": last_id} if last_id else {}
-        self._connection.request(
-            "GET", "/tcf/events", headers={"Accept": "text/event-stream", **more, **headers}
-        )
+        self._connection.request("GET", path, headers={"Accept": "text/event-stream", **more, **headers})
         self.sock: socket.socket = self._connection.sock
         self.response = self._connection.getresponse()
         self.status = self.response.status

@@ -16,17 +16,19 @@ from tcf.core.model import (
     FailoverMode,
     Federation,
     Follows,
+    Principal,
     Refusal,
     Trigger,
     Unfenceable,
     WorkerLease,
 )
+from tcf.core.plan import Plan, command_for, plan_of, told
+from tcf.core.role_changes import awaited, steps
+from tcf.core.takeover import failover_state, verdicts
 from tcf.ctl import findings
+from tcf.ctl.check_command import with_operator
 from tcf.ctl.findings import POLICIES, Finding, Level, Need
 from tcf.ctl.operator_sign import OperatorSign
-from tcf.ctl.plan import Plan, command_for, plan_of, told
-from tcf.ctl.role_changes import awaited, steps
-from tcf.ctl.takeover import failover_state, verdicts
 from tcf.hub.server_facts import KnownFields
 from unit.build import (
     STAMP,
@@ -53,7 +55,9 @@ UNKNOWN = OperatorSign("ns", unknown="it may not be read")
 
 
 def planned(about: Federation, kind: Kind, member: str | None = None, **more: Any) -> Plan:
-    return plan_of(about, command_for(about, kind, member, id_="new", user="anna", **more), at())
+    return plan_of(
+        about, command_for(about, kind, member, id_="new", principal=Principal("anna"), **more), at()
+    )
 
 
 def test_the_principal_is_the_user_alone() -> None:
@@ -220,7 +224,8 @@ def test_whom_a_step_waits_for(roles: str, leases: list[WorkerLease], names: str
 
 
 def checked(about: Federation, sign: OperatorSign = ALIVE) -> dict[str, list[str]]:
-    return {each.member: [one.reason for one in each.obstacles] for each in verdicts(about, sign, at())}
+    found = (with_operator(each, sign, at()) for each in verdicts(about, at()))
+    return {each.member: [one.reason for one in each.obstacles] for each in found}
 
 
 def with_rows(about: Federation, *changed: Any) -> Federation:
@@ -229,7 +234,7 @@ def with_rows(about: Federation, *changed: Any) -> Federation:
 
 
 def test_both_could() -> None:
-    found = verdicts(federation(), ALIVE, at())
+    found = verdicts(federation(), at())
     assert [(each.member, each.active, each.able) for each in found] == [
         ("c1", True, True),
         ("c2", False, True),

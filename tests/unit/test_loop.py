@@ -50,6 +50,7 @@ def loop_with(
         EventWriter(events, clock=clock),
         clock=clock,
         turns=asyncio.Semaphore(),
+        announce=lambda: None,
     )
 
 
@@ -146,6 +147,7 @@ class Attended:
             cast("EventWriter", self),
             clock=CLOCK,
             turns=asyncio.Semaphore(),
+            announce=lambda: None,
         )
 
     def add(self, _: Federation, event: Event, *, due: float) -> None:

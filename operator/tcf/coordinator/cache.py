@@ -7,6 +7,8 @@ coordinator lists them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tcf.coordinator.federation_tally import FederationTally
 from tcf.core.decide import Observation
 from tcf.core.model import Federation, WorkerLease
@@ -17,11 +19,13 @@ from tcf.hub.records import newer
 class FederationCache:
     """The latest federation, its Leases by uid, and when each version was received."""
 
-    def __init__(self) -> None:
+    def __init__(self, announce: Callable[[], None] = lambda: None) -> None:
+        """`announce`: is called after each change of the federation."""
         self.federation: Federation | None = None
         self.tally = FederationTally()
         self._leases: dict[str, WorkerLease] = {}
         self._sightings = Sightings()
+        self._announce = announce
 
     def over(self, now: float) -> bool:
         """Is there nothing left to remember?"""
@@ -35,6 +39,14 @@ class FederationCache:
             return None
         return federation.uid, federation.status.term if federation.status else None
 
+    def known_term(self, uid: str) -> int:
+        """The highest term seen of object `uid`; 0 if that is not the present one."""
+        return self._sightings.known_term(uid)
+
+    def workers(self, now: float) -> list[tuple[WorkerLease, float]]:
+        """The Leases of the workers, each with the seconds since its latest version was received."""
+        return [(lease, self._sightings.age(lease, now)) for lease in self._leases.values()]
+
     def observation(self, *, listed: float | None = None, reread: bool = False) -> Observation:
         return Observation(self.federation, tuple(self._leases.values()), self._sightings, listed, reread)
 
@@ -43,6 +55,7 @@ class FederationCache:
         self.tally.saw(self.federation, federation, now)
         self.federation = federation
         self._sightings = self._sightings.see_federation(federation, now)
+        self._announce()
 
     def wrote_federation(self, federation: Federation, now: float) -> None:
         """Take in the answer to a write, unless the watch has delivered something newer meanwhile."""

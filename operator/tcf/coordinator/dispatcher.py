@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.federation_tally import FederationTally
 from tcf.coordinator.loop import FederationLoop, Key
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
+from tcf.runtime.changes import Changes
 from tcf.runtime.clock import Clock
 
 _AT_ONCE = 32
@@ -28,17 +30,24 @@ class Dispatcher:
         self._clock = clock
         self.events: Counter[str] = Counter()
         """How many events the watches have delivered, by resource."""
+        self.changes = Changes()
+        """Of any federation, and of `stopped`."""
+        self.stopped = False
         self._loops: dict[Key, FederationLoop] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Work until cancelled. A request under way is then finished by another operator, or later."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            for loop in self._loops.values():
-                self._start(loop)
-            tasks.create_task(self._event_writer.run(), name="events")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for loop in self._loops.values():
+                    self._start(loop)
+                tasks.create_task(self._event_writer.run(), name="events")
+        finally:
+            self.stopped = True
+            self.changes.announce()
 
     def namespaces(self) -> set[str]:
         """The namespaces that have a federation."""
@@ -48,6 +57,11 @@ class Dispatcher:
         """Every federation that is there, and what was counted of it."""
         caches = (loop.cache for loop in self._loops.values())
         return [(cache.federation, cache.tally) for cache in caches if cache.federation]
+
+    def cache(self, key: Key) -> FederationCache | None:
+        """What is known of this federation; None if nothing is."""
+        loop = self._loops.get(key)
+        return loop.cache if loop else None
 
     def look_again(self) -> None:
         """Read everything again: the watches begin again, and may have missed something."""
@@ -80,6 +94,7 @@ class Dispatcher:
                 self._event_writer,
                 clock=self._clock,
                 turns=self._turns,
+                announce=self.changes.announce,
             )
             self._loops[key] = loop
             self._start(loop)

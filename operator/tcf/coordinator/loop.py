@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 import random
+from collections.abc import Callable
 
 from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
@@ -46,11 +47,12 @@ class FederationLoop:
         *,
         clock: Clock,
         turns: asyncio.Semaphore,
+        announce: Callable[[], None],
     ) -> None:
-        """`turns` limits how many loops work at the same time."""
+        """`turns` limits how many loops work at the same time. `announce`: see `FederationCache`."""
         self.key = key
         self.name = "/".join(key)
-        self.cache = FederationCache()
+        self.cache = FederationCache(announce)
         self.wake = asyncio.Event()
         self._federations = federations
         self._leases = leases

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import click
 
-from tcf.core.model import Federation, Now
+from tcf.core.model import Federation, Now, Refusal
+from tcf.core.reasons import Outcome
+from tcf.core.takeover import Verdict, failover_state, verdicts
 from tcf.ctl.completion import complete_federation, complete_member
 from tcf.ctl.exits import Exit, StopError
 from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation, read_operator_sign
+from tcf.ctl.operator_sign import OperatorSign
 from tcf.ctl.output import show
-from tcf.ctl.takeover import Verdict, failover_state, verdicts
 from tcf.ctl.terminal import Cell, Sign, Terminal
 from tcf.hub.answers import Json
 
@@ -35,7 +38,11 @@ async def _check(given: Globals, name: str, member: str | None) -> int:
     async with open_hub(given.hub) as hub:
         federation = await read_federation(hub, name)
         operator, now = await read_operator_sign(hub, federation), hub.clock.now()
-    found = [each for each in verdicts(federation, operator, now) if member in {None, each.member}]
+    found = [
+        with_operator(each, operator, now)
+        for each in verdicts(federation, now)
+        if member in {None, each.member}
+    ]
     if not found:
         known = ", ".join(each.id for each in federation.spec.clusters)
         raise StopError(f"{member} is not a member of {name} (its members: {known})")
@@ -44,6 +51,14 @@ async def _check(given: Globals, name: str, member: str | None) -> int:
     terminal = Terminal.of(sys.stdout)
     show(view, given.output, lambda: _lines(federation, found, now, terminal))
     return Exit.DONE if able else Exit.REFUSED
+
+
+def with_operator(verdict: Verdict, operator: OperatorSign, now: Now) -> Verdict:
+    """The same verdict, with one more obstacle if no operator would carry out a request."""
+    if operator.alive(now.wall) is not False:
+        return verdict
+    missing = Refusal(Outcome.NO_COORDINATOR, operator.told(now.wall))
+    return replace(verdict, obstacles=(*verdict.obstacles, missing))
 
 
 def _lines(federation: Federation, found: Sequence[Verdict], now: Now, terminal: Terminal) -> Iterator[str]:

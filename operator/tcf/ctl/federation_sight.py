@@ -12,6 +12,7 @@ from tcf.hub import errors
 from tcf.hub.interfaces import FederationStore
 from tcf.hub.records import supersedes
 from tcf.runtime.backoff import Backoff
+from tcf.runtime.changes import Changes
 from tcf.runtime.clock import Clock
 
 
@@ -35,7 +36,7 @@ class FederationSight:
         self.versions: list[tuple[float, Federation]] = []
         self._clock = clock
         self._where = federation.namespace, federation.name
-        self._changed = asyncio.Event()
+        self._changes = Changes()
 
     def known_term(self, uid: str) -> int:
         latest = self.latest
@@ -43,7 +44,7 @@ class FederationSight:
 
     async def changed(self) -> None:
         """Wait until there is something new."""
-        await self._changed.wait()
+        await self._changes.next()
 
     def taken(self) -> list[tuple[float, Federation]]:
         """The versions that nobody has taken yet."""
@@ -61,7 +62,7 @@ class FederationSight:
                         backoff.reset()
             except errors.HubError as error:
                 self.trouble = str(error)
-                self._announce()
+                self._changes.announce()
                 await asyncio.sleep(backoff.next())
                 await self._look(federations)
 
@@ -81,11 +82,7 @@ class FederationSight:
         elif supersedes(federation, self.latest):
             self.latest = federation
             self.versions.append((self._clock.boot(), federation))
-        self._announce()
-
-    def _announce(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changes.announce()
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ import sys
 import click
 
 from tcf.ctl.completion import complete_federation
-from tcf.ctl.federation_view import history as history_view
 from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import open_hub
 from tcf.ctl.hub_errors import run
@@ -15,6 +14,7 @@ from tcf.ctl.looking import read_federation
 from tcf.ctl.output import show
 from tcf.ctl.status_text import history_rows
 from tcf.ctl.terminal import Terminal
+from tcf.web.federation_json import history as history_view
 
 
 @click.command(cls=TcfCommand)

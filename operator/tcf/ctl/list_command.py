@@ -9,7 +9,6 @@ from contextlib import aclosing
 import click
 
 from tcf.core.model import Federation
-from tcf.ctl.federation_view import summary
 from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import SECONDS, OpenHub, open_hub
 from tcf.ctl.hub_errors import run
@@ -18,6 +17,7 @@ from tcf.ctl.status_text import list_rows
 from tcf.ctl.terminal import Terminal
 from tcf.hub import errors
 from tcf.runtime.backoff import Backoff
+from tcf.web.federation_json import summary
 
 
 @click.command("list", cls=TcfCommand)

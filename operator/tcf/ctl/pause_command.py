@@ -6,12 +6,12 @@ import click
 
 from tcf.core.model import FailoverMode
 from tcf.ctl.completion import complete_federation
-from tcf.ctl.federation_view import summary
 from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import SECONDS, open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation
 from tcf.ctl.output import show
+from tcf.web.federation_json import summary
 
 _GITOPS = "If a GitOps tool keeps this object, change spec.paused there, too: it would set it back."
 

@@ -8,21 +8,22 @@ import sys
 import click
 
 from tcf.core.model import Federation
+from tcf.core.role_changes import steps
 from tcf.ctl.advice import next_steps
 from tcf.ctl.completion import complete_federation
 from tcf.ctl.federation_sight import FederationSight, watching
-from tcf.ctl.federation_view import details, summary
+from tcf.ctl.federation_view import details
 from tcf.ctl.global_options import Globals, TcfCommand
 from tcf.ctl.hub_choice import OpenHub, open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation, read_leases, read_nodes, read_operator_sign
 from tcf.ctl.output import Screen, show, show_line
-from tcf.ctl.role_changes import steps
 from tcf.ctl.status_text import status_lines
 from tcf.ctl.terminal import Terminal
 from tcf.hub import errors
 from tcf.hub.answers import Json
 from tcf.runtime.waiting import within
+from tcf.web.federation_json import summary
 
 
 @click.command(cls=TcfCommand)

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from tcf.core.admission import Accepted, Kind, Unchanged
-from tcf.core.model import Refusal
+from tcf.core.model import Principal, Refusal
+from tcf.core.plan import Plan, command_for, plan_of, told
 from tcf.ctl.advice import after_refusal, command
 from tcf.ctl.completion import complete_federation, complete_member
 from tcf.ctl.exits import Exit, StopError
@@ -21,7 +22,6 @@ from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation, read_operator_sign
 from tcf.ctl.output import show
 from tcf.ctl.parameters_of_requests import DURATION, REASON, TERM
-from tcf.ctl.plan import Plan, command_for, plan_of, told
 from tcf.ctl.switch_course import Ending, SwitchCourse
 from tcf.ctl.terminal import Cell, Colour, Terminal, can_ask
 from tcf.hub import errors
@@ -133,7 +133,7 @@ async def _planned(given: Globals, wanted: Wanted, terminal: Terminal) -> Plan:
             wanted.kind,
             wanted.member,
             id_=uuid.uuid4().hex,
-            user="" if wanted.dry_run else await _own_name(hub),
+            principal=Principal("" if wanted.dry_run else await _own_name(hub)),
             reason=wanted.reason,
             force=wanted.force,
             expected_term=wanted.expected_term,

@@ -10,11 +10,11 @@ import click
 from tcf.core.admission import Accepted, Joined
 from tcf.core.claims import WAITING, hub_lost
 from tcf.core.model import Federation, HistoryEntry, Refusal, Status
+from tcf.core.plan import Plan
+from tcf.core.role_changes import awaited, steps
 from tcf.ctl.federation_sight import FederationSight, watching
 from tcf.ctl.hub_choice import OpenHub
 from tcf.ctl.looking import read_leases
-from tcf.ctl.plan import Plan
-from tcf.ctl.role_changes import awaited, steps
 from tcf.ctl.terminal import Cell, Colour, Terminal
 from tcf.hub import errors
 from tcf.runtime.waiting import within

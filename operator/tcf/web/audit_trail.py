@@ -31,6 +31,7 @@ class Asked:
         request: the id of the request in history that the answer is about, if this one has joined it.
         address: of the client.
         user: who has authenticated; None if nobody has.
+        about: the federation, if that is not the one of the listener.
         routine: nothing has changed that the audit log should have: a holder goes on.
         annotations: more for the audit log, by names of our own.
     """
@@ -40,6 +41,7 @@ class Asked:
     address: str
     received: datetime
     user: User | None = None
+    about: MemberRef | None = None
     routine: bool = False
     annotations: dict[str, str] = field(default_factory=dict)
 
@@ -86,14 +88,14 @@ class AuditTrail:
             "stageTimestamp": _stamp(datetime.now(UTC)),
             "annotations": {f"{GROUP}/{name}": value for name, value in annotations.items() if value},
         }
-        if self._member:
+        if about := asked.about or self._member:
             entry["objectRef"] = {
                 "apiGroup": GROUP,
                 "apiVersion": "v1alpha1",
                 "resource": RESOURCE,
-                "namespace": self._member.namespace,
-                "name": self._member.federation,
-                "cluster": self._member.cluster,
+                "namespace": about.namespace,
+                "name": about.federation,
+                "cluster": about.cluster,
             }
             if subresource := _SUBRESOURCES.get(entry["verb"]):
                 entry["objectRef"]["subresource"] = subresource

@@ -19,7 +19,7 @@ MOST_BODIES = 64
 
 
 class Bodies:
-    """The bodies that clients of one worker are sending."""
+    """The bodies that clients of one listener are sending."""
 
     def __init__(self) -> None:
         self._reading = asyncio.Semaphore(MOST_BODIES)
@@ -29,15 +29,15 @@ class Bodies:
         if not request.can_read_body:
             return await reader(request)
         if self._reading.locked():
-            message = f"this worker already waits for the bodies of {MOST_BODIES} requests; try again later"
+            message = f"{MOST_BODIES} clients are sending bodies already; try again later"
             raise BadRequestError(Reason.TOO_MANY_REQUESTS, message, 503)
         async with self._reading:
             return await reader(request)
 
 
-def refused(request: web.BaseRequest, bad: BadRequestError, cluster: str) -> web.Response:
-    """The answer to a wrong request to a worker of this member."""
-    headers = {"X-TCF-Cluster": cluster}
+def refused(request: web.BaseRequest, bad: BadRequestError, cluster: str = "") -> web.Response:
+    """The answer to a wrong request. `cluster`: the member of the worker; "" for the console."""
+    headers = {"X-TCF-Cluster": cluster} if cluster else {}
     if bad.status == 503:  # noqa: PLR2004
         return closing(error(bad.status, bad.reason, str(bad), {**headers, "Retry-After": "1"}))
     answer = error(bad.status, bad.reason, str(bad), headers)

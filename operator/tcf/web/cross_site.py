@@ -59,7 +59,7 @@ def foreign_host(headers: Headers) -> Refusal | None:
         return None
     return Refusal(
         Reason.FOREIGN_HOST,
-        "this worker listens on a loopback address, so a request that may change something needs a loopback"
+        "this program listens on a loopback address, so a request that may change something needs a loopback"
         " name such as localhost in the header Host: use such a URL, have the proxy set that header, or"
         " listen on another address",
     )

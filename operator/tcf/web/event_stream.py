@@ -37,8 +37,8 @@ _LONGEST_SECONDS = 3600.0
 """A stream ends after this time. The client connects again, and its right to read is checked again."""
 _GREETING = b"retry: 1000\n\n"
 """Milliseconds after which a browser connects again."""
-_HEARTBEAT = b":\n\n"
-_MORE = {"X-Accel-Buffering": "no"}
+HEARTBEAT = b":\n\n"
+UNBUFFERED = {"X-Accel-Buffering": "no"}
 """nginx passes events on at once if it finds this."""
 
 
@@ -130,7 +130,7 @@ class _Streams:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Send events until the client hangs up, the worker stops, or an hour has passed."""
         feed = self._feed
-        more = {**_MORE, "X-TCF-Cluster": feed.member.cluster}
+        more = {**UNBUFFERED, "X-TCF-Cluster": feed.member.cluster}
         if request.method == "HEAD":
             return answer(200, b"", CONTENT_TYPE, more)
         if len(feed.listeners) >= MOST_STREAMS:
@@ -175,4 +175,4 @@ class _Streams:
             else:
                 await within(_HEARTBEAT_SECONDS, wake.wait())
                 if not wake.is_set():
-                    await response.write(_HEARTBEAT)
+                    await response.write(HEARTBEAT)

@@ -25,8 +25,12 @@ FindCertificate = Callable[[web.BaseRequest], User | None]
 """The user of the client's TLS certificate; None if it has shown none that counts."""
 
 
+CONSOLE = MemberRef("", "", "console")
+"""In place of a member: the console asks in its name, for all federations."""
+
+
 class Guard:
-    """The guard of one worker."""
+    """The guard of one worker, or of the console."""
 
     def __init__(
         self,
@@ -44,6 +48,11 @@ class Guard:
         self._certificate = certificate
         self._audit = audit
         self._log = Fields(logging.getLogger(__name__), member.log_fields)
+
+    @property
+    def knows_users(self) -> bool:
+        """False if everybody may do everything."""
+        return self._authority is not None
 
     def changing(self, handler: GuardedHandler) -> Handler:
         """A handler that calls `handler` with the caller. `handler` says which rights it needs."""
@@ -111,12 +120,15 @@ class Guard:
 
     async def check(self, asked: Asked, right: Right) -> None:
         """Raises DeniedError if the one who asks lacks the right."""
-        if not self._authority or not asked.user:
-            return
-        refusal = await self._authority.refusal(asked.user, right, self.member, asked.address)
-        if refusal:
+        if refusal := await self.refusal(asked, right, asked.about or self.member):
             self._log.warning("refused: %s", refusal.message, extra={"request": asked.id})
             raise DeniedError(403, refusal)
+
+    async def refusal(self, asked: Asked, right: Right, about: MemberRef) -> Refusal | None:
+        """Why the one who asks lacks the right. Raises DeniedError if nobody knows."""
+        if not self._authority or not asked.user:
+            return None
+        return await self._authority.refusal(asked.user, right, about, asked.address)
 
     async def identify(self, request: web.BaseRequest, asked: Asked) -> None:
         """Find out who asks. Raises DeniedError if nobody knows."""
@@ -133,7 +145,9 @@ class Guard:
             raise DeniedError(401, Refusal(Reason.UNAUTHENTICATED, f"{trouble}; {self._authority.hint}"))
 
     def denial(self, denied: DeniedError) -> web.Response:
-        headers = {"X-TCF-Cluster": self.member.cluster, **_MORE.get(denied.status, {})}
+        headers = {**_MORE.get(denied.status, {})}
+        if self.member is not CONSOLE:
+            headers["X-TCF-Cluster"] = self.member.cluster
         return error(denied.status, denied.refusal.reason, denied.refusal.message, headers)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from tcf.core.admission import Kind
@@ -9,12 +11,16 @@ from tcf.core.reasons import Reason
 from tcf.web.parameters import BadRequestError, flag, is_number, read_parameters, text
 from tcf.worker.switchovers import Wish
 
-_PARAMETERS = ("dry_run", "expected_term", "force", "reason")
+PARAMETERS = ("dry_run", "expected_term", "force", "reason")
 
 
 async def read_wish(kind: Kind, request: web.BaseRequest) -> Wish:
     """What the client asks for. Raises BadRequestError if the request is wrong."""
-    parameters = await read_parameters(request, _PARAMETERS)
+    return wish_in(kind, await read_parameters(request, PARAMETERS))
+
+
+def wish_in(kind: Kind, parameters: Mapping[str, str]) -> Wish:
+    """The wish in these parameters. Raises BadRequestError if one is wrong."""
     term = parameters.get("expected_term")
     if term is not None and not is_number(term):
         raise BadRequestError(

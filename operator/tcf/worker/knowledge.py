@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tcf.core.model import Federation, MemberRef, Refusal
 from tcf.core.reading import Reading, WorkerState
 from tcf.hub.records import supersedes
+from tcf.runtime.changes import Changes
 from tcf.runtime.clock import Clock
 
 
@@ -26,7 +25,7 @@ class Knowledge:
         self.latest: Federation | None = None
         self.renewed_at: float | None = None
         self.stopped = False
-        self._changed = asyncio.Event()
+        self._changes = Changes()
 
     def answer(self, now: float | None = None) -> Reading | Refusal:
         """What this worker may answer at boot time `now`. Without `now`, it reads the clock."""
@@ -38,12 +37,11 @@ class Knowledge:
 
     async def changed(self) -> None:
         """Wait until `latest` or `answer` may have changed. (It does not notice when an answer expires.)"""
-        await self._changed.wait()
+        await self._changes.next()
 
     def announce(self) -> None:
         """Wake all tasks that wait for a change."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changes.announce()
 
     def read(self, federation: Federation, before: Federation | None) -> None:
         """Note the answer to a read. `before`: the latest version when the read was sent.

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from tcf.core.admission import Accepted, Command, Kind, admit, objections, unbelievable, unusable
 from tcf.core.failover import cooldown_end
 from tcf.core.model import FailoverMode, Federation, Now, Principal, Refusal, stamp
-from tcf.core.reasons import Outcome, Reason
-from tcf.ctl.operator_sign import OperatorSign
+from tcf.core.reasons import Reason
 
 _NOBODY = Principal("check")
 
@@ -26,12 +25,12 @@ class Verdict:
         return not self.obstacles
 
 
-def verdicts(federation: Federation, operator: OperatorSign, now: Now) -> tuple[Verdict, ...]:
+def verdicts(federation: Federation, now: Now) -> tuple[Verdict, ...]:
     """One for each member, in the order of the spec."""
-    return tuple(_verdict(federation, member.id, operator, now) for member in federation.spec.clusters)
+    return tuple(_verdict(federation, member.id, now) for member in federation.spec.clusters)
 
 
-def _verdict(federation: Federation, member: str, operator: OperatorSign, now: Now) -> Verdict:
+def _verdict(federation: Federation, member: str, now: Now) -> Verdict:
     status = federation.status
     active = status is not None and status.active_cluster == member
     command = Command(Kind.PROMOTE, member, "check", _NOBODY)
@@ -45,8 +44,6 @@ def _verdict(federation: Federation, member: str, operator: OperatorSign, now: N
         found.append(admission)
     elif isinstance(admission, Accepted):
         found += objections(federation, command)
-    if operator.alive(now.wall) is False:
-        found.append(Refusal(Outcome.NO_COORDINATOR, operator.told(now.wall)))
     return Verdict(member, active, tuple(found))
 
 

@@ -58,14 +58,14 @@ def command_for(
     member: str | None,
     *,
     id_: str,
-    user: str,
+    principal: Principal,
     reason: str = "",
     force: bool = False,
     expected_term: int | None = None,
 ) -> Command:
-    """The command of a person. Without a `member`, a demotion is that of the active one.
+    """The command of a person, who may ask for any member.
 
-    A person may ask for any member. So the principal names no worker through which the request came.
+    Without a `member`, a demotion is that of the active one.
     """
     status = federation.status
     engaged = status.engaged.id if status and status.engaged else federation.spec.clusters[0].id
@@ -73,7 +73,7 @@ def command_for(
         kind=kind,
         cluster=member or engaged,
         id=id_,
-        principal=Principal(user),
+        principal=principal,
         reason=reason,
         expected_term=expected_term,
         force=force,

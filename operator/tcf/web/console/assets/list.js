@@ -1,0 +1,76 @@
+// All federations, a row each.
+
+import { html, useState } from "/htm-preact.js";
+import { state } from "/words.js";
+
+const FILTER_FROM = 8;
+
+export function FederationList({ federations, selected }) {
+  const [wanted, setWanted] = useState("");
+  const [word, setWord] = useState("");
+  if (!federations) return html`<nav class="list" aria-label="Federations"></nav>`;
+  const all = [...federations.entries()]
+    .map(([key, federation]) => ({ key, federation, state: state(federation) }))
+    .sort((one, other) => (one.key < other.key ? -1 : 1));
+  const counts = new Map();
+  for (const each of all) counts.set(each.state.word, (counts.get(each.state.word) || 0) + 1);
+  // A state that no federation has any more filters nothing.
+  const chosen = counts.has(word) ? word : "";
+  const shown = all.filter((each) => each.key.includes(wanted) && (!chosen || each.state.word === chosen));
+  return html`
+    <nav class="list" aria-label="Federations">
+      ${all.length > FILTER_FROM &&
+      html`<input
+        type="search"
+        placeholder="Filter by name"
+        aria-label="Filter by name"
+        value=${wanted}
+        onInput=${(event) => setWanted(event.target.value)}
+      />`}
+      ${counts.size > 1 &&
+      html`<p class="counts">
+        ${[...counts].map(
+          ([each, count]) =>
+            html`<button
+              key=${each}
+              class="count"
+              aria-pressed=${each === chosen ? "true" : "false"}
+              onClick=${() => setWord(each === chosen ? "" : each)}
+            >
+              ${count} ${each}
+            </button>`,
+        )}
+      </p>`}
+      ${all.length === 0 && html`<p class="quiet">There is no federation that you may see.</p>`}
+      ${all.length > 0 &&
+      html`<table>
+        <thead>
+          <tr>
+            <th scope="col">Federation</th>
+            <th scope="col">Active</th>
+            <th scope="col">State</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${shown.map((each) => html`<${Row} key=${each.key} ...${each} current=${each.key === selected} />`)}
+        </tbody>
+      </table>`}
+      ${all.length > 0 && shown.length === 0 && html`<p class="quiet">No federation has such a name.</p>`}
+    </nav>
+  `;
+}
+
+function Row({ federation, state: { word, level }, current }) {
+  const where = `${federation.namespace}/${federation.name}`;
+  return html`
+    <tr class=${current ? "current" : ""}>
+      <th scope="row">
+        <a href=${`#/${where}`} aria-current=${current ? "page" : undefined}>
+          <span class="namespace">${federation.namespace}/</span>${federation.name}
+        </a>
+      </th>
+      <td>${federation.active || "nobody"}</td>
+      <td><span class=${`state ${level}`}>${word}</span></td>
+    </tr>
+  `;
+}
