@@ -84,7 +84,7 @@ e2e: $(READY) image ## Test everything on a real cluster (kind's, or CLUSTER=kub
 	@$(IMAGE_LOAD) $(IMAGE)
 	@TCF_E2E_KUBECONFIG=$(abspath $(CLUSTER_E2E)) TCF_E2E_IMAGE=$(IMAGE) $(BIN)/pytest tests/e2e -n 0 --timeout=1800 $(ARGS)
 
-system: $(READY) $(PATRONI)/.locked ## Switch real databases between two sites (needs PostgreSQL, Tarantool, HAProxy, NGINX and Prometheus; ARGS="..." goes to pytest)
+system: $(READY) $(PATRONI)/.locked $(VENV)/.browser ## Switch real databases between two sites, and use the console in a browser (needs PostgreSQL, Tarantool, HAProxy, NGINX, Prometheus and Chromium; ARGS="..." goes to pytest)
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@$(BIN)/pytest tests/system -n 0 --timeout=1800 $(ARGS)
 
@@ -145,6 +145,11 @@ $(PATRONI)/.locked: hack/requirements/patroni.txt $(VENV)/.locked
 	@$(PATRONI)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/patroni.txt
 	@touch $@
 
+# What drives a browser. Only the system tests need it.
+$(VENV)/.browser: hack/requirements/browser.txt $(VENV)/.locked
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/requirements/browser.txt
+	@touch $@
+
 docs: $(READY) $(DOCS)/.locked ## Build the docs as a site in ./site
 	@PYTHONPATH=hack $(BIN)/python -m docs stage $(DOCS)/pages
 	@TCF_DOCS_PAGES=$(abspath $(DOCS)/pages) NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
@@ -157,6 +162,9 @@ lock: $(READY) ## Resolve the dependencies again and write the lock files
 	  --upgrade --constraints hack/requirements/run.txt --extra dev --output-file hack/requirements/dev.txt pyproject.toml
 	@echo hatchling | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --constraints hack/requirements/dev.txt --output-file hack/requirements/build.txt -
+	@printf '%s\n' axe-playwright-python playwright | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --constraints hack/requirements/dev.txt --upgrade \
+	  --output-file hack/requirements/browser.txt -
 	@echo mkdocs-material | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --upgrade --output-file hack/requirements/docs.txt -
 	@printf '%s\n' 'patroni[etcd3]' psycopg2-binary | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -83,6 +83,21 @@ SETS: dict[str, Json] = {
     "default": {},
     "example": {"example": {"enabled": True}},
     "everything": EVERYTHING,
+    "console": {"console": {"enabled": True}, "networkPolicy": {"enabled": True}},
+    "console with HTTPS and users of a provider": {
+        "console": {"enabled": True, "port": 9000, "tlsSecretName": "console-tls"},
+        "operator": MORE,
+        "workers": {
+            "auth": {
+                "mode": "oauth2",
+                "oauth2": {
+                    "introspectionURL": "https://provider.example.test/introspect",
+                    "clientID": "tcf",
+                    "secretName": "provider",
+                },
+            }
+        },
+    },
     "one operator": {"operator": {"replicas": 1}},
     "what YAML takes for something else": {
         "fullnameOverride": "on",
@@ -168,6 +183,7 @@ def test_lint(chart: Helm, name: str) -> None:
                 "crds",
                 "admissionPolicies",
                 "rbac",
+                "console",
                 "metrics",
                 "networkPolicy",
                 "remoteMembers",
@@ -181,6 +197,11 @@ def test_lint(chart: Helm, name: str) -> None:
         (
             {"metrics": {"podMonitor": {"enabled": True}}, "workers": {"tls": {"secretName": "web"}}},
             "set metrics.podMonitor.workers.tlsConfig",
+        ),
+        ({"console": {"enabled": True, "port": 8090}}, "choose another port"),
+        (
+            {"console": {"enabled": True}, "workers": {"auth": {"mode": "none"}}},
+            "set it to kubernetes or oauth2",
         ),
         ({"workers": {"port": None}}, "missing property 'port'"),
         ({"operator": {"serviceAccount": None}}, "missing property 'serviceAccount'"),
@@ -711,3 +732,26 @@ def test_a_holder_may_read_no_more_than_its_federation(chart: Helm) -> None:
     (holder,) = (r for name, r in by_kind(chart.render({}), "Role").items() if name.endswith("-holder"))
     given = {resource: rule["verbs"] for rule in holder["rules"] for resource in resources(rule)}
     assert given == {FEDERATIONS: ["get"], "clusterfederations/holds": ["update"]}
+
+
+def test_the_console_has_the_rights_that_it_needs(
+    chart: Helm, confined: HubNamespace, programs: TcfProcesses, tmp_path: Path
+) -> None:
+    """It also forces, which the chart's workers may not: the operator moves roles anyway."""
+    installed = Installed(chart, confined, programs, tmp_path, console=True)
+    confined.apply()
+    one, _ = (installed.worker(cluster) for cluster in MEMBERS)
+    operator = installed.operator("--console=127.0.0.1:0", "--auth=kubernetes")
+    one.await_active()
+    port = operator.port_for("console")
+
+    def promote(role: str, *, force: bool = False) -> int:
+        wish = {"namespace": confined.namespace, "federation": "shop", "member": "cluster_2", "force": force}
+        headers = {"Authorization": f"Bearer {tokens[role]}", "Content-Type": "application/json"}
+        return ask(port, "POST", "/console/promote", json.dumps(wish).encode(), headers).status
+
+    tokens = {role: installed.person(role) for role in ("viewer", "switcher", "admin")}
+    assert [promote("viewer"), promote("switcher", force=True)] == [403, 403]
+    assert promote("switcher") == 200
+    assert confined.status()["activeCluster"] == "cluster_2"
+    assert promote("admin", force=True) == 200

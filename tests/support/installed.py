@@ -49,6 +49,7 @@ class Installed:
         *,
         members: Sequence[str] = MEMBERS,
         may_force: bool = False,
+        console: bool = False,
     ) -> None:
         """`programs` is only needed to start some."""
         self.hub = hub
@@ -57,6 +58,7 @@ class Installed:
         values = {
             "fullnameOverride": "tcf",
             "operator": {"namespaces": [hub.namespace]},
+            "console": {"enabled": console},
             "workers": {
                 "members": [{"federation": "shop", "cluster": cluster} for cluster in members],
                 "mayForce": may_force,

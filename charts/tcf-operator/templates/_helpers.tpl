@@ -40,6 +40,10 @@ tcf.dev/cluster: {{ .member.cluster | quote }}
 {{- end -}}
 {{- end }}
 
+{{- define "tcf.operator.account" -}}
+{{- .Values.operator.serviceAccount.name | default (include "tcf.fullname" .) -}}
+{{- end }}
+
 {{/*
 The members that have workers in this cluster, as JSON: {federation, cluster, namespace, replicas, name, account}.
 */}}
@@ -145,6 +149,12 @@ them. No API serves the subresources of the last three rules: the admission poli
 {{- end }}
 
 {{- define "tcf.operator.rules" -}}
+{{- if and .Values.console.enabled (eq .Values.workers.auth.mode "kubernetes") }}
+# The console asks what its users may do.
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]
+  verbs: [create]
+{{- end }}
 - apiGroups: [tcf.dev]
   resources: [clusterfederations]
   verbs: [get, list, watch, patch]
@@ -274,7 +284,7 @@ priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* The arguments by which workers check who asks, and record it; takes the root. */}}
+{{/* The arguments by which workers and the console check who asks, and record it; takes the root. */}}
 {{- define "tcf.worker.auth" -}}
 {{- $auth := .Values.workers.auth -}}
 {{- $oauth2 := $auth.oauth2 -}}

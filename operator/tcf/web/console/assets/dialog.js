@@ -105,9 +105,10 @@ function Verdict({ plan, force }) {
   if (!plan) return html`<p class="quiet" role="status">Asking what would happen ...</p>`;
   if (plan.trouble) return html`<p class="trouble" role="alert">${plan.trouble}</p>`;
   const serious = plan.refusal || plan.objection || force;
+  const lines = plan.objection && !force ? [`The operator would refuse that: ${plan.objection.message}`] : plan.lines;
   return html`
     <ul class=${serious ? "verdict serious" : "verdict"} role=${serious ? "alert" : undefined}>
-      ${plan.lines.map((line) => html`<li key=${line}>${line}</li>`)}
+      ${lines.map((line) => html`<li key=${line}>${line}</li>`)}
     </ul>
   `;
 }

@@ -19,6 +19,7 @@ export function FederationList({ federations, selected }) {
   const shown = all.filter((each) => each.key.includes(wanted) && (!chosen || each.state.word === chosen));
   return html`
     <nav class="list" aria-label="Federations">
+      ${!selected && html`<h1>Federations</h1>`}
       ${all.length > FILTER_FROM &&
       html`<input
         type="search"
