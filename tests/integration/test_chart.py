@@ -536,10 +536,13 @@ def test_notes_say_what_to_do_and_what_to_mind(chart: Helm) -> None:
     provider = {"introspectionURL": "https://idp.example.test/", "clientID": "tcf", "secretName": "tcf"}
     by_provider = {**worker, "auth": {"mode": "oauth2", "oauth2": provider}}
     assert "the role TCF_HOLD" in notes({"workers": by_provider})
+    assert "port-forward service/tcf-tcf-operator 8091\n" in notes(SETS["console"])
     for values in SETS.values():
         assert "POST without a token" not in notes(values)  # that is for upgrades: see the e2e tests
         workers = {**values.get("workers", {}), "auth": {"mode": "none"}}
-        open_doors = "workers.auth.mode is none" in notes({**values, "workers": workers})
+        open_doors = "workers.auth.mode is none" in notes(
+            {**values, "workers": workers, "console": {"enabled": False}}
+        )
         has_members = bool(values.get("workers", {}).get("members") or "remoteMembers" in values)
         assert open_doors == (has_members or bool(values.get("example")))
 

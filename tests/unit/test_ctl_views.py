@@ -18,7 +18,7 @@ from tcf.ctl.operator_sign import OperatorSign, last_act, spoken
 from tcf.ctl.output import fitting
 from tcf.ctl.status_text import history_rows, list_rows, status_lines
 from tcf.ctl.terminal import Cell, Colour, Sign, Terminal
-from tcf.web.federation_json import history, summary
+from tcf.hub.federation_json import history, summary
 from unit.build import STAMP, TERM, WALL, at, described, entry, federation, kept, lease, request
 
 PLAIN = Terminal(colours=False, unicode=True, live=False)

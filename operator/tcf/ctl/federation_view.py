@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tcf.core.model import Federation, Now, WorkerLease
 from tcf.ctl.operator_sign import OperatorSign, late
 from tcf.hub.answers import Json
-from tcf.web.federation_json import body, members, worker
+from tcf.hub.federation_json import body, members, worker
 
 
 def details(

@@ -14,7 +14,7 @@ from tcf.ctl.looking import read_federation
 from tcf.ctl.output import show
 from tcf.ctl.status_text import history_rows
 from tcf.ctl.terminal import Terminal
-from tcf.web.federation_json import history as history_view
+from tcf.hub.federation_json import history as history_view
 
 
 @click.command(cls=TcfCommand)

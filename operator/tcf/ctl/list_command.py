@@ -16,8 +16,8 @@ from tcf.ctl.output import Screen, show, show_line
 from tcf.ctl.status_text import list_rows
 from tcf.ctl.terminal import Terminal
 from tcf.hub import errors
+from tcf.hub.federation_json import summary
 from tcf.runtime.backoff import Backoff
-from tcf.web.federation_json import summary
 
 
 @click.command("list", cls=TcfCommand)

@@ -11,7 +11,7 @@ from tcf.ctl.hub_choice import SECONDS, open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation
 from tcf.ctl.output import show
-from tcf.web.federation_json import summary
+from tcf.hub.federation_json import summary
 
 _GITOPS = "If a GitOps tool keeps this object, change spec.paused there, too: it would set it back."
 

@@ -22,8 +22,8 @@ from tcf.ctl.status_text import status_lines
 from tcf.ctl.terminal import Terminal
 from tcf.hub import errors
 from tcf.hub.answers import Json
+from tcf.hub.federation_json import summary
 from tcf.runtime.waiting import within
-from tcf.web.federation_json import summary
 
 
 @click.command(cls=TcfCommand)

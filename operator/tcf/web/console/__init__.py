@@ -1,6 +1,6 @@
 """The console: a web page of the operator, and the requests that it makes.
 
-* `pages` serves the page itself, from `assets`. Nothing there is secret, so it needs no token.
+* `page_files` serves the page itself, from `assets`. Nothing there is secret, so it needs no token.
 * `streams` reports all federations that the user may see, live.
 * `switching` carries out what the user asks for.
 

@@ -10,7 +10,7 @@ from tcf.coordinator.dispatcher import Dispatcher
 from tcf.core.admission import Kind
 from tcf.hub.interfaces import FederationStore
 from tcf.runtime.clock import Clock
-from tcf.web.console.pages import page_routes
+from tcf.web.console.page_files import page_routes
 from tcf.web.console.streams import Streams
 from tcf.web.console.switching import Switching
 from tcf.web.cross_site import foreign_host

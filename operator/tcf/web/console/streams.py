@@ -28,6 +28,7 @@ from tcf.core.model import Federation, MemberRef
 from tcf.core.reasons import Reason
 from tcf.core.role_changes import steps
 from tcf.hub.answers import Json
+from tcf.hub.federation_json import summary
 from tcf.runtime.clock import Clock
 from tcf.runtime.release import VERSION
 from tcf.runtime.waiting import within
@@ -35,7 +36,6 @@ from tcf.web.audit_trail import Asked
 from tcf.web.console.views import view
 from tcf.web.envelope import answer, closing, compact, error, fields
 from tcf.web.event_stream import CONTENT_TYPE, HEARTBEAT, UNBUFFERED
-from tcf.web.federation_json import summary
 from tcf.web.guard import Guard
 
 MOST_STREAMS = 50

@@ -9,7 +9,7 @@ from tcf.core.model import Federation, Now, WorkerLease
 from tcf.core.role_changes import awaited
 from tcf.core.takeover import failover_state, verdicts
 from tcf.hub.answers import Json
-from tcf.web.federation_json import body, members, worker
+from tcf.hub.federation_json import body, members, worker
 
 
 def view(federation: Federation, workers: Iterable[tuple[WorkerLease, float]], now: Now) -> Json:
