@@ -1,8 +1,8 @@
 """Measure how fast it is: each figure against a floor of the same run, on the same machine.
 
     make bench                   everything, some 35 minutes, written to docs/results/bench.md
-    make bench-PART              one of probe, probe-close, probe-tls, silent, switch, failover, policies,
-                                 worker, scale
+    make bench-PART              one of probe, probe-close, probe-tls, silent, streams, switch, failover,
+                                 policies, worker, scale
     make bench-load              ten minutes of load during switchovers, not part of the above
     make bench-flood             seven minutes of junk tokens, not part of the above
 
@@ -38,6 +38,7 @@ from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
+from bench.streams import delays, streaming
 from bench.switches import switch
 from bench.two_members import federations, killed
 
@@ -52,6 +53,7 @@ In a shorter run, they would be one in a hundred."""
 MILLION = 1_000_000
 FEW_CONNECTIONS = 8
 """As many as a few load balancers keep. With TLS, each takes 23 KiB more."""
+STREAMS = 200
 IDLE_SECONDS = 600.0
 """How old an idle worker is when its memory is measured."""
 QUIET_SECONDS = 60.0
@@ -129,6 +131,27 @@ def silent() -> Iterator[Figure]:
             yield Figure("silent", f"{count} silent clients: p99", "µs", *p99, Goal("≤", 1.1))
             name = f"{count} silent clients arrive, then a probe"
             yield Figure("silent", name, "ms", arrived, (), Goal("≤", 250), worst=True)
+
+
+def streams() -> Iterator[Figure]:
+    """200 streams of events: what they cost, probes beside them, and how soon an event arrives."""
+    with servers() as stage, stage.worker() as worker, stage.bare() as bare:
+        before = {server: server.rss for server in (worker, bare)}
+        with streaming(worker.port, STREAMS), streaming(bare.port, STREAMS):
+            took = [1024 * (server.rss - rss) / STREAMS for server, rss in before.items()]
+            yield Figure("streams", "memory for each", "KiB", took[:1], took[1:])
+            loads: dict[Server, list[Load]] = {worker: [], bare: []}
+            for run in range(PROBE_RUNS):
+                for server in (worker, bare) if run % 2 else (bare, worker):
+                    loads[server].append(wrk(server.port, 32, PROBE_SECONDS))
+            rates = [[load.rate for load in each] for each in loads.values()]
+            name = "32 connections beside them: throughput; floor also with streams"
+            yield Figure("streams", name, "requests/s", rates[0], rates[1], Goal("≥", 0.95))
+            p99 = [[load.p99 for load in each] for each in loads.values()]
+            yield Figure("streams", "- p99", "µs", p99[0], p99[1])
+        late = [1000 * each for each in delays(stage.plane, worker.port)]
+        name = "from sending the write to the hub until the event has arrived"
+        yield Figure("streams", name, "ms", late, (), Goal("≤", 50))
 
 
 def _behind(port: int, count: int, mute: contextlib.ExitStack) -> float:
@@ -302,6 +325,7 @@ PARTS: dict[str, Part] = {
     "probe-close": probe_close,
     "probe-tls": probe_tls,
     "silent": silent,
+    "streams": streams,
     "switch": switch,
     "failover": failover,
     "policies": policies,

@@ -30,16 +30,26 @@ from rig.kubectl import install_crd, kubectl_of
 from tcf.web.server import AT_ONCE
 
 PATH = "/tcf/is_active"
+STREAM = "/tcf/events"
 _BARE = """
-import json, ssl, sys
+import asyncio, contextlib, json, ssl, sys
 from aiohttp import web
 from multidict import CIMultiDict
 status, headers, body = json.loads(sys.argv[2])
 headers, body = CIMultiDict(headers), body.encode()
 async def handle(request):
     return web.Response(status=status, headers=headers, body=body)
+async def stream(request):
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionResetError):
+        while True:
+            await response.write(b":\\n\\n")
+            await asyncio.sleep(10)
+    return response
 app = web.Application()
 app.router.add_get("/tcf/is_active", handle)
+app.router.add_get("/tcf/events", stream)
 tls = None
 if sys.argv[4:]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
