@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ from rig.files import ROOT
 from support.chart import CHART
 
 from e2e.cluster import MEMBERS, Namespace, dashed
+from e2e.port_forward import PortForwards
 from e2e.proxied_prober import ProxiedProber
 
 Measured = Callable[[str], None]
 
 FAST = "workers.drainSeconds=2"
+CONSOLE = 8091
+"""The port of the chart's console."""
 OPERATOR = "app.kubernetes.io/component=operator"
 AUTOMATIC = '{"spec":{"leaseDuration":"3s","failover":{"mode":"Automatic","timeout":"5s","cooldown":"1s"}}}'
 
@@ -63,7 +67,7 @@ def test_the_operator_alone(shop: Namespace) -> None:
 def test_the_example_runs_with_one_more_value(shop: Namespace, measured: Measured) -> None:
     shop.helm("uninstall", "tcf-operator", "--wait")
     began = time.monotonic()
-    shop.install("example.enabled=true", FAST)
+    shop.install("example.enabled=true", "console.enabled=true", FAST)
     shop.await_active("cluster_1")
     took = time.monotonic() - began
     measured(f"from helm install to an active member: {took:.1f} s")
@@ -85,6 +89,17 @@ def test_a_toggle(shop: Namespace, token: str) -> None:
         shop.post(f"services/{workers('cluster_1')}-control", "/tcf/promote", token)
         seen.await_active("cluster_1")
     assert seen.broken_promises == []
+
+
+def test_the_console_of_the_image(shop: Namespace, token: str) -> None:
+    with contextlib.closing(PortForwards(shop.kubectl_command, CONSOLE)) as console:
+        page = console.ask("services/tcf-operator", "GET", "/")
+        assert (page.status, b"/console.js" in page.body) == (200, True)
+        for member in ("cluster_2", "cluster_1"):
+            wish = f"namespace={shop.name}&federation=shop&member={member}&reason=exercise"
+            done = console.ask("services/tcf-operator", "POST", f"/console/promote?{wish}", token)
+            assert (done.status, shop.active()) == (200, member), done
+    assert shop.status()["history"][0]["requestedBy"].endswith(" via console")
 
 
 def test_a_worker_is_killed(shop: Namespace, measured: Measured) -> None:
