@@ -121,7 +121,8 @@ class Guard:
     async def check(self, asked: Asked, right: Right) -> None:
         """Raises DeniedError if the one who asks lacks the right."""
         if refusal := await self.refusal(asked, right, asked.about or self.member):
-            self._log.warning("refused: %s", refusal.message, extra={"request": asked.id})
+            extra = {"request": asked.id, **(asked.about or self.member).log_fields}
+            self._log.warning("refused: %s", refusal.message, extra=extra)
             raise DeniedError(403, refusal)
 
     async def refusal(self, asked: Asked, right: Right, about: MemberRef) -> Refusal | None:

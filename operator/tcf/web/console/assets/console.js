@@ -41,7 +41,7 @@ function after(state, kind, data) {
       // How far the clocks of this machine are behind those of the operator, in seconds.
       const clocks = data && {
         wall: data.wall - Date.now() / 1000,
-        boot: data.boot - performance.now() / 1000,
+        boot: data.boot - Date.now() / 1000,
       };
       return { ...state, selected: data && { ...data, clocks } };
     }
@@ -68,7 +68,7 @@ function useStream(token, selected) {
 }
 
 function useHash() {
-  const read = () => decodeURIComponent(location.hash.replace(/^#\/?/, ""));
+  const read = () => location.hash.replace(/^#\/?/, "");
   const [value, setValue] = useState(read);
   useEffect(() => {
     const changed = () => setValue(read());
@@ -150,14 +150,24 @@ function Link({ state }) {
 function SignIn({ why, refused, signIn }) {
   const submit = (event) => {
     event.preventDefault();
-    signIn(new FormData(event.target).get("token").trim());
+    // Terminals wrap long lines, and then blanks come along.
+    signIn(new FormData(event.target).get("token").replace(/\s/g, ""));
   };
   return html`
     <main class="sign-in">
       <h1>Cluster federations</h1>
       <form onSubmit=${submit}>
         <label for="token">Token</label>
-        <input id="token" name="token" type="password" autocomplete="off" required autofocus />
+        <input
+          id="token"
+          name="token"
+          type="password"
+          autocomplete="off"
+          pattern="[\\x21-\\x7e\\s]+"
+          title="A token consists of ASCII characters."
+          required
+          autofocus
+        />
         <button class="main">Sign in</button>
         <p class=${refused ? "trouble" : "quiet"} role=${refused ? "alert" : undefined}>${why}</p>
         <p class="quiet">The token stays in this tab, and is forgotten when you close it.</p>

@@ -16,7 +16,7 @@ export function FederationPage({ name, federation, steps, live, token }) {
   }
   const now = {
     wall: Date.now() / 1000 + federation.clocks.wall,
-    boot: performance.now() / 1000 + federation.clocks.boot,
+    boot: Date.now() / 1000 + federation.clocks.boot,
   };
   const ask = federation.may.switch ? (kind, member) => setAsked({ kind, member }) : null;
   const { word, level } = state(federation);

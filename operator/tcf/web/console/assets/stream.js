@@ -4,6 +4,8 @@ const RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 10000;
 // The operator sends something every 5 s.
 const SILENT_MS = 12000;
+// The operator ends each stream after two minutes. One that ends sooner is not as it should be.
+const ORDINARY_MS = 60000;
 
 /** A stream that connects again until it is closed.
  *
@@ -24,7 +26,10 @@ async function follow(url, token, on, ended) {
     const attempt = new AbortController();
     const give_up = () => attempt.abort();
     ended.addEventListener("abort", give_up);
-    let silence = setTimeout(give_up, SILENT_MS);
+    const begun = Date.now();
+    let latest = begun;
+    // An interval, and not a timeout: it also notices that the machine was suspended, as soon as it goes on.
+    const watch = setInterval(() => Date.now() - latest > SILENT_MS && give_up(), 1000);
     let why = "the connection to the operator was cut";
     let ordinary = false;
     try {
@@ -37,24 +42,20 @@ async function follow(url, token, on, ended) {
       if (!response.ok) throw new Error(await reason(response));
       on.open();
       for await (const event of events(response.body, () => {
-        heard = Date.now();
-        clearTimeout(silence);
-        silence = setTimeout(give_up, SILENT_MS);
+        heard = latest = Date.now();
       })) {
         if (event.kind === "trouble") throw new Error(event.data.error);
         on.event(event.kind, event.data);
         wait = RETRY_MS;
-        ordinary = true;
       }
+      ordinary = Date.now() - begun > ORDINARY_MS;
     } catch (error) {
-      ordinary = false;
       if (error.name !== "AbortError" && !(error instanceof TypeError)) why = error.message;
     } finally {
-      clearTimeout(silence);
+      clearInterval(watch);
       ended.removeEventListener("abort", give_up);
     }
     if (ended.aborted) return;
-    // The server ends each stream after two minutes. That is no trouble, unless it cannot be reached again.
     if (ordinary) continue;
     on.lost(why, heard);
     await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random() / 2)));
