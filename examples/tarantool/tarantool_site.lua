@@ -142,11 +142,6 @@ end
 if begins then
     box.schema.user.create('replicator', { password = env.REPLICATION_PASSWORD })
     box.schema.user.grant('replicator', 'replication')
-    box.schema.user.create('switch', { password = env.SWITCH_PASSWORD })
-    for _, name in ipairs({ 'tcf.make_passive', 'tcf.settle', 'tcf.make_active', 'tcf.state' }) do
-        box.schema.func.create(name, { setuid = true })
-        box.schema.user.grant('switch', 'execute', 'function', name)
-    end
     box.schema.space.create('tcf_owes', { is_local = true }):create_index('primary')
     box.schema.space.create('rows'):create_index('primary')
     box.schema.func.create('insert')
@@ -156,6 +151,12 @@ if begins then
         box.schema.user.create(user, { password = env.DML_PASSWORD })
         box.schema.user.grant(user, 'execute', 'function', 'insert')
         box.schema.user.grant(user, 'read', 'space', 'rows')
+    end
+    -- These come last, because a switch in between would make Tarantool read-only before all is there.
+    box.schema.user.create('switch', { password = env.SWITCH_PASSWORD })
+    for _, name in ipairs({ 'tcf.make_passive', 'tcf.settle', 'tcf.make_active', 'tcf.state' }) do
+        box.schema.func.create(name, { setuid = true })
+        box.schema.user.grant('switch', 'execute', 'function', name)
     end
     -- It stays writable until the first switch: the other site has to be registered here before it gets its copy.
     box.cfg({ replication = { peer } })

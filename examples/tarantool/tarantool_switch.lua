@@ -81,7 +81,8 @@ local function on_passive()
     call(here, 'settle')
 end
 
--- If the other site can be reached, it takes no more writes, and this one gets all that it has.
+-- If the other site can be reached, it takes no more writes, and this one gets all that it has. That may take as long
+-- as something still comes.
 local function fetch_the_rest(here)
     local found, there = pcall(connected, env.THERE)
     if not found then
@@ -90,9 +91,14 @@ local function fetch_the_rest(here)
     end
     require_active()
     local given = call(there, 'make_passive', tonumber(env.TCF_TERM))
-    local deadline = fiber.clock() + ATTEMPT
-    while given ~= nil and missing(given, call(here, 'state').written) > 0 do
-        if fiber.clock() > deadline then
+    local lacks, deadline = math.huge, 0
+    while given ~= nil do
+        local left = missing(given, call(here, 'state').written)
+        if left == 0 then
+            return
+        elseif left < lacks then
+            lacks, deadline = left, fiber.clock() + ATTEMPT
+        elseif fiber.clock() > deadline then
             say('nothing more comes from the other site, going on without it')
             return
         end

@@ -61,7 +61,8 @@ def test_a_site_is_read_only_when_on_passive_has_succeeded(site: tuple[Tarantool
     environment = database.client_environment | {"SWITCH": switch}
 
     def answers() -> bool:
-        ask = "os.exit(require('net.box').connect(os.getenv('SWITCH')):ping() and 0 or 1)"
+        # The right to call this one is the last thing that is created.
+        ask = "require('net.box').connect(os.getenv('SWITCH')):call('tcf.state') os.exit(0)"
         return not subprocess.run([tarantool(), "-e", ask], check=False, env=environment).returncode
 
     eventually(answers, what="Tarantool answers")
