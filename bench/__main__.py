@@ -38,7 +38,7 @@ from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
-from bench.streams import delays, streaming
+from bench.event_streams import delays, streaming
 from bench.switches import switch
 from bench.two_members import federations, killed
 
