@@ -50,6 +50,7 @@ PLACES = (
     Place("charts/tcf-operator/Chart.yaml", "^version: "),
     Place("charts/tcf-operator/Chart.yaml", "^appVersion: "),
     Place("examples/*/kustomization.yaml", "newTag: "),
+    Place("docs/reference/openapi.yaml", "^  version: "),
     Place("*.md", _IMAGE_OR_CHART, required=False),
     Place("docs/**/*.md", _IMAGE_OR_CHART, required=False),
 )

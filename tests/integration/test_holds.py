@@ -95,6 +95,7 @@ def test_a_release_needs_the_instance(pair: tuple[TcfProcess, TcfProcess]) -> No
     [
         ("/tcf/holds/pg-0", None, "InvalidParameter", "such as for=10s"),
         ("/tcf/holds/pg-0?for=10", None, "InvalidParameter", "15s"),
+        ("/tcf/holds/pg-0?for=%EF%BC%91%EF%BC%90s", None, "InvalidParameter", "15s"),  # wide digits
         ("/tcf/holds/pg-0?for=0s", None, "InvalidParameter", "1s to 300s"),
         ("/tcf/holds/pg-0?for=301s", None, "InvalidParameter", "1s to 300s"),
         ("/tcf/holds/pg-0?for=10s&wait=6s", None, "InvalidParameter", "half of for"),

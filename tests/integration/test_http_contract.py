@@ -224,9 +224,10 @@ def test_a_client_chooses_the_status_of_a_member_that_is_not_active(shop: LoneWo
 @pytest.mark.parametrize("wrong", ["500", "200", "399", "600", "0403", "abc", "", "-1", "403&passive=403"])
 def test_a_status_that_cannot_mean_passive_is_refused(shop: LoneWorker, wrong: str) -> None:
     shop.put("active", "passive")
-    answer = shop.worker.get(f"/tcf/is_active?passive={wrong}")
-    check_refused(answer, 400, "InvalidParameter")
-    assert "such as 403" in answer.error
+    for later in ("", f"&min_term={shop.term + 1}"):  # a wrong request is wrong at any term
+        answer = shop.worker.get(f"/tcf/is_active?passive={wrong}{later}")
+        check_refused(answer, 400, "InvalidParameter")
+        assert "such as 403" in answer.error
 
 
 def test_min_term_refuses_an_older_reading(shop: LoneWorker) -> None:
@@ -347,6 +348,7 @@ FORM = "application/x-www-form-urlencoded"
         ("", b'{"dry_run": 1}', "application/json", "InvalidParameter", "true or false"),
         ("", b'{"dry_run": null}', "application/json", "InvalidParameter", "true or false"),
         ("", b'{"expected_term": 1.5}', "application/json", "InvalidParameter", "expected_term"),
+        ("", b'{"expected_term": 1.0}', "application/json", "InvalidParameter", "a whole number"),
         ("", b'{"expected_term": true}', "application/json", "InvalidParameter", "expected_term"),
         (
             "",

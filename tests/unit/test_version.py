@@ -71,6 +71,7 @@ def test_what_is_no_version_is_refused(copy: Path, wrong: str) -> None:
         ("charts/tcf-operator/Chart.yaml", "appVersion: {}", "appVersion: 12.34.56"),
         ("charts/tcf-operator/Chart.yaml", "version: {}\n", ""),
         ("examples/traffic-gate/kustomization.yaml", "newTag: {}", "newTag: 12.34.56"),
+        ("docs/reference/openapi.yaml", "  version: {}\n", ""),
         ("docs/install.md", "tcf-operator:{}", "tcf-operator:12.34.56"),
         ("README.md", "tcf-operator:{}", "tcf-operator:12.34.56"),
     ],

@@ -31,7 +31,7 @@ from tcf.runtime.text import printable
 
 T = TypeVar("T")
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _IDENTITY = ("namespace", "name", "uid", "resourceVersion")
 _LONGEST_VERSION = 20
 """The most digits of a resourceVersion, which is an etcd revision of 64 bits."""

@@ -83,7 +83,9 @@ def _plain(name: str, value: object) -> str:
         return value
     if isinstance(value, bool | int):
         return json.dumps(value)
-    raise BadRequestError(Reason.INVALID_PARAMETER, f"{name[:64]} must be a string, a number, true or false")
+    raise BadRequestError(
+        Reason.INVALID_PARAMETER, f"{name[:64]} must be a string, a whole number, true or false"
+    )
 
 
 async def _read(request: web.BaseRequest) -> bytes:

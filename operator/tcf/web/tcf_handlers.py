@@ -98,8 +98,8 @@ class _Get:
         status = None
         if "?" in request.raw_path:
             try:
-                _require_term(request, reading)
                 status = self._choose_status(request, reading) if self._choose_status else None
+                _require_term(request, reading)
             except BadRequestError as bad:
                 return error(bad.status, bad.reason, str(bad), about(reading, cluster, now))
         rendered = self._rendered
