@@ -34,11 +34,11 @@ from rig.tcf_processes import TcfProcesses
 
 from bench import results, scale
 from bench.confined import policies
+from bench.event_streams import delays, streaming
 from bench.flood import flood
 from bench.load import Load, counted, counting, wrk, wrk_version
 from bench.report import Figure, Goal, table, verdict
 from bench.servers import PATH, Server, Servers, import_seconds, resident, servers
-from bench.event_streams import delays, streaming
 from bench.switches import switch
 from bench.two_members import federations, killed
 
