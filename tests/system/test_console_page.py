@@ -279,6 +279,8 @@ def test_the_keyboard_reaches_a_federation_without_passing_all_others(
     expect(button).to_be_visible()
     for _ in range(20):
         page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.startsWith('Skip')"):
+            page.keyboard.press("Enter")
         if button.evaluate("each => each === document.activeElement"):
             return
     raise AssertionError("Tab has not reached the button after 20 steps")
