@@ -242,6 +242,14 @@ def test_both_could() -> None:
     assert checked(federation(), UNKNOWN) == {"c1": [], "c2": []}
 
 
+def test_a_switchover_under_way_makes_no_member_able() -> None:
+    """Nobody is active, because the member that is to take over has no worker."""
+    waiting = federation("passive passive", switchover=bootstrap())
+    one, two = rows("passive passive")
+    found = checked(with_rows(waiting, replace(one, live_workers=0), replace(two, live_workers=0)))
+    assert found == {"c1": ["NoLiveWorker"], "c2": ["NoLiveWorker"]}
+
+
 def test_each_rule_says_no_for_the_member_that_it_concerns() -> None:
     one, two = rows("active passive")
     assert checked(with_rows(federation(), one, replace(two, live_workers=0))) == {
