@@ -43,6 +43,7 @@ _EXPOSED = "anybody who can reach this worker may move the roles: use --auth kub
 
 if TYPE_CHECKING:
     from tcf.coordinator.dispatcher import Dispatcher
+    from tcf.coordinator.readiness import Readiness
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
         Heartbeats(client),
         holder=identity,
         namespaces=dispatcher.namespaces,
-        at_work=lambda: readiness.trouble() is None,
+        at_work=lambda: readiness.trouble is None,
         clock=clock,
     )
 
@@ -123,15 +124,19 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
         yield from serving.remarks()
 
     serving.metrics.add(partial(operator_metrics, dispatcher, clock))
-    routes = health.routes(alive=lambda: None, ready=readiness.trouble, remarks=remarks)
+
+    def not_ready() -> str | None:
+        return readiness.trouble.message if readiness.trouble else None
+
+    routes = health.routes(alive=lambda: None, ready=not_ready, remarks=remarks)
     listening = await _listen_for_health(serving, routes, settings.listen, settings.probe_listen)
-    if not listening or not await _listen_for_console(serving, dispatcher, clock, settings.console):
+    if not listening or not await _listen_for_console(serving, dispatcher, readiness, settings.console):
         return []
     return [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
 
 
 async def _listen_for_console(
-    serving: Serving, dispatcher: Dispatcher, clock: Clock, address: Address | None
+    serving: Serving, dispatcher: Dispatcher, readiness: Readiness, address: Address | None
 ) -> bool:
     if not address:
         return True
@@ -140,7 +145,8 @@ async def _listen_for_console(
     # Requests of people and the operator do not share connections, so that neither waits for the other.
     client = client_of(serving.stack, serving.credentials, "tcf-console", requests=_CONSOLE)
     federations = Federations(client)
-    routes = console_routes(dispatcher, federations, serving.guard(CONSOLE), clock=clock)
+    guard = serving.guard(CONSOLE)
+    routes = console_routes(dispatcher, federations, guard, trouble=lambda: readiness.trouble, clock=Clock())
     return await _listen(serving.stack, serving.server(routes, address), "console")
 
 

@@ -70,7 +70,7 @@ PLAN: Json = {
 
 
 class StubConsole:
-    """`events`: what each stream sends on; None ends the streams. `streaming`: may new streams send anything?"""
+    """`shown` and `federations`: what new streams begin with. `streaming`: may they send anything?"""
 
     def __init__(self) -> None:
         self.shown: Json | None = selected()
@@ -83,7 +83,8 @@ class StubConsole:
         self.post: Callable[[Json], tuple[int, Json]] = lambda _: (200, PLAN)
         self.tokens: list[str | None] = []
         self._streams: set[queue.Queue[bytes | None]] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        handler = type("Handler", (_Handler,), {"stub": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -111,75 +112,73 @@ class StubConsole:
     def _first(self, query: dict[str, list[str]]) -> bytes:
         first = _event("session", {"user": self.user, "version": "0"})
         first += _event("federations", self.federations)
-        return first + (_event("selected", self.shown) if "selected" in query else b"")
+        first += _event("selected", self.shown) if "selected" in query else b""
+        return first + _event("live", {"complete": True})
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        stub = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    stub: StubConsole
+    protocol_version = "HTTP/1.1"
 
-            def log_message(self, *_: object) -> None:
-                pass
+    def log_message(self, *_: object) -> None:
+        pass
 
-            def do_GET(self) -> None:
-                url = urlsplit(self.path)
-                if url.path == "/console/events":
-                    self._stream(parse_qs(url.query))
-                    return
-                name = url.path.lstrip("/") or "index.html"
-                found = next((each for each in _ASSETS.rglob("*") if each.name == name), None)
-                if found is None:
-                    self._answer(404, b"{}", "application/json")
-                else:
-                    self._answer(200, found.read_bytes(), _TYPES.get(found.suffix, "text/plain"))
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if url.path == "/console/events":
+            self._stream(parse_qs(url.query))
+            return
+        name = url.path.lstrip("/") or "index.html"
+        found = next((each for each in _ASSETS.rglob("*") if each.name == name), None)
+        if found is None:
+            self._answer(404, b"{}", "application/json")
+        else:
+            self._answer(200, found.read_bytes(), _TYPES.get(found.suffix, "text/plain"))
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status, found = stub.post({"path": self.path, **body})
-                self._answer(status, json.dumps(found).encode(), "application/json")
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status, found = self.stub.post({"path": self.path, **body})
+        self._answer(status, json.dumps(found).encode(), "application/json")
 
-            def _answer(self, status: int, body: bytes, type_: str) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", type_)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+    def _answer(self, status: int, body: bytes, type_: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", type_)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-            def _stream(self, query: dict[str, list[str]]) -> None:
-                stub.tokens.append(self.headers["Authorization"])
-                if stub.denied:
-                    self._answer(401, b'{"error": "the token is not valid"}', "application/json")
-                    return
-                if stub.broken:
-                    self._answer(503, b'{"error": "try again later"}', "application/json")
-                    return
-                self.close_connection = True
-                events: queue.Queue[bytes | None] = queue.Queue()
-                stub._streams.add(events)
-                try:
-                    self.send_response(200)
-                    self.send_header("Content-Type", "text/event-stream")
-                    self.send_header("Connection", "close")
-                    self.end_headers()
-                    stub.streaming.wait(60)
-                    self.wfile.write(stub._first(query))
-                    while (event := self._next(events)) is not None:
-                        self.wfile.write(event)
-                except OSError:
-                    pass
-                finally:
-                    stub._streams.discard(events)
+    def _stream(self, query: dict[str, list[str]]) -> None:
+        self.stub.tokens.append(self.headers["Authorization"])
+        if self.stub.denied:
+            self._answer(401, b'{"error": "the token is not valid"}', "application/json")
+            return
+        if self.stub.broken:
+            self._answer(503, b'{"error": "try again later"}', "application/json")
+            return
+        self.close_connection = True
+        events: queue.Queue[bytes | None] = queue.Queue()
+        self.stub._streams.add(events)
+        try:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.stub.streaming.wait(60)
+            self.wfile.write(self.stub._first(query))
+            while (event := self._next(events)) is not None:
+                self.wfile.write(event)
+        except OSError:
+            pass
+        finally:
+            self.stub._streams.discard(events)
 
-            def _next(self, events: queue.Queue[bytes | None]) -> bytes | None:
-                while True:
-                    try:
-                        return events.get(timeout=2)
-                    except queue.Empty:
-                        if stub.streaming.is_set():
-                            return b":\n\n"
-
-        return Handler
+    def _next(self, events: queue.Queue[bytes | None]) -> bytes | None:
+        while True:
+            try:
+                return events.get(timeout=2)
+            except queue.Empty:
+                if self.stub.streaming.is_set():
+                    return b":\n\n"
 
 
 def _event(kind: str, data: object) -> bytes:

@@ -220,9 +220,10 @@ def test_the_focus_is_not_lost_when_the_request_is_sent(page: Page, stub: StubCo
 
 def spans(page: Page, shown: Json, now: int) -> list[Json]:
     """What the timeline shows at that second."""
-    return page.evaluate(
+    found: list[Json] = page.evaluate(
         "async ([shown, now]) => (await import('/timeline.js')).spans(shown, now)", [shown, now + 1795780800]
     )
+    return found
 
 
 def test_the_timeline_ends_when_a_switchover_begins(page: Page) -> None:

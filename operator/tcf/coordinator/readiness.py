@@ -65,9 +65,10 @@ class Readiness:
         self._restart_after = math.inf
         self._trouble: Refusal | None = Refusal(Reason.STARTING, "the operator has not reached the hub yet")
 
-    def trouble(self) -> str | None:
-        """What is wrong, for a person to read; None if nothing is."""
-        return self._trouble.message if self._trouble else None
+    @property
+    def trouble(self) -> Refusal | None:
+        """What is wrong; None if nothing is."""
+        return self._trouble
 
     async def readable(self) -> None:
         """Look again, and wait until federations and Leases can be read. Only then can watches begin."""

@@ -91,20 +91,37 @@ class Guard:
 
         return handle
 
+    def knowing(self, handler: KnowingHandler) -> Handler:
+        """A handler that calls `handler` with the one who asks. `handler` finds out what they may do."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            asked = Asked.new(request)
+            try:
+                await self.identify(request, asked)
+            except DeniedError as denied:
+                return self._recorded(request, asked, denied)
+            return await handler(request, asked)
+
+        return handle
+
     def _if_allowed(self, handler: Handler) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             asked = Asked.new(request)
             try:
                 await self._check_reader(request, asked)
             except DeniedError as denied:
-                response = self.denial(denied)
-                response.headers[REQUEST] = asked.request
-                if self._audit:
-                    self._audit.record(request, asked, response)
-                return response
+                return self._recorded(request, asked, denied)
             return await handler(request)
 
         return handle
+
+    def _recorded(self, request: web.BaseRequest, asked: Asked, denied: DeniedError) -> web.Response:
+        """The answer to a request that only reads. The audit log has it, too."""
+        response = self.denial(denied)
+        response.headers[REQUEST] = asked.request
+        if self._audit:
+            self._audit.record(request, asked, response)
+        return response
 
     async def _check_reader(self, request: web.BaseRequest, asked: Asked) -> None:
         """Raises DeniedError unless the caller is known and may read."""
@@ -183,6 +200,7 @@ class NamingHandler(Protocol):
     async def __call__(self, request: web.BaseRequest, /, *, names: bool) -> web.StreamResponse: ...
 
 
+KnowingHandler = Callable[[web.BaseRequest, Asked], Awaitable[web.StreamResponse]]
 GuardedHandler = Callable[[web.BaseRequest, Caller], Awaitable[web.StreamResponse]]
 
 

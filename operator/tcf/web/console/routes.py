@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from aiohttp import web
 
 from tcf.coordinator.dispatcher import Dispatcher
 from tcf.core.admission import Kind
+from tcf.core.model import Refusal
 from tcf.hub.interfaces import FederationStore
 from tcf.runtime.clock import Clock
 from tcf.web.console.page_files import page_routes
 from tcf.web.console.streams import Streams
 from tcf.web.console.switching import Switching
-from tcf.web.cross_site import foreign_host
+from tcf.web.cross_site import cross_site, foreign_host
 from tcf.web.envelope import error
 from tcf.web.guard import Guard
 from tcf.web.server import Handler, Routes
 
 
 def console_routes(
-    dispatcher: Dispatcher, federations: FederationStore, guard: Guard, *, clock: Clock
+    dispatcher: Dispatcher,
+    federations: FederationStore,
+    guard: Guard,
+    *,
+    trouble: Callable[[], Refusal | None],
+    clock: Clock,
 ) -> Routes:
-    """The handlers, by path and method."""
-    streams, switching = (
-        Streams(dispatcher, guard, clock=clock),
-        Switching(dispatcher, federations, clock=clock),
-    )
-    events = streams.handle if guard.knows_users else _for_this_machine(streams.handle)
+    """The handlers, by path and method. `trouble`: why the operator may know less than the hub."""
+    streams = Streams(dispatcher, guard, trouble=trouble, clock=clock)
+    switching = Switching(dispatcher, federations, trouble=trouble, clock=clock)
+    events = guard.knowing(streams.handle)
+    if not guard.knows_users:
+        events = _for_its_own_page(events)
     posts = {kind: guard.changing(partial(switching.handle, kind)) for kind in Kind}
     return {
         **page_routes(),
@@ -36,13 +43,15 @@ def console_routes(
     }
 
 
-def _for_this_machine(handler: Handler) -> Handler:
-    """Without tokens, the console listens on a loopback address. Then only its own page may read.
+def _for_its_own_page(handler: Handler) -> Handler:
+    """Without tokens, the console listens on a loopback address, and pages of other sites must not use it.
 
     The server checks the same for requests that change something.
     """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if refusal := cross_site(request.headers):
+            return error(403, refusal.reason, refusal.message)
         if refusal := foreign_host(request.headers):
             return error(421, refusal.reason, refusal.message)
         return await handler(request)

@@ -3,12 +3,13 @@
 | Event | Data |
 |---|---|
 | `session` | who the user is |
-| `federations` | all of them, a line each; always the first after `session` |
+| `federations` | those that the user is known to see, a line each |
 | `federation` | one that is new or has changed |
 | `gone` | one that was deleted |
 | `selected` | all about the federation that the page shows; null if the user sees no such federation |
 | `step` | what has just happened in that one, in words |
-| `trouble` | why the stream ends before its time |
+| `live` | the page has been told everything; `complete`: the rights on all federations are known |
+| `trouble` | why the stream ends before its time: what the operator knows may be outdated, for example |
 
 A page that reads slowly misses what has been replaced by something newer, never the newest.
 """
@@ -16,7 +17,8 @@ A page that reads slowly misses what has been replaced by something newer, never
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
@@ -24,7 +26,7 @@ from tcf.auth.authority import DeniedError
 from tcf.coordinator.dispatcher import Dispatcher
 from tcf.coordinator.loop import Key
 from tcf.core.authorization import FORCE, READ, SWITCH, Right
-from tcf.core.model import Federation, MemberRef
+from tcf.core.model import Federation, MemberRef, Refusal
 from tcf.core.reasons import Reason
 from tcf.core.role_changes import steps
 from tcf.hub.answers import Json
@@ -38,13 +40,15 @@ from tcf.web.envelope import answer, closing, compact, error, fields
 from tcf.web.event_stream import CONTENT_TYPE, HEARTBEAT, UNBUFFERED
 from tcf.web.guard import Guard
 
-MOST_STREAMS = 50
-"""How many pages may be open at a time. Each has a stream."""
+MOST_STREAMS, MOST_OF_ONE = 50, 10
+"""How many pages may be open at a time, and how many of one user. Each has a stream."""
 _LONGEST_SECONDS = 120.0
 """A stream ends after this time. The page connects again, and the user's rights are checked again."""
 _LOOK_SECONDS = 1.0
 """How often the page hears of workers that have renewed. Changes of roles are reported at once."""
 _HEARTBEAT_SECONDS = 5.0
+_CHECK_SECONDS = 2.0
+"""How long the rights of the user may be checked before the page hears something."""
 _PAUSE_SECONDS = 0.05
 """While very much changes, this much time lies between two looks at all federations."""
 
@@ -52,37 +56,42 @@ _PAUSE_SECONDS = 0.05
 class Streams:
     """The streams of one operator."""
 
-    def __init__(self, dispatcher: Dispatcher, guard: Guard, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        guard: Guard,
+        *,
+        trouble: Callable[[], Refusal | None],
+        clock: Clock,
+    ) -> None:
         self._dispatcher = dispatcher
         self._guard = guard
+        self._trouble = trouble
         self._clock = clock
-        self._open = 0
+        self._open: Counter[str] = Counter()
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         """Send events until the page is closed, the operator stops, or `_LONGEST_SECONDS` have passed."""
-        asked = Asked.new(request)
-        try:
-            await self._guard.identify(request, asked)
-        except DeniedError as denied:
-            return self._guard.denial(denied)
         if request.method == "HEAD":
             return answer(200, b"", CONTENT_TYPE, UNBUFFERED)
-        if self._open >= MOST_STREAMS:
-            message = f"{MOST_STREAMS} pages of the console are open already; close some, or try again later"
+        user = asked.user.name if asked.user else ""
+        if self._open.total() >= MOST_STREAMS or (user and self._open[user] >= MOST_OF_ONE):
+            message = (
+                f"too many pages of the console are open already ({MOST_OF_ONE} for one user, {MOST_STREAMS}"
+                " for all together); close some, or try again later"
+            )
             return closing(error(503, Reason.TOO_MANY_STREAMS, message, {"Retry-After": "10"}))
         response = web.StreamResponse(headers=fields(CONTENT_TYPE, UNBUFFERED))
         response.force_close()
-        self._open += 1
+        self._open[user] += 1
         try:
             await response.prepare(request)
             news = _News(self._dispatcher, self._guard, asked, _selected(request), self._clock)
             await self._send(request, response, news)
         except ConnectionResetError:
             pass  # the page was closed, or does not read
-        except DeniedError as denied:  # nobody knows what the user may see, so the page has to try again
-            await response.write(_event("trouble", {"error": denied.refusal.message}))
         finally:
-            self._open -= 1
+            self._open -= Counter((user,))
         return response
 
     async def _send(self, request: web.BaseRequest, response: web.StreamResponse, news: _News) -> None:
@@ -91,23 +100,35 @@ class Streams:
         heartbeat_at = boot()
         while not self._dispatcher.stopped and request.transport is not None and boot() < end:
             seen = changes.count
-            events = [event async for event in news.events()]
+            if trouble := self._trouble():
+                await response.write(_event("trouble", {"error": trouble.message}))
+                return
+            try:
+                events = [event async for event in news.events()]
+            except DeniedError as denied:  # nobody knows what the user may see
+                await response.write(_event("trouble", {"error": denied.refusal.message}))
+                return
             if not events and boot() >= heartbeat_at:
                 events = [HEARTBEAT]
             if events:
                 await response.write(b"".join(events))
                 heartbeat_at = boot() + _HEARTBEAT_SECONDS
             await asyncio.sleep(_PAUSE_SECONDS)
-            if changes.count == seen:
+            if changes.count == seen and news.complete:
                 await within(_LOOK_SECONDS, changes.next())
 
 
 class _News:
-    """What one page has not been told yet."""
+    """What one page has not been told yet.
+
+    Attributes:
+        complete: the rights of the user on all federations are known.
+    """
 
     def __init__(
         self, dispatcher: Dispatcher, guard: Guard, asked: Asked, selected: Key | None, clock: Clock
     ) -> None:
+        self.complete = False
         self._dispatcher = dispatcher
         self._guard = guard
         self._asked = asked
@@ -120,19 +141,23 @@ class _News:
         self._shown_federation: Federation | None = None
 
     async def events(self) -> AsyncIterator[bytes]:
-        """The events since the last time."""
+        """The events since the last time. Raises DeniedError if nobody knows what the user may see."""
+        present = {(each.namespace, each.name): each for each, _ in self._dispatcher.federations()}
+        was_complete, self.complete = self.complete, False
+        await within(_CHECK_SECONDS, self._check(present))
         if not self._begun:
             user = self._asked.user
             yield _event("session", {"user": user.name if user else None, "version": VERSION})
-        for event in [*await self._of_all(), *await self._of_selected()]:
+        for event in [*self._of_all(present), *self._of_selected()]:
             yield event
+        if not self._begun or self.complete != was_complete:
+            yield _event("live", {"complete": self.complete})
         self._begun = True
 
-    async def _of_all(self) -> list[bytes]:
-        present = {(each.namespace, each.name): each for each, _ in self._dispatcher.federations()}
+    def _of_all(self, present: dict[Key, Federation]) -> list[bytes]:
         new = []
         for key, federation in present.items():
-            if self._told.get(key) is not federation and await self._may(READ, key):
+            if self._told.get(key) is not federation and self._may(READ, key):
                 self._told[key] = federation
                 new.append(summary(federation))
         if not self._begun:
@@ -143,41 +168,54 @@ class _News:
         names = [{"namespace": namespace, "name": name} for namespace, name in gone]
         return [*(_event("federation", each) for each in new), *(_event("gone", each) for each in names)]
 
-    async def _of_selected(self) -> list[bytes]:
+    def _of_selected(self) -> list[bytes]:
         key = self._selected
-        if key is None:
+        if key is None or self._may(READ, key) is None:
             return []
         cache = self._dispatcher.cache(key)
         federation = cache.federation if cache else None
-        shown: Json | None = None
         now = self._clock.now()
+        shown: Json | None = None
         happened: list[bytes] = []
-        if cache and federation and await self._may(READ, key):
-            rights = {"switch": await self._may(SWITCH, key), "force": await self._may(FORCE, key)}
-            now = self._clock.now()
+        if cache and federation and self._may(READ, key):
+            rights = {"switch": bool(self._may(SWITCH, key)), "force": bool(self._may(FORCE, key))}
             shown = {**view(federation, cache.workers(now.boot), now), "may": rights}
             before, self._shown_federation = self._shown_federation, federation
             if before and before.uid == federation.uid:
                 texts = steps(before.status, federation.status)
-                happened = [_event("step", {"text": text, "boot": now.boot}) for text in texts]
+                happened = [_event("step", {"text": text}) for text in texts]
         if shown == self._shown:
             return happened
         self._shown = shown
-        wall = now.wall.timestamp()
-        return [_event("selected", shown and {**shown, "boot": now.boot, "wall": wall}), *happened]
+        clocks = {"boot": now.boot, "wall": now.wall.timestamp()}
+        return [_event("selected", shown and {**shown, **clocks}), *happened]
 
-    async def _may(self, right: Right, key: Key) -> bool:
-        """Has the user the right on this federation? It is enough to have it on all of the namespace."""
+    # --- rights -------------------------------------------------------------------------------------------
+
+    def _may(self, right: Right, key: Key) -> bool | None:
+        """Has the user the right on this federation? None if that is not known yet.
+
+        It is enough to have it on all of the namespace.
+        """
         namespace, name = key
-        return await self._has(right, namespace, "") or await self._has(right, namespace, name)
+        whole = self._rights.get((right, namespace, ""))
+        return whole or (None if whole is None else self._rights.get((right, namespace, name)))
 
-    async def _has(self, right: Right, namespace: str, name: str) -> bool:
-        """The answer counts as long as the stream lasts."""
-        key = (right, namespace, name)
-        if key not in self._rights:
-            about = MemberRef(namespace, name, "")
-            self._rights[key] = not await self._guard.refusal(self._asked, right, about)
-        return self._rights[key]
+    async def _check(self, present: dict[Key, Federation]) -> None:
+        """Find out what the user may do, first with what the page shows. That counts for this stream."""
+        if self._selected:
+            for right in (READ, SWITCH, FORCE):
+                await self._find(right, self._selected)
+        for key in present:
+            await self._find(READ, key)
+        self.complete = True
+
+    async def _find(self, right: Right, key: Key) -> None:
+        namespace, name = key
+        for part in ("", name):
+            if self._may(right, key) is None:
+                refusal = await self._guard.refusal(self._asked, right, MemberRef(namespace, part, ""))
+                self._rights[right, namespace, part] = not refusal
 
 
 def _event(kind: str, data: object) -> bytes:
@@ -187,4 +225,4 @@ def _event(kind: str, data: object) -> bytes:
 def _selected(request: web.BaseRequest) -> Key | None:
     """Which federation the page shows; None if it shows none."""
     namespace, slash, name = request.query.get("selected", "").partition("/")
-    return (namespace, name) if slash else None
+    return (namespace, name) if slash and namespace and name else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,9 +45,17 @@ class Order:
 class Switching:
     """Carries out orders."""
 
-    def __init__(self, dispatcher: Dispatcher, federations: FederationStore, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        federations: FederationStore,
+        *,
+        trouble: Callable[[], Refusal | None],
+        clock: Clock,
+    ) -> None:
         """`federations`: with connections of its own, so that no order delays the operator."""
         self._dispatcher = dispatcher
+        self._trouble = trouble
         self._federations = federations
         self._clock = clock
         self._bodies = Bodies()
@@ -61,6 +70,8 @@ class Switching:
         caller.asked.about = MemberRef(order.namespace, order.federation, order.member)
         caller.asked.annotations["reason"] = wish.reason
         await caller.needs(READ, *rights_to_change(force=wish.force, dry_run=wish.dry_run))
+        if trouble := self._trouble():
+            return error(503, trouble.reason, f"nothing was changed: {trouble.message}", {"Retry-After": "1"})
         sight = CachedSight(self._dispatcher, (order.namespace, order.federation))
         federation = sight.latest
         if federation is None:

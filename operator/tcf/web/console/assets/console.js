@@ -16,6 +16,8 @@ const NOTHING = {
   heard: null,
   session: null,
   federations: null,
+  // Are these all that the user may see?
+  complete: false,
   // undefined: not known yet. null: there is no such federation for this user.
   selected: undefined,
   steps: [],
@@ -28,6 +30,8 @@ function after(state, kind, data) {
   switch (kind) {
     case "session":
       return { ...state, session: data };
+    case "live":
+      return { ...state, complete: data.complete };
     case "federations":
       return { ...state, federations: new Map(data.map((each) => [keyOf(each), each])) };
     case "federation":
@@ -52,23 +56,42 @@ function after(state, kind, data) {
   }
 }
 
-function useStream(token, selected) {
+/** The state that the stream reports. `attempt` changes when somebody signs in or out. */
+function useStream(token, attempt, selected) {
   const [state, setState] = useState(NOTHING);
+  const visible = useVisible();
+  useEffect(() => setState(NOTHING), [token, attempt]);
   useEffect(() => {
     setState((old) => ({ ...old, selected: undefined, steps: [] }));
+  }, [token, attempt, selected]);
+  useEffect(() => {
+    // A browser opens six connections to a server at most. So pages that nobody looks at leave them to others.
+    if (!visible) return undefined;
+    setState((old) => ({ ...old, link: "connecting", why: "", heard: old.link === "open" ? Date.now() : old.heard }));
     const query = selected ? `?selected=${encodeURIComponent(selected)}` : "";
     return openStream(`/console/events${query}`, token, {
       event: (kind, data) => setState((old) => after(old, kind, data)),
-      open: () => setState((old) => ({ ...old, link: "open", why: "" })),
+      live: () => setState((old) => ({ ...old, link: "open", why: "" })),
       lost: (why, heard) => setState((old) => ({ ...old, link: "lost", why, heard: heard || old.heard })),
-      denied: (status, why) => setState({ ...NOTHING, link: "denied", status, why }),
+      denied: (status, why) => setState({ ...NOTHING, link: "denied", why }),
     });
-  }, [token, selected]);
+  }, [token, attempt, selected, visible]);
   return state;
 }
 
+function useVisible() {
+  const [visible, setVisible] = useState(!document.hidden);
+  useEffect(() => {
+    const changed = () => setVisible(!document.hidden);
+    document.addEventListener("visibilitychange", changed);
+    return () => document.removeEventListener("visibilitychange", changed);
+  }, []);
+  return visible;
+}
+
+/** The federation in the URL, as NAMESPACE/NAME; "" for none. */
 function useHash() {
-  const read = () => location.hash.replace(/^#\/?/, "");
+  const read = () => /^#\/([^/]+\/[^/]+)$/.exec(location.hash)?.[1] || "";
   const [value, setValue] = useState(read);
   useEffect(() => {
     const changed = () => setValue(read());
@@ -88,44 +111,46 @@ function useTick() {
 }
 
 function Console() {
-  const [token, setToken] = useState(() => sessionStorage.getItem(TOKEN) || "");
+  const [{ token, attempt }, setLogin] = useState(() => ({ token: sessionStorage.getItem(TOKEN) || "", attempt: 0 }));
   const selected = useHash();
-  const state = useStream(token, selected);
+  const state = useStream(token, attempt, selected);
+  const live = state.link === "open";
   useTick();
   const signIn = (value) => {
     if (value) sessionStorage.setItem(TOKEN, value);
     else sessionStorage.removeItem(TOKEN);
-    setToken(value);
+    setLogin((old) => ({ token: value, attempt: old.attempt + 1 }));
   };
   useEffect(() => {
-    const about = state.selected ? `${state.selected.active || "nobody"} is active: ${state.selected.name}` : "";
-    document.title = about || "Cluster federations";
-  }, [state.selected]);
+    const { selected: shown } = state;
+    document.title = live && shown ? `${shown.active || "nobody"} is active: ${shown.name}` : "Cluster federations";
+  }, [state.selected, live]);
   useEffect(() => {
     // Whoever has a single federation most likely wants to see that one.
     if (!selected && state.federations?.size === 1) location.replace(`#/${[...state.federations.keys()][0]}`);
   }, [state.federations === null]);
   if (state.link === "denied") {
-    return html`<${SignIn} key=${token} why=${state.why} refused=${Boolean(token)} signIn=${signIn} />`;
+    return html`<${SignIn} key=${attempt} why=${state.why} refused=${Boolean(token)} signIn=${signIn} />`;
   }
   const latest = state.steps[state.steps.length - 1];
   return html`
     <header>
+      ${selected && html`<button class="skip" onClick=${() => document.querySelector("article").focus()}>Skip the list</button>`}
       <a class="home" href="#/"><img src="/icon.svg" alt="" width="24" height="24" /> Cluster federations</a>
       ${state.session?.user &&
       html`<span class="user">${state.session.user}</span>
         <button class="plain" onClick=${() => signIn("")}>Sign out</button>`}
     </header>
     <${Link} state=${state} />
-    <main class=${selected ? "with-selected" : ""} data-link=${state.link}>
-      <${FederationList} federations=${state.federations} selected=${selected} />
+    <main class=${selected ? "with-selected" : ""} data-live=${live ? "yes" : "no"}>
+      <${FederationList} federations=${state.federations} complete=${state.complete} selected=${selected} />
       ${selected &&
       html`<${FederationPage}
         key=${selected}
         name=${selected}
         federation=${state.selected}
         steps=${state.steps}
-        live=${state.link === "open"}
+        live=${live}
         token=${token}
       />`}
     </main>
@@ -136,13 +161,15 @@ function Console() {
 
 function Link({ state }) {
   if (state.link === "open") return null;
-  if (state.link === "connecting") return html`<p class="banner" role="status">Connecting ...</p>`;
-  const known = state.federations
-    ? `What you see is from ${clock(state.heard)} and may be wrong by now.`
-    : "Nothing is known yet.";
+  if (!state.federations && state.link === "connecting") {
+    return html`<p class="banner" role="status">Connecting ...</p>`;
+  }
+  const from = state.heard ? `is from ${clock(state.heard)} and ` : "";
+  const known = state.federations ? `What you see ${from}may be wrong by now.` : "Nothing is known yet.";
+  const why = state.why ? ` (${state.why})` : "";
   return html`
     <p class="banner bad" role="alert">
-      <strong>Not connected.</strong> ${known} The page connects again by itself. (${state.why})
+      <strong>Not connected.</strong> ${known} The page connects again by itself.${why}
     </p>
   `;
 }

@@ -4,6 +4,10 @@ import { html, useEffect, useRef, useState } from "/htm-preact.js";
 import { post } from "/stream.js";
 import { KINDS } from "/words.js";
 
+// How long to wait for an answer, in milliseconds. A switchover may take a few times switchoverTimeout.
+const LOOK_MS = 15000;
+const SWITCH_MS = 900000;
+
 export function SwitchDialog({ kind, member, federation, steps, live, token, close }) {
   const dialog = useRef(null);
   const [plan, setPlan] = useState(null);
@@ -19,10 +23,15 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
     ...(member && { member }),
     ...(force && { force: true }),
   };
+  // Only the answer to the latest question counts.
+  const asked = useRef(0);
   const look = async () => {
+    const number = (asked.current += 1);
     setPlan(null);
-    const answer = await post(`/console/${kind}`, token, { ...parameters, dry_run: true });
-    setPlan(answer.status === 200 ? answer.body : { trouble: answer.body.error, lines: [] });
+    const answer = await post(`/console/${kind}`, token, { ...parameters, dry_run: true }, LOOK_MS);
+    if (number === asked.current) {
+      setPlan(answer.status === 200 ? answer.body : { trouble: answer.body.error, lines: [] });
+    }
   };
   useEffect(() => {
     const opened = dialog.current;
@@ -33,12 +42,17 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
     look();
   }, [force]);
 
+  useEffect(() => {
+    // What had the focus is gone when the request has been sent.
+    if (sent) dialog.current.querySelector("[type=button]").focus();
+  }, [sent !== null]);
+
   const send = async (event) => {
     event.preventDefault();
     const begun = Date.now();
     setSent({ begun, answer: null });
     const wish = { ...parameters, expected_term: plan.term, ...(reason.trim() && { reason: reason.trim() }) };
-    const answer = await post(`/console/${kind}`, token, wish);
+    const answer = await post(`/console/${kind}`, token, wish, SWITCH_MS);
     setSent({ begun, answer, seconds: (Date.now() - begun) / 1000 });
   };
 
@@ -136,11 +150,17 @@ function Ending({ sent }) {
     const done = outcome === "Unchanged" ? "Nothing had to change" : `Done in ${seconds.toFixed(1)} s`;
     return html`<p class="done" role="status"><strong>${done}: ${active || "nobody"} is active.</strong></p>`;
   }
-  const unknown = answer.status === 0 || answer.status === 504;
   return html`
     <p class="trouble" role="alert">
-      <strong>${unknown ? "Nobody knows yet whether that was carried out." : "Refused."}</strong>
+      <strong>${heading(answer)}</strong>
       ${" "}${answer.reason && `${answer.reason}: `}${answer.body.error}
     </p>
   `;
+}
+
+/** What an answer that is no success means. A proxy may have answered, if there is no reason. */
+function heading({ status, reason }) {
+  if (status >= 400 && status < 500) return "Refused.";
+  if (status === 503 && reason) return "Not carried out.";
+  return "Nobody knows yet whether that was carried out.";
 }

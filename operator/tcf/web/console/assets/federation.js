@@ -1,8 +1,8 @@
 // One federation: who is active, its members, and what has happened.
 
-import { html, useState } from "/htm-preact.js";
+import { html, useEffect, useState } from "/htm-preact.js";
 import { SwitchDialog } from "/dialog.js";
-import { Timeline } from "/timeline.js";
+import { activeSince, Timeline } from "/timeline.js";
 import { CAUSES, clock, sentence, span, state } from "/words.js";
 
 // The status of a condition that means trouble.
@@ -10,9 +10,12 @@ const BAD = { Ready: "False", Degraded: "True" };
 
 export function FederationPage({ name, federation, steps, live, token }) {
   const [asked, setAsked] = useState(null);
+  useEffect(() => {
+    if (federation === null) setAsked(null);
+  }, [federation === null]);
   if (federation === undefined) return html`<article class="one"><p class="quiet">Loading ${name} ...</p></article>`;
   if (federation === null) {
-    return html`<article class="one"><p>There is no federation ${name} that you may see.</p></article>`;
+    return html`<article class="one" tabindex="-1"><p>There is no federation ${name} that you may see.</p></article>`;
   }
   const now = {
     wall: Date.now() / 1000 + federation.clocks.wall,
@@ -21,7 +24,7 @@ export function FederationPage({ name, federation, steps, live, token }) {
   const ask = federation.may.switch ? (kind, member) => setAsked({ kind, member }) : null;
   const { word, level } = state(federation);
   return html`
-    <article class="one" aria-labelledby="federation">
+    <article class="one" aria-labelledby="federation" tabindex="-1">
       <a class="back" href="#/">All federations</a>
       <div class="title">
         <h1 id="federation"><span class="namespace">${federation.namespace}/</span>${federation.name}</h1>
@@ -51,7 +54,7 @@ export function FederationPage({ name, federation, steps, live, token }) {
 
 function Headline({ federation, now }) {
   const running = federation.switchover;
-  const since = federation.history.find((past) => past.outcome === "Succeeded");
+  const since = activeSince(federation, now.wall);
   if (running) {
     return html`
       <p class="headline">
@@ -62,7 +65,7 @@ function Headline({ federation, now }) {
   }
   return html`
     <p class="headline">
-      <strong>${federation.active || "Nobody"}</strong> is active${since && ` since ${clock(since.finishedAt)}`}.
+      <strong>${federation.active || "Nobody"}</strong> is active${since && ` since ${clock(1000 * since)}`}.
       <span class="quiet"> Term ${federation.term}. ${sentence(federation.failoverState.message)}</span>
     </p>
   `;
@@ -152,7 +155,7 @@ function History({ history }) {
   if (!history.length) return null;
   return html`
     <h2>History</h2>
-    <div class="wide">
+    <div class="wide" role="region" aria-label="History" tabindex="0">
       <table class="history">
         <thead>
           <tr>

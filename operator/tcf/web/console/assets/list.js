@@ -5,7 +5,7 @@ import { state } from "/words.js";
 
 const FILTER_FROM = 8;
 
-export function FederationList({ federations, selected }) {
+export function FederationList({ federations, complete, selected }) {
   const [wanted, setWanted] = useState("");
   const [word, setWord] = useState("");
   if (!federations) return html`<nav class="list" aria-label="Federations"></nav>`;
@@ -42,7 +42,8 @@ export function FederationList({ federations, selected }) {
             </button>`,
         )}
       </p>`}
-      ${all.length === 0 && html`<p class="quiet">There is no federation that you may see.</p>`}
+      ${!complete && html`<p class="quiet">Looking for federations that you may see ...</p>`}
+      ${complete && all.length === 0 && html`<p class="quiet">There is no federation that you may see.</p>`}
       ${all.length > 0 &&
       html`<table>
         <thead>

@@ -9,7 +9,7 @@ const ORDINARY_MS = 60000;
 
 /** A stream that connects again until it is closed.
  *
- * on.event(kind, data): for each event. on.open(): connected.
+ * on.event(kind, data): for each event. on.live(): the page has been told everything.
  * on.lost(why, heard): not connected, or nothing has come since `heard` (milliseconds; null if never).
  * on.denied(status, why): the server refuses this token. Then the stream has ended.
  */
@@ -40,12 +40,12 @@ async function follow(url, token, on, ended) {
         return;
       }
       if (!response.ok) throw new Error(await reason(response));
-      on.open();
       for await (const event of events(response.body, () => {
         heard = latest = Date.now();
       })) {
         if (event.kind === "trouble") throw new Error(event.data.error);
         on.event(event.kind, event.data);
+        if (event.kind === "live") on.live();
         wait = RETRY_MS;
       }
       ordinary = Date.now() - begun > ORDINARY_MS;
@@ -89,19 +89,20 @@ function parsed(block) {
   return found.data === undefined ? null : { kind: found.event, data: JSON.parse(found.data) };
 }
 
-/** Ask for a change. Returns {status, body, reason}; status 0 if nobody knows whether the request has arrived. */
-export async function post(path, token, parameters) {
+/** Ask for a change, or what it would do. Returns {status, body, reason}; status 0 if there is no answer. */
+export async function post(path, token, parameters, patience_ms) {
   try {
     const response = await fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/json", ...bearer(token) },
       body: JSON.stringify(parameters),
       cache: "no-store",
+      signal: AbortSignal.timeout(patience_ms),
     });
     const body = await response.json();
     return { status: response.status, body, reason: response.headers.get("X-TCF-Reason") };
   } catch {
-    return { status: 0, body: { error: "the operator cannot be reached" }, reason: null };
+    return { status: 0, body: { error: "the operator has not answered" }, reason: null };
   }
 }
 

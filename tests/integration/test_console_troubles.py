@@ -62,7 +62,7 @@ def test_the_stream_says_so_when_the_operator_has_lost_the_hub(
 
 def _kinds(stream: EventReader, *, until: float) -> set[str]:
     """The kinds of the events until then, and `end` if the stream ends. Heartbeats do not count."""
-    found = set()
+    found: set[str] = set()
     while time.monotonic() < until:
         line = stream.response.readline().decode()
         if not line:
