@@ -745,6 +745,7 @@ def test_the_console_has_the_rights_that_it_needs(
     confined.apply()
     one, _ = (installed.worker(cluster) for cluster in MEMBERS)
     operator = installed.operator("--console=127.0.0.1:0", "--auth=kubernetes")
+    operator.await_ready()
     one.await_active()
     port = operator.port_for("console")
 

@@ -81,6 +81,7 @@ def pair(hub: HubNamespace, programs: TcfProcesses) -> tuple[TcfProcess, TcfProc
 def open_page(hub: HubNamespace, programs: TcfProcesses, pair: tuple[TcfProcess, TcfProcess]) -> Page:
     """Of an operator that knows no users. cluster_1 is active."""
     operator = programs.operator("--console", "127.0.0.1:0")
+    operator.await_ready()
     pair[0].await_active()
     pair[1].await_status(418)
     return Page(hub, operator.port_for("console"))
@@ -93,6 +94,7 @@ def guarded(
     """Makes pages of an operator that asks for tokens, for one kind of `rights.PEOPLE` each."""
     options = ("--auth", "kubernetes", "--audit-log", str(tmp_path / "audit"))
     operator = programs.operator("--console", "127.0.0.1:0", *options)
+    operator.await_ready()
     pair[0].await_active()
 
     def page(person: str) -> Page:
@@ -327,6 +329,7 @@ def test_streams_end_when_the_operator_stops(
     hub: HubNamespace, programs: TcfProcesses, pair: tuple[TcfProcess, ...]
 ) -> None:
     operator = programs.operator("--console", "127.0.0.1:0")
+    operator.await_ready()
     pair[0].await_active()
     with Page(hub, operator.port_for("console")).stream("shop") as stream:
         until(stream, "selected")
