@@ -264,6 +264,9 @@ def test_the_same_token_can_be_tried_again(context: BrowserContext, stub: StubCo
     page.get_by_label("Token").fill("abc")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("not valid")
+    while len(stub.tokens) < 2:
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(1 * SECONDS)
     stub.denied = False
     page.get_by_label("Token").fill("abc")
     page.get_by_role("button", name="Sign in").click()
