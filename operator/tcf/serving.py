@@ -21,7 +21,7 @@ from tcf.runtime.clock import Clock
 from tcf.settings import AuthMode, AuthSettings, OperatorSettings, TlsSettings, WorkerSettings
 from tcf.web.audit_trail import AuditTrail
 from tcf.web.client_certificate import certificate_user
-from tcf.web.guard import Guard
+from tcf.web.guard import CONSOLE, Guard
 from tcf.web.metrics import Metrics, certificate_metrics
 from tcf.web.server import HttpServer, Routes, Tls
 
@@ -87,7 +87,7 @@ class Serving:
             authority=self.authority,
             reads=self.auth.reads,
             certificate=partial(certificate_user, prefix=self.auth.certificate_prefix),
-            audit=self.audit(member),
+            audit=self.audit(None if member is CONSOLE else member),
         )
 
     def remarks(self) -> Iterable[str]:

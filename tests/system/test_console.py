@@ -91,6 +91,7 @@ class Place:
 
 
 def _url(operator: TcfProcess) -> str:
+    operator.await_ready()
     return f"http://127.0.0.1:{operator.port_for('console')}"
 
 
@@ -181,10 +182,10 @@ def test_two_people_at_once(place: Place, new_page: NewPage) -> None:
     buttons = [dialog.get_by_role("button", name="Toggle shop") for dialog in dialogs]
     buttons[0].click()
     expect(dialogs[0].locator(".done")).to_contain_text(f"{after} is active")
-    expect(dialogs[1].get_by_role("alert")).to_contain_text("The roles have changed since")
+    expect(dialogs[1].get_by_role("alert")).to_contain_text("The roles have changed since you opened this")
     expect(buttons[1]).to_be_disabled()
     assert place.active == after
-    dialogs[1].get_by_role("button", name="Look again").click()
+    dialogs[1].get_by_role("button", name="Check again").click()
     expect(dialogs[1]).to_contain_text(f"then {place.passive} becomes active")
     expect(buttons[1]).to_be_enabled()
 
@@ -223,7 +224,7 @@ def test_a_refusal_is_said_before_and_force_asks_for_the_name(
         expect(dialog.get_by_role("alert")).to_contain_text("no worker of cluster_2 is alive")
         button = dialog.get_by_role("button", name="Promote cluster_2")
         expect(button).to_be_disabled()
-        dialog.get_by_label("Force it").check()
+        dialog.get_by_label("Force the promotion").check()
         typed = dialog.get_by_label("Type cluster_2")
         expect(button).to_be_disabled()
         typed.fill("cluster_1")
@@ -272,7 +273,7 @@ def test_sign_in(place: Place, new_page: NewPage) -> None:
     expect(page.get_by_role("alert")).to_contain_text("the token is not valid")
 
     sign_in(page, rights.token(hub, "stranger"))
-    expect(page.get_by_text("There is no federation that you may see.")).to_be_visible()
+    expect(page.get_by_text("There are no federations that you are allowed to see.")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
 
     sign_in(page, rights.token(hub, "viewer"))

@@ -166,8 +166,8 @@ def test_the_verdict_is_about_what_will_be_done(page: Page, stub: StubConsole) -
     stub.post = post
     page.get_by_role("button", name="Promote cluster_2").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Force it").check()
-    dialog.get_by_label("Force it").click()  # no, rather not
+    dialog.get_by_label("Force the promotion").check()
+    dialog.get_by_label("Force the promotion").click()  # no, rather not
     expect(dialog).to_contain_text("silent workers")
     late.set()
     page.wait_for_timeout(1 * SECONDS)
@@ -177,7 +177,7 @@ def test_the_verdict_is_about_what_will_be_done(page: Page, stub: StubConsole) -
 
 @pytest.mark.parametrize(
     ("status", "heading"),
-    [(500, "Nobody knows yet whether that was carried out."), (503, "Refused.")],
+    [(500, "It is not known whether this was carried out."), (503, "Refused.")],
     ids=["a bug in the operator", "the hub was not reached"],
 )
 def test_what_is_not_known_is_not_called_refused(
@@ -211,7 +211,7 @@ def test_the_focus_is_not_lost_when_the_request_is_sent(page: Page, stub: StubCo
     expect(page.locator(".verdict")).to_be_visible()
     page.get_by_label("Reason").fill("exercise")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("Under way")
+    expect(page.get_by_role("dialog")).to_contain_text("In progress")
     try:
         assert page.evaluate("document.activeElement.closest('dialog') !== null")
     finally:

@@ -52,10 +52,11 @@ class FederationCache:
 
     def read_federation(self, federation: Federation | None, now: float) -> None:
         """Take in the answer to a read at boot time `now`."""
-        self.tally.saw(self.federation, federation, now)
-        self.federation = federation
+        before, self.federation = self.federation, federation
+        self.tally.saw(before, federation, now)
         self._sightings = self._sightings.see_federation(federation, now)
-        self._announce()
+        if federation != before:
+            self._announce()
 
     def wrote_federation(self, federation: Federation, now: float) -> None:
         """Take in the answer to a write, unless the watch has delivered something newer meanwhile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tcf.core.admission import Accepted, Command, Kind, admit, objections, unbelievable, unusable
+from tcf.core.admission import Accepted, Command, Joined, Kind, admit, objections, unbelievable, unusable
 from tcf.core.failover import cooldown_end
 from tcf.core.model import FailoverMode, Federation, Now, Principal, Refusal, stamp
 from tcf.core.reasons import Reason
@@ -42,7 +42,7 @@ def _verdict(federation: Federation, member: str, now: Now) -> Verdict:
         found += (each for each in objections(federation, command) if each.reason != Reason.CANNOT_FENCE)
     elif isinstance(admission, Refusal):
         found.append(admission)
-    elif isinstance(admission, Accepted):
+    elif isinstance(admission, Accepted | Joined):
         found += objections(federation, command)
     return Verdict(member, active, tuple(found))
 

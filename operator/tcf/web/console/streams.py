@@ -3,8 +3,7 @@
 | Event | Data |
 |---|---|
 | `session` | who the user is |
-| `federations` | those that the user is known to see, a line each |
-| `federation` | one that is new or has changed |
+| `federations` | some that are new or have changed, a line each |
 | `gone` | one that was deleted |
 | `selected` | all about the federation that the page shows; null if the user sees no such federation |
 | `step` | what has just happened in that one, in words |
@@ -18,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -49,6 +48,8 @@ _LOOK_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 5.0
 _CHECK_SECONDS = 2.0
 """How long the rights of the user may be checked before the page hears something."""
+_BATCH = 50
+"""How many federations are in one event. A slow reader gets a little time for each write."""
 _PAUSE_SECONDS = 0.05
 """While very much changes, this much time lies between two looks at all federations."""
 
@@ -104,14 +105,14 @@ class Streams:
                 await response.write(_event("trouble", {"error": trouble.message}))
                 return
             try:
-                events = [event async for event in news.events()]
+                events = await news.events()
             except DeniedError as denied:  # nobody knows what the user may see
                 await response.write(_event("trouble", {"error": denied.refusal.message}))
                 return
             if not events and boot() >= heartbeat_at:
                 events = [HEARTBEAT]
-            if events:
-                await response.write(b"".join(events))
+            for event in events:
+                await response.write(event)
                 heartbeat_at = boot() + _HEARTBEAT_SECONDS
             await asyncio.sleep(_PAUSE_SECONDS)
             if changes.count == seen and news.complete:
@@ -135,38 +136,41 @@ class _News:
         self._selected = selected
         self._clock = clock
         self._begun = False
-        self._told: dict[Key, Federation] = {}
+        self._seen: dict[Key, Federation] = {}
+        self._told: dict[Key, Json] = {}
         self._rights: dict[tuple[Right, str, str], bool] = {}
         self._shown: Json | None = {}
         self._shown_federation: Federation | None = None
 
-    async def events(self) -> AsyncIterator[bytes]:
+    async def events(self) -> list[bytes]:
         """The events since the last time. Raises DeniedError if nobody knows what the user may see."""
         present = {(each.namespace, each.name): each for each, _ in self._dispatcher.federations()}
         was_complete, self.complete = self.complete, False
         await within(_CHECK_SECONDS, self._check(present))
+        found = [*self._of_all(present), *self._of_selected()]
         if not self._begun:
             user = self._asked.user
-            yield _event("session", {"user": user.name if user else None, "version": VERSION})
-        for event in [*self._of_all(present), *self._of_selected()]:
-            yield event
+            found.insert(0, _event("session", {"user": user.name if user else None, "version": VERSION}))
         if not self._begun or self.complete != was_complete:
-            yield _event("live", {"complete": self.complete})
+            found.append(_event("live", {"complete": self.complete}))
         self._begun = True
+        return found
 
     def _of_all(self, present: dict[Key, Federation]) -> list[bytes]:
         new = []
         for key, federation in present.items():
-            if self._told.get(key) is not federation and self._may(READ, key):
-                self._told[key] = federation
-                new.append(summary(federation))
-        if not self._begun:
-            return [_event("federations", new)]
+            if self._seen.get(key) is not federation and self._may(READ, key):
+                self._seen[key] = federation
+                line = summary(federation)
+                if self._told.get(key) != line:
+                    self._told[key] = line
+                    new.append(line)
         gone = self._told.keys() - present.keys()
         for key in gone:
-            del self._told[key]
+            del self._told[key], self._seen[key]
         names = [{"namespace": namespace, "name": name} for namespace, name in gone]
-        return [*(_event("federation", each) for each in new), *(_event("gone", each) for each in names)]
+        batches = [new[begin : begin + _BATCH] for begin in range(0, len(new), _BATCH)]
+        return [*(_event("federations", each) for each in batches), *(_event("gone", each) for each in names)]
 
     def _of_selected(self) -> list[bytes]:
         key = self._selected
@@ -207,7 +211,8 @@ class _News:
             for right in (READ, SWITCH, FORCE):
                 await self._find(right, self._selected)
         for key in present:
-            await self._find(READ, key)
+            if self._may(READ, key) is None:
+                await self._find(READ, key)
         self.complete = True
 
     async def _find(self, right: Right, key: Key) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,8 +28,8 @@ from tcf.web.post_parameters import PARAMETERS, wish_in
 from tcf.worker.placed_requests import OutcomeUnknownError, PlacedRequests
 from tcf.worker.switchovers import Wish
 
-MOST_POSTS = 16
-"""How many requests one operator carries out at a time for all pages together."""
+MOST_POSTS, MOST_OF_ONE = 32, 4
+"""How many requests one operator carries out at a time, and how many of one user. Some wait for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Switching:
         self._federations = federations
         self._clock = clock
         self._bodies = Bodies()
-        self._carrying_out = asyncio.Semaphore(MOST_POSTS)
+        self._under_way: Counter[str] = Counter()
 
     async def handle(self, kind: Kind, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
         try:
@@ -89,11 +89,18 @@ class Switching:
         )
         if wish.dry_run:
             return self._foreseen(federation, command)
-        if self._carrying_out.locked():
-            message = f"{MOST_POSTS} requests of this console are under way already; try again later"
+        user = caller.principal.name
+        if self._under_way.total() >= MOST_POSTS or self._under_way[user] >= MOST_OF_ONE:
+            message = (
+                "nothing was changed: too many requests of the console are under way"
+                f" ({MOST_OF_ONE} of one user, {MOST_POSTS} of all together); try again later"
+            )
             return closing(error(503, Reason.TOO_MANY_REQUESTS, message, {"Retry-After": "1"}))
-        async with self._carrying_out:
+        self._under_way[user] += 1
+        try:
             return await self._carry_out(sight, command, caller)
+        finally:
+            self._under_way -= Counter((user,))
 
     def _foreseen(self, federation: Federation, command: Command) -> web.StreamResponse:
         """What would happen. `term`: for `expected_term`, so that nothing else happens."""

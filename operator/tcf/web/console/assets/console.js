@@ -1,6 +1,6 @@
 // The page: it signs in, follows the stream, and shows the list and one federation.
 
-import { html, render, useEffect, useState } from "/htm-preact.js";
+import { html, render, useEffect, useMemo, useState } from "/htm-preact.js";
 import { FederationPage } from "/federation.js";
 import { FederationList } from "/list.js";
 import { openStream } from "/stream.js";
@@ -16,6 +16,8 @@ const NOTHING = {
   heard: null,
   session: null,
   federations: null,
+  // Those of a stream that has just begun.
+  coming: null,
   // Are these all that the user may see?
   complete: false,
   // undefined: not known yet. null: there is no such federation for this user.
@@ -29,13 +31,15 @@ const keyOf = (federation) => `${federation.namespace}/${federation.name}`;
 function after(state, kind, data) {
   switch (kind) {
     case "session":
-      return { ...state, session: data };
+      return { ...state, session: data, coming: new Map() };
+    case "federations": {
+      // Until all are there, what was known before is shown.
+      const known = new Map(state.coming || state.federations);
+      for (const each of data) known.set(keyOf(each), each);
+      return state.coming ? { ...state, coming: known } : { ...state, federations: known };
+    }
     case "live":
-      return { ...state, complete: data.complete };
-    case "federations":
-      return { ...state, federations: new Map(data.map((each) => [keyOf(each), each])) };
-    case "federation":
-      return { ...state, federations: new Map(state.federations).set(keyOf(data), data) };
+      return { ...state, complete: data.complete, federations: state.coming || state.federations, coming: null };
     case "gone": {
       const left = new Map(state.federations);
       left.delete(keyOf(data));
@@ -73,7 +77,7 @@ function useStream(token, attempt, selected) {
       event: (kind, data) => setState((old) => after(old, kind, data)),
       live: () => setState((old) => ({ ...old, link: "open", why: "" })),
       lost: (why, heard) => setState((old) => ({ ...old, link: "lost", why, heard: heard || old.heard })),
-      denied: (status, why) => setState({ ...NOTHING, link: "denied", why }),
+      denied: (status, why) => setState({ ...NOTHING, link: "denied", status, why }),
     });
   }, [token, attempt, selected, visible]);
   return state;
@@ -101,21 +105,17 @@ function useHash() {
   return value;
 }
 
-/** Renders again every second, because times are shown. */
-function useTick() {
-  const [, setTick] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => setTick((count) => count + 1), 1000);
-    return () => clearInterval(timer);
-  }, []);
-}
-
 function Console() {
   const [{ token, attempt }, setLogin] = useState(() => ({ token: sessionStorage.getItem(TOKEN) || "", attempt: 0 }));
   const selected = useHash();
   const state = useStream(token, attempt, selected);
   const live = state.link === "open";
-  useTick();
+  const { federations, complete } = state;
+  // A list of a thousand is drawn only when it has changed.
+  const list = useMemo(
+    () => html`<${FederationList} federations=${federations} complete=${complete} selected=${selected} />`,
+    [federations, complete, selected],
+  );
   const signIn = (value) => {
     if (value) sessionStorage.setItem(TOKEN, value);
     else sessionStorage.removeItem(TOKEN);
@@ -130,6 +130,7 @@ function Console() {
     if (!selected && state.federations?.size === 1) location.replace(`#/${[...state.federations.keys()][0]}`);
   }, [state.federations === null]);
   if (state.link === "denied") {
+    if (state.status !== 401) return html`<main><h1>Cluster federations</h1><p class="trouble">${state.why}</p></main>`;
     return html`<${SignIn} key=${attempt} why=${state.why} refused=${Boolean(token)} signIn=${signIn} />`;
   }
   const latest = state.steps[state.steps.length - 1];
@@ -141,9 +142,9 @@ function Console() {
       html`<span class="user">${state.session.user}</span>
         <button class="plain" onClick=${() => signIn("")}>Sign out</button>`}
     </header>
-    <${Link} state=${state} />
+    <${Banner} state=${state} />
     <main class=${selected ? "with-selected" : ""} data-live=${live ? "yes" : "no"}>
-      <${FederationList} federations=${state.federations} complete=${state.complete} selected=${selected} />
+      ${list}
       ${selected &&
       html`<${FederationPage}
         key=${selected}
@@ -159,7 +160,7 @@ function Console() {
   `;
 }
 
-function Link({ state }) {
+function Banner({ state }) {
   if (state.link === "open") return null;
   if (!state.federations && state.link === "connecting") {
     return html`<p class="banner" role="status">Connecting ...</p>`;
@@ -169,7 +170,7 @@ function Link({ state }) {
   const why = state.why ? ` (${state.why})` : "";
   return html`
     <p class="banner bad" role="alert">
-      <strong>Not connected.</strong> ${known} The page connects again by itself.${why}
+      <strong>Not connected.</strong> ${known} Reconnecting automatically.${why}
     </p>
   `;
 }

@@ -14,6 +14,8 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
   const [force, setForce] = useState(false);
   const [reason, setReason] = useState("");
   const [typed, setTyped] = useState("");
+  // Would force help? Once that is known, the choice stays.
+  const [forcible, setForcible] = useState(false);
   // null: not sent. Otherwise when it was sent, and the answer as soon as there is one.
   const [sent, setSent] = useState(null);
 
@@ -31,6 +33,7 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
     const answer = await post(`/console/${kind}`, token, { ...parameters, dry_run: true }, LOOK_MS);
     if (number === asked.current) {
       setPlan(answer.status === 200 ? answer.body : { trouble: answer.body.error, lines: [] });
+      if (answer.body.objection) setForcible(true);
     }
   };
   useEffect(() => {
@@ -70,12 +73,12 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
               <${Verdict} plan=${plan} force=${force} />
               ${outdated &&
               html`<p class="trouble" role="alert">
-                The roles have changed since.
-                <button type="button" onClick=${look}>Look again</button>
+                The roles have changed since you opened this.
+                <button type="button" onClick=${look}>Check again</button>
               </p>`}
               ${plan?.changes &&
               html`
-                <label for="reason">Reason, for the history</label>
+                <label for="reason">Reason (recorded in the history)</label>
                 <input
                   id="reason"
                   maxlength="256"
@@ -86,16 +89,16 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
               `}
               ${kind === "promote" &&
               federation.may.force &&
-              (force || plan?.objection) &&
+              forcible &&
               html`
                 <label class="check">
                   <input type="checkbox" checked=${force} onChange=${(event) => setForce(event.target.checked)} />
-                  Force it
+                  Force the promotion
                 </label>
               `}
               ${force &&
               html`
-                <label for="typed">Type <strong>${member}</strong> to confirm that</label>
+                <label for="typed">Type <strong>${member}</strong> to confirm</label>
                 <input
                   id="typed"
                   autocomplete="off"
@@ -116,7 +119,7 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
 }
 
 function Verdict({ plan, force }) {
-  if (!plan) return html`<p class="quiet" role="status">Asking what would happen ...</p>`;
+  if (!plan) return html`<p class="quiet" role="status">Checking what this would do ...</p>`;
   if (plan.trouble) return html`<p class="trouble" role="alert">${plan.trouble}</p>`;
   const serious = plan.refusal || plan.objection || force;
   const lines = plan.objection && !force ? [`The operator would refuse that: ${plan.objection.message}`] : plan.lines;
@@ -143,7 +146,7 @@ function Course({ sent, steps }) {
 function Ending({ sent }) {
   const { answer, seconds } = sent;
   if (!answer) {
-    return html`<p role="status">Under way. You may close this: the request goes on without the page.</p>`;
+    return html`<p role="status">In progress. You can close this; the request continues.</p>`;
   }
   if (answer.status === 200) {
     const { active, outcome } = answer.body;
@@ -162,5 +165,5 @@ function Ending({ sent }) {
 function heading({ status, reason }) {
   if (status >= 400 && status < 500) return "Refused.";
   if (status === 503 && reason) return "Not carried out.";
-  return "Nobody knows yet whether that was carried out.";
+  return "It is not known whether this was carried out. Check the history before you try again.";
 }

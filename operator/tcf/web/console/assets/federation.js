@@ -1,30 +1,42 @@
 // One federation: who is active, its members, and what has happened.
 
-import { html, useEffect, useState } from "/htm-preact.js";
+import { html, useEffect, useRef, useState } from "/htm-preact.js";
 import { SwitchDialog } from "/dialog.js";
 import { activeSince, Timeline } from "/timeline.js";
-import { CAUSES, clock, sentence, span, state } from "/words.js";
+import { CAUSES, clock, sentence, span, stateOf } from "/words.js";
 
 // The status of a condition that means trouble.
 const BAD = { Ready: "False", Degraded: "True" };
 
+/** Renders again every second, because times are shown. */
+function useTick() {
+  const [, setTick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setTick((count) => count + 1), 1000);
+    return () => clearInterval(timer);
+  }, []);
+}
+
 export function FederationPage({ name, federation, steps, live, token }) {
   const [asked, setAsked] = useState(null);
+  const article = useRef(null);
+  useTick();
+  useEffect(() => article.current?.focus(), []);
   useEffect(() => {
     if (federation === null) setAsked(null);
   }, [federation === null]);
-  if (federation === undefined) return html`<article class="one"><p class="quiet">Loading ${name} ...</p></article>`;
+  if (federation === undefined) return html`<article class="one" ref=${article} tabindex="-1"><p class="quiet">Loading ${name} ...</p></article>`;
   if (federation === null) {
-    return html`<article class="one" tabindex="-1"><p>There is no federation ${name} that you may see.</p></article>`;
+    return html`<article class="one" ref=${article} tabindex="-1"><p>There is no federation ${name} that you are allowed to see.</p></article>`;
   }
   const now = {
     wall: Date.now() / 1000 + federation.clocks.wall,
     boot: Date.now() / 1000 + federation.clocks.boot,
   };
   const ask = federation.may.switch ? (kind, member) => setAsked({ kind, member }) : null;
-  const { word, level } = state(federation);
+  const { word, level } = stateOf(federation);
   return html`
-    <article class="one" aria-labelledby="federation" tabindex="-1">
+    <article class="one" aria-labelledby="federation" ref=${article} tabindex="-1">
       <a class="back" href="#/">All federations</a>
       <div class="title">
         <h1 id="federation"><span class="namespace">${federation.namespace}/</span>${federation.name}</h1>
@@ -40,7 +52,7 @@ export function FederationPage({ name, federation, steps, live, token }) {
       </div>
       ${ask &&
       federation.members.length === 2 &&
-      html`<p><button class="main" disabled=${!live} onClick=${() => ask("toggle", "")}>Toggle</button></p>`}
+      html`<p><button class="main" disabled=${!live || !federation.active} onClick=${() => ask("toggle", "")}>Toggle</button></p>`}
       <${Conditions} conditions=${federation.conditions} />
       <h2>Who was active</h2>
       <${Timeline} federation=${federation} now=${now.wall} />
@@ -75,7 +87,7 @@ function Member({ member, federation, now, ask, live }) {
   const active = member.role === "active";
   const able = member.obstacles.length === 0;
   const facts = [
-    `${member.liveWorkers} of ${member.workers} workers live`,
+    `${member.liveWorkers} of ${member.workers} ${member.workers === 1 ? "worker" : "workers"} live`,
     member.application && `application ${member.application.toLowerCase()}`,
     member.silentSince && `silent since ${clock(member.silentSince)}`,
     member.heldBy && `held by ${member.heldBy}`,
@@ -110,7 +122,7 @@ function Worker({ worker, now }) {
   const left = worker.silentAt - now.boot;
   const whole = 1.1 * worker.leaseSeconds;
   const facts = [
-    left > 0 ? `Lease: ${span(left)} left` : `silent for ${span(-left)}`,
+    left > 0 ? `counts as silent in ${span(left)}` : `silent for ${span(-left)}`,
     !worker.upToDate && "has not acknowledged the latest roles",
     worker.application && `application ${worker.application.toLowerCase()}`,
     worker.heldBy && `held by ${worker.heldBy}`,

@@ -1,7 +1,7 @@
 // All federations, a row each.
 
 import { html, useState } from "/htm-preact.js";
-import { state } from "/words.js";
+import { stateOf } from "/words.js";
 
 const FILTER_FROM = 8;
 
@@ -10,7 +10,7 @@ export function FederationList({ federations, complete, selected }) {
   const [word, setWord] = useState("");
   if (!federations) return html`<nav class="list" aria-label="Federations"></nav>`;
   const all = [...federations.entries()]
-    .map(([key, federation]) => ({ key, federation, state: state(federation) }))
+    .map(([key, federation]) => ({ key, federation, state: stateOf(federation) }))
     .sort((one, other) => (one.key < other.key ? -1 : 1));
   const counts = new Map();
   for (const each of all) counts.set(each.state.word, (counts.get(each.state.word) || 0) + 1);
@@ -42,8 +42,8 @@ export function FederationList({ federations, complete, selected }) {
             </button>`,
         )}
       </p>`}
-      ${!complete && html`<p class="quiet">Looking for federations that you may see ...</p>`}
-      ${complete && all.length === 0 && html`<p class="quiet">There is no federation that you may see.</p>`}
+      ${!complete && html`<p class="quiet">Looking for federations that you are allowed to see ...</p>`}
+      ${complete && all.length === 0 && html`<p class="quiet">There are no federations that you are allowed to see.</p>`}
       ${all.length > 0 &&
       html`<table>
         <thead>
@@ -57,7 +57,7 @@ export function FederationList({ federations, complete, selected }) {
           ${shown.map((each) => html`<${Row} key=${each.key} ...${each} current=${each.key === selected} />`)}
         </tbody>
       </table>`}
-      ${all.length > 0 && shown.length === 0 && html`<p class="quiet">No federation has such a name.</p>`}
+      ${all.length > 0 && shown.length === 0 && html`<p class="quiet">No federation matches.</p>`}
     </nav>
   `;
 }

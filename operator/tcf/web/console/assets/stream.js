@@ -24,12 +24,12 @@ async function follow(url, token, on, ended) {
   let heard = null;
   while (!ended.aborted) {
     const attempt = new AbortController();
-    const give_up = () => attempt.abort();
-    ended.addEventListener("abort", give_up);
+    const giveUp = () => attempt.abort();
+    ended.addEventListener("abort", giveUp);
     const begun = Date.now();
     let latest = begun;
     // An interval, and not a timeout: it also notices that the machine was suspended, as soon as it goes on.
-    const watch = setInterval(() => Date.now() - latest > SILENT_MS && give_up(), 1000);
+    const watch = setInterval(() => Date.now() - latest > SILENT_MS && giveUp(), 1000);
     let why = "the connection to the operator was cut";
     let ordinary = false;
     try {
@@ -53,7 +53,7 @@ async function follow(url, token, on, ended) {
       if (error.name !== "AbortError" && !(error instanceof TypeError)) why = error.message;
     } finally {
       clearInterval(watch);
-      ended.removeEventListener("abort", give_up);
+      ended.removeEventListener("abort", giveUp);
     }
     if (ended.aborted) return;
     if (ordinary) continue;

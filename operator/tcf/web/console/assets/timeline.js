@@ -37,7 +37,7 @@ export function activeSince(federation, now) {
 
 export function Timeline({ federation, now }) {
   const found = spans(federation, now);
-  if (!found.length) return html`<p class="quiet">Nothing has changed yet.</p>`;
+  if (!found.length) return html`<p class="quiet">No switchovers yet.</p>`;
   const begin = found[0].begin;
   const length = Math.max(1, now - begin);
   const members = [...new Set([...federation.members.map((member) => member.id), ...found.map((each) => each.member)])];

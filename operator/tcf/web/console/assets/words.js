@@ -31,13 +31,13 @@ export const CAUSES = {
   api: "request",
   spec: "spec.activeCluster",
   failover: "failover",
-  bootstrap: "first choice",
+  bootstrap: "initial choice",
 };
 
 /** The state of a federation in one word, and how serious that is. */
-export function state(federation) {
-  if (federation.term === null) return { word: "Not begun", level: "warning" };
-  if (federation.switching) return { word: "Switching", level: "busy" };
+export function stateOf(federation) {
+  if (federation.term === null) return { word: "Not started", level: "warning" };
+  if (federation.switching) return { word: "Switching", level: federation.degraded ? "bad" : "busy" };
   if (!federation.active) return { word: "Nobody active", level: "bad" };
   if (federation.ready === false) return { word: "Not ready", level: "bad" };
   if (federation.degraded) return { word: "Degraded", level: "warning" };
