@@ -60,7 +60,8 @@ def until(stream: EventReader, kind: str, wanted: Callable[[Any], bool] = lambda
 
 def begun(stream: EventReader) -> tuple[Any, list[Any]]:
     """Who the user is, and all federations that he or she may see."""
-    first, federations = stream.next(), []
+    first = stream.next()
+    federations: list[Any] = []
     assert first
     assert first.kind == "session"
     while (event := stream.next()) and not (event.kind == "live" and event.data["complete"]):
