@@ -19,7 +19,7 @@ def play(cluster: Cluster, folder: Path) -> str:
     """Run the demo on it; what it says."""
     command = [sys.executable, str(ROOT / "hack/demo"), "--script", "--cluster", str(cluster.kubeconfig)]
     done = subprocess.run(
-        [*command, "--home", str(folder), "--port", str(free_port(3))],
+        [*command, "--home", str(folder), "--port", str(free_port(4))],
         capture_output=True,
         text=True,
         check=False,

@@ -176,7 +176,9 @@ def test_a_member_that_cannot_be_fenced_keeps_the_role(hub: HubNamespace, progra
     assert hub.roles() == {"cluster_1": "active", "cluster_2": "passive"}
 
     one.signal(signal.SIGCONT)
-    assert two.post("/tcf/promote").status == 200
+    eventually(
+        lambda: two.post("/tcf/promote").status == 200, what="the worker has renewed, and can be fenced"
+    )
     one.await_status(418)
 
 

@@ -16,3 +16,12 @@ async def within(seconds: float, wait: Coroutine[Any, Any, object]) -> None:
         return
     finally:
         wait.close()  # in case it was never begun
+
+
+async def afresh(rest: Coroutine[Any, Any, None]) -> None:
+    """Do the rest of a task that was cancelled, as a task that was not.
+
+    In Python 3.11.2, which Debian 12 has, a timeout ends a task that was cancelled before, instead of raising
+    TimeoutError in it.
+    """
+    await asyncio.create_task(rest)
