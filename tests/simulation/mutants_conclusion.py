@@ -12,6 +12,7 @@ from simulation.mutant import Mutant, Patch, changed
 from tcf.core.lease_content import Renewal
 from tcf.worker.conclusion import Conclusion
 from tcf.worker.lease_keeper import LeaseKeeper
+from tcf.worker.renewal import Worker
 
 
 def _not_concluded() -> Iterable[Patch]:
@@ -89,11 +90,10 @@ def _earlier_process() -> Iterable[Patch]:
 
 
 def _stopped_too_soon() -> Iterable[Patch]:
-    def allows(original: Any, conclusion: Conclusion) -> bool:
-        task = asyncio.current_task()
-        return original(conclusion) or (task is not None and task.cancelling() > 0)
+    async def end(_: Any, worker: Worker) -> None:
+        await worker._let_go()
 
-    yield changed(Conclusion, "allows", allows)
+    yield changed(Worker, "_end", end)
 
 
 CONCLUSION_MUTANTS = (
