@@ -12,7 +12,6 @@ from simulation.mutant import Mutant, Patch, changed
 from tcf.core.lease_content import Renewal
 from tcf.worker.conclusion import Conclusion
 from tcf.worker.lease_keeper import LeaseKeeper
-from tcf.worker.renewal import Worker
 
 
 def _not_concluded() -> Iterable[Patch]:
@@ -90,10 +89,11 @@ def _earlier_process() -> Iterable[Patch]:
 
 
 def _stopped_too_soon() -> Iterable[Patch]:
-    async def end(_: Any, worker: Worker) -> None:
-        await worker._let_go()
+    def allows(original: Any, conclusion: Conclusion) -> bool:
+        task = asyncio.current_task()
+        return original(conclusion) or (task is not None and task.cancelling() > 0)
 
-    yield changed(Worker, "_end", end)
+    yield changed(Conclusion, "allows", allows)
 
 
 CONCLUSION_MUTANTS = (

@@ -27,7 +27,7 @@ from tcf.hub.sessions import LASTING_SECONDS
 from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 from tcf.runtime.logs import Fields
-from tcf.runtime.waiting import afresh, within
+from tcf.runtime.waiting import within
 from tcf.worker.answer_log import AnswerLog
 from tcf.worker.conclusion import Conclusion, Part
 from tcf.worker.holders import Holders
@@ -95,12 +95,9 @@ class Worker:
                 self.knowledge.stopped = True
                 self._state.stop()
                 self._announce()
-                await afresh(self._end())
-
-    async def _end(self) -> None:
-        if not self._conclusion.allows():
-            await self._conclusion.conclude()
-        await self._let_go()
+                if not self._conclusion.allows():
+                    await self._conclusion.conclude()
+                await self._let_go()
 
     async def _let_go(self) -> None:
         """Delete the Lease, once all holds are released. If they are not, leave it to run out."""
