@@ -29,7 +29,7 @@ from tcf.web.server import Routes
 from tcf.worker.knowledge import Knowledge
 
 MOST_STREAMS = 200
-"""How many streams a worker has open at a time. Each takes about 45 KiB."""
+"""How many streams a worker has open at a time. Each takes about 11 KiB."""
 CONTENT_TYPE = "text/event-stream"
 _HEARTBEAT_SECONDS = 10.0
 """Something is sent that often, because proxies close connections on which nothing comes: some after 30 s."""
