@@ -35,6 +35,8 @@ export function FederationPage({ name, federation, steps, live, token }) {
   };
   const ask = federation.may.switch ? (kind, member) => setAsked({ kind, member }) : null;
   const { word, level } = stateOf(federation);
+  // Then there is nothing to toggle. During a switchover the button keeps the focus, to which the dialog gives it back.
+  const idle = !federation.active && !federation.switchover;
   return html`
     <article class="one" aria-labelledby="federation" ref=${article} tabindex="-1">
       <a class="back" href="#/">All federations</a>
@@ -52,7 +54,7 @@ export function FederationPage({ name, federation, steps, live, token }) {
       </div>
       ${ask &&
       federation.members.length === 2 &&
-      html`<p><button class="main" disabled=${!live || !federation.active} onClick=${() => ask("toggle", "")}>Toggle</button></p>`}
+      html`<p><button class="main" disabled=${!live || idle} onClick=${() => ask("toggle", "")}>Toggle</button></p>`}
       <${Conditions} conditions=${federation.conditions} />
       <h2>Who was active</h2>
       <${Timeline} federation=${federation} now=${now.wall} />
