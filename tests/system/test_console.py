@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from rig.gate import Gate
 from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE, eventually
 from rig.tcf_processes import TcfProcess, TcfProcesses
 from support import rights
+from support.chromium import chromium
 
 PHONE = {"width": 360, "height": 740}
 EXPECTED = re.compile(r"Failed to load resource: (net::|the server responded with a status of 4)")
@@ -33,11 +33,8 @@ NewPage = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        sandbox = [] if os.geteuid() else ["--no-sandbox"]  # root has no sandbox
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ import (
 const (
 	// For is how long a hold is asked for. docs/holds.md says how to choose it.
 	For = 10 * time.Second
-	// Grace is what the application needs to stop. It is told so long before its hold ends, if no answer comes.
+	// Grace is what the application needs to stop. Without an answer, it begins that long before its hold ends.
 	Grace = time.Second
 	// pause is between an answer and the next request. Most requests wait for news at the worker.
 	pause = 200 * time.Millisecond

@@ -45,7 +45,7 @@ import java.util.stream.Collectors;
 public final class Holder implements AutoCloseable {
     /** Seconds that a hold is asked for. docs/holds.md says how to choose them. */
     static final int FOR = 10;
-    /** Seconds that the application needs to stop. It is told so long before its hold ends, if no answer comes. */
+    /** Seconds that the application needs to stop. Without an answer, it begins that long before its hold ends. */
     static final double GRACE = 1.0;
     /** Seconds between an answer and the next request. Most requests wait for news at the worker. */
     private static final double PAUSE = 0.2;

@@ -29,7 +29,7 @@ from urllib.parse import quote, urlencode, urlsplit
 FOR = 10
 """Seconds that a hold is asked for. docs/holds.md says how to choose them."""
 GRACE = 1.0
-"""Seconds that the application needs to stop. It is told so long before its hold ends, if no answer comes."""
+"""Seconds that the application needs to stop. Without an answer, it begins that long before its hold ends."""
 PAUSE = 0.2
 """Seconds between an answer and the next request. Most requests wait for news at the worker."""
 

@@ -21,6 +21,7 @@ from tcf.ctl.operator_sign import OperatorSign
 from tcf.ctl.output import show
 from tcf.ctl.terminal import Cell, Sign, Terminal
 from tcf.hub.answers import Json
+from tcf.hub.federation_json import refusal_json
 
 
 @click.command(cls=TcfCommand)
@@ -89,7 +90,7 @@ def _json(federation: Federation, found: Sequence[Verdict], now: Now, *, able: b
                 "id": each.member,
                 "active": each.active,
                 "able": each.able,
-                "obstacles": [{"reason": one.reason, "message": one.message} for one in each.obstacles],
+                "obstacles": [refusal_json(one) for one in each.obstacles],
             }
             for each in found
         ],

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from tcf.core.admission import unbelievable, unusable
 from tcf.core.annotations import Acknowledgement
-from tcf.core.model import Federation, HistoryEntry, MemberStatus, Now, Status, WorkerLease
+from tcf.core.model import Federation, HistoryEntry, MemberStatus, Now, Refusal, Status, WorkerLease
 from tcf.hub.answers import Json
 from tcf.hub.records import status_json
 
@@ -86,6 +86,10 @@ def history(entries: Iterable[HistoryEntry]) -> list[Json]:
         }
         for past in entries
     ]
+
+
+def refusal_json(refusal: Refusal) -> Json:
+    return {"reason": refusal.reason, "message": refusal.message}
 
 
 def _member(id_: str, name: str, row: MemberStatus | None) -> Json:

@@ -19,6 +19,17 @@ _OWN = {"same-origin", "none"}
 """The values of Sec-Fetch-Site for a request of a page of this server, or of the user."""
 
 
+def from_elsewhere(headers: Headers, *, loopback: bool) -> tuple[int, Refusal] | None:
+    """The status and the refusal of a request that no page of this server has sent; None for any other.
+
+    `loopback`: this server listens on loopback addresses only.
+    """
+    if refusal := cross_site(headers):
+        return 403, refusal
+    refusal = foreign_host(headers) if loopback else None
+    return (421, refusal) if refusal else None
+
+
 def cross_site(headers: Headers) -> Refusal | None:
     """Why this request comes from a page of another site; None if it does not.
 

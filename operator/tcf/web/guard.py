@@ -93,25 +93,19 @@ class Guard:
 
     def knowing(self, handler: KnowingHandler) -> Handler:
         """A handler that calls `handler` with the one who asks. `handler` finds out what they may do."""
+        return self._unless_denied(self.identify, handler)
 
+    def _if_allowed(self, handler: Handler) -> Handler:
+        return self._unless_denied(self._check_reader, lambda request, _: handler(request))
+
+    def _unless_denied(self, check: Check, handler: KnowingHandler) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             asked = Asked.new(request)
             try:
-                await self.identify(request, asked)
+                await check(request, asked)
             except DeniedError as denied:
                 return self._recorded(request, asked, denied)
             return await handler(request, asked)
-
-        return handle
-
-    def _if_allowed(self, handler: Handler) -> Handler:
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            asked = Asked.new(request)
-            try:
-                await self._check_reader(request, asked)
-            except DeniedError as denied:
-                return self._recorded(request, asked, denied)
-            return await handler(request)
 
         return handle
 
@@ -200,6 +194,7 @@ class NamingHandler(Protocol):
     async def __call__(self, request: web.BaseRequest, /, *, names: bool) -> web.StreamResponse: ...
 
 
+Check = Callable[[web.BaseRequest, Asked], Awaitable[None]]
 KnowingHandler = Callable[[web.BaseRequest, Asked], Awaitable[web.StreamResponse]]
 GuardedHandler = Callable[[web.BaseRequest, Caller], Awaitable[web.StreamResponse]]
 

@@ -19,13 +19,12 @@ from typing import Any
 
 from aiohttp import web
 
-from tcf.core.model import Refusal
 from tcf.core.reasons import Reason
 from tcf.runtime.address import Address
 from tcf.runtime.listening import stop_listening
 from tcf.web.audit_trail import ASKED, REQUEST, Asked, AuditTrail
 from tcf.web.connections import LARGEST_BUFFER, Connections
-from tcf.web.cross_site import cross_site, foreign_host
+from tcf.web.cross_site import from_elsewhere
 from tcf.web.envelope import answer, closing, error
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -170,8 +169,8 @@ class HttpServer:
         try:
             if handler is None:
                 response = self._nothing_there(request, methods)
-            elif refusal := cross_site(request.headers) or self._not_meant_for_us(request):
-                status = 403 if refusal.reason == Reason.CROSS_SITE else 421
+            elif refused := from_elsewhere(request.headers, loopback=self.loopback):
+                status, refusal = refused
                 response = error(status, refusal.reason, refusal.message)
             else:
                 response = await handler(request)
@@ -180,9 +179,6 @@ class HttpServer:
         finally:
             if self._audit and not asked.routine:
                 self._audit.record(request, asked, response)
-
-    def _not_meant_for_us(self, request: web.BaseRequest) -> Refusal | None:
-        return foreign_host(request.headers) if self.loopback else None
 
     def _nothing_there(
         self, request: web.BaseRequest, methods: Mapping[str, Handler] | None

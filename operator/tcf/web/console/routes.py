@@ -15,7 +15,7 @@ from tcf.runtime.clock import Clock
 from tcf.web.console.page_files import page_routes
 from tcf.web.console.streams import Streams
 from tcf.web.console.switching import Switching
-from tcf.web.cross_site import cross_site, foreign_host
+from tcf.web.cross_site import from_elsewhere
 from tcf.web.envelope import error
 from tcf.web.guard import Guard
 from tcf.web.server import Handler, Routes
@@ -50,10 +50,9 @@ def _for_its_own_page(handler: Handler) -> Handler:
     """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if refusal := cross_site(request.headers):
-            return error(403, refusal.reason, refusal.message)
-        if refusal := foreign_host(request.headers):
-            return error(421, refusal.reason, refusal.message)
+        if refused := from_elsewhere(request.headers, loopback=True):
+            status, refusal = refused
+            return error(status, refusal.reason, refusal.message)
         return await handler(request)
 
     return handle

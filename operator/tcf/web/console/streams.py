@@ -16,7 +16,7 @@ A page that reads slowly misses what has been replaced by something newer, never
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import contextlib
 from collections.abc import Callable
 
 from aiohttp import web
@@ -34,6 +34,7 @@ from tcf.runtime.clock import Clock
 from tcf.runtime.release import VERSION
 from tcf.runtime.waiting import within
 from tcf.web.audit_trail import Asked
+from tcf.web.console.places import Places
 from tcf.web.console.views import view
 from tcf.web.envelope import answer, closing, compact, error, fields
 from tcf.web.event_stream import CONTENT_TYPE, HEARTBEAT, UNBUFFERED
@@ -69,14 +70,14 @@ class Streams:
         self._guard = guard
         self._trouble = trouble
         self._clock = clock
-        self._open: Counter[str] = Counter()
+        self._places = Places(MOST_STREAMS, MOST_OF_ONE)
 
     async def handle(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
         """Send events until the page is closed, the operator stops, or `_LONGEST_SECONDS` have passed."""
         if request.method == "HEAD":
             return answer(200, b"", CONTENT_TYPE, UNBUFFERED)
         user = asked.user.name if asked.user else ""
-        if self._open.total() >= MOST_STREAMS or (user and self._open[user] >= MOST_OF_ONE):
+        if self._places.full(user):
             message = (
                 f"too many pages of the console are open already ({MOST_OF_ONE} for one user, {MOST_STREAMS}"
                 " for all together); close some, or try again later"
@@ -84,15 +85,11 @@ class Streams:
             return closing(error(503, Reason.TOO_MANY_STREAMS, message, {"Retry-After": "10"}))
         response = web.StreamResponse(headers=fields(CONTENT_TYPE, UNBUFFERED))
         response.force_close()
-        self._open[user] += 1
-        try:
+        # The page may be closed, or not read.
+        with self._places.taken(user), contextlib.suppress(ConnectionResetError):
             await response.prepare(request)
             news = _News(self._dispatcher, self._guard, asked, _selected(request), self._clock)
             await self._send(request, response, news)
-        except ConnectionResetError:
-            pass  # the page was closed, or does not read
-        finally:
-            self._open -= Counter((user,))
         return response
 
     async def _send(self, request: web.BaseRequest, response: web.StreamResponse, news: _News) -> None:

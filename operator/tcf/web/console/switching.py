@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +17,11 @@ from tcf.core.plan import command_for, plan_of, told
 from tcf.core.reasons import Outcome, Reason
 from tcf.hub import errors
 from tcf.hub.answers import Json
+from tcf.hub.federation_json import refusal_json
 from tcf.hub.interfaces import FederationStore
 from tcf.runtime.clock import Clock
 from tcf.web.bodies import Bodies, refused
+from tcf.web.console.places import Places
 from tcf.web.envelope import JSON, answer, closing, compact, error
 from tcf.web.guard import Caller
 from tcf.web.parameters import BadRequestError, read_parameters
@@ -59,7 +60,7 @@ class Switching:
         self._federations = federations
         self._clock = clock
         self._bodies = Bodies()
-        self._under_way: Counter[str] = Counter()
+        self._places = Places(MOST_POSTS, MOST_OF_ONE)
 
     async def handle(self, kind: Kind, request: web.BaseRequest, caller: Caller) -> web.StreamResponse:
         try:
@@ -90,17 +91,14 @@ class Switching:
         if wish.dry_run:
             return self._foreseen(federation, command)
         user = caller.principal.name
-        if self._under_way.total() >= MOST_POSTS or self._under_way[user] >= MOST_OF_ONE:
+        if self._places.full(user):
             message = (
                 "nothing was changed: too many requests of the console are under way"
                 f" ({MOST_OF_ONE} of one user, {MOST_POSTS} of all together); try again later"
             )
             return closing(error(503, Reason.TOO_MANY_REQUESTS, message, {"Retry-After": "1"}))
-        self._under_way[user] += 1
-        try:
-            return await self._carry_out(sight, command, caller)
-        finally:
-            self._under_way -= Counter((user,))
+        with self._places.taken(user):
+            return await self._carry_out(order, sight, command, caller)
 
     def _foreseen(self, federation: Federation, command: Command) -> web.StreamResponse:
         """What would happen. `term`: for `expected_term`, so that nothing else happens."""
@@ -109,18 +107,18 @@ class Switching:
             "lines": list(told(plan)),
             "from": plan.from_ or None,
             "to": plan.to or None,
-            "refusal": _json(plan.verdict) if isinstance(plan.verdict, Refusal) else None,
-            "objection": _json(plan.objection) if plan.objection else None,
+            "refusal": refusal_json(plan.verdict) if isinstance(plan.verdict, Refusal) else None,
+            "objection": refusal_json(plan.objection) if plan.objection else None,
             "changes": isinstance(plan.verdict, Accepted),
             "term": federation.status.term if federation.status else None,
         }
         return answer(200, compact(found), JSON)
 
-    async def _carry_out(self, sight: CachedSight, command: Command, caller: Caller) -> web.StreamResponse:
-        about = caller.asked.about
-        assert about  # noqa: S101 - set by `handle`
+    async def _carry_out(
+        self, order: Order, sight: CachedSight, command: Command, caller: Caller
+    ) -> web.StreamResponse:
         requests = PlacedRequests(
-            self._federations, about.namespace, about.federation, sight=sight, clock=self._clock
+            self._federations, order.namespace, order.federation, sight=sight, clock=self._clock
         )
         try:
             federation, verdict = await requests.place(command, dry_run=False)
@@ -150,10 +148,6 @@ def _done(federation: Federation, outcome: str) -> web.StreamResponse:
         "term": status.term if status else None,
     }
     return answer(200, compact(found), JSON)
-
-
-def _json(refusal: Refusal) -> Json:
-    return {"reason": refusal.reason, "message": refusal.message}
 
 
 async def _read(kind: Kind, request: web.BaseRequest) -> Order:

@@ -9,7 +9,7 @@ from tcf.core.model import Federation, Now, WorkerLease
 from tcf.core.role_changes import awaited
 from tcf.core.takeover import failover_state, verdicts
 from tcf.hub.answers import Json
-from tcf.hub.federation_json import body, members, worker
+from tcf.hub.federation_json import body, members, refusal_json, worker
 
 
 def view(federation: Federation, workers: Iterable[tuple[WorkerLease, float]], now: Now) -> Json:
@@ -22,9 +22,7 @@ def view(federation: Federation, workers: Iterable[tuple[WorkerLease, float]], n
         "members": [
             {
                 **row,
-                "obstacles": [
-                    {"reason": each.reason, "message": each.message} for each in obstacles.get(row["id"], ())
-                ],
+                "obstacles": [refusal_json(each) for each in obstacles.get(row["id"], ())],
                 "workerDetails": [
                     # In boot seconds, it stays the same until the next renewal: an event is sent only if
                     # something has changed.

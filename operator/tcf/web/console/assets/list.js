@@ -10,13 +10,13 @@ export function FederationList({ federations, complete, selected }) {
   const [word, setWord] = useState("");
   if (!federations) return html`<nav class="list" aria-label="Federations"></nav>`;
   const all = [...federations.entries()]
-    .map(([key, federation]) => ({ key, federation, state: stateOf(federation) }))
-    .sort((one, other) => (one.key < other.key ? -1 : 1));
+    .map(([name, federation]) => ({ name, federation, state: stateOf(federation) }))
+    .sort((one, other) => (one.name < other.name ? -1 : 1));
   const counts = new Map();
   for (const each of all) counts.set(each.state.word, (counts.get(each.state.word) || 0) + 1);
   // A state that no federation has any more filters nothing.
   const chosen = counts.has(word) ? word : "";
-  const shown = all.filter((each) => each.key.includes(wanted) && (!chosen || each.state.word === chosen));
+  const shown = all.filter((each) => each.name.includes(wanted) && (!chosen || each.state.word === chosen));
   return html`
     <nav class="list" aria-label="Federations">
       ${!selected && html`<h1>Federations</h1>`}
@@ -54,7 +54,7 @@ export function FederationList({ federations, complete, selected }) {
           </tr>
         </thead>
         <tbody>
-          ${shown.map((each) => html`<${Row} key=${each.key} ...${each} current=${each.key === selected} />`)}
+          ${shown.map((each) => html`<${Row} key=${each.name} ...${each} current=${each.name === selected} />`)}
         </tbody>
       </table>`}
       ${all.length > 0 && shown.length === 0 && html`<p class="quiet">No federation matches.</p>`}
@@ -62,12 +62,11 @@ export function FederationList({ federations, complete, selected }) {
   `;
 }
 
-function Row({ federation, state: { word, level }, current }) {
-  const where = `${federation.namespace}/${federation.name}`;
+function Row({ name, federation, state: { word, level }, current }) {
   return html`
     <tr class=${current ? "current" : ""}>
       <th scope="row">
-        <a href=${`#/${where}`} aria-current=${current ? "page" : undefined}>
+        <a href=${`#/${name}`} aria-current=${current ? "page" : undefined}>
           <span class="namespace">${federation.namespace}/</span>${federation.name}
         </a>
       </th>
