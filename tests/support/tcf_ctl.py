@@ -130,12 +130,13 @@ class AtTerminal:
         self.type("\x03")
 
     def status(self) -> int:
-        """Wait for the end; the exit status."""
+        """Wait for the end; the exit status as a shell reports it: 128 + n after signal n."""
         deadline = time.monotonic() + 2 * PATIENCE
         while self._read(0.1):
             if time.monotonic() > deadline:
                 raise RigError(f"the command does not end; it has written: {self.seen}")
-        return self._wait()
+        status = self._wait()
+        return 128 - status if status < 0 else status
 
     def close(self) -> None:
         if self._status is None:

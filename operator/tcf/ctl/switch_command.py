@@ -23,7 +23,7 @@ from tcf.ctl.looking import read_federation, read_operator_sign
 from tcf.ctl.output import show
 from tcf.ctl.parameters_of_requests import DURATION, REASON, TERM
 from tcf.ctl.switch_course import Ending, SwitchCourse
-from tcf.ctl.terminal import Cell, Colour, Terminal, can_ask
+from tcf.ctl.terminal import Cell, Colour, Terminal, can_ask, ctrl_c_ends_the_process
 from tcf.hub import errors
 from tcf.hub.answers import Json
 
@@ -159,13 +159,14 @@ async def _own_name(hub: OpenHub) -> str:
 
 
 def _ask(plan: Plan) -> None:
-    """Raises click.Abort unless the person agrees."""
+    """Raises StopError unless the person agrees."""
     name = plan.federation.name
-    if plan.command.force:
-        typed = click.prompt(f"Type the name of the member ({plan.to}) to go on", err=True, default="")
-        agreed = typed == plan.to
-    else:
-        agreed = click.confirm(f"{plan.command.kind.capitalize()} {name}?", err=True)
+    with ctrl_c_ends_the_process():
+        if plan.command.force:
+            typed = click.prompt(f"Type the name of the member ({plan.to}) to go on", err=True, default="")
+            agreed = typed == plan.to
+        else:
+            agreed = click.confirm(f"{plan.command.kind.capitalize()} {name}?", err=True)
     if not agreed:
         raise StopError("you did not agree, so nothing was changed")
 

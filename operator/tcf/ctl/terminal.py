@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TextIO
@@ -98,3 +100,17 @@ def _width(text: str) -> int:
 def can_ask() -> bool:
     """Is there a person at a terminal who can be asked?"""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def ctrl_c_ends_the_process() -> Iterator[None]:
+    """While a person is asked, let the kernel act on Ctrl-C.
+
+    Python only takes note of a signal that arrives just before it begins to read a line.
+    It would then go on to wait for that line, and Ctrl-C would seem to do nothing.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
