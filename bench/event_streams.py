@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 from controlplane.plane import ControlPlane
 
-from bench.servers import STREAM
+from bench.servers import STREAM, Server
 from tcf.hub import federations
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
 from tcf.hub.credentials import Credentials, kubeconfig
@@ -23,11 +22,11 @@ _FEDERATION = folder(federations.GROUP, federations.VERSION, federations.PLURAL,
 
 
 @contextlib.contextmanager
-def streaming(port: int, count: int) -> Iterator[None]:
+def streaming(server: Server, count: int) -> Iterator[None]:
     """Keep so many streams open. Each has received something."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), _PATIENCE))
+            client = stack.enter_context(server.connect(_PATIENCE))
             client.sendall(_REQUEST)
             if not client.recv(65536).startswith(b"HTTP/1.1 200"):
                 raise RuntimeError("a stream was refused")

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -110,8 +111,16 @@ class Server:
 
     def looks(self) -> tuple[int, list[str], bytes]:
         """What its answers look like: status, names of headers, body."""
-        answer = ask(self.port, "GET", PATH, tls=_TRUSTING if self.tls else None)
+        answer = self.ask("GET", PATH)
         return answer.status, sorted(answer.headers), answer.body
+
+    def ask(self, method: str, path: str) -> Answer:
+        return ask(self.port, method, path, tls=_TRUSTING if self.tls else None)
+
+    def connect(self, timeout: float) -> socket.socket:
+        """`timeout`: in seconds, also for what is read later."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout)
+        return _TRUSTING.wrap_socket(plain, server_hostname="127.0.0.1") if self.tls else plain
 
 
 class Servers:

@@ -1,4 +1,4 @@
-"""One version in one place: pyproject.toml has it, and the chart, the examples and the documents repeat it.
+"""One version in one place: pyproject.toml has it; the programs, the chart and the documents repeat it.
 
     python hack/version.py              Print the version.
     python hack/version.py check        Name every place that has another one. `make lint` runs this.
@@ -47,6 +47,7 @@ class Place:
 _IMAGE_OR_CHART = r"tcf-operator(?::| --version )|newTag: "
 PLACES = (
     Place(SOURCE, r'^version = "'),
+    Place("operator/tcf/runtime/release.py", r'^VERSION = "'),
     Place("charts/tcf-operator/Chart.yaml", "^version: "),
     Place("charts/tcf-operator/Chart.yaml", "^appVersion: "),
     Place("examples/*/kustomization.yaml", "newTag: "),

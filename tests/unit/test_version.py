@@ -13,6 +13,8 @@ import pytest
 import version
 from rig.files import ROOT
 
+from tcf.runtime.release import VERSION
+
 OTHER = "12.34.56"
 
 
@@ -35,6 +37,10 @@ def test_the_installed_package_has_it() -> None:
     assert importlib.metadata.version("tcf-operator") == version.current()
 
 
+def test_the_programs_know_it() -> None:
+    assert version.current() == VERSION
+
+
 def test_the_image_gets_it_as_a_label() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     command = ["make", "--no-print-directory", "image", "BUILDER=echo"]
@@ -48,7 +54,13 @@ def test_setting_it_changes_every_place_and_asks_for_a_changelog(copy: Path) -> 
 
     changed = {str(path) for path in version.set_everywhere(OTHER, copy)}
 
-    assert {"pyproject.toml", "charts/tcf-operator/Chart.yaml", "README.md", "docs/install.md"} <= changed
+    assert {
+        "pyproject.toml",
+        "operator/tcf/runtime/release.py",
+        "charts/tcf-operator/Chart.yaml",
+        "README.md",
+        "docs/install.md",
+    } <= changed
     assert version.current(copy) == OTHER
     assert [mistake for mistake in version.mistakes(copy) if version.CHANGELOG not in mistake] == []
     assert any(f"## [{OTHER}]" in mistake for mistake in version.mistakes(copy))
