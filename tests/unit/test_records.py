@@ -90,6 +90,7 @@ def test_what_an_object_does_not_say() -> None:
         ("spec.failover.mode", lambda spec: spec.failover.mode),
         ("spec.failover.timeout", lambda spec: f"{spec.failover.timeout}s"),
         ("spec.failover.cooldown", lambda spec: f"{spec.failover.cooldown // 60}m"),
+        ("spec.failover.priority", lambda spec: spec.failover.priority),
         ("spec.clusters.priority", lambda spec: spec.clusters[0].priority),
         ("spec.paused", lambda spec: spec.paused),
     ],

@@ -165,10 +165,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Failover:
+    """`priority`: when many federations move at once, those with a higher one move first."""
+
     mode: FailoverMode = FailoverMode.MANUAL
     timeout: int = 20
     cooldown: int = 300
     follows: Follows = Follows.WORKERS
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
