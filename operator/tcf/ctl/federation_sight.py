@@ -58,7 +58,7 @@ class FederationSight:
             try:
                 async with aclosing(federations.watch(*self._where, deadline=SECONDS)) as events:
                     async for federation in events:
-                        self._see(federation)
+                        self.see(federation)
                         backoff.reset()
             except errors.HubError as error:
                 self.trouble = str(error)
@@ -69,13 +69,14 @@ class FederationSight:
     async def _look(self, federations: FederationStore) -> None:
         """Read it instead: the person may not watch it, or watches do not get through."""
         try:
-            self._see(await federations.get(*self._where, deadline=SECONDS))
+            self.see(await federations.get(*self._where, deadline=SECONDS))
         except errors.NotFoundError:
-            self._see(None)
+            self.see(None)
         except errors.HubError as error:
             self.trouble = str(error)
 
-    def _see(self, federation: Federation | None) -> None:
+    def see(self, federation: Federation | None) -> None:
+        """Take note of a version that was read, or of a deletion (None)."""
         self.trouble = ""
         if federation is None:
             self.latest = None

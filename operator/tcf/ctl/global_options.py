@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from tcf.ctl.completion import complete_namespace
 from tcf.ctl.hub_choice import HubChoice
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ def global_options() -> list[click.Option]:
             help="For people (table) or for programs.  [default: table]",
         ),
     ]
+
+
+def all_namespaces(text: str) -> Callable[[F], F]:
+    """The option `-A` of commands that are about many federations; they get it as `everywhere`."""
+    return click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help=text)
 
 
 _NAMES = ("kubeconfig", "context", "namespace", "output")

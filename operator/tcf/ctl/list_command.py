@@ -9,7 +9,7 @@ from contextlib import aclosing
 import click
 
 from tcf.core.model import Federation
-from tcf.ctl.global_options import Globals, TcfCommand
+from tcf.ctl.global_options import Globals, TcfCommand, all_namespaces
 from tcf.ctl.hub_choice import SECONDS, OpenHub, open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.output import Screen, show, show_line
@@ -21,7 +21,7 @@ from tcf.runtime.backoff import Backoff
 
 
 @click.command("list", cls=TcfCommand)
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="The federations of all namespaces.")
+@all_namespaces("The federations of all namespaces.")
 @click.option("-w", "--watch", is_flag=True, help="Go on, and show each change, until Ctrl-C.")
 def list_(*, given: Globals, everywhere: bool, watch: bool) -> None:
     """List federations: who is active, at which term, and when that last changed."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from tcf.core.heartbeat import HEARTBEAT
 from tcf.core.model import Federation, WorkerLease
+from tcf.ctl.exits import StopError
 from tcf.ctl.hub_choice import SECONDS, OpenHub
 from tcf.ctl.hub_errors import no_federation
 from tcf.ctl.operator_sign import OperatorSign, last_act
@@ -23,6 +24,15 @@ async def read_federation(hub: OpenHub, name: str) -> Federation:
         return await hub.federations.get(hub.namespace, name, deadline=SECONDS)
     except errors.NotFoundError as error:
         raise no_federation(name, hub.namespace) from error
+
+
+async def read_own_name(hub: OpenHub) -> str:
+    """The user name on the hub: a request has to be in the name of whoever places it."""
+    try:
+        return await hub.access.user(deadline=SECONDS)
+    except (errors.NotFoundError, errors.KindNotFoundError) as error:
+        message = "the hub does not say who you are (SelfSubjectReview): it needs Kubernetes 1.28 or newer"
+        raise StopError(message) from error
 
 
 async def read_leases(hub: OpenHub, name: str, namespace: str = "") -> tuple[WorkerLease, ...] | None:

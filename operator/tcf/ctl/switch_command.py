@@ -14,18 +14,18 @@ from tcf.core.admission import Accepted, Kind, Unchanged
 from tcf.core.model import Principal, Refusal
 from tcf.core.plan import Plan, command_for, plan_of, told
 from tcf.ctl.advice import after_refusal, command
+from tcf.ctl.agreement import agree, agree_by_typing, check_can_ask
 from tcf.ctl.completion import complete_federation, complete_member
 from tcf.ctl.exits import Exit, StopError
 from tcf.ctl.global_options import Globals, TcfCommand
-from tcf.ctl.hub_choice import SECONDS, OpenHub, open_hub
+from tcf.ctl.hub_choice import open_hub
 from tcf.ctl.hub_errors import run
-from tcf.ctl.looking import read_federation, read_operator_sign
+from tcf.ctl.looking import read_federation, read_operator_sign, read_own_name
 from tcf.ctl.output import show
 from tcf.ctl.parameters_of_requests import DURATION, REASON, TERM
 from tcf.ctl.switch_course import Ending, SwitchCourse
-from tcf.ctl.terminal import Cell, Colour, Terminal, can_ask, ctrl_c_ends_the_process
-from tcf.hub import errors
-from tcf.hub.answers import Json
+from tcf.ctl.switch_view import ending_json, plan_json, unchanged_json
+from tcf.ctl.terminal import Cell, Colour, Terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +103,17 @@ def toggle(*, given: Globals, federation: str, **options: Any) -> int:
 
 
 def _switch(given: Globals, wanted: Wanted) -> int:
-    if not wanted.dry_run and not wanted.yes and not can_ask():
-        raise StopError(
-            "there is no terminal to ask you on: add --yes to act without a question, or --dry-run to look",
-            status=Exit.USAGE,
-        )
+    if not wanted.dry_run and not wanted.yes:
+        check_can_ask()
     terminal = Terminal.of(sys.stderr)
     plan = run(_planned(given, wanted, terminal))
     if isinstance(plan.verdict, Refusal):
         raise _refused(plan, plan.verdict)
     if wanted.dry_run:
-        show({**_plan_json(plan), "dryRun": True}, given.output, lambda: ["dry run: nothing was changed"])
+        show({**plan_json(plan), "dryRun": True}, given.output, lambda: ["dry run: nothing was changed"])
         return Exit.REFUSED if plan.objection else Exit.DONE
     if isinstance(plan.verdict, Unchanged):
-        show({**_plan_json(plan), "request": None, "withoutActiveSeconds": 0.0}, given.output, list)
+        show(unchanged_json(plan), given.output, list)
         return Exit.DONE
     if not wanted.yes and isinstance(plan.verdict, Accepted):
         _ask(plan)
@@ -133,7 +130,7 @@ async def _planned(given: Globals, wanted: Wanted, terminal: Terminal) -> Plan:
             wanted.kind,
             wanted.member,
             id_=uuid.uuid4().hex,
-            principal=Principal("" if wanted.dry_run else await _own_name(hub)),
+            principal=Principal("" if wanted.dry_run else await read_own_name(hub)),
             reason=wanted.reason,
             force=wanted.force,
             expected_term=wanted.expected_term,
@@ -149,26 +146,12 @@ async def _planned(given: Globals, wanted: Wanted, terminal: Terminal) -> Plan:
     return plan
 
 
-async def _own_name(hub: OpenHub) -> str:
-    """The user name on the hub: a request has to be in the name of whoever places it."""
-    try:
-        return await hub.access.user(deadline=SECONDS)
-    except (errors.NotFoundError, errors.KindNotFoundError) as error:
-        message = "the hub does not say who you are (SelfSubjectReview): it needs Kubernetes 1.28 or newer"
-        raise StopError(message) from error
-
-
 def _ask(plan: Plan) -> None:
     """Raises StopError unless the person agrees."""
-    name = plan.federation.name
-    with ctrl_c_ends_the_process():
-        if plan.command.force:
-            typed = click.prompt(f"Type the name of the member ({plan.to}) to go on", err=True, default="")
-            agreed = typed == plan.to
-        else:
-            agreed = click.confirm(f"{plan.command.kind.capitalize()} {name}?", err=True)
-    if not agreed:
-        raise StopError("you did not agree, so nothing was changed")
+    if plan.command.force:
+        agree_by_typing(plan.to, f"Type the name of the member ({plan.to}) to go on")
+    else:
+        agree(f"{plan.command.kind.capitalize()} {plan.federation.name}?")
 
 
 def _carried_out(given: Globals, wanted: Wanted, plan: Plan, terminal: Terminal) -> int:
@@ -188,7 +171,7 @@ def _carried_out(given: Globals, wanted: Wanted, plan: Plan, terminal: Terminal)
             f"find out: {look}",
             status=Exit.UNKNOWN,
         )
-    show(_ending_json(plan, ending), given.output, lambda: [_summary(ending)] if not ending.refusal else [])
+    show(ending_json(plan, ending), given.output, lambda: [_summary(ending)] if not ending.refusal else [])
     if ending.refusal:
         raise _refused(replace(plan, federation=ending.federation), ending.refusal)
     return Exit.DONE
@@ -208,30 +191,3 @@ def _summary(ending: Ending) -> str:
     active = f"{ending.active} is active" if ending.active else "nobody is active"
     gap = f"; nobody was active for {ending.gap:.1f} s" if ending.gap is not None and ending.active else ""
     return f"done in {ending.seconds:.1f} s: {active} (term {ending.term}){gap}"
-
-
-def _plan_json(plan: Plan) -> Json:
-    refusal = plan.refusal
-    verdict = type(plan.verdict).__name__
-    return {
-        "namespace": plan.federation.namespace,
-        "federation": plan.federation.name,
-        "kind": plan.command.kind.value,
-        "from": plan.from_ or None,
-        "to": plan.to or None,
-        "outcome": refusal.reason if refusal else verdict,
-        "message": refusal.message if refusal else None,
-    }
-
-
-def _ending_json(plan: Plan, ending: Ending) -> Json:
-    return {
-        **_plan_json(plan),
-        "request": ending.request,
-        "outcome": ending.refusal.reason if ending.refusal else "Succeeded",
-        "message": ending.refusal.message if ending.refusal else None,
-        "term": ending.term,
-        "active": ending.active or None,
-        "seconds": round(ending.seconds, 3),
-        "withoutActiveSeconds": None if ending.gap is None else round(ending.gap, 3),
-    }

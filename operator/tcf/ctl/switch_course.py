@@ -14,6 +14,7 @@ from tcf.core.plan import Plan
 from tcf.core.role_changes import awaited, steps
 from tcf.ctl.federation_sight import FederationSight, watching
 from tcf.ctl.hub_choice import OpenHub
+from tcf.ctl.idle_time import IdleTime
 from tcf.ctl.looking import read_leases
 from tcf.ctl.terminal import Cell, Colour, Terminal
 from tcf.hub import errors
@@ -53,8 +54,7 @@ class SwitchCourse:
         self._request = plan.command.id
         self._began = 0.0
         self._before: Status | None = plan.federation.status
-        self._idle_since: float | None = None
-        self._gap: float | None = None
+        self._idle = IdleTime(self._before)
 
     async def run(self, hub: OpenHub, patience: int | None) -> Ending:
         """Place the request and wait for its end, for at most `patience` seconds (None: no limit)."""
@@ -106,7 +106,7 @@ class SwitchCourse:
         term, active = (status.term, status.active_cluster) if status else (0, "")
         if past and not refusal:
             term, active = past.term, past.to
-        seconds, gap = hub.clock.boot() - self._began, self._gap
+        seconds, gap = hub.clock.boot() - self._began, self._idle.seconds
         return Ending(self._request, federation, seconds, refusal=refusal, term=term, active=active, gap=gap)
 
     def _unknown(self, hub: OpenHub, why: str) -> Ending:
@@ -140,18 +140,8 @@ class SwitchCourse:
         for at, federation in sight.taken():
             for text in steps(self._before, federation.status):
                 self._say(at, text)
-            self._note(at, federation.status)
+            self._idle.see(at, federation.status)
             self._before = federation.status
-
-    def _note(self, at: float, status: Status | None) -> None:
-        """Measure for how long nobody is active, from the last table with somebody who was."""
-        was_active = self._before is not None and bool(self._before.active_cluster)
-        is_active = status is not None and bool(status.active_cluster)
-        if was_active and not is_active:
-            self._idle_since = at
-        elif is_active and self._idle_since is not None:
-            self._gap = (self._gap or 0.0) + at - self._idle_since
-            self._idle_since = None
 
     def _say(self, at: float, text: str, colour: Colour | None = None) -> None:
         line = f"{at - self._began:7.1f} s  {self._terminal.paint(Cell(text, colour))}"
