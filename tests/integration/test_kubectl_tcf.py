@@ -287,6 +287,7 @@ def test_names_are_completed(hub: HubNamespace, ctl: TcfCtl) -> None:
 
     assert completed("status", "") == ["other", "shop"]
     assert completed("promote", "shop", "cluster_") == ["cluster_1", "cluster_2"]
+    assert completed("promote", "--all", "--to", "cluster_") == ["cluster_1", "cluster_2"]
     assert hub.namespace in completed("-n", "")
     assert ctl.completion("promote", "none", "") == ":4\n"
 

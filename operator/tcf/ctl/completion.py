@@ -33,6 +33,12 @@ def complete_member(ctx: click.Context, _param: click.Parameter, word: str) -> l
     return _items(word, {member.id: member.name for member in members})
 
 
+def complete_any_member(ctx: click.Context, _param: click.Parameter, word: str) -> list[CompletionItem]:
+    """The members of all federations that the line is about."""
+    found = _federations(ctx, everywhere=bool(ctx.params.get("everywhere")))
+    return _items(word, {member.id: member.name for each in found for member in each.spec.clusters})
+
+
 def _items(word: str, values: dict[str, str]) -> list[CompletionItem]:
     fitting = {value: text for value, text in values.items() if value.startswith(word)}
     return [CompletionItem(value, help=text or None) for value, text in fitting.items()]

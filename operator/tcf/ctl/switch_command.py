@@ -15,9 +15,10 @@ from tcf.core.model import Principal, Refusal
 from tcf.core.plan import Plan, command_for, plan_of, told
 from tcf.ctl.advice import after_refusal, command
 from tcf.ctl.agreement import agree, agree_by_typing, check_can_ask
-from tcf.ctl.completion import complete_federation, complete_member
+from tcf.ctl.completion import complete_any_member, complete_federation, complete_member
+from tcf.ctl.evacuation_command import Evacuation, evacuate
 from tcf.ctl.exits import Exit, StopError
-from tcf.ctl.global_options import Globals, TcfCommand
+from tcf.ctl.global_options import Globals, TcfCommand, all_namespaces
 from tcf.ctl.hub_choice import open_hub
 from tcf.ctl.hub_errors import run
 from tcf.ctl.looking import read_federation, read_operator_sign, read_own_name
@@ -68,18 +69,79 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(cls=TcfCommand)
-@click.argument("federation", shell_complete=complete_federation)
-@click.argument("member", shell_complete=complete_member)
+@click.argument("federation", required=False, metavar="FEDERATION", shell_complete=complete_federation)
+@click.argument("member", required=False, metavar="MEMBER", shell_complete=complete_member)
 @click.option(
     "--force",
     is_flag=True,
     help="Promote a member that cannot take over by the rules, or although workers may still answer active."
     " If one of these is alive, two members are active.",
 )
+@click.option("--all", "every", is_flag=True, help="Promote in all federations that have the member of --to.")
+@click.option(
+    "--to",
+    metavar="MEMBER",
+    shell_complete=complete_any_member,
+    help="With --all: the member that becomes active everywhere.",
+)
+@all_namespaces("With --all: the federations of all namespaces.")
+@click.option(
+    "-l",
+    "--selector",
+    metavar="SELECTOR",
+    help="With --all: only the federations with these labels, such as team=shop.",
+)
 @_options
-def promote(*, given: Globals, federation: str, member: str, **options: Any) -> int:
-    """Make MEMBER the active one. The member that is active now becomes passive first."""
-    return _switch(given, Wanted(Kind.PROMOTE, federation, member, **options))
+def promote(*, given: Globals, every: bool, **options: Any) -> int:
+    """Make MEMBER the active one. The member that is active now becomes passive first.
+
+    With --all --to MEMBER instead of FEDERATION and MEMBER, do so in every federation of the namespace that
+    has this member. Those with a higher spec.failover.priority move first.
+    """
+    return evacuate(given, _evacuation(**options)) if every else _switch(given, _promotion(**options))
+
+
+def _promotion(
+    *, to: str | None, everywhere: bool, selector: str | None, federation: str, member: str, **options: Any
+) -> Wanted:
+    for name, value in {"--to": to, "-A": everywhere, "-l": selector}.items():
+        if value:
+            raise _misused(f"{name} needs --all; without it, name a FEDERATION and a MEMBER")
+    for name, value in {"FEDERATION": federation, "MEMBER": member}.items():
+        if not value:
+            raise _misused(f"Missing argument '{name}'; for all federations: --all --to MEMBER")
+    return Wanted(Kind.PROMOTE, federation, member, **options)
+
+
+def _evacuation(
+    *,
+    federation: str | None,
+    to: str | None,
+    force: bool,
+    expected_term: int | None,
+    member: str | None,
+    selector: str | None,
+    **options: Any,
+) -> Evacuation:
+    if federation or member:
+        raise _misused("--all takes no FEDERATION and no MEMBER: name the member with --to")
+    if not to:
+        raise _misused("--all needs --to MEMBER: the member that becomes active everywhere")
+    if force:
+        raise _misused(
+            "--force does not go with --all: each federation needs its own decision to force;"
+            " use promote FEDERATION MEMBER --force"
+        )
+    if expected_term is not None:
+        raise _misused(
+            "--expected-term does not go with --all: each federation has its own term. A repeated command"
+            " acts only where the member is not active yet"
+        )
+    return Evacuation(to=to, selector=selector or "", **options)
+
+
+def _misused(why: str) -> click.UsageError:
+    return click.UsageError(why, click.get_current_context())
 
 
 @click.command(cls=TcfCommand)

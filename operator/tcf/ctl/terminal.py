@@ -72,6 +72,11 @@ class Terminal:
             text = text.encode("ascii", "backslashreplace").decode()
         return f"\x1b[{cell.colour.value}m{text}\x1b[0m" if cell.colour and self.colours and text else text
 
+    def indented(self, line: str) -> str:
+        """The text, which may begin with blanks."""
+        text = line.lstrip(" ")
+        return " " * (len(line) - len(text)) + self.paint(text)
+
     def table(self, rows: Iterable[Sequence[Cell | str]]) -> list[str]:
         """Lines of aligned columns, two blanks apart. The last column is as long as it is."""
         plain = Terminal(colours=False, unicode=self.unicode, live=False)

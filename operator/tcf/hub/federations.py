@@ -38,10 +38,14 @@ class Federations:
         return records.first(answer, f"{KIND}List"), records.list_version(answer)
 
     async def list(
-        self, namespace: str | None, *, deadline: float
+        self, namespace: str | None, *, labels: str = "", deadline: float
     ) -> tuple[tuple[Federation, ...], tuple[str, ...]]:
-        """All federations (None: in all namespaces), and what is wrong with those that are malformed."""
-        answer = await self._client.request("GET", _folder(namespace), deadline=deadline)
+        """All federations (None: in all namespaces), and what is wrong with those that are malformed.
+
+        `labels`: a selector; only federations with these labels are listed.
+        """
+        params = {"labelSelector": labels} if labels else None
+        answer = await self._client.request("GET", _folder(namespace), params=params, deadline=deadline)
         found, troubles = [], []
         for item in records.items(answer, f"{KIND}List"):
             try:

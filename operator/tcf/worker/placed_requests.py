@@ -33,6 +33,10 @@ class OutcomeUnknownError(Exception):
     """A write was sent, and this program cannot find out whether it was carried out."""
 
 
+class HubLostError(OutcomeUnknownError):
+    """The same, and only because the hub does not answer: when it is back, this program can find out."""
+
+
 class Sight(Protocol):
     """What the program that waits for a request sees of the federation meanwhile.
 
@@ -117,7 +121,7 @@ class PlacedRequests:
                 if not ambiguous:
                     raise
                 if self._clock.boot() >= give_up:
-                    raise OutcomeUnknownError(claims.hub_lost(claims.WRITING, error.public)) from error
+                    raise HubLostError(claims.hub_lost(claims.WRITING, error.public)) from error
                 await asyncio.sleep(backoff.next())
             else:
                 return True
@@ -131,7 +135,7 @@ class PlacedRequests:
         patience = Patience.with_request_in(federation, self._clock.boot())
         entry = await self._ended_by(federation, request, patience.withdraw_at)
         if entry is None and own:
-            entry = await self._certainly(lambda: self._withdraw(federation, request))
+            entry = await self._certainly(lambda: self.withdraw(federation, request))
         entry = entry or await self._ended_by(federation, request, patience.give_up_at)
         if entry is None:
             raise OutcomeUnknownError(claims.TOO_LONG)
@@ -150,8 +154,12 @@ class PlacedRequests:
                 return entry
             await within(left, self._sight.changed())
 
-    async def _withdraw(self, placed: Federation, request: str) -> HistoryEntry | None:
-        """Withdraw a request if no operator has acted on it. Returns its end, or None if one has."""
+    async def withdraw(self, placed: Federation, request: str) -> HistoryEntry | None:
+        """Withdraw a request if no operator has acted on it. Returns its end, or None if one has.
+
+        Raises:
+            OutcomeUnknownError: nobody can find out how it has ended.
+        """
         while True:
             federation, status = await self._after(placed, request)
             if entry := status.ended(request):
@@ -194,5 +202,5 @@ class PlacedRequests:
                 raise OutcomeUnknownError(claims.DELETED) from error
             except errors.HubError as error:
                 if self._clock.boot() >= give_up:
-                    raise OutcomeUnknownError(claims.hub_lost(claims.WAITING, error.public)) from error
+                    raise HubLostError(claims.hub_lost(claims.WAITING, error.public)) from error
             await asyncio.sleep(backoff.next())
