@@ -15,12 +15,14 @@ from tcf.core.model import Federation, Principal, Refusal
 from tcf.core.plan import command_for
 from tcf.ctl.evacuation_move import Move
 from tcf.ctl.evacuation_plan import EvacuationPlan, Names, dry_run_json, evacuation_of, told
-from tcf.ctl.evacuation_progress import Stage
+from tcf.ctl.evacuation_progress import Stage, show_progress
 from tcf.ctl.evacuation_report import report_json, report_lines, report_of, stop_of
 from tcf.ctl.exits import Exit
 from tcf.ctl.switch_course import Ending
 from tcf.ctl.terminal import Terminal
+from tcf.runtime.waiting import within
 from unit.build import TERM, at, federation, request, spec
+from unit.jumping_loop import jumping, passed
 
 PLAIN = Terminal.of(io.StringIO())
 LOOK = "kubectl tcf -n ns list"
@@ -120,6 +122,30 @@ def test_the_progress(stage: Stage, line: str) -> None:
     assert stage.told() == line
 
 
+@jumping
+async def test_the_progress_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    await within(12, show_progress(PLAIN, lambda: Stage(1, 0, 1, passed())))
+    assert [line.split(", ")[-1] for line in capsys.readouterr().err.splitlines()] == ["5 s", "10 s"]
+
+
+@jumping
+async def test_the_progress_at_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is never wider than the terminal, is written only when it changes, and is gone in the end."""
+    monkeypatch.setenv("COLUMNS", "40")
+    live = Terminal(colours=False, unicode=True, live=True)
+    await within(3.2, show_progress(live, lambda: Stage(1, 0, 1, passed())))
+    *lines, last = capsys.readouterr().err.split("\r\x1b[K")[1:]
+    assert last == ""
+    assert len(lines) == 1  # the seconds do not fit
+    assert len(lines[0]) == 39
+    monkeypatch.setenv("COLUMNS", "100")
+    await within(3.2, show_progress(live, lambda: Stage(round(passed() * 100), 0, 1, passed())))
+    *lines, last = capsys.readouterr().err.split("\r\x1b[K")[1:]
+    assert 30 <= len(lines) <= 33
+
+
 # --- the report ----------------------------------------------------------------------------------------
 
 
@@ -196,6 +222,16 @@ def test_a_report_of_what_nobody_knows() -> None:
     assert [one["request"] for one in found["unknown"]] == ["new-begins", "new-moves"]
     assert found["notAsked"] == [{"namespace": "ns", "federation": "paused"}]
     json.dumps(found)
+
+
+def test_what_cannot_be_read_is_left_behind() -> None:
+    """Nobody knows whether it has the member."""
+    plan = replace(planned(THERE), unreadable=("ns/odd does not fit the schema",))
+    report = report_of(plan, [], 0.0)
+    assert (plan.complete, report.status) == (False, Exit.REFUSED)
+    assert "left out, because it cannot be read: ns/odd does not fit the schema" in told(plan, Names())
+    assert "left out, because it cannot be read" in "\n".join(report_lines(report, Names(), PLAIN))
+    assert report_json(report)["unreadable"] == dry_run_json(plan)["unreadable"] == [*plan.unreadable]
 
 
 def test_nothing_is_unknown_of_what_was_not_asked() -> None:

@@ -49,7 +49,7 @@ def evacuate(given: Globals, wanted: Evacuation) -> int:
     plan = run(_planned(given, wanted, terminal))
     if wanted.dry_run:
         show(dry_run_json(plan), given.output, lambda: ["dry run: nothing was changed"])
-        return Exit.REFUSED if plan.refused else Exit.DONE
+        return Exit.DONE if plan.complete else Exit.REFUSED
     if plan.moves and not wanted.yes:
         agree(f"Promote {wanted.to} in {counted(len(plan.moves))}?")
     return _carried_out(given, wanted, plan, terminal)
@@ -74,11 +74,11 @@ async def _planned(given: Globals, wanted: Evacuation, terminal: Terminal) -> Ev
                 reason=wanted.reason,
             )
 
-        plan = evacuation_of(found, wanted.to, command_of, hub.clock.now())
+        plan = evacuation_of(found, wanted.to, command_of, hub.clock.now(), troubles)
         idle = await _without_operator(hub, plan)
     for line in told(plan, _names(wanted, terminal)):
         click.echo(terminal.indented(line), err=True)
-    for warning in (*(f"left out: {trouble}" for trouble in troubles), *idle):
+    for warning in idle:
         click.echo(terminal.paint(Cell(warning, Colour.WARNING)), err=True, color=True)
     return plan
 

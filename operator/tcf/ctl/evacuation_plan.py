@@ -19,17 +19,30 @@ _WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class EvacuationPlan:
-    """`moves`: in the order in which they begin. `others`: federations that do not have the member."""
+    """`moves`: in the order in which they begin. `others`: federations that do not have the member.
+
+    `unreadable`: what is wrong with federations that do not fit the schema. Nobody knows their members.
+    """
 
     to: str
     moves: tuple[Plan, ...]
     unchanged: tuple[Plan, ...]
     refused: tuple[Plan, ...]
     others: tuple[Federation, ...]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Would the member be active in all that have it?"""
+        return not self.refused and not self.unreadable
 
 
 def evacuation_of(
-    federations: Iterable[Federation], to: str, command_of: Callable[[Federation], Command], now: Now
+    federations: Iterable[Federation],
+    to: str,
+    command_of: Callable[[Federation], Command],
+    now: Now,
+    unreadable: tuple[str, ...] = (),
 ) -> EvacuationPlan:
     """Judge each federation as a single promote does. Each move is for the table that was read only."""
     ordered = sorted(federations, key=_urgency)
@@ -39,7 +52,7 @@ def evacuation_of(
     refused = [each for each in plans if each.refusal]
     moves = [each.pinned() for each in plans if not each.refusal and not isinstance(each.verdict, Unchanged)]
     others = [each for each in ordered if not each.spec.member(to)]
-    return EvacuationPlan(to, tuple(moves), tuple(unchanged), tuple(refused), tuple(others))
+    return EvacuationPlan(to, tuple(moves), tuple(unchanged), tuple(refused), tuple(others), unreadable)
 
 
 def _urgency(federation: Federation) -> tuple[int, str, str]:
@@ -92,6 +105,8 @@ def told(plan: EvacuationPlan, names: Names) -> Iterator[str]:
 
 
 def others_told(plan: EvacuationPlan, names: Names) -> Iterator[str]:
+    """Which federations the plan is not about, and why."""
+    yield from (f"left out, because it cannot be read: {trouble}" for trouble in plan.unreadable)
     if plan.others:
         yield f"{plan.to} is not a member of {counted(len(plan.others))}, which stay as they are"
         yield from names.listed(plan.others)
@@ -125,5 +140,6 @@ def dry_run_json(plan: EvacuationPlan) -> Json:
         "failed": [refused_json(each) for each in plan.refused],
         "unknown": [],
         "notAsked": [],
+        "unreadable": list(plan.unreadable),
         "seconds": 0.0,
     }

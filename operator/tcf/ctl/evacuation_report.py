@@ -62,8 +62,9 @@ class Report:
 
     @property
     def left_behind(self) -> int:
-        """In how many federations the member has certainly not become active."""
-        return len(self.failed) + len(self.plan.refused) + len(self.not_asked)
+        """In how many federations the member has not become active by this command."""
+        plan = self.plan
+        return len(self.failed) + len(plan.refused) + len(plan.unreadable) + len(self.not_asked)
 
     @property
     def gaps(self) -> list[tuple[float, Federation]]:
@@ -100,7 +101,7 @@ def stop_of(report: Report, look: str, *, interrupted: bool) -> StopError | None
         return StopError(message, f"find out how they end: {look}", f"then {again}", status=Exit.UNKNOWN)
     if report.left_behind:
         message = f"{to} did not become active in {counted(report.left_behind)}"
-        return StopError(message, f"mend what the table names, then {again}")
+        return StopError(message, f"mend what the report names, then {again}")
     return None
 
 
@@ -134,6 +135,7 @@ def report_json(report: Report) -> Json:
             for each, request, why in report.unknown
         ],
         "notAsked": [where_json(each.federation) for each in report.not_asked],
+        "unreadable": list(plan.unreadable),
         "seconds": round(report.seconds, 3),
         "withoutActiveSeconds": {
             "median": round(statistics.median(gaps), 3) if gaps else None,
