@@ -105,8 +105,8 @@ figures: $(READY) ## Measure failovers, outages and a slow hub (ARGS=failover fo
 	@$(BIN)/python hack/controlplane build > /dev/null
 	@PYTHONPATH=hack $(BIN)/python -m bench.measure_failover $(ARGS)
 
-bench: ## Measure how fast it is, 35 minutes (one part: bench-probe, -probe-close, -probe-tls, -silent, -streams, -switch, -failover, -policies, -worker, -scale, -load, -flood)
-BENCHES := $(addprefix bench-,probe probe-close probe-tls silent streams switch failover policies worker scale load flood)
+bench: ## Measure how fast it is, 35 minutes (one part: bench-probe, -probe-close, -probe-tls, -silent, -streams, -switch, -failover, -policies, -worker, -scale, -load, -flood, -site, -hub-costs)
+BENCHES := $(addprefix bench-,probe probe-close probe-tls silent streams switch failover policies worker scale load flood site hub-costs)
 .PHONY: $(BENCHES)
 bench $(BENCHES): $(READY)
 	@$(BIN)/python hack/controlplane build > /dev/null

@@ -1,6 +1,6 @@
-"""Many workers in one process, for `bench.scale`: python farm.py KUBECONFIG NAMESPACE COUNT
+"""Many workers in one process, for `bench.farms`: python farm.py KUBECONFIG NAMESPACE COUNT MEMBER...
 
-Each is a whole worker with a Lease of its own, for one of two members of the federations `f0`, `f1`, ...
+Each is a whole worker with a Lease of its own, for one of these members of the federations `f0`, `f1`, ...
 They share connections and one watch. The process prints `ready` when all of them answer. At a line
 `promote N CLUSTER` on stdin, the worker of that member asks to be promoted; the answer is a line
 `N SECONDS REASON` (`-` for none).
@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class SharedWatch(Federations):
             self._listening[name].remove(queue)
 
 
-async def main(path: str, namespace: str, count: int) -> None:
+async def main(path: str, namespace: str, count: int, members: Sequence[str]) -> None:
     client = HubClient(Credentials(kubeconfig(Path(path))), user_agent="tcf-farm")
     shared, leases = SharedWatch(client, namespace), Leases(client)
     workers = {
@@ -82,7 +82,7 @@ async def main(path: str, namespace: str, count: int) -> None:
             MemberRef(namespace, f"f{n}", member), shared, leases, holder="farm", clock=Clock()
         )
         for n in range(count)
-        for member in MEMBERS
+        for member in members
     }
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(shared.run())
@@ -115,4 +115,4 @@ async def _promote(number: str, worker: Worker, federations: Federations) -> Non
 
 if __name__ == "__main__":
     logs.configure(json=False, level="error")
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]))

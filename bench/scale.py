@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import statistics
 import subprocess
-import sys
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from controlplane.plane import ControlPlane
 from rig.hub_namespace import HubNamespace
-from rig.kubectl import kubectl_of
-from rig.patience import eventually
+from rig.kubectl import install_crd, kubectl_of
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
 from bench.farm import MEMBERS
+from bench.farms import Farm, await_all, create_federations, send
+from bench.report import Figure, Goal
 from bench.servers import computed, resident
 from bench.switches import PAUSE
-from tcf.hub import federations
-from tcf.hub.client import MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import Credentials, kubeconfig
-from tcf.hub.sessions import JSON
 
-Json = dict[str, Any]
-_PATIENCE = 300.0
 _LEASE_SECONDS = 300
 _WINDOWS = 5
 _IDLE_SECONDS = _LEASE_SECONDS / 3 / _WINDOWS
@@ -56,83 +48,13 @@ class Scaled:
     at_once: list[float]
 
 
-class Farm:
-    """The workers, in a process of their own."""
-
-    def __init__(self, hub: HubNamespace, count: int) -> None:
-        command = [
-            sys.executable,
-            str(Path(__file__).with_name("farm.py")),
-            str(hub.kubeconfig),
-            hub.namespace,
-        ]
-        self._process = subprocess.Popen(
-            [*command, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdin
-        assert self._process.stdout
-        self._asked, self._answered = self._process.stdin, self._process.stdout
-
-    def await_ready(self) -> None:
-        if (answer := self._answer()) != ["ready"]:
-            raise RuntimeError(f"the workers are not ready, but say {answer}")
-
-    def promote(self, wanted: dict[int, str]) -> list[float]:
-        """Ask for all of these at once; return the seconds that each took."""
-        for number, member in wanted.items():
-            self._asked.write(f"promote {number} {member}\n")
-        self._asked.flush()
-        answers = [self._answer() for _ in wanted]
-        if refused := [answer for answer in answers if answer[2] != "-"]:
-            raise RuntimeError(f"refused: {refused}")
-        return [float(seconds) for _, seconds, _ in answers]
-
-    def _answer(self) -> list[str]:
-        watchdog = threading.Timer(_PATIENCE, self._process.kill)
-        watchdog.start()
-        try:
-            line = self._answered.readline()
-        finally:
-            watchdog.cancel()
-        if not line:
-            raise RuntimeError(f"the workers have ended, or said nothing for {_PATIENCE:.0f} s")
-        return line.split()
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._asked.close()
-        self._answered.close()
-
-
 @contextlib.contextmanager
 def _federations(plane: ControlPlane, count: int, logs: Path) -> Iterator[tuple[HubNamespace, TcfProcesses]]:
-    name = f"scale-{count}"
-    hub = HubNamespace(kubectl_of(plane, name), name, plane.kubeconfig)
-    hub.kubectl("create", "namespace", name)
-    clusters = [{"id": member, "name": member} for member in MEMBERS]
-    spec = {
-        "clusters": clusters,
-        "activeCluster": MEMBERS[0],
-        # With 15 s, the renewals of two thousand workers would keep two cores busy.
-        "leaseDuration": f"{_LEASE_SECONDS}s",
-        "switchoverTimeout": "600s",
-    }
-    manifests = [
-        {
-            "apiVersion": "tcf.dev/v1alpha1",
-            "kind": "ClusterFederation",
-            "metadata": {"name": f"f{n}"},
-            "spec": spec,
-        }
-        for n in range(count)
-    ]
-    asyncio.run(_send(hub, "POST", [("", manifest) for manifest in manifests]))
-    programs = TcfProcesses(hub, logs, development=False)
-    try:
+    # With 15 s, the renewals of two thousand workers would keep two cores busy.
+    spec = {"leaseDuration": f"{_LEASE_SECONDS}s", "switchoverTimeout": "600s"}
+    hub = create_federations(plane, f"scale-{count}", count, spec)
+    with contextlib.closing(TcfProcesses(hub, logs, development=False)) as programs:
         yield hub, programs
-    finally:
-        programs.close()
 
 
 def scaled(plane: ControlPlane, count: int, logs: Path) -> Scaled:
@@ -142,9 +64,7 @@ def scaled(plane: ControlPlane, count: int, logs: Path) -> Scaled:
         farm = Farm(hub, count)
         try:
             farm.await_ready()
-            _await_all(
-                hub, count, lambda s: s.get("activeCluster") == MEMBERS[0], "all have an active member"
-            )
+            await_all(hub, count, lambda s: s.get("activeCluster") == MEMBERS[0], "all have an active member")
             time.sleep(5)  # counts, annotations
             windows = [_window(plane, operator.process) for _ in range(_WINDOWS)]
             switches = []
@@ -180,36 +100,11 @@ def _started(
 ) -> tuple[TcfProcess, float]:
     """Edit every spec while no operator runs, and start one: seconds until it has seen all edits."""
     paused = {"spec": {"paused": generation % 2 == 0}}
-    asyncio.run(_send(hub, "PATCH", [(f"/f{n}", paused) for n in range(count)]))
+    asyncio.run(send(hub, "PATCH", [(f"/f{n}", paused) for n in range(count)]))
     began = time.monotonic()
     operator = programs.operator()
-    _await_all(hub, count, lambda s: s.get("observedGeneration") == generation, "all edits are taken in")
+    await_all(hub, count, lambda s: s.get("observedGeneration") == generation, "all edits are taken in")
     return operator, time.monotonic() - began
-
-
-async def _send(hub: HubNamespace, method: str, requests: list[tuple[str, Json]]) -> None:
-    """Send many requests at once. kubectl would send one by one, and slowly."""
-    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
-    path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
-    gate = asyncio.Semaphore(16)
-    kind = MERGE_PATCH if method == "PATCH" else JSON
-
-    async def send(name: str, body: Json) -> None:
-        async with gate:
-            await client.request(method, path + name, body=body, content_type=kind, deadline=_PATIENCE)
-
-    try:
-        await asyncio.gather(*(send(name, body) for name, body in requests))
-    finally:
-        await client.close()
-
-
-def _await_all(hub: HubNamespace, count: int, fits: Callable[[Json], bool], what: str) -> None:
-    def all_of_them() -> bool:
-        items = json.loads(hub.kubectl("get", "cfed", "-o", "json").stdout)["items"]
-        return sum(fits(item.get("status", {})) for item in items) == count
-
-    eventually(all_of_them, what=what, patience=_PATIENCE)
 
 
 def requests(plane: ControlPlane) -> float:
@@ -228,3 +123,43 @@ def requests(plane: ControlPlane) -> float:
         and 'verb="WATCH"' not in line
         and not ('resource="leases"' in line and 'verb="PUT"' in line)
     )
+
+
+FEW = 100
+"""A small number of federations, for comparison where the figures of a single one are next to nothing."""
+COSTS: dict[str, tuple[str, float, Callable[[Scaled], list[float]]]] = {
+    "operator's CPU when idle": ("% of a core", 100, lambda of: of.cpu),
+    "operator's RSS": ("MiB", 1, lambda of: of.rss),
+    "API requests of everybody when idle": ("per s", 1, lambda of: of.requests),
+}
+"""What many federations cost while nothing happens: unit, factor, and where the figure is."""
+
+
+def scaling() -> Iterator[Figure]:
+    """One operator with 1, 100 and 1,000 federations of two members, a worker each, leaseDuration 300 s."""
+    found: dict[int, Scaled] = {}
+    for count in (1, FEW, 1000):
+        print(f"  {count} ...", flush=True)
+        with tempfile.TemporaryDirectory() as folder, ControlPlane.start() as plane:
+            install_crd(plane)
+            result = found[count] = scaled(plane, count, Path(folder))
+        name = f"{count:,} federation{'s' * (count > 1)}"
+        yield Figure("scale", f"{name}: a switchover", "ms", [1000 * each for each in result.switches])
+        if count > 1:
+            ratio = [each / statistics.median(found[1].switches) for each in result.switches]
+            yield Figure("scale", "- of that with one federation", "x", ratio, (), Goal("≤", 2))
+            together = [1000 * each for each in result.at_once]
+            yield Figure("scale", f"- {AT_ONCE} at once: each", "ms", together)
+        if count > FEW:
+            ratio = [each / statistics.median(found[FEW].at_once) for each in result.at_once]
+            yield Figure("scale", f"- of that with {FEW}", "x", ratio, (), Goal("≤", 2))
+        for what, (unit, factor, pick) in COSTS.items():
+            yield Figure("scale", f"- {what}", unit, [factor * each for each in pick(result)])
+            if count > FEW:
+                before = statistics.mean(pick(found[FEW]))
+                growth = statistics.mean(pick(result)) / before * FEW / count
+                name = f"- of that with {FEW}, for each federation, on average"
+                yield Figure("scale", name, "x", [growth], (), Goal("≤", 1))
+        yield Figure(
+            "scale", "- all edits taken in after a restart", "s", result.converged, (), Goal("≤", 30)
+        )

@@ -84,8 +84,13 @@ def resident(process: subprocess.Popen[bytes]) -> float:
 
 
 def computed(process: subprocess.Popen[bytes]) -> float:
+    """Seconds of CPU so far."""
+    return computed_by(process.pid)
+
+
+def computed_by(pid: int) -> float:
     """Seconds of CPU so far, to the nanosecond, from the clock that clock_getcpuclockid(3) names on Linux."""
-    return time.clock_gettime((~process.pid << 3) | 2)
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,133 @@
+"""What a hub computes for the requests without which no failover can be carried out.
+
+For each failover: twice a list of the Leases, because a decision about a loss and a fence need one; three
+writes of the status; a delete of the silent worker's Lease; the acknowledgement of the new member's worker,
+and the read and the renewal that make it answer 200; and the annotation that keeps the term for a restored
+hub. An operator and the workers watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from contextlib import aclosing
+from typing import Any
+
+from controlplane.plane import ControlPlane
+from rig.hub_namespace import HubNamespace
+
+from bench.farm import MEMBERS
+from bench.farms import PATIENCE, create_federations
+from bench.servers import computed_by
+from tcf.hub import federations, worker_leases
+from tcf.hub.client import MERGE_PATCH, HubClient, folder
+from tcf.hub.credentials import Credentials, kubeconfig
+from tcf.hub.sessions import JSON
+
+Json = dict[str, Any]
+_COUNT = 200
+_AT_ONCE = 16
+
+
+def hub_seconds(plane: ControlPlane, like: Json) -> float:
+    """Seconds of CPU of API server and etcd for one failover. `like`: a status after a failover."""
+    hub = create_federations(plane, "floor", _COUNT, {})
+    return asyncio.run(_played(plane, hub, like)) / _COUNT
+
+
+async def _played(plane: ControlPlane, hub: HubNamespace, like: Json) -> float:
+    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
+    of = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
+    leases = folder(worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL, hub.namespace)
+    chains = [_Failover(client, of, leases, f"f{n}", like) for n in range(_COUNT)]
+    watches = [asyncio.create_task(_watch(client, path)) for path in (of, of, leases)]
+    try:
+        await asyncio.gather(*(chain.prepare() for chain in chains))
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def play(chain: _Failover) -> None:
+            async with turns:
+                await chain.run()
+
+        await asyncio.sleep(2)
+        before = hub_computed(plane)
+        await asyncio.gather(*(play(chain) for chain in chains))
+        return hub_computed(plane) - before
+    finally:
+        for task in watches:
+            task.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        await client.close()
+
+
+def hub_computed(plane: ControlPlane) -> float:
+    """Seconds of CPU so far."""
+    return sum(computed_by(pid) for pid in plane.pids.values())
+
+
+async def _watch(client: HubClient, path: str) -> None:
+    while True:
+        async with aclosing(client.watch(path, {}, deadline=PATIENCE)) as events:
+            async for _ in events:
+                pass
+
+
+class _Failover:
+    """One failover, played as fast as the hub answers."""
+
+    def __init__(self, client: HubClient, of: str, leases: str, name: str, like: Json) -> None:
+        self._client = client
+        self._path, self._leases, self._name = f"{of}/{name}", leases, name
+        self._status = copy.deepcopy(like)
+        self._federation: Json = {}
+        self._lease: list[Json] = []
+
+    async def prepare(self) -> None:
+        self._federation = await self._ask("GET", self._path)
+        for number, member in enumerate(MEMBERS):
+            body = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": f"{self._name}-{number}", "labels": {"floor": self._name}},
+                "spec": {"holderIdentity": member, "leaseDurationSeconds": 30},
+            }
+            self._lease.append(await self._ask("POST", self._leases, body))
+        await self._write("active", "passive")
+
+    async def run(self) -> None:
+        await self._list()
+        await self._write("demoting", "passive")
+        await self._list()
+        await self._ask("DELETE", f"{self._leases}/{self._name}-0")
+        await self._write("passive", "promoting")
+        await self._renew()
+        await self._write("passive", "active")
+        self._federation = await self._ask("GET", self._path)
+        await self._renew()
+        body = {"metadata": {"annotations": {"tcf.dev/last-term": str(self._status["term"])}}}
+        await self._ask("PATCH", self._path, body)
+
+    async def _list(self) -> None:
+        label = {"labelSelector": f"floor={self._name}"}
+        await self._client.request("GET", self._leases, params=label, deadline=PATIENCE)
+
+    async def _write(self, *roles: str) -> None:
+        self._status["term"] += 1
+        for row, role in zip(self._status["clusters"], roles, strict=True):
+            row["status"] = role
+        self._status["activeCluster"] = next(
+            (row["id"] for row in self._status["clusters"] if row["status"] == "active"), ""
+        )
+        body = {**self._federation, "status": self._status}
+        self._federation = await self._ask("PUT", f"{self._path}/status", body)
+
+    async def _renew(self) -> None:
+        body = {
+            "metadata": {"annotations": {"tcf.dev/acknowledged": f"{self._status['term']}/{time.time()}"}}
+        }
+        await self._ask("PATCH", f"{self._leases}/{self._name}-1", body)
+
+    async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        kind = MERGE_PATCH if method == "PATCH" else JSON
+        return await self._client.request(method, path, body=body, content_type=kind, deadline=PATIENCE)
