@@ -42,6 +42,7 @@ _CONSOLE = 8
 _EXPOSED = "anybody who can reach this worker may move the roles: use --auth kubernetes or --auth oauth2"
 
 if TYPE_CHECKING:
+    from tcf.coordinator.deliveries import Deliveries
     from tcf.coordinator.dispatcher import Dispatcher
     from tcf.coordinator.readiness import Readiness
 
@@ -95,7 +96,9 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
     from tcf.coordinator.dispatcher import Dispatcher  # noqa: PLC0415
     from tcf.coordinator.heartbeat_writer import HeartbeatWriter  # noqa: PLC0415
     from tcf.coordinator.kopf_watch import KopfWatch  # noqa: PLC0415
+    from tcf.coordinator.lease_watch import LeaseWatch  # noqa: PLC0415
     from tcf.coordinator.readiness import Readiness  # noqa: PLC0415
+    from tcf.coordinator.roster import Roster  # noqa: PLC0415
     from tcf.hub.access import Access  # noqa: PLC0415
     from tcf.hub.events import Events  # noqa: PLC0415
     from tcf.web.operator_metrics import operator_metrics  # noqa: PLC0415
@@ -105,34 +108,40 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
     client = client_of(serving.stack, credentials, name)
     federations, leases, clock, deliveries = Federations(client), Leases(client), Clock(), Deliveries()
     events = Events(client, component=name, instance=identity)
-    dispatcher = Dispatcher(federations, leases, events, clock=clock)
+    roster = Roster(identity, clock=clock)
+    dispatcher = Dispatcher(federations, leases, events, roster=roster, clock=clock)
     watch = KopfWatch(
         dispatcher, deliveries, credentials, namespaces=namespaces, identity=identity, user_agent=name
     )
-    stores = (federations, leases, Access(client))
-    readiness = Readiness(*stores, namespaces, watched=deliveries, restart_watches=watch.restart, clock=clock)
+    lease_watch = LeaseWatch(leases, dispatcher, deliveries, namespaces=namespaces, clock=clock)
+    watches, stores = (watch, lease_watch), (federations, leases, Access(client))
+    readiness = Readiness(*stores, namespaces, watched=deliveries, watches=watches, clock=clock)
     heartbeat = HeartbeatWriter(
         Heartbeats(client),
-        holder=identity,
+        roster=roster,
         namespaces=dispatcher.namespaces,
         at_work=lambda: readiness.trouble is None,
         clock=clock,
     )
 
+    serving.metrics.add(partial(operator_metrics, dispatcher, clock))
+    routes = _operator_health(serving, deliveries, readiness)
+    listening = await _listen_for_health(serving, routes, settings.listen, settings.probe_listen)
+    if not listening or not await _listen_for_console(serving, dispatcher, readiness, settings.console):
+        return []
+    watching = (partial(each.run, readiness.readable) for each in watches)
+    return [dispatcher.run, *watching, readiness.run, heartbeat.run]
+
+
+def _operator_health(serving: Serving, deliveries: Deliveries, readiness: Readiness) -> Routes:
+    def not_ready() -> str | None:
+        return readiness.trouble.message if readiness.trouble else None
+
     def remarks() -> Iterable[str]:
         yield from deliveries.unreadable.values()
         yield from serving.remarks()
 
-    serving.metrics.add(partial(operator_metrics, dispatcher, clock))
-
-    def not_ready() -> str | None:
-        return readiness.trouble.message if readiness.trouble else None
-
-    routes = health.routes(alive=lambda: None, ready=not_ready, remarks=remarks)
-    listening = await _listen_for_health(serving, routes, settings.listen, settings.probe_listen)
-    if not listening or not await _listen_for_console(serving, dispatcher, readiness, settings.console):
-        return []
-    return [dispatcher.run, lambda: watch.run(readiness.readable), readiness.run, heartbeat.run]
+    return health.routes(alive=lambda: None, ready=not_ready, remarks=remarks)
 
 
 async def _listen_for_console(

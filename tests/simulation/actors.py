@@ -6,16 +6,20 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from simulation.network import Link, Network
 from simulation.sim_hub import NAME, NAMESPACE
-from simulation.stand_ins import SimEvents, SimFederations, SimLeases, watch
+from simulation.stand_ins import SimEvents, SimFederations, SimHeartbeats, SimLeases, watch
 from simulation.world import Machine, Process, World
 from tcf.coordinator.dispatcher import Dispatcher
+from tcf.coordinator.heartbeat_writer import HeartbeatWriter
+from tcf.coordinator.roster import Roster
+from tcf.coordinator.turns import Rank, Turns
 from tcf.core.model import Application, Federation, MemberRef, Principal, Refusal, WorkerLease
 from tcf.core.reading import Reading
 from tcf.hub import errors
+from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.worker.conclusion import Part
 from tcf.worker.renewal import Worker
 from tcf.worker.switchovers import Course, Switchovers, Wish
@@ -23,6 +27,8 @@ from tcf.worker.switchovers import Course, Switchovers, Wish
 CLIENT = Principal("10.0.0.9")
 _KOPF_RETRY = 0.3
 _KOPF_DEADLINE = 10.0
+_ALL_TURNS = 32
+_FIRST = Rank(of_peers=False, rests=False, priority=-1000, since=0.0)
 
 
 @dataclass(eq=False)
@@ -212,16 +218,43 @@ class WorkerProgram(Program):
 class OperatorProgram(Program):
     """The coordinator, fed by watches as kopf feeds it."""
 
+    turns: Turns | None = None
+
+    def crowd(self, seconds: float) -> None:
+        """So many other federations have to be attended to that no turn is left for so long."""
+        process, turns = self.process, self.turns
+        if process is None or turns is None:
+            return
+
+        async def occupy() -> None:
+            async with turns.turn(_FIRST):
+                await asyncio.sleep(seconds)
+
+        self.world.note(self.name, "is busy for %.3f s", seconds)
+        for _ in range(_ALL_TURNS):
+            process.call_soon(lambda: process.create_task(occupy()))
+
     def begin(self, process: Process, link: Link) -> None:
-        dispatcher = Dispatcher(SimFederations(link), SimLeases(link), SimEvents(link), clock=process.machine)
+        stores = (SimFederations(link), SimLeases(link), SimEvents(link))
+        roster = Roster(self.name, clock=process.machine)
+        dispatcher = Dispatcher(*stores, roster=roster, clock=process.machine)
+        self.turns = dispatcher.turns
+        heartbeat = HeartbeatWriter(
+            cast("Heartbeats", SimHeartbeats(link)),
+            roster=roster,
+            namespaces=dispatcher.namespaces,
+            at_work=lambda: True,
+            clock=process.machine,
+        )
 
         def federation(value: Any, *, deleted: bool) -> None:
-            dispatcher.federation_event(value, deleted=deleted)
+            dispatcher.federation_event(value, at=process.machine.boot(), deleted=deleted)
 
         def lease(value: Any, *, deleted: bool) -> None:
-            dispatcher.lease_event((NAMESPACE, NAME), value, deleted=deleted)
+            dispatcher.lease_event((NAMESPACE, NAME), value, at=process.machine.boot(), deleted=deleted)
 
         process.create_task(dispatcher.run())
+        process.create_task(heartbeat.run())
         process.create_task(self._watch(link, Federation, federation))
         process.create_task(self._watch(link, WorkerLease, lease))
 

@@ -145,6 +145,39 @@ def _forced_though_ill(schedule: Schedule, chance: random.Random) -> tuple[Fault
     )
 
 
+def _overloaded(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """The hub throttles everybody during a switchover, or operators have no turn for what is asked for.
+
+    A worker is throttled only for so long that its Lease does not become silent.
+    """
+    t, d = 3.0 * schedule.duration + schedule.length / 3 * chance.random(), schedule.duration
+    begin = Fault(t, "place")
+    if chance.random() < 0.5:
+        late = t + soon(chance, 0.05)
+        all_workers = (Fault(late, "refuse", name, 0.5 * d * chance.random()) for name in programs(schedule))
+        throttled = (Fault(late, "refuse", name, 2.0 * TIMEOUTS[0]) for name in operators(schedule))
+        return begin, *all_workers, *throttled
+    seconds = 2 * TIMEOUTS[0] + 60 + 20 * chance.random()
+    return begin, *(Fault(t - 0.1, "crowd", name, seconds) for name in operators(schedule))
+
+
+def _overloaded_failover(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """Operators have no turn for a failover that has begun, or the hub throttles them."""
+    kind, seconds = chance.choice(("crowd", "refuse")), TIMEOUTS[0] * (0.5 + 2.0 * chance.random())
+    trouble = tuple(Fault(soon(chance, 0.05), kind, name, seconds) for name in operators(schedule))
+    dead = Fault(3.0 * schedule.duration, "crash", ACTIVE, schedule.length)
+    return dead, Fault(0.0, "once failing over", then=trouble)
+
+
+def _one_left(schedule: Schedule, chance: random.Random) -> tuple[Fault, ...]:
+    """All operators but one die when they know each other, and people ask for the role."""
+    gone = 22.0 + soon(chance, 3.0)
+    left = chance.choice(operators(schedule))
+    crashes = (Fault(gone, "crash", name, 40.0) for name in operators(schedule) if name != left)
+    asks = (Fault(gone + 10.0 * n + soon(chance, 5.0), "ask", PASSIVE, value="promote") for n in range(3))
+    return *crashes, *asks
+
+
 def _edited_while_cut(what: str, *values: object) -> Drawn:
     """The spec changes at the moment at which the active worker is cut off, and the role moves."""
 
@@ -408,6 +441,9 @@ DIRECTED_FAULTS: Mapping[str, Drawn] = {
     "ill and stuck": _ill_and_stuck,
     "forced though ill": _forced_though_ill,
     "dead": _dead,
+    "overloaded": _overloaded,
+    "overloaded failover": _overloaded_failover,
+    "one left": _one_left,
     "dead and paused": _dead_and_paused,
     "slow operator": _slow_operator,
     "recreated": _recreated,

@@ -254,6 +254,10 @@ class Checker:
         if old.switchover and old.switchover.id not in {*names, now}:
             self.fail(f"request {old.switchover.id} has vanished")
 
+    def outcomes(self) -> set[str]:
+        """How requests have ended so far."""
+        return {past.outcome for past in self._ended.values()}
+
     # --- requests ---------------------------------------------------------------------------------------
 
     def check_asks(self, asks: Iterable[Ask]) -> None:

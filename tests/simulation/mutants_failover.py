@@ -13,6 +13,7 @@ from simulation import profiles
 from simulation.mutant import Mutant, Patch, changed
 from tcf.core.liveness import Workers
 from tcf.core.model import Application, Federation, Spec, Status, WorkerLease
+from tcf.core.peers import Peers
 from tcf.core.refusals import application_unhealthy
 from tcf.core.sightings import Sightings
 
@@ -86,7 +87,30 @@ def _no_time_to_become_healthy() -> Iterable[Patch]:
     yield changed(Sightings, "see_federation", see)
 
 
+def _queue_counts() -> Iterable[Patch]:
+    yield changed(Sightings, "excused", lambda _, sightings, *__: sightings)
+
+
+def _never_steps_in() -> Iterable[Patch]:
+    def acts_at(original: Any, peers: Peers, federation: str, due: float, now: float) -> float:
+        return math.inf if peers.before(federation, now) else original(peers, federation, due, now)
+
+    yield changed(Peers, "acts_at", acts_at)
+
+
 FAILOVER_MUTANTS = (
+    Mutant(
+        "queue counts",
+        "a request is rolled back because the operator had no time for it",
+        _queue_counts,
+        profiles.OVERLOAD,
+    ),
+    Mutant(
+        "never steps in",
+        "a step is left to an operator that is dead",
+        _never_steps_in,
+        profiles.ONE_LEFT,
+    ),
     Mutant(
         "hasty first",
         "another member begins although the chosen one is not silent for long enough",

@@ -47,6 +47,8 @@ GENERAL = Profile(
         "stricter": 0.2,
         "faded": 0.2,
         "slow operator": 0.2,
+        "crowd": 0.5,
+        "place": 0.3,
         "dead": 0.3,
         "ill": 1.5,
         "ill active": 0.5,
@@ -213,6 +215,31 @@ FAILOVERS = Profile(
     **_BARE | {"automatic": 1.0},
 )
 
+OVERLOAD = Profile(
+    "overload",  # operators whose turns come late by seconds, and a hub that throttles them; nothing else
+    faults={"overloaded": 1.0},
+    durations=(5,),
+    periods=40.0,
+    operators=(1, 2),
+    **_BARE,
+)
+OVERLOADED_FAILOVERS = Profile(
+    "overloaded failovers",  # the same while an active member is replaced
+    faults={"overloaded failover": 1.0},
+    durations=(2, 3),
+    periods=24.0,
+    operators=(1, 2),
+    **_BARE | {"automatic": 1.0},
+)
+ONE_LEFT = Profile(
+    "one left",  # of several operators, who share the work
+    faults={"one left": 1.0},
+    durations=(3,),
+    periods=24.0,
+    operators=(2, 3),
+    **_BARE,
+)
+
 _FOLLOWING = _BARE | {"automatic": 1.0, "following": 1.0}
 ILLNESSES = Profile(
     "illnesses",  # applications that are ill, for a moment or for long, and roles that follow them
@@ -344,6 +371,9 @@ PROFILES = {
         RACES,
         OUTAGES,
         FAILOVERS,
+        OVERLOAD,
+        OVERLOADED_FAILOVERS,
+        ONE_LEFT,
         ILLNESSES,
         STUCK,
         FORCED,

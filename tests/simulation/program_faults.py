@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
-from simulation.actors import Ask
+from simulation.actors import CLIENT, Ask, OperatorProgram
 from simulation.injector import Inject, Injector
-from simulation.schedule import Fault
-from tcf.core.admission import Kind
+from simulation.schedule import PASSIVE, Fault
+from simulation.world import START
+from tcf.core.admission import Accepted, Command, Kind, admit
+from tcf.core.model import Now
 from tcf.worker.switchovers import Wish
 
 _READ_TO_RENEWAL = 2
@@ -117,6 +120,12 @@ def _refuse(injector: Injector, fault: Fault) -> None:
         injector.for_a_while(fault, link, "refusing", True)
 
 
+def _crowd(injector: Injector, fault: Fault) -> None:
+    program = injector.bed.programs[fault.target]
+    assert isinstance(program, OperatorProgram)
+    program.crowd(fault.seconds)
+
+
 def _watch_break(injector: Injector, fault: Fault) -> None:
     if link := injector.link_of(fault):
         link.break_watches()
@@ -150,6 +159,21 @@ def ask(injector: Injector, fault: Fault) -> None:
         bed.asks.append(asked)
 
 
+def _place(injector: Injector, _: Fault) -> None:
+    """Somebody asks for the passive member by kubectl, and does not withdraw the request."""
+    bed, hub = injector.bed, injector.bed.hub
+    present = hub.federation
+    if present is None or present.status is None:
+        return
+    now = Now(0.0, START + timedelta(seconds=bed.world.now))
+    member = bed.programs[injector.worker_with(PASSIVE)].member
+    verdict = admit(
+        present, Command(Kind.PROMOTE, member, id=f"placed-{bed.number()}", principal=CLIENT), now
+    )
+    if isinstance(verdict, Accepted):
+        hub.write_status(present, verdict.status)
+
+
 PROGRAM_FAULTS: Mapping[str, Inject] = {
     "stop": _stop,
     "stop after read": _stop_after_read,
@@ -166,9 +190,11 @@ PROGRAM_FAULTS: Mapping[str, Inject] = {
     "ill member": _ill_member,
     "deafen": _deafen,
     "refuse": _refuse,
+    "crowd": _crowd,
     "watch break": _watch_break,
     "hub down": _hub_down,
     "ask": ask,
+    "place": _place,
     "pause holder": _pause_holder,
     "crash holder": _crash_holder,
 }

@@ -8,18 +8,26 @@ from dataclasses import dataclass
 
 from simulation.hub_faults import HUB_FAULTS
 from simulation.injector import Inject, Injector
-from simulation.profiles import OUTAGES, OUTAGES_OF_THE_HEALTHY
+from simulation.profiles import ONE_LEFT, OUTAGES, OUTAGES_OF_THE_HEALTHY, OVERLOAD, OVERLOADED_FAILOVERS
 from simulation.program_faults import PROGRAM_FAULTS, ask
 from simulation.readable_trace import captured_logs, readable_names
 from simulation.schedule import Fault, Schedule
 from simulation.settling import Settling, settling_bound
 from simulation.testbed import Testbed
 from simulation.third_party_faults import THIRD_PARTY_FAULTS
+from tcf.core import reasons
 from tcf.core.model import Federation
 
 FAULTS: Mapping[str, Inject] = {**PROGRAM_FAULTS, **HUB_FAULTS, **THIRD_PARTY_FAULTS}
 """How each kind of fault is done."""
 _NOBODY_IS_DEAD = {OUTAGES.name, OUTAGES_OF_THE_HEALTHY.name}
+_TOO_LATE = {reasons.Outcome.ROLLED_BACK, reasons.Outcome.TIMED_OUT, reasons.Outcome.EXPIRED}
+_IMPOSSIBLE = {
+    OVERLOAD.name: _TOO_LATE,
+    OVERLOADED_FAILOVERS.name: _TOO_LATE,
+    ONE_LEFT.name: {*_TOO_LATE, reasons.Outcome.NO_COORDINATOR},
+}
+"""Outcomes of requests that these profiles must not have."""
 _FORCE_AFTER = 0.3
 """Part of the time to settle after which a person overrides what no wait will fence."""
 
@@ -74,6 +82,8 @@ def _settle(bed: Testbed, injector: Injector) -> float:
         checker.fail(f"not at rest {bound:.0f} s after the last fault: {why}")
     if bed.schedule.profile in _NOBODY_IS_DEAD and checker.failovers:
         checker.fail("a member was replaced though nobody was dead")
+    if wrong := checker.outcomes() & _IMPOSSIBLE.get(bed.schedule.profile, set()):
+        checker.fail(f"a request has ended with {wrong}, although operators were only busy, or one was left")
     checker.check_asks(bed.asks)
     return world.now - calm_at
 

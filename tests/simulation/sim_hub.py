@@ -55,6 +55,8 @@ class SimHub:
         self.leases: dict[str, WorkerLease] = {}
         self.kind_is_gone = False
         """The CRD has been removed."""
+        self.marks: dict[str, str] = {}
+        """What operators have left on their heartbeat, by their names."""
         self.watchers: dict[type, list[Watcher]] = {Federation: [], WorkerLease: []}
         self.renewal_listeners: list[Callable[[WorkerLease, WorkerLease], None]] = []
         """Called with a Lease before and after its worker has renewed it."""

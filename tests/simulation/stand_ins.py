@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -166,6 +166,26 @@ class SimLeases(LeaseStore):
 
 def _whose(lease: WorkerLease) -> tuple[str, str, str]:
     return lease.uid, lease.federation, lease.cluster
+
+
+class SimHeartbeats:
+    """All that an operator does with heartbeats."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def beat(
+        self, namespace: str, holder: str, forgotten: Iterable[str], *, deadline: float
+    ) -> dict[str, str]:
+        hub, world = self._link.network.hub, self._link.world
+
+        def beat() -> dict[str, str]:
+            for name in forgotten:
+                hub.marks.pop(name, None)
+            hub.marks[holder] = f"{holder}/{world.now}"
+            return dict(hub.marks)
+
+        return await self._link.request("heartbeat", beat, deadline=deadline)
 
 
 class SimEvents(EventStore):

@@ -165,7 +165,7 @@ def test_the_next_member_takes_over_as_soon_as_what_the_role_has_caused_is_over(
     assert not moments(outcome, "op1", "deleted the Lease") + moments(outcome, "op2", "deleted the Lease")
 
 
-@pytest.mark.parametrize("seed", [0, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_role_that_comes_back_before_that_is_answered_for_at_once(seed: int) -> None:
     """The request times out first. Renewals are up to 1.7 s apart, but the worker does not wait for that."""
     outcome = ending(seed, 14.0, duration=5)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import cast
 
 from tcf.coordinator.dispatcher import Dispatcher
+from tcf.coordinator.roster import Roster
 from tcf.core.model import Event, Federation, Status, WorkerLease
 from tcf.hub import errors
 from tcf.hub.events import Events
@@ -77,8 +78,10 @@ class QuietHub:
         return self._put(self.about, self.about)
 
     def dispatcher(self, boot: Callable[[], float]) -> Dispatcher:
+        clock = ClockAt(boot)
+        roster = Roster("operator", clock=clock)
         return Dispatcher(
-            cast("Federations", self), cast("Leases", self), cast("Events", self), clock=ClockAt(boot)
+            cast("Federations", self), cast("Leases", self), cast("Events", self), roster=roster, clock=clock
         )
 
     def _put(self, seen: Federation, new: Federation) -> Federation:

@@ -58,10 +58,14 @@ def test_trouble_lasts_until_something_is_delivered() -> None:
 
 def test_watches_that_begin_again_have_delivered_nothing() -> None:
     watched = Deliveries()
-    watched.begin()
+    for plural in (FEDERATIONS, LEASES):
+        assert not watched.begun
+        watched.begin(plural)
+    watched.note(LEASES, "7")
     watched.note_object(FEDERATIONS, "uid-1", "9", deleted=False, unreadable="no spec")
     watched.fail("no rights")
     assert watched.begun
-    watched.forget()
+    watched.forget(FEDERATIONS)
     assert (watched.begun, watched.unreadable, watched.trouble) == (False, {}, "")
     assert (watched.newest(FEDERATIONS), watched.version("uid-1")) == (0, 0)
+    assert watched.newest(LEASES) == 7, "those of another kind go on"

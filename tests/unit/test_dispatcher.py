@@ -22,14 +22,14 @@ def quietly(about: Federation | None = SHOP) -> tuple[QuietHub, Dispatcher]:
 
 async def test_it_looks_after_what_it_got_before_it_began_and_after() -> None:
     hub, dispatcher = quietly()
-    dispatcher.lease_event(("ns", "shop"), lease("c1"), deleted=False)
+    dispatcher.lease_event(("ns", "shop"), lease("c1"), at=BOOT, deleted=False)
     await turns()
     assert hub.asked == [], "it does not run yet"
     async with at_work(dispatcher.run()):
         await turns(30)
         assert hub.asked[:2] == ["get", "list"]
         hub.asked.clear()
-        dispatcher.lease_event(("ns", "another"), lease("c1"), deleted=False)
+        dispatcher.lease_event(("ns", "another"), lease("c1"), at=BOOT, deleted=False)
         await turns(30)
         assert hub.asked[:2] == ["get", "list"]
 
@@ -38,7 +38,7 @@ async def test_each_federation_has_one_loop() -> None:
     hub, dispatcher = quietly()
     async with at_work(dispatcher.run()):
         for name in ("c1", "c2"):
-            dispatcher.lease_event(("ns", "shop"), lease(name), deleted=False)
+            dispatcher.lease_event(("ns", "shop"), lease(name), at=BOOT, deleted=False)
         await turns(30)
     assert hub.asked.count("get") == 1
 
@@ -46,23 +46,23 @@ async def test_each_federation_has_one_loop() -> None:
 def test_the_namespaces_are_those_with_a_federation() -> None:
     _, dispatcher = quietly()
     assert dispatcher.namespaces() == set()
-    dispatcher.federation_event(SHOP, deleted=False)
-    dispatcher.lease_event(("elsewhere", "shop"), lease("c1"), deleted=False)
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
+    dispatcher.lease_event(("elsewhere", "shop"), lease("c1"), at=BOOT, deleted=False)
     assert dispatcher.namespaces() == {"ns"}
 
 
 @pytest.mark.parametrize("deleted", [False, True])
 async def test_a_change_of_a_federation_wakes_its_loop(*, deleted: bool) -> None:
     hub, dispatcher = quietly()
-    dispatcher.federation_event(SHOP, deleted=False)
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
     async with at_work(dispatcher.run()):
         await turns(30)
         hub.asked.clear()
         if deleted:
-            dispatcher.federation_event(SHOP, deleted=True)
+            dispatcher.federation_event(SHOP, at=BOOT, deleted=True)
         else:
             asked = hub.edit(status=federation("active passive", switchover=request("c1", "")).status)
-            dispatcher.federation_event(asked, deleted=False)
+            dispatcher.federation_event(asked, at=BOOT, deleted=False)
         await turns(30)
     assert dispatcher.namespaces() == (set() if deleted else {"ns"})
     assert ("status" in hub.asked) is not deleted
@@ -71,24 +71,24 @@ async def test_a_change_of_a_federation_wakes_its_loop(*, deleted: bool) -> None
 async def test_a_change_of_a_lease_wakes_the_loop_of_its_federation() -> None:
     hub, dispatcher = quietly()
     hub.leases = (lease("c1"),)
-    dispatcher.federation_event(SHOP, deleted=False)
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
     async with at_work(dispatcher.run()):
         await turns(30)
         hub.asked.clear()
         another = lease("c2")
         hub.leases = (*hub.leases, another)
-        dispatcher.lease_event(("ns", "shop"), another, deleted=False)
+        dispatcher.lease_event(("ns", "shop"), another, at=BOOT, deleted=False)
         await turns(30)
         assert "status" in hub.asked, "it counts the worker"
         hub.asked.clear()
-        dispatcher.lease_event(("ns", "shop"), another, deleted=False)
+        dispatcher.lease_event(("ns", "shop"), another, at=BOOT, deleted=False)
         await turns(30)
         assert hub.asked == [], "that is known"
 
 
 async def test_when_the_watches_begin_again_everything_is_read_again() -> None:
     hub, dispatcher = quietly()
-    dispatcher.federation_event(SHOP, deleted=False)
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
     async with at_work(dispatcher.run()):
         await turns(30)
         hub.asked.clear()
@@ -99,14 +99,14 @@ async def test_when_the_watches_begin_again_everything_is_read_again() -> None:
 
 async def test_a_federation_that_comes_back_gets_a_new_loop() -> None:
     hub, dispatcher = quietly()
-    dispatcher.federation_event(SHOP, deleted=False)
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
     async with at_work(dispatcher.run()):
         await turns(30)
-        dispatcher.federation_event(SHOP, deleted=True)
+        dispatcher.federation_event(SHOP, at=BOOT, deleted=True)
         await turns(30)
         hub.asked.clear()
         hub.about = federation(None, uid="uid-2", resource_version="20")
-        dispatcher.federation_event(hub.about, deleted=False)
+        dispatcher.federation_event(hub.about, at=BOOT, deleted=False)
         await turns(30)
         assert "status" in hub.asked, "it gets its first roles"
 
@@ -116,7 +116,7 @@ async def test_what_a_loop_reports_becomes_an_event(monkeypatch: pytest.MonkeyPa
     hub, dispatcher = quietly(federation("active passive", switchover=request("c1", "")))
     hub.leases = (lease("c1"), lease("c2"))
     assert hub.about
-    dispatcher.federation_event(hub.about, deleted=False)
+    dispatcher.federation_event(hub.about, at=BOOT, deleted=False)
     async with at_work(dispatcher.run()):
         await turns(60)
     assert [(event.reason, event.term) for event in hub.events] == [("Demoting", TERM + 1)]
@@ -125,15 +125,15 @@ async def test_what_a_loop_reports_becomes_an_event(monkeypatch: pytest.MonkeyPa
 async def test_an_older_version_than_is_known_is_looked_into() -> None:
     """It is old news, or the hub was set back, which only a read can tell."""
     quiet, dispatcher = quietly()
-    dispatcher.federation_event(SHOP, deleted=False)
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
     running = asyncio.create_task(dispatcher.run())
     await asyncio.sleep(0.01)
     assert quiet.reads == []
     assert quiet.about
-    dispatcher.federation_event(quiet.about, deleted=False)
+    dispatcher.federation_event(quiet.about, at=BOOT, deleted=False)
     await asyncio.sleep(0.01)
     assert quiet.reads == [], "the same version is no reason"
-    dispatcher.federation_event(federation("active passive", resource_version="5"), deleted=False)
+    dispatcher.federation_event(federation("active passive", resource_version="5"), at=BOOT, deleted=False)
     await asyncio.sleep(0.01)
     assert len(quiet.reads) == 1
     running.cancel()
@@ -145,7 +145,7 @@ async def test_a_thousand_federations_do_not_flood_the_hub() -> None:
     quiet = QuietHub(federation("active passive"))
     dispatcher = quiet.dispatcher(lambda: BOOT)
     for n in range(1000):
-        dispatcher.lease_event(("ns", f"f{n}"), lease("c1"), deleted=False)
+        dispatcher.lease_event(("ns", f"f{n}"), lease("c1"), at=BOOT, deleted=False)
     running = asyncio.create_task(dispatcher.run())
     await asyncio.wait_for(quiet.thousand.wait(), 30)
     running.cancel()

@@ -87,12 +87,12 @@ async def test_an_event_that_cannot_be_written_is_dropped_and_reported(
 async def test_too_many_events_are_dropped_and_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     hub = Hub()
-    for number in range(1000):
+    for number in range(5000):
         hub.writer.add(SHOP, event(number), due=BOOT)
     assert not caplog.records
-    hub.writer.add(SHOP, event(1000), due=BOOT)
+    hub.writer.add(SHOP, event(5000), due=BOOT)
     assert "this one is dropped" in caplog.text
     async with at_work(hub.writer.run()):
         await asyncio.sleep(1)
-    assert len(hub.written) == 1000
-    assert hub.written[-1] == (0, "r999")
+    assert len(hub.written) == 5000
+    assert hub.written[-1] == (0, "r4999")

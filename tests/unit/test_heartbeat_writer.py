@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import cast
 
 import pytest
 
 from tcf.coordinator.heartbeat_writer import HeartbeatWriter
+from tcf.coordinator.roster import Roster
 from tcf.hub import errors
 from tcf.hub.heartbeat_leases import Heartbeats
 from unit.jumping_loop import CLOCK, after, jumping, passed
@@ -27,15 +29,21 @@ class Hub:
         self.hangs = False
         self.beats: list[tuple[float, str]] = []
         self.at_once = self.most_at_once = 0
+        self.marks: dict[str, str] = {}
+        """Of other operators."""
+        self.forgotten: list[str] = []
+        self.roster = Roster("operator-1", clock=CLOCK)
         self.writer = HeartbeatWriter(
             cast("Heartbeats", self),
-            holder="operator-1",
+            roster=self.roster,
             namespaces=lambda: frozenset(self.namespaces),
             at_work=lambda: self.at_work,
             clock=CLOCK,
         )
 
-    async def beat(self, namespace: str, holder: str, *, deadline: float) -> None:
+    async def beat(
+        self, namespace: str, holder: str, forgotten: Iterable[str], *, deadline: float
+    ) -> dict[str, str]:
         assert (holder, deadline) == ("operator-1", 5)
         self.beats.append((passed(), namespace))
         self.at_once += 1
@@ -44,6 +52,8 @@ class Hub:
         self.at_once -= 1
         if self.error:
             raise self.error
+        self.forgotten += forgotten
+        return {holder: f"{holder}/{passed()}", **self.marks}
 
     async def run(self, seconds: float) -> None:
         async with at_work(self.writer.run()):
@@ -104,10 +114,11 @@ async def test_a_namespace_that_is_gone_when_its_renewal_ends_is_forgotten(
     hub = Hub("a")
     waiting = asyncio.Event()
 
-    async def slow(namespace: str, *_: object, **__: object) -> None:
+    async def slow(namespace: str, *_: object, **__: object) -> dict[str, str]:
         hub.beats.append((passed(), namespace))
         if len(hub.beats) == 1:
             await waiting.wait()
+        return {}
 
     monkeypatch.setattr(hub, "beat", slow)
     after(1.5, lambda: hub.namespaces.discard("a"))
@@ -167,3 +178,35 @@ async def test_trouble_in_a_namespace_that_has_come_back_is_logged_again(
     after(59.5, lambda: hub.namespaces.add("a"))
     await hub.run(99.5)
     assert len(caplog.records) == 2
+
+
+@jumping
+async def test_each_beat_shows_who_else_is_there() -> None:
+    hub = Hub("a")
+    hub.marks = {"operator-2": "operator-2/1"}
+    await hub.run(0.5)
+    shares = {hub.roster.first("a", f"f{n}") for n in range(50)}
+    assert shares == {True, False}
+    assert all(hub.roster.first("b", f"f{n}") for n in range(50)), "not in another namespace"
+
+
+@jumping
+async def test_a_mark_that_never_changes_is_removed() -> None:
+    hub = Hub("a")
+    hub.marks = {"operator-2": "operator-2/1"}
+    await hub.run(590)
+    assert not hub.forgotten
+    await hub.run(60)
+    assert set(hub.forgotten) == {"operator-2"}
+
+
+@jumping
+async def test_a_namespace_without_federations_has_no_peers() -> None:
+    hub = Hub("a")
+    hub.marks = {"operator-2": "operator-2/1"}
+    after(10, lambda: hub.namespaces.discard("a"))
+    async with at_work(hub.writer.run()):
+        await asyncio.sleep(5)
+        assert hub.roster.peers() == {"a": 1}
+        await asyncio.sleep(10)
+        assert hub.roster.peers() == {}

@@ -56,12 +56,25 @@ class QuietLeases:
         return self._hub.leases_version
 
 
+KINDS = (federations.PLURAL, worker_leases.PLURAL)
+
+
+def begin(watched: Deliveries) -> None:
+    for plural in KINDS:
+        watched.begin(plural)
+
+
+def forget(watched: Deliveries) -> None:
+    for plural in KINDS:
+        watched.forget(plural)
+
+
 class Stage:
     """A Readiness with a hub, deliveries and a clock to play with."""
 
     def __init__(self, *namespaces: str, clock: Clock | None = None) -> None:
         self.hub, self.watched = QuietHub(), Deliveries()
-        self.watched.begin()
+        begin(self.watched)
         self.now = BOOT
         self.restarts: list[str] = []
         self.reach = Readiness(
@@ -70,9 +83,13 @@ class Stage:
             cast("Access", self.hub),
             namespaces,
             watched=self.watched,
-            restart_watches=self.restarts.append,
+            watches=(self,),
             clock=clock or ClockAt(lambda: self.now),
         )
+
+    def restart(self, why: str) -> None:
+        """It is the watches, too."""
+        self.restarts.append(why)
 
     async def look(self) -> str | None:
         """What is wrong now, by its reason."""
@@ -151,17 +168,17 @@ async def test_what_is_missed_twice_is_not_watched(delivered: Identity | None) -
     assert await stage.look() is None
     assert await stage.look() == "NotWatching"
     assert stage.restarts == ["ns/shop can be read, but no watch has delivered it yet"]
-    stage.watched.forget()
+    forget(stage.watched)
     await stage.look()
-    stage.watched.begin()
+    begin(stage.watched)
     assert await stage.look() == "NotWatching"
     assert len(stage.restarts) == 1, "they were given no time to deliver"
     stage.now += 20
     assert await stage.look() == "NotWatching"
     assert len(stage.restarts) == 2
-    stage.watched.forget()
+    forget(stage.watched)
     await stage.look()
-    stage.watched.begin()
+    begin(stage.watched)
     await stage.look()
     stage.now += 19.9
     await stage.look()
@@ -175,13 +192,13 @@ async def test_what_is_missed_twice_is_not_watched(delivered: Identity | None) -
 
 async def test_watches_that_have_not_begun_are_given_time() -> None:
     stage = Stage()
-    stage.watched.forget()
+    forget(stage.watched)
     stage.hub.first = SHOP
     for _ in range(5):
         assert await stage.look() == "NotWatching"
         stage.now += 60
     assert stage.restarts == []
-    stage.watched.begin()
+    begin(stage.watched)
     assert await stage.look() == "NotWatching"
     assert stage.restarts == []
     stage.now += 20
@@ -192,7 +209,7 @@ async def test_watches_that_have_not_begun_are_given_time() -> None:
 @pytest.mark.parametrize("why", ["", "no rights"])
 async def test_why_a_watch_could_not_be_begun_is_said(why: str) -> None:
     stage = Stage()
-    stage.watched.forget()
+    forget(stage.watched)
     stage.watched.fail(why)
     trouble = await stage.reach._look()
     message = "federations and Leases can be read, but are not watched yet"
@@ -223,8 +240,8 @@ async def test_an_object_that_goes_back_shows_that_the_hub_was_set_back() -> Non
         "the hub was restored: it shows version 49 of ns/shop,"
         " but the watches have delivered version 50 already"
     )
-    stage.watched.forget()
-    stage.watched.begin()
+    forget(stage.watched)
+    begin(stage.watched)
     await stage.look()
     assert len(stage.restarts) == 1, "watches that have begun again have not seen that version"
 
@@ -262,7 +279,7 @@ async def test_a_hub_that_was_set_back_is_noticed(plural: str) -> None:
         f"the hub was restored: it shows version 100 of {plural},"
         " but the watches have delivered version 101 already"
     )
-    stage.watched.forget()
+    forget(stage.watched)
     await stage.look()
     assert len(stage.restarts) == 1
 

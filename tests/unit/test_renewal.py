@@ -285,15 +285,17 @@ async def test_old_news_are_no_reason_for_a_cycle() -> None:
 
 
 @jumping
-async def test_a_watch_that_lasted_begins_again_and_what_it_missed_is_read() -> None:
-    """It may have missed that the federation was deleted. The server ends watches now and then."""
+async def test_a_watch_that_lasted_begins_again_at_once_and_costs_no_cycle() -> None:
+    """The server ends watches now and then. What a watch has missed, the next cycle finds out."""
     async with at_work(Site()) as site:
         await asyncio.sleep(10.1)
+        reads = len(site.roles.reads)
         site.roles.put(None, watched=False)
         site.roles.deliver("end")
         await asyncio.sleep(0.001)
+        assert (len(site.roles.watches), len(site.roles.reads)) == (2, reads)
+        await asyncio.sleep(site.worker.knowledge.state.period)
         assert site.says == "FederationNotFound"
-        assert len(site.roles.watches) == 2
 
 
 @jumping

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from tcf.hub import federations, worker_leases
+
+_WATCHED = (federations.PLURAL, worker_leases.PLURAL)
+
 
 class Deliveries:
     """The newest versions delivered, as numbers: of each kind (by plural) and of each object (by uid)."""
 
     def __init__(self) -> None:
-        self.begun = False
-        """Have all watches begun?"""
+        self._waiting_for = set(_WATCHED)
+        """The kinds whose watches have not begun."""
         self.unreadable: dict[str, str] = {}
         """What is wrong with objects that cannot be understood, by uid."""
         self.trouble = ""
         """Why the last attempt to begin a watch failed; "" as soon as a watch has delivered something."""
         self._newest: dict[str, int] = {}
-        self._objects: dict[str, int] = {}
+        self._objects: dict[str, tuple[str, int]] = {}
 
-    def begin(self) -> None:
-        """All watches have begun."""
-        self.begun = True
+    @property
+    def begun(self) -> bool:
+        """Have all watches begun?"""
+        return not self._waiting_for
+
+    def begin(self, plural: str) -> None:
+        """All watches of this kind have begun."""
+        self._waiting_for.discard(plural)
 
     def note(self, plural: str, version: str) -> None:
         """Remember the newest version of all objects of a kind."""
@@ -34,7 +43,7 @@ class Deliveries:
         if deleted:
             self._objects.pop(uid, None)
             return
-        self._objects[uid] = int(version)
+        self._objects[uid] = plural, int(version)
         if unreadable:
             self.unreadable[uid] = unreadable
 
@@ -48,12 +57,13 @@ class Deliveries:
 
     def version(self, uid: str) -> int:
         """The latest version of the object that was delivered; 0 if none was."""
-        return self._objects.get(uid, 0)
+        return self._objects.get(uid, ("", 0))[1]
 
-    def forget(self) -> None:
-        """The watches begin again."""
-        self.begun = False
-        self.unreadable.clear()
+    def forget(self, plural: str) -> None:
+        """The watches of this kind begin again."""
+        self._waiting_for.add(plural)
         self.trouble = ""
-        self._newest.clear()
-        self._objects.clear()
+        self._newest.pop(plural, None)
+        for uid in [uid for uid, (of, _) in self._objects.items() if of == plural]:
+            del self._objects[uid]
+            self.unreadable.pop(uid, None)

@@ -9,6 +9,8 @@ from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.federation_tally import FederationTally
 from tcf.coordinator.loop import FederationLoop, Key
+from tcf.coordinator.roster import Roster
+from tcf.coordinator.turns import Turns
 from tcf.core.model import Federation, WorkerLease
 from tcf.hub.interfaces import EventStore, FederationStore, LeaseStore
 from tcf.runtime.changes import Changes
@@ -22,11 +24,18 @@ class Dispatcher:
     """Looks after every federation about which it gets an event. Use `run` in a task of its own."""
 
     def __init__(
-        self, federations: FederationStore, leases: LeaseStore, events: EventStore, *, clock: Clock
+        self,
+        federations: FederationStore,
+        leases: LeaseStore,
+        events: EventStore,
+        *,
+        roster: Roster,
+        clock: Clock,
     ) -> None:
         self._federations = federations
         self._leases = leases
         self._event_writer = EventWriter(events, clock=clock)
+        self.roster = roster
         self._clock = clock
         self.events: Counter[str] = Counter()
         """How many events the watches have delivered, by resource."""
@@ -34,7 +43,7 @@ class Dispatcher:
         """Of any federation, and of `stopped`."""
         self.stopped = False
         self._loops: dict[Key, FederationLoop] = {}
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self.turns = Turns(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -68,20 +77,26 @@ class Dispatcher:
         for loop in self._loops.values():
             loop.look_again()
 
-    def federation_event(self, federation: Federation, *, deleted: bool) -> None:
-        """Take in a watch event about a federation, which may be new."""
+    def federation_event(self, federation: Federation, *, at: float, deleted: bool) -> None:
+        """Take in a watch event about a federation, which may be new. It was received at boot time `at`."""
         self.events["clusterfederations"] += 1
         loop = self._loop((federation.namespace, federation.name))
-        if loop.cache.watched_federation(federation, self._clock.boot(), deleted=deleted):
+        before = loop.cache.table
+        if loop.cache.watched_federation(federation, at, deleted=deleted):
+            if before and loop.cache.table != before and not loop.stepped_in:
+                self.roster.acted(*loop.key)
             loop.wake.set()
         elif loop.cache.is_ahead_of(federation):
             loop.look_again()  # either the event is outdated or the hub was restored: only a read can show
 
-    def lease_event(self, key: Key, lease: WorkerLease, *, deleted: bool) -> None:
-        """Take in a watch event about a worker's Lease. The federation `key` need not exist."""
+    def lease_event(self, key: Key, lease: WorkerLease, *, at: float, deleted: bool) -> None:
+        """Take in a watch event about a worker's Lease, received at boot time `at`.
+
+        The federation `key` need not exist.
+        """
         self.events["leases"] += 1
         loop = self._loop(key)
-        if loop.cache.watched_lease(lease, self._clock.boot(), deleted=deleted):
+        if loop.cache.watched_lease(lease, at, deleted=deleted):
             loop.wake.set()
 
     def _loop(self, key: Key) -> FederationLoop:
@@ -93,7 +108,8 @@ class Dispatcher:
                 self._leases,
                 self._event_writer,
                 clock=self._clock,
-                turns=self._turns,
+                turns=self.turns,
+                roster=self.roster,
                 announce=self.changes.announce,
             )
             self._loops[key] = loop

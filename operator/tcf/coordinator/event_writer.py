@@ -12,7 +12,8 @@ from tcf.runtime.backoff import Backoff
 from tcf.runtime.clock import Clock
 
 _REQUEST_SECONDS = 5.0
-_MOST_WAITING = 1000
+_MOST_WAITING = 5000
+"""A failover has three. So this is enough for a site with a thousand federations."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class EventWriter:
             except errors.HubError as error:
                 message = "cannot write the Event %s: %s"
                 log.warning(message, event.reason, error, extra=_about(federation))
-                await asyncio.sleep(backoff.next())
+                await asyncio.sleep(backoff.next(least=error.retry_after))
 
 
 def _about(federation: Federation) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""Renews the heartbeat in every namespace with a federation, to show that this operator looks after it."""
+"""Renews the heartbeat in every namespace with a federation, to show that this operator looks after it.
+
+The answer to each renewal shows the marks of the other operators there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import math
 import random
 from collections.abc import Callable, Collection
 
+from tcf.coordinator.roster import Roster
 from tcf.core.heartbeat import BEAT_SECONDS
 from tcf.hub import errors
 from tcf.hub.heartbeat_leases import Heartbeats
@@ -29,13 +33,13 @@ class HeartbeatWriter:
         self,
         heartbeats: Heartbeats,
         *,
-        holder: str,
+        roster: Roster,
         namespaces: Callable[[], Collection[str]],
         at_work: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self._heartbeats = heartbeats
-        self._holder = holder
+        self._roster = roster
         self._namespaces = namespaces
         self._at_work = at_work
         self._clock = clock
@@ -56,6 +60,7 @@ class HeartbeatWriter:
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
         """Begin to renew the namespaces that are due, except those that are being renewed already."""
         present, now = self._namespaces(), self._clock.boot()
+        self._roster.keep(present)
         self._due = {namespace: self._due.get(namespace, now) for namespace in present}
         self._failing = {namespace: self._failing.get(namespace, "") for namespace in present}
         for namespace in present:
@@ -67,7 +72,12 @@ class HeartbeatWriter:
         trouble = ""
         try:
             async with self._turns:
-                await self._heartbeats.beat(namespace, self._holder, deadline=_REQUEST_SECONDS)
+                forgotten = self._roster.forgotten(namespace)
+                marks = await self._heartbeats.beat(
+                    namespace, self._roster.own, forgotten, deadline=_REQUEST_SECONDS
+                )
+            if namespace in self._due:
+                self._roster.found(namespace, marks)
         except errors.ConflictError:
             pass  # another operator has created it
         except errors.HubError as error:

@@ -1,4 +1,4 @@
-"""kopf: watches ClusterFederations and the Leases of workers, and passes each event to the dispatcher.
+"""kopf: watches ClusterFederations, and passes each event to the dispatcher.
 
 kopf runs in a thread of its own, with an event loop of its own. It installs signal handlers if it can, and it
 cancels all tasks of its loop when it ends. In its own thread it can do neither to the rest of the process. It
@@ -20,12 +20,12 @@ import kopf
 
 from tcf.coordinator.deliveries import Deliveries
 from tcf.coordinator.dispatcher import Dispatcher
-from tcf.core.annotations import LABEL_FEDERATION
-from tcf.hub import errors, federations, records, worker_leases
+from tcf.hub import errors, federations, records
 from tcf.hub.answers import Json
 from tcf.hub.credentials import Connection, Credentials
 from tcf.hub.sessions import TLS_CLOSE_SECONDS, open_session
 from tcf.runtime.backoff import Backoff
+from tcf.runtime.clock import CLOCK
 from tcf.runtime.threads import in_thread
 
 _WATCH_SECONDS = 30
@@ -121,10 +121,10 @@ class KopfWatch:
         lives: list[_Life] = []
         try:
             while len(lives) < _MOST_LIVES:
-                # kopf looks for the two kinds only when it begins. By then it must be able to read both.
+                # kopf looks for the kind only when it begins. By then it must be able to read it.
                 await readable()
                 began = time.monotonic()
-                self._deliveries.forget()
+                self._deliveries.forget(federations.PLURAL)
                 self._dispatcher.look_again()
                 lives = [life for life in lives if not life.ended.done()]
                 lives.append(life := self._begin())
@@ -175,13 +175,13 @@ class KopfWatch:
 
     async def _check_watches(self, life: _Life) -> None:
         """Count kopf's tasks, one for each watch. If an error ends one, kopf does not start it again."""
-        wanted, begun = 2 * max(1, len(self._namespaces)), False
+        wanted, begun = max(1, len(self._namespaces)), False
         while not life.stop.is_set():
             await asyncio.sleep(_CHECK_SECONDS)
             there = sum(task.get_name().startswith(_WATCH_TASK) for task in asyncio.all_tasks())
             if there == wanted and not begun:
                 begun = True
-                life.deliver(self._deliveries.begin)
+                life.deliver(self._deliveries.begin, federations.PLURAL)
             elif there < wanted and (begun or life.seconds_logged_in() > _BEGIN_SECONDS):
                 life.deliver(
                     life.restart, f"{wanted - there} of {wanted} watches have ended or could not begin"
@@ -198,16 +198,6 @@ class KopfWatch:
         @kopf.on.event(federations.GROUP, federations.VERSION, federations.PLURAL, registry=registry)
         async def federation(event: Mapping[str, Any], **_: Any) -> None:
             self._take_federation(life, dict(event["object"]), deleted=event["type"] == "DELETED")
-
-        @kopf.on.event(
-            worker_leases.GROUP,
-            worker_leases.VERSION,
-            worker_leases.PLURAL,
-            labels={LABEL_FEDERATION: kopf.PRESENT},
-            registry=registry,
-        )
-        async def lease(event: Mapping[str, Any], **_: Any) -> None:
-            self._take_lease(life, dict(event["object"]), deleted=event["type"] == "DELETED")
 
         return registry
 
@@ -247,17 +237,7 @@ class KopfWatch:
             unreadable=unreadable,
         )
         if found:
-            life.deliver(self._dispatcher.federation_event, found, deleted=deleted)
-
-    def _take_lease(self, life: _Life, value: Json, *, deleted: bool) -> None:
-        try:
-            which, found = records.identity(value), records.lease(value)
-        except errors.MalformedError as error:
-            log.warning("%s; this event is ignored", error)
-            return
-        key = (which.namespace, found.federation)
-        life.deliver(self._deliveries.note, worker_leases.PLURAL, found.resource_version)
-        life.deliver(self._dispatcher.lease_event, key, found, deleted=deleted)
+            life.deliver(self._dispatcher.federation_event, found, at=CLOCK.boot(), deleted=deleted)
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -273,10 +253,6 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = _WATCH_SECONDS
     settings.watching.inactivity_timeout = _WATCH_SECONDS + 5
     settings.watching.reconnect_backoff = 0.2
-    # Without this, the Lease of each node's kubelet would wake the operator every ten seconds.
-    settings.watching.label_selectors[worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL] = (
-        LABEL_FEDERATION
-    )
     return settings
 
 

@@ -12,12 +12,15 @@ import logging
 import math
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
+from tcf.coordinator.roster import Roster
+from tcf.coordinator.turns import Rank, Turns
 from tcf.core.decide import AFTERWARDS, Decision, decide
 from tcf.core.history import newly_ended
-from tcf.core.model import Federation, WorkerLease
+from tcf.core.model import Federation, Role, WorkerLease
 from tcf.hub import errors
 from tcf.hub.interfaces import FederationStore, LeaseStore
 from tcf.runtime.backoff import Backoff
@@ -26,13 +29,34 @@ from tcf.runtime.logs import Fields
 from tcf.runtime.waiting import within
 
 _REQUEST_SECONDS = 5.0
-_BUSY_SECONDS = 1.0
+_BUSY_SECONDS = 3.0
+"""How soon to read a federation with a request under way. Watches are faster, so few reads find news."""
+_OBSTACLE_SECONDS = 1.0
+_LONGEST_CONFLICT_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
 _CONFLICT_SECONDS = 0.01
 _AFTER_BUG_SECONDS = 10.0
+_SLIGHT_SECONDS = 0.1
+"""Any turn takes that long. Only what takes longer is worth excusing."""
+_PEERS_SECONDS = 10.0
+"""How soon to read a federation with a request under way to which a peer attends."""
 
 Key = tuple[str, str]
 """Namespace and name of a federation."""
+
+
+@dataclass
+class Work:
+    """What there is to do for a federation, `since` a moment (boot seconds), until it is at rest again.
+
+    `version`: the resourceVersion of which a step has been `due` since another moment.
+    `stepped_in`: this operator has taken a step instead of those that come first, and goes on.
+    """
+
+    since: float
+    version: str
+    due: float
+    stepped_in: bool = False
 
 
 class FederationLoop:
@@ -46,7 +70,8 @@ class FederationLoop:
         event_writer: EventWriter,
         *,
         clock: Clock,
-        turns: asyncio.Semaphore,
+        turns: Turns,
+        roster: Roster,
         announce: Callable[[], None],
     ) -> None:
         """`turns` limits how many loops work at the same time. `announce`: see `FederationCache`."""
@@ -59,12 +84,17 @@ class FederationLoop:
         self._event_writer = event_writer
         self._clock = clock
         self._turns = turns
+        self._roster = roster
+        self._work: Work | None = None
+        self._counted_until = clock.boot()
+        """Up to when the time is known to have been spent waiting or to be excused."""
         self._looks = Backoff(first=_BUSY_SECONDS, longest=_IDLE_SECONDS)
         self._looked_at: Federation | None = None
         self._trouble: str | None = None
         self._obstacle = ""
         self._report_obstacle_at = math.inf
         self._stale = False
+        self._refresh_at = 0.0
 
     @property
     def _log(self) -> Fields:
@@ -76,6 +106,11 @@ class FederationLoop:
             fields["trigger"] = status.switchover.trigger if status.switchover else None
         return Fields(logging.getLogger(__name__), fields)
 
+    @property
+    def stepped_in(self) -> bool:
+        """Is this operator at work here although peers come first?"""
+        return self._work is not None and self._work.stepped_in
+
     def look_again(self) -> None:
         """Read the federation and its Leases as soon as possible."""
         self._stale = True
@@ -83,35 +118,30 @@ class FederationLoop:
 
     async def run(self) -> None:
         """Work until neither the federation nor any Lease of it is left."""
-        backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_BUSY_SECONDS)
+        backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_LONGEST_CONFLICT_SECONDS)
         # If the watch has just delivered the federation, it need not be read.
-        refresh_at = self._next_refresh() if self.cache.federation else 0.0
+        self._refresh_at = self._next_refresh() if self.cache.federation else 0.0
         while True:
             self.wake.clear()
             try:
-                async with self._turns:
-                    if self._stale or self._clock.boot() >= refresh_at:
-                        self._stale = False
-                        await self._refresh()
-                        refresh_at = self._next_refresh()
-                    decision = await self._turn()
+                decision = self._left_without_a_turn() or await self._have_a_turn()
                 if self.cache.federation != self._looked_at:
-                    refresh_at = self._next_refresh()
+                    self._refresh_at = self._next_refresh()
                 self._report_obstacle(decision.obstacle)
             except errors.ConflictError:
                 # Another program was faster, most likely another operator.
                 self.cache.tally.conflicts += 1
-                refresh_at = 0.0
+                self._refresh_at = 0.0
                 await asyncio.sleep(conflicts.next())
             except errors.HubError as error:
                 self._report(error)
-                refresh_at = 0.0
-                await asyncio.sleep(backoff.next())
+                self._refresh_at = 0.0
+                await asyncio.sleep(backoff.next(least=error.retry_after))
             except Exception:  # noqa: BLE001 - a bug that shows in one federation must not affect the others
                 self._log.exception(
                     "a bug: the operator leaves this federation alone for %s s", _AFTER_BUG_SECONDS
                 )
-                refresh_at = 0.0
+                self._refresh_at = 0.0
                 await asyncio.sleep(_AFTER_BUG_SECONDS)
             else:
                 backoff.reset()
@@ -119,9 +149,79 @@ class FederationLoop:
                 self._report(None)
                 if self.cache.over(self._clock.boot()):
                     return
-                times = (refresh_at, self._report_obstacle_at, decision.wake_at)
+                times = (self._refresh_at, self._report_obstacle_at, decision.wake_at)
                 until = min(moment for moment in times if moment is not None)
+                self._excuse()
                 await within(until - self._clock.boot(), self.wake.wait())
+                # If this process was late to wake up, the rest is not the fault of those it waits for.
+                self._counted_until = min(until, self._clock.boot())
+
+    async def _have_a_turn(self) -> Decision:
+        """Wait for a turn, and do everything that can be done. Returns the decision to wait."""
+        async with self._turns.turn(self._rank()):
+            self._excuse()
+            if self._outdated:
+                self._stale = False
+                await self._refresh()
+                self._refresh_at = self._next_refresh()
+            return await self._turn()
+
+    def _rank(self) -> Rank:
+        """Which turn it is for this federation."""
+        federation = self.cache.federation
+        engaged = federation.status.engaged if federation and federation.status else None
+        work, now = self._work, self._clock.boot()
+        of_peers = not self._roster.overdue(*self.key, work.due if work else now)
+        since = work.since if work else now
+        return Rank(
+            of_peers=of_peers,
+            rests=engaged is None or engaged.role is Role.ACTIVE,
+            priority=-federation.spec.failover.priority if federation else 0,
+            since=-since if of_peers else since,
+        )
+
+    def _excuse(self) -> None:
+        """Do not count the time since the last wait against the deadline of the request under way.
+
+        It was spent in the queue for a turn, or with the hub. Those from whom something is expected may not
+        even have heard of it.
+        """
+        now = self._clock.boot()
+        if now - self._counted_until > _SLIGHT_SECONDS:
+            self.cache.excuse(now - self._counted_until, now)
+        self._counted_until = now
+
+    @property
+    def _outdated(self) -> bool:
+        """Is it time to read the federation?"""
+        return self._stale or self._clock.boot() >= self._refresh_at
+
+    def _left_without_a_turn(self) -> Decision | None:
+        """The decision to leave the next step to peers for now; None if a turn is needed."""
+        if self._outdated or self._roster.first(*self.key):
+            return None
+        until = self._left_to_peers(decide(self.cache.observation(), self._clock.now()))
+        return None if until is None else Decision(wake_at=until)
+
+    def _left_to_peers(self, decision: Decision) -> float | None:
+        """Until when a step is left to the operators that come first; None if it is to be taken now."""
+        federation, now = self.cache.federation, self._clock.boot()
+        if not decision.acts:
+            if not (federation and federation.status and federation.status.switchover):
+                self._work = None
+            return None
+        version = federation.resource_version if federation else ""
+        work = self._work = self._work or Work(now, version, now)
+        if work.version != version:
+            work.version, work.due = version, now
+        acts_at = self._roster.acts_at(*self.key, work.due)
+        if work.stepped_in or acts_at <= work.due:
+            return None
+        if now < acts_at:
+            return acts_at
+        self._roster.stepped_in(*self.key)
+        work.stepped_in = True
+        return None
 
     async def _refresh(self) -> None:
         """Read the federation, then list its Leases. In this order, the Leases are never older."""
@@ -149,8 +249,10 @@ class FederationLoop:
         busy = federation is not None and (
             federation.status is None or federation.status.switchover is not None
         )
-        seconds = self._looks.next() if busy else _IDLE_SECONDS * random.uniform(0.8, 1)
-        return self._clock.boot() + seconds
+        if not busy:
+            return self._clock.boot() + _IDLE_SECONDS * random.uniform(0.8, 1)
+        least = 0.0 if self._roster.first(*self.key) else _PEERS_SECONDS
+        return self._clock.boot() + self._looks.next(least=least)
 
     async def _list(self) -> float:
         """List the Leases. Returns when the list was sent for (boot seconds)."""
@@ -165,10 +267,13 @@ class FederationLoop:
             observation = self.cache.observation()
             decision = decide(observation, self._clock.now())
             self.cache.tally.decisions += 1
+            if (until := self._left_to_peers(decision)) is not None:
+                return Decision(wake_at=until)
             if decision.confirm:
                 table = self.cache.table
                 read = await self._read() if decision.reread else None
                 listed = await self._list()
+                self._excuse()
                 if self.cache.table != table:
                     continue
                 reread = read is not None and self.cache.federation is read
@@ -240,7 +345,10 @@ class FederationLoop:
         """Log, once, what the federation has been waiting for, if that lasts for a second."""
         now = self._clock.boot()
         if obstacle != self._obstacle:
-            self._obstacle, self._report_obstacle_at = obstacle, now + _BUSY_SECONDS if obstacle else math.inf
+            self._obstacle, self._report_obstacle_at = (
+                obstacle,
+                now + _OBSTACLE_SECONDS if obstacle else math.inf,
+            )
         elif obstacle and now >= self._report_obstacle_at:
             self._log.info("waiting: %s", obstacle)
             self._report_obstacle_at = math.inf

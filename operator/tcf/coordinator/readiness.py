@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from typing import Protocol
 
 from tcf.coordinator.deliveries import Deliveries
 from tcf.core.model import Refusal
@@ -29,10 +30,15 @@ _LONGEST_PATIENCE_SECONDS = 600.0
 log = logging.getLogger(__name__)
 
 
+class Watch(Protocol):
+    def restart(self, why: str) -> None:
+        """Begin again."""
+
+
 class Readiness:
     """Makes small reads every few seconds, and compares them with what the watches have delivered.
 
-    It calls `restart_watches`, with the reason, when the watches will not recover by themselves. Either they
+    It has the watches begin again when they will not recover by themselves. Either they
     do not deliver an object that can be read. Or the hub was restored, and they wait for versions that no
     longer exist.
     """
@@ -45,7 +51,7 @@ class Readiness:
         namespaces: Collection[str],
         *,
         watched: Deliveries,
-        restart_watches: Callable[[str], None],
+        watches: Collection[Watch],
         clock: Clock,
     ) -> None:
         self._federations = federations
@@ -53,7 +59,7 @@ class Readiness:
         self._access = access
         self._namespaces: Collection[str | None] = namespaces or (None,)
         self._watched = watched
-        self._restart_watches = restart_watches
+        self._watches = watches
         self._readable = asyncio.Event()
         self._wake = asyncio.Event()
         self._clock = clock
@@ -117,6 +123,10 @@ class Readiness:
         if self._clock.boot() >= self._restart_after:
             self._restart_watches(message)
         return self._not_watching(message)
+
+    def _restart_watches(self, why: str) -> None:
+        for watch in self._watches:
+            watch.restart(why)
 
     def _not_watching(self, message: str) -> Refusal:
         trouble = self._watched.trouble

@@ -14,6 +14,8 @@ ANNOTATION_HELD_BY = "tcf.dev/held-by"
 ANNOTATION_ISOLATION = "tcf.dev/isolation"
 ANNOTATION_LAST_ACTIVE = "tcf.dev/last-active"
 ANNOTATION_LONGEST_LEASE = "tcf.dev/longest-lease"
+ANNOTATIONS_OF_OPERATORS = "tcf.dev/operator-"
+"""The beginning of those on a heartbeat, one for each operator."""
 LONGEST_TERM = 18
 """The most digits that a term may have. It fits into the API's int64 and still has room to rise."""
 

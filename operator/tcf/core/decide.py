@@ -94,6 +94,11 @@ class Decision:
     wake_at: float | None = None
     obstacle: str = ""
 
+    @property
+    def acts(self) -> bool:
+        """Is there anything to do but wait?"""
+        return bool(self.confirm or self.delete or self.status is not None or self.annotations)
+
 
 def decide(observation: Observation, now: Now) -> Decision:
     """The next thing to do about a federation, or when to look again."""
@@ -119,7 +124,8 @@ def _take(step: Step, federation: Federation, workers: Workers, now: Now, *, rer
         return Decision(confirm=True, reread=True)
     if step.on_leases and not confirmed:
         return Decision(confirm=True)
-    status = _counted(step.status, workers, now) if confirmed else step.status
+    # The status is written only when the Leases in `delete` are gone.
+    status = _counted(step.status, workers.without(step.delete), now) if confirmed else step.status
     return Decision(
         delete=step.delete,
         status=_described(federation, status, now),

@@ -1,6 +1,7 @@
 """Does any operator look after a namespace? Workers judge that by a Lease that operators renew there.
 
-All operators of a namespace share this Lease, the heartbeat. A worker counts its silence from when *this*
+All operators of a namespace share this Lease, the heartbeat. Each also leaves a mark of its own on it, for
+the other operators (`core.peers`). A worker counts its silence from when *this*
 process received its latest version, as coordinators do with the Leases of workers, and never by its
 renewTime.
 """
@@ -17,7 +18,9 @@ BEAT_SECONDS = 20.0
 HEARTBEAT_DURATION = 60
 """Seconds that operators write into the heartbeat. A worker goes by what it reads there."""
 LOOK_SECONDS = 10.0
-"""How often a worker looks at the heartbeat."""
+"""How often a worker looks at the heartbeat until it has seen one, and while none is renewed."""
+CALM_LOOK_SECONDS = 30.0
+"""How often it looks otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,11 @@ class Workers:
         """Boot time up to which the Leases are known: they may have been renewed while the list came in."""
         return self.now if self.listed is None else self.listed
 
+    def without(self, gone: Iterable[WorkerLease]) -> Workers:
+        """The same, once these Leases are deleted."""
+        uids = {lease.uid for lease in gone}
+        return replace(self, leases=tuple(lease for lease in self.leases if lease.uid not in uids))
+
     def of(self, cluster: str) -> list[WorkerLease]:
         return [lease for lease in self.leases if lease.cluster == cluster]
 

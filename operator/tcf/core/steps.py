@@ -90,7 +90,12 @@ class Case:
         """Boot time until which the request may stay at this table, on the coordinator's own clock."""
         stage = self.workers.sightings.stage
         since = stage.met if stage and stage.request == request.id else self.now.boot
-        return since + self.federation.spec.switchover_timeout
+        return since + self.excused(request) + self.federation.spec.switchover_timeout
+
+    def excused(self, request: Switchover) -> float:
+        """Seconds for which the request has waited for this coordinator, not for workers."""
+        stage = self.workers.sightings.stage
+        return stage.excused if stage and stage.request == request.id else 0.0
 
     def doubtful_until(self) -> float:
         """Boot time at which every reading of a lost table has expired."""
@@ -275,14 +280,18 @@ def _refusal(case: Case, request: Switchover) -> Refusal | None:
 
 
 def _expired(case: Case, request: Switchover) -> bool:
-    """Was the request made so long ago (wall clock) that nobody can still be waiting for it?"""
+    """Was the request made so long ago (wall clock) that nobody can still be waiting for it?
+
+    The time for which it has waited for its turn does not count.
+    """
     spec, doubt, now = case.federation.spec, case.status.in_doubt, case.now
     try:
         made = datetime.fromisoformat(request.requested_at)
     except ValueError:
         return False
     limit = timedelta(seconds=2 * spec.switchover_timeout + 60 + (doubt.seconds if doubt else 0))
-    return made.tzinfo is not None and now.wall - made > limit
+    age = now.wall - made - timedelta(seconds=case.excused(request)) if made.tzinfo else timedelta()
+    return age > limit
 
 
 def _waiting(verdict: Fence, deadline: float | None = None) -> Wait:

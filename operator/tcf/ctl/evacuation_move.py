@@ -87,13 +87,13 @@ class _Course:
         """
         backoff, doubtful = Backoff(first=0.1), False
         while True:
-            self._move.sent = True
+            self._move.sent, least = True, 0.0
             try:
                 federation, verdict = await self._requests.place(self._plan.command, dry_run=False)
             except HubLostError:
                 doubtful = True
-            except errors.UnreachableError:
-                self._move.sent = doubtful
+            except errors.UnreachableError as error:
+                self._move.sent, least = doubtful, error.retry_after
             except errors.HubError as error:
                 self._move.sent = doubtful
                 if not doubtful:
@@ -103,7 +103,7 @@ class _Course:
                 verdict = (self._found(federation) if doubtful else None) or verdict
                 self._move.sent = isinstance(verdict, Accepted | Joined)
                 return federation, verdict
-            await asyncio.sleep(backoff.next())
+            await asyncio.sleep(backoff.next(least=least))
 
     def _found(self, federation: Federation) -> Accepted | None:
         """The verdict if an earlier attempt has succeeded; None if none has.

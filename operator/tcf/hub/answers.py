@@ -71,7 +71,9 @@ def refusal(status: int, data: bytes, method: str, path: str, called: str, serve
         case 409:
             return errors.ConflictError(text)
         case 429:
-            return errors.UnreachableError(f"{called} is overloaded (429): {text}")
+            seconds = details.get("retryAfterSeconds")
+            later = float(seconds) if isinstance(seconds, int) else 0.0
+            return errors.UnreachableError(f"{called} is overloaded (429): {text}", retry_after=later)
         case _ if status >= 500:  # noqa: PLR2004
             return errors.UnreachableError(f"{called} failed ({status}): {text}", ambiguous=True)
         case _:

@@ -16,10 +16,12 @@ class HubError(Exception):
         reason: CamelCase, for programs (`X-TCF-Reason`).
         public: the text that any client may read.
         ambiguous: the request was sent, and may have been carried out or may be carried out later.
+        retry_after: seconds for which an overloaded hub asks to be left alone; 0 if it does not.
     """
 
     reason = Reason.HUB_ERROR
     public = "a request to the hub has failed"
+    retry_after = 0.0
 
     def __init__(self, message: str, *, ambiguous: bool = False) -> None:
         super().__init__(message)
@@ -38,6 +40,10 @@ class UnreachableError(HubError):
 
     reason = Reason.HUB_UNREACHABLE
     public = "the hub cannot be reached, or does not answer in time"
+
+    def __init__(self, message: str, *, ambiguous: bool = False, retry_after: float = 0.0) -> None:
+        super().__init__(message, ambiguous=ambiguous)
+        self.retry_after = retry_after
 
 
 class UnauthorizedError(HubError):

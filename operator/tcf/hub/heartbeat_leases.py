@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tcf.core.annotations import LABEL_OPERATOR
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from tcf.core.annotations import ANNOTATIONS_OF_OPERATORS, LABEL_OPERATOR
 from tcf.core.heartbeat import HEARTBEAT, HEARTBEAT_DURATION
 from tcf.hub import errors, records
 from tcf.hub.answers import Json
@@ -25,24 +28,54 @@ class Heartbeats:
         lease = records.lease(found)
         return lease.resource_version, lease.duration
 
-    async def beat(self, namespace: str, holder: str, *, deadline: float) -> None:
-        """Renew the heartbeat, no matter which operator has renewed it before, or create it."""
+    async def beat(
+        self, namespace: str, holder: str, forgotten: Iterable[str] = (), *, deadline: float
+    ) -> dict[str, str]:
+        """Renew the heartbeat, no matter which operator has renewed it before, or create it.
+
+        `forgotten`: the operators whose marks to remove. Returns the marks that are there now, by operator.
+        """
+        now = micro_time()
         body: Json = {
-            "metadata": {"labels": {LABEL_OPERATOR: "heartbeat"}},
+            "metadata": {
+                "labels": {LABEL_OPERATOR: "heartbeat"},
+                "annotations": {
+                    **{_mark(name): None for name in forgotten},
+                    _mark(holder): f"{holder}/{now}",
+                },
+            },
             "spec": {
                 "holderIdentity": holder,
                 "leaseDurationSeconds": HEARTBEAT_DURATION,
-                "renewTime": micro_time(),
+                "renewTime": now,
             },
         }
         try:
-            await self._client.request(
+            found = await self._client.request(
                 "PATCH", _path(namespace), body=body, content_type=MERGE_PATCH, deadline=deadline
             )
         except errors.NotFoundError:
             body |= {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Lease"}
-            body["metadata"] |= {"namespace": namespace, "name": HEARTBEAT}
-            await self._client.request("POST", lease_folder(namespace), body=body, deadline=deadline)
+            body["metadata"] = {
+                "namespace": namespace,
+                "name": HEARTBEAT,
+                "labels": {LABEL_OPERATOR: "heartbeat"},
+                "annotations": {_mark(holder): f"{holder}/{now}"},
+            }
+            found = await self._client.request("POST", lease_folder(namespace), body=body, deadline=deadline)
+        return _marks(found)
+
+
+def _mark(operator: str) -> str:
+    """The annotation of this operator. Its name may be too long for one, or have other characters."""
+    return ANNOTATIONS_OF_OPERATORS + blake2b(operator.encode(), digest_size=6).hexdigest()
+
+
+def _marks(heartbeat: Json) -> dict[str, str]:
+    with records.reading("the heartbeat"):
+        annotations = heartbeat["metadata"].get("annotations") or {}
+        marks = [mark for name, mark in annotations.items() if name.startswith(ANNOTATIONS_OF_OPERATORS)]
+        return {name: mark for mark in marks if (name := mark.rpartition("/")[0])}
 
 
 def _path(namespace: str) -> str:

@@ -9,6 +9,10 @@ apply.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tcf.core.annotations import (
@@ -22,11 +26,23 @@ from tcf.core.annotations import (
 )
 from tcf.core.lease_content import Renewal
 from tcf.core.model import Isolation, WorkerLease
-from tcf.hub import records
+from tcf.hub import errors, records
 from tcf.hub.answers import Json
 from tcf.hub.client import MERGE_PATCH, HubClient, folder
 
 GROUP, VERSION, PLURAL = "coordination.k8s.io", "v1", "leases"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEvent:
+    """A worker's Lease has changed or was `deleted`. Without a `lease`, only the hub's `version` is newer."""
+
+    version: str
+    namespace: str = ""
+    lease: WorkerLease | None = None
+    deleted: bool = False
 
 
 class Leases:
@@ -40,6 +56,30 @@ class Leases:
         params = {"labelSelector": f"{LABEL_FEDERATION}={federation}"}
         answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
         return records.leases(answer)
+
+    async def list_all(self, namespace: str | None, *, deadline: float) -> tuple[tuple[LeaseEvent, ...], str]:
+        """All workers' Leases (None: in all namespaces), and the version of the hub that the list is of."""
+        params = {"labelSelector": LABEL_FEDERATION}
+        answer = await self._client.request("GET", lease_folder(namespace), params=params, deadline=deadline)
+        found = [_event(each, deleted=False) for each in records.items(answer, "LeaseList")]
+        return tuple(event for event in found if event), str(records.list_version(answer))
+
+    async def watch_all(
+        self, namespace: str | None, version: str, *, deadline: float
+    ) -> AsyncGenerator[LeaseEvent]:
+        """Yield what has changed since `version`. It ends every half minute."""
+        params = {
+            "labelSelector": LABEL_FEDERATION,
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+        }
+        async with aclosing(self._client.watch(lease_folder(namespace), params, deadline=deadline)) as events:
+            async for kind, value in events:
+                if kind == "BOOKMARK":
+                    with records.reading("a bookmark"):
+                        yield LeaseEvent(str(records.version(value["metadata"]["resourceVersion"])))
+                elif event := _event(value, deleted=kind == "DELETED"):
+                    yield event
 
     async def reach(self, namespace: str | None, *, deadline: float) -> int:
         """Read as little as possible, to find out whether Leases can be read (None: in all namespaces).
@@ -149,3 +189,13 @@ def lease_folder(namespace: str | None) -> str:
 def micro_time() -> str:
     """The time for a Lease. It is for people only; no decision depends on a renewTime."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _event(value: Json, *, deleted: bool) -> LeaseEvent | None:
+    """None for what is no Lease of a worker: somebody has put the label on something else."""
+    try:
+        which, lease = records.identity(value), records.lease(value)
+    except errors.MalformedError as error:
+        log.warning("%s; it is ignored", error)
+        return None
+    return LeaseEvent(which.resource_version, which.namespace, lease, deleted)

@@ -20,7 +20,7 @@ _OF_MEMBER = (*_OF, "cluster")
 def operator_metrics(dispatcher: Dispatcher, clock: Clock) -> Iterator[Metric]:
     """The metrics of the moment. The iterator may run in another thread."""
     now, known = clock.now(), dispatcher.federations()
-    counted = [*_counted(known, now), _events(dispatcher)]
+    counted = [*_counted(known, now), _events(dispatcher), _peers(dispatcher)]
     federations = [federation for federation, _ in known]
 
     def all_of_them() -> Iterator[Metric]:
@@ -73,6 +73,12 @@ def _events(dispatcher: Dispatcher) -> Metric:
     about = "Events that the watches have delivered."
     counted = [((resource,), count) for resource, count in dispatcher.events.items()]
     return counters("tcf_watch_events", about, ("resource",), counted)
+
+
+def _peers(dispatcher: Dispatcher) -> Metric:
+    about = "Other operators that look after the same namespace, as far as this one knows."
+    known = [((namespace,), count) for namespace, count in dispatcher.roster.peers().items()]
+    return gauges("tcf_peers", about, ("namespace",), known)
 
 
 def _of_federations(federations: Sequence[Federation]) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 
-from tcf.core.heartbeat import LOOK_SECONDS, Heartbeat
+from tcf.core.heartbeat import CALM_LOOK_SECONDS, LOOK_SECONDS, Heartbeat
 from tcf.hub import errors
 from tcf.hub.heartbeat_leases import Heartbeats
 from tcf.runtime.clock import Clock
@@ -31,10 +31,14 @@ class HeartbeatReader:
         """What a person should know: one line, or none."""
         return (self._trouble,) if self._trouble else ()
 
+    def _pause(self) -> float:
+        calm = self._presence is not None and self._presence.version and not self._trouble
+        return CALM_LOOK_SECONDS if calm else LOOK_SECONDS
+
     async def run(self) -> None:
         """Look until cancelled. A look that fails changes nothing; the worker itself reports such trouble."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1))
+            await asyncio.sleep(self._pause() * random.uniform(0.8, 1))
             if self._knowledge.latest is None:
                 self._presence = self._trouble = None  # without a federation, there is nothing to look after
                 continue

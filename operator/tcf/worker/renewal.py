@@ -139,7 +139,8 @@ class Worker:
             except errors.HubError as error:
                 self._state.failed(Refusal(error.reason, error.public))
                 self._answer_log.fail(error)
-                due = self._clock.boot() + backoff.next(min(self._state.period / _RETRIES, _LONGEST_RETRY))
+                longest = min(self._state.period / _RETRIES, _LONGEST_RETRY)
+                due = self._clock.boot() + backoff.next(longest, least=error.retry_after)
             else:
                 self._answer_log.succeed()
                 backoff.reset()
@@ -223,9 +224,10 @@ class Worker:
             except errors.HubError as error:
                 # The cycle meets the same trouble and reports it; the watch is only there for speed.
                 self._log.debug("watch: %s", error)
+            # If the federation is deleted between two watches, the next cycle finds out. That is not early:
+            # with a thousand workers, every watch that ends would cost the hub a read and a write.
             if self._clock.boot() - began > LASTING_SECONDS:
                 backoff.reset()
-                self._wake.set()  # the federation may have been deleted between two watches: read it
             else:
                 await asyncio.sleep(backoff.next())
 

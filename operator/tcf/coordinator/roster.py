@@ -1,0 +1,58 @@
+"""What an operator knows of the others, namespace by namespace. `core.peers` says what follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from tcf.core.peers import Peers
+from tcf.runtime.clock import Clock
+
+
+class Roster:
+    """The operator `own` and its peers. A federation is named by its namespace and its name."""
+
+    def __init__(self, own: str, *, clock: Clock) -> None:
+        self.own = own
+        self._clock = clock
+        self._peers: dict[str, Peers] = {}
+
+    def found(self, namespace: str, marks: Mapping[str, str]) -> None:
+        """The heartbeat of the namespace has these marks, by operator."""
+        self._peers[namespace] = self._of(namespace).found(marks, self._clock.boot())
+
+    def keep(self, namespaces: Collection[str]) -> None:
+        """Forget all other namespaces."""
+        self._peers = {name: peers for name, peers in self._peers.items() if name in namespaces}
+
+    def forgotten(self, namespace: str) -> list[str]:
+        """The operators whose marks nobody needs any more."""
+        return self._of(namespace).forgotten(self._clock.boot())
+
+    def peers(self) -> dict[str, int]:
+        """How many other operators are live, by namespace."""
+        now = self._clock.boot()
+        return {namespace: len(peers.live(now)) for namespace, peers in self._peers.items()}
+
+    def first(self, namespace: str, name: str) -> bool:
+        """Does this operator attend to the federation before all others?"""
+        return not self._of(namespace).before(name, self._clock.boot())
+
+    def overdue(self, namespace: str, name: str, due: float) -> bool:
+        """Have those before it done nothing for so long that a step that was due then is its own business?"""
+        now = self._clock.boot()
+        return now >= self._of(namespace).overdue_at(name, due, now)
+
+    def acts_at(self, namespace: str, name: str, due: float) -> float:
+        """When to take a step that has been due since `due`, unless a peer takes it before (boot seconds)."""
+        return self._of(namespace).acts_at(name, due, self._clock.boot())
+
+    def acted(self, namespace: str, name: str) -> None:
+        """Somebody else has taken a step of this federation."""
+        self._peers[namespace] = self._of(namespace).acted(name, self._clock.boot())
+
+    def stepped_in(self, namespace: str, name: str) -> None:
+        """This operator takes a step that those before it should have taken."""
+        self._peers[namespace] = self._of(namespace).stepped_in(name, self._clock.boot())
+
+    def _of(self, namespace: str) -> Peers:
+        return self._peers.get(namespace) or Peers(self.own)

@@ -1,0 +1,111 @@
+"""Which of several operators attends to a federation first? This saves work; nothing depends on it.
+
+Each operator leaves a mark on the heartbeat of a namespace and finds the marks of the others there: these are
+its peers. By rendezvous hashing, every operator puts itself and its live peers into the same order for each
+federation. The first one acts at once. Each of the others gives those before it a moment, and then acts.
+
+So a step is taken even if no operator knows who is alive. Two operators that disagree do some work twice: the
+resourceVersion decides who was first, as it does without any of this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from types import MappingProxyType
+
+from tcf.core.fencing import silence_needed
+from tcf.core.heartbeat import HEARTBEAT_DURATION
+
+MOMENT = 0.5
+"""Seconds that an operator gives each one before it to take a step, or any other step of theirs."""
+LONGEST_WAIT = 3.0
+"""Seconds after which it takes the step in any case. They may be busy with other federations. Or one is dead,
+and what another peer does in its place looks like its own work."""
+FORGOTTEN = 600.0
+"""A mark that has not changed for so many seconds is removed from the heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another operator: its latest `mark`, first seen at `at` (boot seconds).
+
+    `acted`: when it was last seen to take a step. `slow`: this operator had to take a step instead, and has
+    seen no sign of the peer since.
+    """
+
+    mark: str
+    at: float
+    acted: float = -math.inf
+    slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """What the operator `own` knows of the others in one namespace."""
+
+    own: str
+    known: Mapping[str, Peer] = field(default_factory=lambda: MappingProxyType({}))
+
+    def found(self, marks: Mapping[str, str], now: float) -> Peers:
+        """After a look at the heartbeat, which has these marks, by the name of the operator."""
+        known = {
+            name: peer if (peer := self.known.get(name)) and peer.mark == mark else Peer(mark, now)
+            for name, mark in marks.items()
+            if name != self.own
+        }
+        return replace(self, known=known)
+
+    def forgotten(self, now: float) -> list[str]:
+        """Those whose marks nobody needs any more."""
+        return [name for name, peer in self.known.items() if now - peer.at > FORGOTTEN]
+
+    def live(self, now: float) -> list[str]:
+        """Those whose marks have changed lately."""
+        longest = silence_needed(HEARTBEAT_DURATION)
+        return [name for name, peer in self.known.items() if now - peer.at <= longest]
+
+    def before(self, federation: str, now: float) -> list[str]:
+        """The operators that attend to this federation before `own`."""
+        first = _weight(self.own, federation)
+        return [
+            name for name in self.live(now) if not self.known[name].slow and _weight(name, federation) > first
+        ]
+
+    def acts_at(self, federation: str, due: float, now: float) -> float:
+        """Boot time at which `own` takes a step that has been due since `due`, unless it is taken before."""
+        return min(self.overdue_at(federation, due, now), due + LONGEST_WAIT)
+
+    def overdue_at(self, federation: str, due: float, now: float) -> float:
+        """Boot time at which the step is as much the business of `own` as that of those before it.
+
+        Peers that are taking steps elsewhere get more time, because they may have many to take.
+        """
+        before = self.before(federation, now)
+        if not before:
+            return due
+        alive = max(self.known[name].acted for name in before)
+        return max(due, alive) + MOMENT * len(before)
+
+    def acted(self, federation: str, now: float) -> Peers:
+        """A step of this federation was taken by somebody else, most likely by the first of the peers."""
+        first = max(self.known, key=lambda name: _weight(name, federation), default=None)
+        if first is None or _weight(first, federation) < _weight(self.own, federation):
+            return self
+        peer = replace(self.known[first], acted=now, slow=False)
+        return replace(self, known={**self.known, first: peer})
+
+    def stepped_in(self, federation: str, now: float) -> Peers:
+        """`own` takes a step instead of those before it. Those that did nothing meanwhile are slow."""
+        slow = {
+            name: replace(self.known[name], slow=True)
+            for name in self.before(federation, now)
+            if now - self.known[name].acted > MOMENT
+        }
+        return replace(self, known={**self.known, **slow})
+
+
+def _weight(operator: str, federation: str) -> bytes:
+    return blake2b(f"{operator}\0{federation}".encode(), digest_size=8).digest()

@@ -1,0 +1,176 @@
+"""The watch of Leases: what it delivers, also of what it has missed, and when it lists again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import cast
+
+from tcf.coordinator.deliveries import Deliveries
+from tcf.coordinator.dispatcher import Dispatcher
+from tcf.coordinator.lease_watch import LeaseWatch
+from tcf.core.model import WorkerLease
+from tcf.hub import errors
+from tcf.hub.worker_leases import PLURAL, LeaseEvent, Leases
+from unit.build import lease
+from unit.jumping_loop import CLOCK, jumping, passed
+from unit.turns import at_work
+
+ONE, TWO = (replace(lease(name), resource_version=version) for name, version in (("c1", "11"), ("c2", "12")))
+
+
+def event(of: WorkerLease, *, deleted: bool = False) -> LeaseEvent:
+    return LeaseEvent(of.resource_version, "ns", of, deleted)
+
+
+class Hub:
+    """Lists what is there, and has watches to which events are given. It is the dispatcher, too."""
+
+    def __init__(self, *namespaces: str) -> None:
+        self.there = [ONE, TWO]
+        self.version = "20"
+        self.troubles: list[errors.HubError] = []
+        """Of requests, in order, whatever they are for."""
+        self.asked: list[str] = []
+        self.lists: list[float] = []
+        self.given: list[tuple[str, str, bool]] = []
+        self.watching: dict[str | None, asyncio.Queue[LeaseEvent | errors.HubError | None]] = {}
+        self.deliveries = Deliveries()
+        self.watch = LeaseWatch(
+            cast("Leases", self),
+            cast("Dispatcher", self),
+            self.deliveries,
+            namespaces=namespaces,
+            clock=CLOCK,
+        )
+
+    async def list_all(self, namespace: str | None, **_: object) -> tuple[tuple[LeaseEvent, ...], str]:
+        self._begin(f"list {namespace}")
+        self.lists.append(passed())
+        return tuple(event(each) for each in self.there), self.version
+
+    async def watch_all(self, namespace: str | None, version: str, **_: object) -> AsyncGenerator[LeaseEvent]:
+        self._begin(f"watch {namespace} from {version}")
+        queue = self.watching[namespace] = asyncio.Queue()
+        while (given := await queue.get()) is not None:
+            if isinstance(given, errors.HubError):
+                raise given
+            yield given
+
+    def lease_event(self, key: tuple[str, str], value: WorkerLease, *, at: float, deleted: bool) -> None:
+        assert key == ("ns", "shop")
+        assert at == CLOCK.boot()
+        self.given.append((value.cluster, value.resource_version, deleted))
+
+    def give(self, *events: LeaseEvent | errors.HubError | None, namespace: str | None = None) -> None:
+        for each in events:
+            self.watching[namespace].put_nowait(each)
+
+    def begun(self) -> bool:
+        self.deliveries.begin("clusterfederations")
+        return self.deliveries.begun
+
+    def _begin(self, what: str) -> None:
+        self.asked.append(what)
+        if self.troubles:
+            raise self.troubles.pop(0)
+
+
+async def readable() -> None:
+    """It is."""
+
+
+async def soon() -> None:
+    await asyncio.sleep(0.001)
+
+
+GONE = errors.InvalidError("the hub refused (410): too old resource version")
+
+
+@jumping
+async def test_what_is_listed_and_what_changes_then_is_delivered() -> None:
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        assert hub.given == [("c1", "11", False), ("c2", "12", False)]
+        assert hub.begun()
+        hub.give(event(replace(ONE, resource_version="21")), event(TWO, deleted=True))
+        await soon()
+        assert hub.given[2:] == [("c1", "21", False), ("c2", "12", True)]
+        assert hub.deliveries.newest(PLURAL) == 21
+
+
+@jumping
+async def test_a_watch_that_ends_goes_on_where_it_was() -> None:
+    """No list is needed. Also when the hub has only said that it is at a newer version."""
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        hub.give(event(replace(ONE, resource_version="21")), None)
+        await soon()
+        hub.give(LeaseEvent("30"), None)
+        await soon()
+        assert hub.asked == ["list None", *(f"watch None from {version}" for version in (20, 21, 30))]
+        assert len(hub.given) == 3
+
+
+@jumping
+async def test_what_happened_while_there_was_no_watch_is_found_by_a_list() -> None:
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        hub.there = [replace(ONE, resource_version="25")]
+        hub.give(GONE)
+        await asyncio.sleep(0.1)
+        assert hub.given[2:] == [("c2", "12", True), ("c1", "25", False)]
+        assert len(hub.lists) == 2
+
+
+@jumping
+async def test_lists_that_fail_are_tried_again_ever_less_often() -> None:
+    hub = Hub()
+    hub.troubles = [errors.UnreachableError("it is down")] * 100
+    async with at_work(hub.watch.run(readable)):
+        await asyncio.sleep(60)
+        assert 10 <= len(hub.asked) <= 30
+        assert not hub.begun()
+        assert hub.deliveries.trouble == "it is down"
+        hub.troubles.clear()
+        await asyncio.sleep(5)
+        assert hub.begun()
+        assert len(hub.given) == 2
+
+
+@jumping
+async def test_a_hub_that_is_overloaded_is_left_alone_for_as_long_as_it_asks() -> None:
+    hub = Hub()
+    hub.troubles = [errors.UnreachableError("it is overloaded (429)", retry_after=3.0)]
+    async with at_work(hub.watch.run(readable)):
+        await asyncio.sleep(10)
+    assert 3.0 <= hub.lists[0] <= 4.5
+
+
+@jumping
+async def test_it_begins_again_when_it_is_told_to() -> None:
+    """After a restore: the hub may never reach the version from which it would go on."""
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        hub.version = "5"
+        hub.watch.restart("the hub was restored")
+        await soon()
+        assert hub.asked == ["list None", "watch None from 20", "list None", "watch None from 5"]
+
+
+@jumping
+async def test_each_namespace_has_a_watch_and_it_has_begun_when_all_have() -> None:
+    hub = Hub("a", "b")
+    hub.there = []
+    hub.troubles = [errors.UnreachableError("a is down")]
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        assert hub.asked == ["list a", "list b", "watch b from 20"]
+        assert not hub.begun()
+        await asyncio.sleep(1)
+        assert hub.begun()
