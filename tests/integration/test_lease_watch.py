@@ -37,10 +37,14 @@ def apply(hub: HubNamespace, name: str, *, labels: dict[str, str], holder: str =
 LABELS = {"tcf.dev/federation": "shop", "tcf.dev/cluster": "c1"}
 
 
+def nothing() -> None:
+    """Nobody wants to know that it is open."""
+
+
 async def next_change(leases: Leases, namespace: str, version: str) -> LeaseEvent:
     async with (
         asyncio.timeout(PATIENCE),
-        aclosing(leases.watch_all(namespace, version, deadline=10)) as events,
+        aclosing(leases.watch_all(namespace, version, deadline=10, opened=nothing)) as events,
     ):
         async for event in events:
             if event.lease:
@@ -72,7 +76,7 @@ async def test_a_watch_on_which_nothing_happens_ends_with_a_newer_version(hub: H
     async with leases_of(hub) as leases:
         _, version = await leases.list_all(hub.namespace, deadline=PATIENCE)
         apply(hub, "other", labels={})
-        async with aclosing(leases.watch_all(hub.namespace, version, deadline=10)) as events:
+        async with aclosing(leases.watch_all(hub.namespace, version, deadline=10, opened=nothing)) as events:
             seen = [event async for event in events]
         assert seen, "the hub has sent no bookmark"
         assert all(event.lease is None for event in seen)

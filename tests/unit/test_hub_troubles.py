@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tcf.hub import errors
-from tcf.hub.answers import Json, refusal
+from tcf.hub.answers import refusal
 
 PUT = "PUT /apis/x"
 UNPROVEN = "the hub, or a proxy in between, answered {0} without saying why: PUT /apis/x: {1}"
@@ -129,12 +129,6 @@ def test_what_is_said(code: int, body: bytes, kind: type, message: str, ambiguou
     assert str(error) == message
     assert error.ambiguous is ambiguous
     assert "hub" in error.public or "object" in error.public
-
-
-@pytest.mark.parametrize(("details", "later"), [({"retryAfterSeconds": 7}, 7.0), ({}, 0.0), (None, 0.0)])
-def test_an_overloaded_hub_says_when_to_try_again(details: Json | None, later: float) -> None:
-    body = json.dumps({**json.loads(status(429, "slow")), "details": details}).encode()
-    assert refusal(429, body, "GET", "/apis/x", "the hub", "https://hub").retry_after == later
 
 
 @pytest.mark.parametrize(

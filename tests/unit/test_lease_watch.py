@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
+
+import pytest
 
 from tcf.coordinator.deliveries import Deliveries
 from tcf.coordinator.dispatcher import Dispatcher
@@ -50,8 +52,11 @@ class Hub:
         self.lists.append(passed())
         return tuple(event(each) for each in self.there), self.version
 
-    async def watch_all(self, namespace: str | None, version: str, **_: object) -> AsyncGenerator[LeaseEvent]:
+    async def watch_all(
+        self, namespace: str | None, version: str, *, opened: Callable[[], None], **_: object
+    ) -> AsyncGenerator[LeaseEvent]:
         self._begin(f"watch {namespace} from {version}")
+        opened()
         queue = self.watching[namespace] = asyncio.Queue()
         while (given := await queue.get()) is not None:
             if isinstance(given, errors.HubError):
@@ -85,7 +90,7 @@ async def soon() -> None:
     await asyncio.sleep(0.001)
 
 
-GONE = errors.InvalidError("the hub refused (410): too old resource version")
+GONE = errors.VersionGoneError("too old resource version")
 
 
 @jumping
@@ -103,14 +108,14 @@ async def test_what_is_listed_and_what_changes_then_is_delivered() -> None:
 
 @jumping
 async def test_a_watch_that_ends_goes_on_where_it_was() -> None:
-    """No list is needed. Also when the hub has only said that it is at a newer version."""
+    """No list is needed, also after an error, and when the hub has only said that it has a newer version."""
     hub = Hub()
     async with at_work(hub.watch.run(readable)):
         await soon()
         hub.give(event(replace(ONE, resource_version="21")), None)
-        await soon()
-        hub.give(LeaseEvent("30"), None)
-        await soon()
+        await asyncio.sleep(1)
+        hub.give(LeaseEvent("30"), errors.UnreachableError("it is down"))
+        await asyncio.sleep(1)
         assert hub.asked == ["list None", *(f"watch None from {version}" for version in (20, 21, 30))]
         assert len(hub.given) == 3
 
@@ -174,3 +179,50 @@ async def test_each_namespace_has_a_watch_and_it_has_begun_when_all_have() -> No
         assert not hub.begun()
         await asyncio.sleep(1)
         assert hub.begun()
+
+
+@jumping
+async def test_watches_that_end_at_once_begin_again_ever_less_often() -> None:
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        for _ in range(600):
+            await asyncio.sleep(0.1)
+            hub.give(None)
+        assert 10 <= len(hub.asked) <= 40
+        assert len(hub.lists) == 1
+
+
+@jumping
+async def test_a_watch_that_does_not_begin_again_counts_as_lost() -> None:
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        assert hub.begun()
+        hub.troubles = [errors.UnreachableError("a proxy ends all watches")] * 1000
+        hub.give(None)
+        await asyncio.sleep(30)
+        assert hub.begun(), "that happens now and then"
+        await asyncio.sleep(30)
+        assert not hub.begun()
+        assert hub.deliveries.trouble == "a proxy ends all watches"
+        hub.troubles.clear()
+        await asyncio.sleep(10)
+        assert hub.begun()
+
+
+@jumping
+async def test_a_bug_that_shows_in_one_lease_leaves_the_others_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub()
+    take = hub.lease_event
+
+    def fail(key: tuple[str, str], value: WorkerLease, **how: Any) -> None:
+        assert value.cluster != "c1", "a bug"
+        take(key, value, **how)
+
+    monkeypatch.setattr(hub, "lease_event", fail)
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+    assert hub.given == [("c2", "12", False)]
+    assert "a bug" in caplog.text

@@ -673,3 +673,65 @@ async def test_a_dead_peers_federation_does_not_queue_behind_own_work() -> None:
     async with at_work(others()), at_work(others()), at_work(others()), at_work(attended.loop.run()):
         await asyncio.sleep(3.5)
     assert attended.events[0][0] == "Demoting"
+
+
+@pytest.mark.parametrize("force", [False, True])
+@jumping
+async def test_a_request_from_before_an_outage_is_not_carried_out_after_it(*, force: bool) -> None:
+    """Nobody waits for it any more. Only the operator's own queue makes a request no older."""
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
+    attended.knows()
+    down: list[Exception] = [errors.UnreachableError("connection refused")] * 5000
+
+    def place() -> None:
+        assert IDLE.status
+        asked = attended.hub.edit(status=replace(IDLE.status, switchover=request("c1", "c2", force=force)))
+        attended.hub.troubles |= dict.fromkeys(("get", "list", "status"), down)
+        attended.sees(asked)
+
+    after(1, place)
+    after(3600, down.clear)
+    for seconds in range(3595, 3630, 5):
+        after(seconds, lambda: attended.renew(TWO))
+        after(seconds, lambda: attended.renew(ONE))
+    async with at_work(attended.loop.run()):
+        await asyncio.sleep(3640)
+    assert attended.hub.about
+    assert attended.hub.about.status
+    assert attended.hub.about.status.history[0].outcome == "Expired"
+
+
+@jumping
+async def test_a_request_that_has_waited_for_its_turn_is_carried_out() -> None:
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    attended.knows()
+    for seconds in range(0, 300, 5):
+        after(seconds, lambda: attended.renew(TWO))
+        after(seconds, lambda: attended.renew(ONE))
+    async with attended.loop._turns.turn(Rank(of_peers=False, rests=False, priority=0, since=0.0)):
+        running = asyncio.create_task(attended.loop.run())
+        await asyncio.sleep(200)
+    await asyncio.sleep(1)
+    running.cancel()
+    assert attended.events[0][0] == "Demoting"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param({}, (False, True, 0), id="at rest"),
+        pytest.param({"priority": 7}, (False, True, -7), id="urgent"),
+    ],
+)
+@jumping
+async def test_whose_turn_it_is(change: dict[str, int], expected: tuple[bool, bool, int]) -> None:
+    about = replace(IDLE, spec=replace(IDLE.spec, failover=replace(IDLE.spec.failover, **change)))  # type: ignore[arg-type]
+    attended = Attended(QuietHub(about, ONE, TWO))
+    attended.knows()
+    assert attended.loop._rank()[:3] == expected
+    attended.sees(attended.hub.edit(status=WAITING.status))
+    assert attended.loop._rank().rests is False
+    peer_before(attended)
+    rank = attended.loop._rank()
+    assert rank.of_peers
+    assert rank.since == -CLOCK.boot()

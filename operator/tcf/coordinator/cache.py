@@ -50,9 +50,9 @@ class FederationCache:
     def observation(self, *, listed: float | None = None, reread: bool = False) -> Observation:
         return Observation(self.federation, tuple(self._leases.values()), self._sightings, listed, reread)
 
-    def excuse(self, seconds: float, now: float) -> None:
-        """Do not count these seconds against the deadline of the request under way."""
-        self._sightings = self._sightings.excused(seconds, now)
+    def excuse(self, seconds: float, now: float, *, queued: bool) -> None:
+        """Do not count these seconds against the request under way. `queued`: see `Sightings.excused`."""
+        self._sightings = self._sightings.excused(seconds, now, queued=queued)
 
     def read_federation(self, federation: Federation | None, now: float) -> None:
         """Take in the answer to a read at boot time `now`."""

@@ -29,6 +29,10 @@ class Deliveries:
         """All watches of this kind have begun."""
         self._waiting_for.discard(plural)
 
+    def end(self, plural: str) -> None:
+        """A watch of this kind has ended, and does not begin again."""
+        self._waiting_for.add(plural)
+
     def note(self, plural: str, version: str) -> None:
         """Remember the newest version of all objects of a kind."""
         self.trouble = ""

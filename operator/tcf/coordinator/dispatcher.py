@@ -83,9 +83,9 @@ class Dispatcher:
         loop = self._loop((federation.namespace, federation.name))
         before = loop.cache.table
         if loop.cache.watched_federation(federation, at, deleted=deleted):
-            if before and loop.cache.table != before and not loop.stepped_in:
+            if before and loop.cache.table != before and not (loop.stepped_in or loop.writing):
                 self.roster.acted(*loop.key)
-            loop.wake.set()
+            loop.woken(at)
         elif loop.cache.is_ahead_of(federation):
             loop.look_again()  # either the event is outdated or the hub was restored: only a read can show
 
@@ -97,7 +97,7 @@ class Dispatcher:
         self.events["leases"] += 1
         loop = self._loop(key)
         if loop.cache.watched_lease(lease, at, deleted=deleted):
-            loop.wake.set()
+            loop.woken(at)
 
     def _loop(self, key: Key) -> FederationLoop:
         loop = self._loops.get(key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 
@@ -22,6 +23,8 @@ from tcf.runtime.clock import Clock
 
 _LIST_SECONDS = 30.0
 _BEGIN_SECONDS = 10.0
+_LOST_SECONDS = 40.0
+"""A watch that was not under way for so long counts as lost. It may last for half a minute."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class LeaseWatch:
         self._deliveries = deliveries
         self._again = asyncio.Event()
         self._watches = [
-            _NamespaceWatch(each, leases, dispatcher, deliveries, begun=self._check_begun, clock=clock)
+            _NamespaceWatch(each, leases, dispatcher, deliveries, announce=self._check_begun, clock=clock)
             for each in namespaces or (None,)
         ]
 
@@ -69,7 +72,7 @@ class LeaseWatch:
 
 
 class _NamespaceWatch:
-    """The watch of one namespace, or of all of them. `begun`: it is under way."""
+    """The watch of one namespace, or of all of them. `begun`: it is under way, or was a moment ago."""
 
     def __init__(
         self,
@@ -78,41 +81,69 @@ class _NamespaceWatch:
         dispatcher: Dispatcher,
         deliveries: Deliveries,
         *,
-        begun: Callable[[], None],
+        announce: Callable[[], None],
         clock: Clock,
     ) -> None:
-        """`begun`: is called each time it has begun."""
+        """`announce`: is called when it has begun."""
         self.name = f"watch the Leases in {namespace or 'all namespaces'}"
         self.begun = False
         self._namespace = namespace
         self._leases = leases
         self._dispatcher = dispatcher
         self._deliveries = deliveries
-        self._announce = begun
+        self._announce = announce
         self._clock = clock
+        self._version = ""
+        """From where to go on; "" if a list is needed."""
+        self._open_at = -math.inf
+        """When it was last under way (boot seconds)."""
         self._known: dict[str, tuple[str, WorkerLease]] = {}
         """The namespace and the latest version of each Lease, by uid."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
         backoff = Backoff()
-        self.begun = False
+        self.begun, self._version = False, ""
         while True:
             began, least = self._clock.boot(), 0.0
             try:
-                version = await self._list()
-                self.begun = True
-                self._announce()
-                while True:
-                    version = await self._watch(version)
+                await self._list_and_watch()
             except errors.HubError as error:
-                # Most likely it was out of reach for a moment, or no longer has the version to go on from.
-                log.debug("%s: %s", self.name, error)
-                self._deliveries.fail(str(error))
                 least = error.retry_after
+                self._fail(error)
             if self._clock.boot() - began > LASTING_SECONDS:
                 backoff.reset()
-            await asyncio.sleep(backoff.next(least=least))
+            else:
+                await asyncio.sleep(backoff.next(least=least))
+
+    async def _list_and_watch(self) -> None:
+        """Deliver what there is, unless that is known, and what changes, until the hub ends the watch."""
+        if not self._version:
+            self._version = await self._list()
+        events = self._leases.watch_all(
+            self._namespace, self._version, deadline=_BEGIN_SECONDS, opened=self._opened
+        )
+        async with aclosing(events):
+            async for event in events:
+                self._version = event.version
+                self._take(event)
+        self._open_at = self._clock.boot()
+
+    def _opened(self) -> None:
+        self._open_at = self._clock.boot()
+        if not self.begun:
+            self.begun = True
+            self._announce()
+
+    def _fail(self, error: errors.HubError) -> None:
+        if isinstance(error, errors.VersionGoneError):
+            self._version = ""
+        self._deliveries.fail(str(error))
+        log.debug("%s: %s", self.name, error)
+        if self.begun and self._clock.boot() - self._open_at > _LOST_SECONDS:
+            self.begun = False
+            self._deliveries.end(PLURAL)
+            log.warning("%s: it does not begin again: %s", self.name, error)
 
     async def _list(self) -> str:
         """Deliver all Leases, and that others are gone. Returns the version to go on from."""
@@ -122,15 +153,6 @@ class _NamespaceWatch:
             self._deliver(namespace, lease, deleted=True)
         for event in found:
             self._take(event)
-        return version
-
-    async def _watch(self, version: str) -> str:
-        """Deliver what changes, until the hub ends the watch. Returns the version to go on from."""
-        events = self._leases.watch_all(self._namespace, version, deadline=_BEGIN_SECONDS)
-        async with aclosing(events):
-            async for event in events:
-                version = event.version
-                self._take(event)
         return version
 
     def _take(self, event: LeaseEvent) -> None:
@@ -144,4 +166,7 @@ class _NamespaceWatch:
         else:
             self._known[lease.uid] = namespace, lease
         key = (namespace, lease.federation)
-        self._dispatcher.lease_event(key, lease, at=self._clock.boot(), deleted=deleted)
+        try:
+            self._dispatcher.lease_event(key, lease, at=self._clock.boot(), deleted=deleted)
+        except Exception:
+            log.exception("a bug: an event of the Lease %s/%s is ignored", namespace, lease.name)

@@ -49,12 +49,12 @@ Key = tuple[str, str]
 class Work:
     """What there is to do for a federation, `since` a moment (boot seconds), until it is at rest again.
 
-    `version`: the resourceVersion of which a step has been `due` since another moment.
+    `of`: the table and the request for which a step has been `due` since another moment.
     `stepped_in`: this operator has taken a step instead of those that come first, and goes on.
     """
 
     since: float
-    version: str
+    of: tuple[tuple[str, int | None] | None, str]
     due: float
     stepped_in: bool = False
 
@@ -79,6 +79,8 @@ class FederationLoop:
         self.name = "/".join(key)
         self.cache = FederationCache(announce)
         self.wake = asyncio.Event()
+        self.writing = False
+        """It writes the status. A watch may show that before the answer arrives."""
         self._federations = federations
         self._leases = leases
         self._event_writer = event_writer
@@ -86,6 +88,7 @@ class FederationLoop:
         self._turns = turns
         self._roster = roster
         self._work: Work | None = None
+        self._woken_at = math.inf
         self._counted_until = clock.boot()
         """Up to when the time is known to have been spent waiting or to be excused."""
         self._looks = Backoff(first=_BUSY_SECONDS, longest=_IDLE_SECONDS)
@@ -111,6 +114,11 @@ class FederationLoop:
         """Is this operator at work here although peers come first?"""
         return self._work is not None and self._work.stepped_in
 
+    def woken(self, at: float) -> None:
+        """Wake up because of an event that was received at boot time `at`."""
+        self._woken_at = min(self._woken_at, at)
+        self.wake.set()
+
     def look_again(self) -> None:
         """Read the federation and its Leases as soon as possible."""
         self._stale = True
@@ -123,6 +131,7 @@ class FederationLoop:
         self._refresh_at = self._next_refresh() if self.cache.federation else 0.0
         while True:
             self.wake.clear()
+            self._woken_at = math.inf
             try:
                 decision = self._left_without_a_turn() or await self._have_a_turn()
                 if self.cache.federation != self._looked_at:
@@ -154,12 +163,13 @@ class FederationLoop:
                 self._excuse()
                 await within(until - self._clock.boot(), self.wake.wait())
                 # If this process was late to wake up, the rest is not the fault of those it waits for.
-                self._counted_until = min(until, self._clock.boot())
+                self._counted_until = min(until, self._woken_at, self._clock.boot())
 
     async def _have_a_turn(self) -> Decision:
         """Wait for a turn, and do everything that can be done. Returns the decision to wait."""
+        self._excuse()
         async with self._turns.turn(self._rank()):
-            self._excuse()
+            self._excuse(queued=True)
             if self._outdated:
                 self._stale = False
                 await self._refresh()
@@ -180,7 +190,7 @@ class FederationLoop:
             since=-since if of_peers else since,
         )
 
-    def _excuse(self) -> None:
+    def _excuse(self, *, queued: bool = False) -> None:
         """Do not count the time since the last wait against the deadline of the request under way.
 
         It was spent in the queue for a turn, or with the hub. Those from whom something is expected may not
@@ -188,7 +198,7 @@ class FederationLoop:
         """
         now = self._clock.boot()
         if now - self._counted_until > _SLIGHT_SECONDS:
-            self.cache.excuse(now - self._counted_until, now)
+            self.cache.excuse(now - self._counted_until, now, queued=queued)
         self._counted_until = now
 
     @property
@@ -210,10 +220,11 @@ class FederationLoop:
             if not (federation and federation.status and federation.status.switchover):
                 self._work = None
             return None
-        version = federation.resource_version if federation else ""
-        work = self._work = self._work or Work(now, version, now)
-        if work.version != version:
-            work.version, work.due = version, now
+        switchover = federation.status.switchover if federation and federation.status else None
+        of = (self.cache.table, switchover.id if switchover else "")
+        work = self._work = self._work or Work(now, of, now)
+        if work.of != of:
+            work.of, work.due = of, now
         acts_at = self._roster.acts_at(*self.key, work.due)
         if work.stepped_in or acts_at <= work.due:
             return None
@@ -296,9 +307,13 @@ class FederationLoop:
         for lease in decision.delete:
             await self._delete(lease)
         if federation is not None and decision.status is not None:
-            written = await self._federations.write_status(
-                federation, decision.status, deadline=_REQUEST_SECONDS
-            )
+            self.writing = True
+            try:
+                written = await self._federations.write_status(
+                    federation, decision.status, deadline=_REQUEST_SECONDS
+                )
+            finally:
+                self.writing = False
             if written.status != decision.status:
                 raise errors.OutdatedKindError(
                     "the CRD on the hub is older than this operator, so parts of what the operator writes are"

@@ -35,24 +35,29 @@ class Roster:
 
     def first(self, namespace: str, name: str) -> bool:
         """Does this operator attend to the federation before all others?"""
-        return not self._of(namespace).before(name, self._clock.boot())
+        return not self._of(namespace).before(_key(namespace, name), self._clock.boot())
 
     def overdue(self, namespace: str, name: str, due: float) -> bool:
         """Have those before it done nothing for so long that a step that was due then is its own business?"""
         now = self._clock.boot()
-        return now >= self._of(namespace).overdue_at(name, due, now)
+        return now >= self._of(namespace).overdue_at(_key(namespace, name), due, now)
 
     def acts_at(self, namespace: str, name: str, due: float) -> float:
         """When to take a step that has been due since `due`, unless a peer takes it before (boot seconds)."""
-        return self._of(namespace).acts_at(name, due, self._clock.boot())
+        return self._of(namespace).acts_at(_key(namespace, name), due, self._clock.boot())
 
     def acted(self, namespace: str, name: str) -> None:
         """Somebody else has taken a step of this federation."""
-        self._peers[namespace] = self._of(namespace).acted(name, self._clock.boot())
+        self._peers[namespace] = self._of(namespace).acted(_key(namespace, name), self._clock.boot())
 
     def stepped_in(self, namespace: str, name: str) -> None:
         """This operator takes a step that those before it should have taken."""
-        self._peers[namespace] = self._of(namespace).stepped_in(name, self._clock.boot())
+        self._peers[namespace] = self._of(namespace).stepped_in(_key(namespace, name), self._clock.boot())
 
     def _of(self, namespace: str) -> Peers:
         return self._peers.get(namespace) or Peers(self.own)
+
+
+def _key(namespace: str, name: str) -> str:
+    """How peers call a federation. Those of one name in many namespaces must not all have the same order."""
+    return f"{namespace}/{name}"

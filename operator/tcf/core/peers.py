@@ -51,12 +51,14 @@ class Peers:
 
     def found(self, marks: Mapping[str, str], now: float) -> Peers:
         """After a look at the heartbeat, which has these marks, by the name of the operator."""
-        known = {
-            name: peer if (peer := self.known.get(name)) and peer.mark == mark else Peer(mark, now)
-            for name, mark in marks.items()
-            if name != self.own
-        }
+        known = {name: self._marked(name, mark, now) for name, mark in marks.items() if name != self.own}
         return replace(self, known=known)
+
+    def _marked(self, name: str, mark: str, now: float) -> Peer:
+        peer = self.known.get(name)
+        if peer is None:
+            return Peer(mark, now)
+        return peer if peer.mark == mark else replace(peer, mark=mark, at=now, slow=False)
 
     def forgotten(self, now: float) -> list[str]:
         """Those whose marks nobody needs any more."""

@@ -54,7 +54,8 @@ class Stage:
     """A table, first seen at `at`, and its request, first seen together with this table at `met` (boot
     seconds).
 
-    Deadlines count from `met`. `excused`: seconds since then that do not count. Without a request, `request`
+    Deadlines count from `met`. `excused`: seconds since then that do not count, because this coordinator or
+    the hub was busy. `queued`: those of them that were spent in its own queue. Without a request, `request`
     is "" and `met` is the same as `at`.
     """
 
@@ -64,6 +65,7 @@ class Stage:
     request: str
     met: float
     excused: float = 0.0
+    queued: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +228,19 @@ class Sightings:
         old = self.stage
         if old is None or (old.uid, old.term) != (federation.uid, status.term):
             return Stage(federation.uid, status.term, now, request, now)
-        return old if request == old.request else replace(old, request=request, met=now, excused=0.0)
+        return (
+            old if request == old.request else replace(old, request=request, met=now, excused=0.0, queued=0.0)
+        )
 
-    def excused(self, seconds: float, now: float) -> Sightings:
-        """Do not count these last seconds against the request: this coordinator was busy meanwhile."""
+    def excused(self, seconds: float, now: float, *, queued: bool) -> Sightings:
+        """Do not count these last seconds against the request. `queued`: they were spent in the queue."""
         if self.stage is None:
             return self
         lasted = now - self.stage.met
-        excused = min(lasted, self.stage.excused + max(0.0, min(seconds, lasted)))
-        return replace(self, stage=replace(self.stage, excused=excused))
+        more = max(0.0, min(seconds, lasted))
+        excused = min(lasted, self.stage.excused + more)
+        waited = self.stage.queued + more if queued else self.stage.queued
+        return replace(self, stage=replace(self.stage, excused=excused, queued=min(waited, excused)))
 
     def age(self, lease: WorkerLease, now: float) -> float:
         """Seconds since this very version of the Lease was received; 0 if it was not seen before."""

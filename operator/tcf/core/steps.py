@@ -43,6 +43,9 @@ from tcf.core.reasons import EventReason, Outcome
 from tcf.core.refusals import TO_ACT, TO_BEGIN, Policy, first_refusal
 from tcf.core.transitions import Row, move
 
+_LONGEST_QUEUE = 600.0
+"""Seconds in the queue that excuse an old request, at most: this process may have been stopped in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -90,12 +93,13 @@ class Case:
         """Boot time until which the request may stay at this table, on the coordinator's own clock."""
         stage = self.workers.sightings.stage
         since = stage.met if stage and stage.request == request.id else self.now.boot
-        return since + self.excused(request) + self.federation.spec.switchover_timeout
+        excused = stage.excused if stage and stage.request == request.id else 0.0
+        return since + excused + self.federation.spec.switchover_timeout
 
-    def excused(self, request: Switchover) -> float:
-        """Seconds for which the request has waited for this coordinator, not for workers."""
+    def queued(self, request: Switchover) -> float:
+        """Seconds for which the request has waited for its turn with this coordinator."""
         stage = self.workers.sightings.stage
-        return stage.excused if stage and stage.request == request.id else 0.0
+        return min(stage.queued, _LONGEST_QUEUE) if stage and stage.request == request.id else 0.0
 
     def doubtful_until(self) -> float:
         """Boot time at which every reading of a lost table has expired."""
@@ -282,7 +286,7 @@ def _refusal(case: Case, request: Switchover) -> Refusal | None:
 def _expired(case: Case, request: Switchover) -> bool:
     """Was the request made so long ago (wall clock) that nobody can still be waiting for it?
 
-    The time for which it has waited for its turn does not count.
+    The time for which it has waited for its turn does not count. An outage of the hub does count.
     """
     spec, doubt, now = case.federation.spec, case.status.in_doubt, case.now
     try:
@@ -290,7 +294,7 @@ def _expired(case: Case, request: Switchover) -> bool:
     except ValueError:
         return False
     limit = timedelta(seconds=2 * spec.switchover_timeout + 60 + (doubt.seconds if doubt else 0))
-    age = now.wall - made - timedelta(seconds=case.excused(request)) if made.tzinfo else timedelta()
+    age = now.wall - made - timedelta(seconds=case.queued(request)) if made.tzinfo else timedelta()
     return age > limit
 
 

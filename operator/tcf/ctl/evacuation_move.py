@@ -161,7 +161,7 @@ class _Course:
             if entry := self._look(placed, request):
                 return entry
             now = self._hub.clock.boot()
-            last_act = max(since, self._seen.last_act(placed.namespace))
+            last_act = max(since, self._seen.last_act)
             patience = Patience.with_request_in(placed, last_act)
             if self._seen.trouble:
                 left = _LOOK_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 
@@ -28,18 +29,20 @@ class NamespaceSight:
         self.trouble = ""
         self._clock = clock
         self._sights = {(each.namespace, each.name): FederationSight(each, clock) for each in federations}
-        self._acted: dict[str, float] = {}
+        self._acted = -math.inf
         self._back = clock.boot()
 
     def of(self, federation: Federation) -> FederationSight:
         return self._sights[federation.namespace, federation.name]
 
-    def last_act(self, namespace: str) -> float:
-        """When an operator last moved a role there, in boot seconds.
+    @property
+    def last_act(self) -> float:
+        """When an operator last moved a role, in boot seconds.
 
-        It is not its fault if nothing is heard of it: at the earliest, this is when the hub was back.
+        It may be busy in another namespace. And it is not its fault if nothing is heard of it: at the
+        earliest, this is when the hub was back.
         """
-        return max(self._back, self._acted.get(namespace, self._back))
+        return max(self._back, self._acted)
 
     async def watch(self, federations: Federations, namespace: str | None) -> None:
         """Watch until cancelled. `namespace`: None for all."""
@@ -86,7 +89,7 @@ class NamespaceSight:
         known = sight.known_term(federation.uid)
         sight.see(federation if there else None)
         if sight.known_term(federation.uid) > known:  # only operators raise terms
-            self._acted[federation.namespace] = self._clock.boot()
+            self._acted = self._clock.boot()
 
 
 @asynccontextmanager

@@ -68,12 +68,10 @@ def refusal(status: int, data: bytes, method: str, path: str, called: str, serve
             return _forbidden(details, message, called)
         case 404:
             return _not_found(details, text, called)
-        case 409:
-            return errors.ConflictError(text)
+        case 409 | 410:
+            return errors.ConflictError(text) if status == 409 else errors.VersionGoneError(text)  # noqa: PLR2004
         case 429:
-            seconds = details.get("retryAfterSeconds")
-            later = float(seconds) if isinstance(seconds, int) else 0.0
-            return errors.UnreachableError(f"{called} is overloaded (429): {text}", retry_after=later)
+            return errors.UnreachableError(f"{called} is overloaded (429): {text}")
         case _ if status >= 500:  # noqa: PLR2004
             return errors.UnreachableError(f"{called} failed ({status}): {text}", ambiguous=True)
         case _:

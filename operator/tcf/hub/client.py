@@ -10,8 +10,9 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -106,12 +107,18 @@ class HubClient:
             raise errors.MalformedError(message, ambiguous=True) from error
 
     async def watch(
-        self, path: str, params: Mapping[str, str], *, deadline: float
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        deadline: float,
+        opened: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[tuple[str, Json]]:
         """Yield the type and the object of each event until the server ends the watch, as it does regularly.
 
         Args:
             deadline: seconds within which the server must begin to answer.
+            opened: is called when it does.
 
         Raises:
             HubError: the watch could not be opened, its connection broke, or nothing came for too long.
@@ -122,9 +129,16 @@ class HubClient:
             async with asyncio.timeout(deadline) as opening:
                 async with self._open("GET", path, params=query, sock_read=silence) as response:
                     opening.reschedule(None)
+                    opened()
                     async for line in response.content:
                         event = decoded(line)
                         kind, value = event.get("type"), event.get("object")
+                        if (
+                            kind == "ERROR"
+                            and isinstance(value, dict)
+                            and value.get("code") == HTTPStatus.GONE
+                        ):
+                            raise errors.VersionGoneError(f"the watch of {path} ended: {shown(line)}")
                         if kind == "ERROR" or not isinstance(kind, str) or not isinstance(value, dict):
                             raise errors.UnreachableError(f"the watch of {path} ended: {shown(line)}")
                         yield kind, value
@@ -170,6 +184,7 @@ class HubClient:
                     return
                 answer = await response.read()
                 refused = refusal(response.status, answer, method, path, self._called, connection.where)
+                refused.retry_after = _seconds(response.headers.get("Retry-After"))
             if isinstance(refused, errors.UnauthorizedError):
                 self._credentials.refused(connection)
                 # Send a write again only if the first one was certainly not carried out.
@@ -217,6 +232,12 @@ class HubClient:
             HUB_TALLY.add(*what, code, CLOCK.boot() - began)
 
 
+def _seconds(text: str | None) -> float:
+    """A Retry-After in seconds; 0 for anything else."""
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0.0
+
+
+_MOST_DIGITS = 4
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
 """The errors that aiohttp raises before it has sent anything to the server."""
 

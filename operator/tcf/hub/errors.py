@@ -100,6 +100,10 @@ class ConflictError(HubError):
     public = "the object has changed meanwhile"
 
 
+class VersionGoneError(HubError):
+    """The hub no longer has the version from which a watch was to go on."""
+
+
 class InvalidError(HubError):
     """The hub refuses the content of a write."""
 

@@ -10,7 +10,7 @@ apply.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,19 +65,23 @@ class Leases:
         return tuple(event for event in found if event), str(records.list_version(answer))
 
     async def watch_all(
-        self, namespace: str | None, version: str, *, deadline: float
+        self, namespace: str | None, version: str, *, deadline: float, opened: Callable[[], None]
     ) -> AsyncGenerator[LeaseEvent]:
-        """Yield what has changed since `version`. It ends every half minute."""
+        """Yield what has changed since `version`. It ends every half minute. `opened`: see `HubClient.watch`.
+
+        Raises:
+            VersionGoneError: the hub no longer has that version.
+        """
         params = {
             "labelSelector": LABEL_FEDERATION,
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
         }
-        async with aclosing(self._client.watch(lease_folder(namespace), params, deadline=deadline)) as events:
+        events = self._client.watch(lease_folder(namespace), params, deadline=deadline, opened=opened)
+        async with aclosing(events):
             async for kind, value in events:
                 if kind == "BOOKMARK":
-                    with records.reading("a bookmark"):
-                        yield LeaseEvent(str(records.version(value["metadata"]["resourceVersion"])))
+                    yield LeaseEvent(_bookmark(value))
                 elif event := _event(value, deleted=kind == "DELETED"):
                     yield event
 
@@ -189,6 +193,11 @@ def lease_folder(namespace: str | None) -> str:
 def micro_time() -> str:
     """The time for a Lease. It is for people only; no decision depends on a renewTime."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _bookmark(value: Json) -> str:
+    with records.reading("a bookmark"):
+        return str(records.version(value["metadata"]["resourceVersion"]))
 
 
 def _event(value: Json, *, deleted: bool) -> LeaseEvent | None:
