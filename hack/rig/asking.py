@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import secrets
 import socket
 import ssl
 from dataclasses import dataclass
@@ -57,16 +58,16 @@ def ask(
         connection.close()
 
 
+_PORTS = range(15_000, 30_000)
+"""No system gives these ports to outgoing connections, of which tests have thousands. Otherwise one of those
+might take a port before the program listens for which it was found."""
+
+
 def free_port(count: int = 1) -> int:
     """Return a free port; with a `count`, the first of that many free ports in a row."""
     while True:
-        with contextlib.ExitStack() as stack:
-            first = 0
-            try:
-                for offset in range(count):
-                    probe = stack.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", first + offset if first else 0))
-                    first = first or probe.getsockname()[1]
-            except OSError:
-                continue
+        first = secrets.choice(_PORTS[:-count])
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return first

@@ -272,6 +272,8 @@ BAD_SPECS = {
     "cooldown too long": ({"failover": {"cooldown": "24h1s"}}, "write 0s to 24h"),
     "cooldown malformed": ({"failover": {"cooldown": "never"}}, "write 0s to 24h"),
     "cooldown of days": ({"failover": {"cooldown": "1d"}}, "write 0s to 24h"),
+    "priority too low": ({"failover": {"priority": -1}}, "should be greater than or equal to 0"),
+    "priority too high": ({"failover": {"priority": 1001}}, "should be less than or equal to 1000"),
     # the rest
     "paused in words": ({"paused": "yes"}, "spec.paused in body must be of type boolean"),
     "misspelt field": ({"leaseDurration": "5s"}, 'unknown field "spec.leaseDurration"'),
@@ -384,7 +386,13 @@ def test_defaults_are_filled_in_and_are_those_of_the_model(kubectl: Kubectl, spe
         "leaseDuration": "15s",
         "switchoverTimeout": "30s",
         "isolation": "Fence",
-        "failover": {"mode": "Manual", "follows": "Workers", "timeout": "20s", "cooldown": "5m"},
+        "failover": {
+            "mode": "Manual",
+            "follows": "Workers",
+            "timeout": "20s",
+            "cooldown": "5m",
+            "priority": 0,
+        },
         "paused": False,
     }
     read = records.federation(stored).spec
