@@ -88,7 +88,7 @@ def _no_time_to_become_healthy() -> Iterable[Patch]:
 
 
 def _queue_counts() -> Iterable[Patch]:
-    yield changed(Sightings, "excused", lambda _, sightings, *__: sightings)
+    yield changed(Sightings, "excused", lambda _, sightings, *__, **___: sightings)
 
 
 def _never_steps_in() -> Iterable[Patch]:
