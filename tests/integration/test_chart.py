@@ -616,7 +616,8 @@ COMPLAINTS = re.compile(r"forbidden|may not watch", re.IGNORECASE)
 def scenario(installed: Installed) -> str:
     """Everything that needs a right, as far as it goes; what was complained of."""
     hub = installed.hub
-    hub.apply(leaseDuration="1s", switchoverTimeout="3s")
+    # A Lease is silent after more than the 3 s after which an operator reads a federation that waits for it.
+    hub.apply(leaseDuration="4s", switchoverTimeout="8s")
     operator = installed.operator()
     one, two = (installed.worker(cluster) for cluster in MEMBERS)
 
