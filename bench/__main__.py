@@ -97,7 +97,7 @@ def probe_tls() -> Iterator[Figure]:
     """The same with HTTPS, and the memory of a worker with TLS and --auth kubernetes."""
     yield from probe(tls=True)
     for count in (FEW_CONNECTIONS, 32):
-        ours, without, more = [], [], []
+        ours, without = [], []
         with servers() as stage:
             for _ in range(RUNS):
                 with stage.worker("--auth", "kubernetes", tls=True) as worker, stage.bare() as bare:
@@ -105,11 +105,9 @@ def probe_tls() -> Iterator[Figure]:
                         _ask(server, MILLION / 10, count)
                     ours.append(worker.rss)
                     without.append(bare.rss)
-                    more.append(worker.rss - bare.rss)
         goal = Goal("≤", 8) if count == FEW_CONNECTIONS else None
         name = f"RSS after {count} connections; floor without TLS"
-        yield Figure("probe-tls", name, "MiB", ours, without)
-        yield Figure("probe-tls", "- more than bare aiohttp", "MiB", more, (), goal)
+        yield from _beside_bare("probe-tls", name, ours, without, goal)
 
 
 def silent() -> Iterator[Figure]:
@@ -266,7 +264,7 @@ def _loaded(stage: Servers) -> Iterator[Figure]:
 
 def _with_everything(stage: Servers) -> Iterator[Figure]:
     """Memory with TLS, authentication, an audit log, a stream and scrapes. The floor has none of them."""
-    ours, without, more = [], [], []
+    ours, without = [], []
     for _ in range(RUNS):
         inside = free_port()
         options = ("--auth", "kubernetes", "--audit-log", "audit", "--probe-listen", f"127.0.0.1:{inside}")
@@ -278,20 +276,25 @@ def _with_everything(stage: Servers) -> Iterator[Figure]:
                 _ask(server, MILLION / 10, FEW_CONNECTIONS)
             ours.append(one.rss)
             without.append(other.rss)
-            more.append(one.rss - other.rss)
-    yield Figure("worker", "RSS with everything on", "MiB", ours, without)
-    yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 8))
+    yield from _beside_bare("worker", "RSS with everything on", ours, without, Goal("≤", 8))
 
 
 def _sizes(
     now: str, ours: list[float], bare: list[float], early: list[float], before: str
 ) -> Iterator[Figure]:
     """The memory (MiB) of worker and bare process, and how much the worker's has grown."""
-    yield Figure("worker", f"RSS {now}", "MiB", ours, bare)
-    more = [a - b for a, b in zip(ours, bare, strict=True)]
-    yield Figure("worker", "- more than bare aiohttp", "MiB", more, (), Goal("≤", 8))
+    yield from _beside_bare("worker", f"RSS {now}", ours, bare, Goal("≤", 8))
     grown = [a - b for a, b in zip(ours, early, strict=True)]
     yield Figure("worker", f"- more than {before}", "MiB", grown, (), Goal("≤", 0.5))
+
+
+def _beside_bare(
+    part: str, name: str, ours: list[float], bare: list[float], goal: Goal | None
+) -> Iterator[Figure]:
+    """The memory (MiB) of worker and bare process. `goal`: for how much more the worker takes."""
+    yield Figure(part, name, "MiB", ours, bare)
+    more = [a - b for a, b in zip(ours, bare, strict=True)]
+    yield Figure(part, "- more than bare aiohttp", "MiB", more, (), goal)
 
 
 def _ask(server: Server, count: float, connections: int = 32) -> None:

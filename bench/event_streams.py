@@ -9,16 +9,15 @@ from typing import Any
 
 from controlplane.plane import ControlPlane
 
+from bench.hub_tools import bench_client, federations_in
 from bench.servers import STREAM, Server
-from tcf.hub import federations
-from tcf.hub.client import MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import Credentials, kubeconfig
+from tcf.hub.client import MERGE_PATCH
 from tcf.runtime.clock import Clock
 
 _REQUEST = f"GET {STREAM} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 _PATIENCE = 10.0
 _CHANGES = 20
-_FEDERATION = folder(federations.GROUP, federations.VERSION, federations.PLURAL, "default") + "/shop"
+_FEDERATION = federations_in("default") + "/shop"
 
 
 @contextlib.contextmanager
@@ -40,26 +39,23 @@ def delays(plane: ControlPlane, port: int) -> list[float]:
 
 async def _delays(plane: ControlPlane, port: int) -> list[float]:
     clock, found = Clock(), []
-    client = HubClient(Credentials(kubeconfig(plane.kubeconfig)), user_agent="tcf-bench")
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(_REQUEST)
-        status: dict[str, Any] = (await client.request("GET", _FEDERATION, deadline=_PATIENCE))["status"]
-        await _event(reader, status["term"])
-        for _ in range(_CHANGES):
-            one, two = status["clusters"]
-            one["status"], two["status"] = two["status"], one["status"]
-            status["term"] += 1
-            status["activeCluster"] = next(row["id"] for row in (one, two) if row["status"] == "active")
-            began = clock.boot()
-            path, body = f"{_FEDERATION}/status", {"status": status}
-            await client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=_PATIENCE)
+    async with bench_client(plane.kubeconfig) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.closing(writer):
+            writer.write(_REQUEST)
+            status: dict[str, Any] = (await client.request("GET", _FEDERATION, deadline=_PATIENCE))["status"]
             await _event(reader, status["term"])
-            found.append(clock.boot() - began)
-            await asyncio.sleep(0.2)
-    finally:
-        writer.close()
-        await client.close()
+            for _ in range(_CHANGES):
+                one, two = status["clusters"]
+                one["status"], two["status"] = two["status"], one["status"]
+                status["term"] += 1
+                status["activeCluster"] = next(row["id"] for row in (one, two) if row["status"] == "active")
+                began = clock.boot()
+                path, body = f"{_FEDERATION}/status", {"status": status}
+                await client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=_PATIENCE)
+                await _event(reader, status["term"])
+                found.append(clock.boot() - began)
+                await asyncio.sleep(0.2)
     return found
 
 

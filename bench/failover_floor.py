@@ -11,23 +11,27 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from contextlib import aclosing
-from typing import Any
 
 from controlplane.plane import ControlPlane
 from rig.hub_namespace import HubNamespace
 
 from bench.farm import MEMBERS
-from bench.farms import PATIENCE, create_federations
-from bench.servers import computed_by
-from tcf.hub import federations, worker_leases
-from tcf.hub.client import MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import Credentials, kubeconfig
+from bench.farms import create_federations
+from bench.hub_tools import (
+    PATIENCE,
+    Json,
+    a_few_at_a_time,
+    bench_client,
+    federations_in,
+    hub_computed,
+    leases_in,
+    new_lease,
+    watches,
+)
+from tcf.hub.client import MERGE_PATCH, HubClient
 from tcf.hub.sessions import JSON
 
-Json = dict[str, Any]
 _COUNT = 200
-_AT_ONCE = 16
 
 
 def hub_seconds(plane: ControlPlane, like: Json) -> float:
@@ -37,40 +41,14 @@ def hub_seconds(plane: ControlPlane, like: Json) -> float:
 
 
 async def _played(plane: ControlPlane, hub: HubNamespace, like: Json) -> float:
-    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
-    of = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
-    leases = folder(worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL, hub.namespace)
-    chains = [_Failover(client, of, leases, f"f{n}", like) for n in range(_COUNT)]
-    watches = [asyncio.create_task(_watch(client, path)) for path in (of, of, leases)]
-    try:
+    of, leases = federations_in(hub.namespace), leases_in(hub.namespace)
+    async with bench_client(hub.kubeconfig) as client, watches(client, (of, {}), (of, {}), (leases, {})):
+        chains = [_Failover(client, of, leases, f"f{n}", like) for n in range(_COUNT)]
         await asyncio.gather(*(chain.prepare() for chain in chains))
-        turns = asyncio.Semaphore(_AT_ONCE)
-
-        async def play(chain: _Failover) -> None:
-            async with turns:
-                await chain.run()
-
         await asyncio.sleep(2)
         before = hub_computed(plane)
-        await asyncio.gather(*(play(chain) for chain in chains))
+        await a_few_at_a_time(chain.run() for chain in chains)
         return hub_computed(plane) - before
-    finally:
-        for task in watches:
-            task.cancel()
-        await asyncio.gather(*watches, return_exceptions=True)
-        await client.close()
-
-
-def hub_computed(plane: ControlPlane) -> float:
-    """Seconds of CPU so far."""
-    return sum(computed_by(pid) for pid in plane.pids.values())
-
-
-async def _watch(client: HubClient, path: str) -> None:
-    while True:
-        async with aclosing(client.watch(path, {}, deadline=PATIENCE)) as events:
-            async for _ in events:
-                pass
 
 
 class _Failover:
@@ -86,12 +64,8 @@ class _Failover:
     async def prepare(self) -> None:
         self._federation = await self._ask("GET", self._path)
         for number, member in enumerate(MEMBERS):
-            body = {
-                "apiVersion": "coordination.k8s.io/v1",
-                "kind": "Lease",
-                "metadata": {"name": f"{self._name}-{number}", "labels": {"floor": self._name}},
-                "spec": {"holderIdentity": member, "leaseDurationSeconds": 30},
-            }
+            name = f"{self._name}-{number}"
+            body = new_lease(name, {"floor": self._name}, holder=member, seconds=30)
             self._lease.append(await self._ask("POST", self._leases, body))
         await self._write("active", "passive")
 

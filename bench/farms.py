@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from controlplane.plane import ControlPlane
 from rig.hub_namespace import HubNamespace
@@ -17,13 +16,9 @@ from rig.kubectl import kubectl_of
 from rig.patience import eventually
 
 from bench.farm import MEMBERS
-from tcf.hub import federations
-from tcf.hub.client import MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import Credentials, kubeconfig
+from bench.hub_tools import PATIENCE, Json, a_few_at_a_time, bench_client, federations_in
+from tcf.hub.client import MERGE_PATCH
 from tcf.hub.sessions import JSON
-
-Json = dict[str, Any]
-PATIENCE = 300.0
 
 
 class Farm:
@@ -92,19 +87,13 @@ def create_federations(plane: ControlPlane, name: str, count: int, spec: Json) -
 
 async def send(hub: HubNamespace, method: str, requests: list[tuple[str, Json]]) -> None:
     """Send many requests at once. kubectl would send one by one, and slowly."""
-    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
-    path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
-    gate = asyncio.Semaphore(16)
+    path = federations_in(hub.namespace)
     kind = MERGE_PATCH if method == "PATCH" else JSON
-
-    async def send(name: str, body: Json) -> None:
-        async with gate:
-            await client.request(method, path + name, body=body, content_type=kind, deadline=PATIENCE)
-
-    try:
-        await asyncio.gather(*(send(name, body) for name, body in requests))
-    finally:
-        await client.close()
+    async with bench_client(hub.kubeconfig) as client:
+        await a_few_at_a_time(
+            client.request(method, path + name, body=body, content_type=kind, deadline=PATIENCE)
+            for name, body in requests
+        )
 
 
 def await_all(hub: HubNamespace, count: int, fits: Callable[[Json], bool], what: str) -> None:

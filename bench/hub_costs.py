@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from controlplane.plane import ControlPlane
 from rig.hub_namespace import HubNamespace
 from rig.kubectl import install_crd
 
-from bench.failover_floor import hub_computed
 from bench.farm import MEMBERS
-from bench.farms import PATIENCE, create_federations
+from bench.farms import create_federations
+from bench.hub_tools import (
+    PATIENCE,
+    a_few_at_a_time,
+    bench_client,
+    federations_in,
+    hub_computed,
+    leases_in,
+    new_lease,
+    watches,
+)
 from bench.report import Figure
-from tcf.hub import federations, worker_leases
-from tcf.hub.client import MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import Credentials, kubeconfig
+from tcf.hub.client import MERGE_PATCH, HubClient
 
 COUNT = 1000
 _RUNS = 5
 _REQUESTS = 300
 _LISTS = 10
 _WATCHES = 500
-_AT_ONCE = 16
 _SETTLE_SECONDS = 3.0
 
-Act = Callable[[int], Awaitable[Any]]
+Act = Callable[[int], Coroutine[Any, Any, object]]
 
 
 def hub_costs() -> Iterator[Figure]:
@@ -42,9 +46,10 @@ def hub_costs() -> Iterator[Figure]:
 
 
 async def _measured(plane: ControlPlane, hub: HubNamespace) -> list[Figure]:
-    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
-    asked = _Requests(client, hub.namespace)
-    try:
+    of = federations_in(hub.namespace)
+    single = [(of, {"fieldSelector": f"metadata.name=f{n}"}) for n in range(_WATCHES)]
+    async with bench_client(hub.kubeconfig) as client:
+        asked = _Requests(client, of, leases_in(hub.namespace))
         await _each(asked.create_lease, len(MEMBERS) * COUNT)
         figures = [
             await _figure(plane, "a read of a federation", asked.read, _REQUESTS),
@@ -53,32 +58,22 @@ async def _measured(plane: ControlPlane, hub: HubNamespace) -> list[Figure]:
             await _figure(plane, "a write of a Lease", asked.write_lease, _REQUESTS),
             await _figure(plane, "a write of a federation", asked.write, _REQUESTS),
         ]
-        async with contextlib.AsyncExitStack() as stack:
-            for n in range(_WATCHES):
-                watching = asyncio.create_task(asked.watch(n))
-                stack.push_async_callback(_cancelled, watching)
+        async with watches(client, *single):
             name = f"the same with {_WATCHES} watches, each of one federation"
-            figures.append(await _figure(plane, name, asked.write, _REQUESTS))
-        return figures
-    finally:
-        await client.close()
+            return [*figures, await _figure(plane, name, asked.write, _REQUESTS)]
 
 
 class _Requests:
     """Each is about the federation or the Lease with a number."""
 
-    def __init__(self, client: HubClient, namespace: str) -> None:
+    def __init__(self, client: HubClient, of: str, leases: str) -> None:
         self._client = client
-        self._of = folder(federations.GROUP, federations.VERSION, federations.PLURAL, namespace)
-        self._leases = folder(worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL, namespace)
+        self._of = of
+        self._leases = leases
 
     async def create_lease(self, n: int) -> None:
-        body = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": f"l{n}", "labels": {"tcf.dev/federation": f"f{n // len(MEMBERS)}"}},
-            "spec": {"holderIdentity": "bench", "leaseDurationSeconds": 30},
-        }
+        labels = {"tcf.dev/federation": f"f{n // len(MEMBERS)}"}
+        body = new_lease(f"l{n}", labels, holder="bench", seconds=30)
         await self._client.request("POST", self._leases, body=body, deadline=PATIENCE)
 
     async def read(self, n: int) -> None:
@@ -101,14 +96,6 @@ class _Requests:
         body = {"metadata": {"annotations": {"bench": str(time.monotonic_ns())}}}
         await self._client.request("PATCH", path, body=body, content_type=MERGE_PATCH, deadline=PATIENCE)
 
-    async def watch(self, n: int) -> None:
-        """Watch until cancelled."""
-        params = {"fieldSelector": f"metadata.name=f{n}"}
-        while True:
-            async with aclosing(self._client.watch(self._of, params, deadline=PATIENCE)) as events:
-                async for _ in events:
-                    pass
-
 
 async def _figure(plane: ControlPlane, name: str, act: Act, count: int) -> Figure:
     """Milliseconds of CPU for each, in several runs."""
@@ -130,15 +117,4 @@ async def _figure(plane: ControlPlane, name: str, act: Act, count: int) -> Figur
 
 
 async def _each(act: Act, count: int) -> None:
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def in_turn(n: int) -> None:
-        async with turns:
-            await act(n)
-
-    await asyncio.gather(*(in_turn(n) for n in range(count)))
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+    await a_few_at_a_time(act(n) for n in range(count))

@@ -29,14 +29,12 @@ from rig.loop_thread import LoopThread
 from rig.prober import Prober
 from rig.tcf_processes import TcfProcess, TcfProcesses, environment
 
-from bench.failover_floor import hub_computed, hub_seconds
+from bench.failover_floor import hub_seconds
 from bench.farm import MEMBERS
-from bench.farms import PATIENCE, Farm, Json, await_all, create_federations
+from bench.farms import Farm, await_all, create_federations
+from bench.hub_tools import PATIENCE, Json, bench_client, federations_in, hub_computed
 from bench.report import Figure, Goal
 from bench.servers import computed, resident
-from tcf.hub import federations
-from tcf.hub.client import HubClient, folder
-from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.runtime.clock import CLOCK
 
 DURATION = 30
@@ -256,10 +254,8 @@ def _await_rest(operators: list[TcfProcess]) -> None:
     before, now = -1, 0
     while now != before:
         time.sleep(_AFTERWARDS)
-        before, now = (
-            now,
-            _grouped(_counters(operators), "tcf_hub_requests_total", "verb", "resource")["create events"],
-        )
+        asked = _grouped(_counters(operators), "tcf_hub_requests_total", "verb", "resource")
+        before, now = now, asked["create events"]
 
 
 def _cpu(stage: _Stage) -> list[float]:
@@ -318,15 +314,12 @@ class Observer:
         await asyncio.wait([self._watching])
 
     async def _watch(self) -> None:
-        client = HubClient(Credentials(kubeconfig(self._hub.kubeconfig)), user_agent="tcf-bench")
-        path = folder(federations.GROUP, federations.VERSION, federations.PLURAL, self._hub.namespace)
-        try:
+        path = federations_in(self._hub.namespace)
+        async with bench_client(self._hub.kubeconfig) as client:
             while True:
                 async with contextlib.aclosing(client.watch(path, {}, deadline=PATIENCE)) as events:
                     async for _, value in events:
                         self._take(value)
-        finally:
-            await client.close()
 
     def _take(self, value: Json) -> None:
         name = value["metadata"]["name"]

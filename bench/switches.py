@@ -25,7 +25,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from controlplane.plane import ControlPlane
 from rig.asking import ask
@@ -34,13 +33,11 @@ from rig.kubectl import install_crd, kubectl_of
 from rig.prober import Prober
 from rig.tcf_processes import TcfProcess, TcfProcesses
 
+from bench.hub_tools import Json, bench_client, federations_in, leases_in, new_lease
 from bench.releasing_holders import ReleasingHolders
 from bench.report import Figure, Goal
-from tcf.hub import federations, worker_leases
-from tcf.hub.client import MERGE_PATCH, HubClient, folder
-from tcf.hub.credentials import Credentials, kubeconfig
+from tcf.hub.client import MERGE_PATCH, HubClient
 
-Json = dict[str, Any]
 SWITCHES = 20
 _PATIENCE = 10.0
 PAUSE = 0.4
@@ -130,16 +127,12 @@ def _chains(hub: HubNamespace, like: Json) -> list[Chained]:
 
 
 async def _floor(hub: HubNamespace, like: Json) -> list[Chained]:
-    client = HubClient(Credentials(kubeconfig(hub.kubeconfig)), user_agent="tcf-bench")
     took = []
-    try:
-        async with _Chain.opened(client, hub, like) as chain:
-            for number in range(SWITCHES):
-                await asyncio.sleep(PAUSE)
-                took.append(await chain.run(1 - number % 2))
-            return took
-    finally:
-        await client.close()
+    async with bench_client(hub.kubeconfig) as client, _Chain.opened(client, hub, like) as chain:
+        for number in range(SWITCHES):
+            await asyncio.sleep(PAUSE)
+            took.append(await chain.run(1 - number % 2))
+        return took
 
 
 class _Watched:
@@ -172,8 +165,8 @@ class _Chain:
     def __init__(self, client: HubClient, hub: HubNamespace, like: Json) -> None:
         self._client = client
         self._like = like
-        self._federations = folder(federations.GROUP, federations.VERSION, federations.PLURAL, hub.namespace)
-        self._leases = folder(worker_leases.GROUP, worker_leases.VERSION, worker_leases.PLURAL, hub.namespace)
+        self._federations = federations_in(hub.namespace)
+        self._leases = leases_in(hub.namespace)
         self._operator, self._operators_leases = _Watched(), _Watched()
         self._workers = [_Watched() for _ in _MEMBERS]
         self._federation: Json = {}
@@ -233,12 +226,7 @@ class _Chain:
         hub.set_status(self._like, self.NAME)
         self._federation = hub.get(self.NAME)
         for member in _MEMBERS:
-            body = {
-                "apiVersion": "coordination.k8s.io/v1",
-                "kind": "Lease",
-                "metadata": {"name": f"floor-{member[-1]}", "labels": {"floor": member}},
-                "spec": {"holderIdentity": member, "leaseDurationSeconds": 15},
-            }
+            body = new_lease(f"floor-{member[-1]}", {"floor": member}, holder=member, seconds=15)
             self._lease.append(
                 await self._client.request("POST", self._leases, body=body, deadline=_PATIENCE)
             )

@@ -1,4 +1,4 @@
-"""What a person and a program are told of an evacuation: the plan, the progress, the report."""
+"""What an evacuation shows to people and to programs: the plan, the progress and the report."""
 
 from __future__ import annotations
 

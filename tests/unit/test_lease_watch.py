@@ -150,7 +150,9 @@ async def test_lists_that_fail_are_tried_again_ever_less_often() -> None:
 @jumping
 async def test_a_hub_that_is_overloaded_is_left_alone_for_as_long_as_it_asks() -> None:
     hub = Hub()
-    hub.troubles = [errors.UnreachableError("it is overloaded (429)", retry_after=3.0)]
+    overloaded = errors.UnreachableError("it is overloaded (429)")
+    overloaded.retry_after = 3.0
+    hub.troubles = [overloaded]
     async with at_work(hub.watch.run(readable)):
         await asyncio.sleep(10)
     assert 3.0 <= hub.lists[0] <= 4.5

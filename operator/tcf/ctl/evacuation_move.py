@@ -205,19 +205,9 @@ class _Course:
         refusal: Refusal | None = None,
         unknown: str = "",
     ) -> Ending:
-        status = federation.status
-        term, active = (status.term, status.active_cluster) if status else (0, "")
-        if past:
-            term, active = past.term, past.to
-        return Ending(
-            self._move.request,
-            federation,
-            self._hub.clock.boot() - self._began,
-            unknown=unknown,
-            refusal=refusal,
-            term=term,
-            active=active,
-            gap=self._idle.seconds,
+        seconds, gap = self._hub.clock.boot() - self._began, self._idle.seconds
+        return Ending.of(
+            self._move.request, federation, seconds, past=past, refusal=refusal, unknown=unknown, gap=gap
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tcf.core.model import Federation, Refusal
 from tcf.core.plan import Plan
-from tcf.ctl.advice import after_refusal
+from tcf.ctl.advice import after_refusal, command
 from tcf.ctl.evacuation_move import Move
 from tcf.ctl.evacuation_plan import (
     EvacuationPlan,
@@ -96,12 +96,12 @@ def report_of(plan: EvacuationPlan, moves: Sequence[Move], seconds: float) -> Re
 def stop_of(report: Report, look: str, *, interrupted: bool) -> StopError | None:
     """The error with which the command ends; None if the member is active everywhere. `look`: a command."""
     to, again = report.plan.to, "run the same command again: it acts only where the member is not active"
-    if report.unknown:
+    if report.status is Exit.UNKNOWN:
         message = ("interrupted: " if interrupted else "") + _told_open(report)
-        return StopError(message, f"find out how they end: {look}", f"then {again}", status=Exit.UNKNOWN)
-    if report.left_behind:
+        return StopError(message, f"find out how they end: {look}", f"then {again}", status=report.status)
+    if report.status is Exit.REFUSED:
         message = f"{to} did not become active in {counted(report.left_behind)}"
-        return StopError(message, f"mend what the report names, then {again}")
+        return StopError(message, f"mend what the report names, then {again}", status=report.status)
     return None
 
 
@@ -173,8 +173,7 @@ def _rows(report: Report, names: Names) -> Iterator[list[Cell | str]]:
         reason = Cell(refusal.reason, Colour.BAD)
         yield [names.of(federation), reason, _command_in(advice), refusal.message]
     for plan, request, why in report.unknown:
-        find_out = f"kubectl tcf -n {plan.federation.namespace} history {plan.federation.name}"
-        reason = Cell("unknown", Colour.WARNING)
+        reason, find_out = Cell("unknown", Colour.WARNING), command(plan.federation, "history")
         yield [names.of(plan.federation), reason, find_out, f"request {request}: {why}"]
     for plan in report.not_asked:
         again = "run the same command again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Self
 
 import click
 
@@ -41,6 +42,26 @@ class Ending:
     term: int = 0
     active: str = ""
     gap: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        request: str,
+        federation: Federation,
+        seconds: float,
+        *,
+        past: HistoryEntry | None = None,
+        refusal: Refusal | None = None,
+        unknown: str = "",
+        gap: float | None = None,
+    ) -> Self:
+        """`past`: how the request has ended, if there was one. If it has succeeded, the roles are as it left
+        them, and otherwise as they are in the federation."""
+        status = federation.status
+        term, active = (status.term, status.active_cluster) if status else (0, "")
+        if past and past.succeeded:
+            term, active = past.term, past.to
+        return cls(request, federation, seconds, unknown, refusal, term, active, gap)
 
 
 class SwitchCourse:
@@ -102,12 +123,8 @@ class SwitchCourse:
         self, hub: OpenHub, federation: Federation, refusal: Refusal | None, past: HistoryEntry | None = None
     ) -> Ending:
         """`past`: how the request has ended, if there was one."""
-        status = federation.status
-        term, active = (status.term, status.active_cluster) if status else (0, "")
-        if past and not refusal:
-            term, active = past.term, past.to
         seconds, gap = hub.clock.boot() - self._began, self._idle.seconds
-        return Ending(self._request, federation, seconds, refusal=refusal, term=term, active=active, gap=gap)
+        return Ending.of(self._request, federation, seconds, past=past, refusal=refusal, gap=gap)
 
     def _unknown(self, hub: OpenHub, why: str) -> Ending:
         return Ending(self._request, self._plan.federation, hub.clock.boot() - self._began, unknown=why)

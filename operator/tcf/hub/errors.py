@@ -41,10 +41,6 @@ class UnreachableError(HubError):
     reason = Reason.HUB_UNREACHABLE
     public = "the hub cannot be reached, or does not answer in time"
 
-    def __init__(self, message: str, *, ambiguous: bool = False, retry_after: float = 0.0) -> None:
-        super().__init__(message, ambiguous=ambiguous)
-        self.retry_after = retry_after
-
 
 class UnauthorizedError(HubError):
     reason = Reason.HUB_UNAUTHORIZED

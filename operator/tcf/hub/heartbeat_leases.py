@@ -29,38 +29,32 @@ class Heartbeats:
         return lease.resource_version, lease.duration
 
     async def beat(
-        self, namespace: str, holder: str, forgotten: Iterable[str] = (), *, deadline: float
+        self, namespace: str, holder: str, forgotten: Iterable[str], *, deadline: float
     ) -> dict[str, str]:
         """Renew the heartbeat, no matter which operator has renewed it before, or create it.
 
         `forgotten`: the operators whose marks to remove. Returns the marks that are there now, by operator.
         """
         now = micro_time()
-        body: Json = {
-            "metadata": {
-                "labels": {LABEL_OPERATOR: "heartbeat"},
-                "annotations": {
-                    **{_mark(name): None for name in forgotten},
-                    _mark(holder): f"{holder}/{now}",
-                },
-            },
-            "spec": {
-                "holderIdentity": holder,
-                "leaseDurationSeconds": HEARTBEAT_DURATION,
-                "renewTime": now,
-            },
-        }
+        labels, mark = {LABEL_OPERATOR: "heartbeat"}, {_mark(holder): f"{holder}/{now}"}
+        gone = {_mark(name): None for name in forgotten}
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": HEARTBEAT_DURATION, "renewTime": now}
+        body: Json = {"metadata": {"labels": labels, "annotations": {**gone, **mark}}, "spec": spec}
         try:
             found = await self._client.request(
                 "PATCH", _path(namespace), body=body, content_type=MERGE_PATCH, deadline=deadline
             )
         except errors.NotFoundError:
-            body |= {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Lease"}
-            body["metadata"] = {
-                "namespace": namespace,
-                "name": HEARTBEAT,
-                "labels": {LABEL_OPERATOR: "heartbeat"},
-                "annotations": {_mark(holder): f"{holder}/{now}"},
+            body = {
+                "apiVersion": f"{GROUP}/{VERSION}",
+                "kind": "Lease",
+                "metadata": {
+                    "namespace": namespace,
+                    "name": HEARTBEAT,
+                    "labels": labels,
+                    "annotations": mark,
+                },
+                "spec": spec,
             }
             found = await self._client.request("POST", lease_folder(namespace), body=body, deadline=deadline)
         return _marks(found)

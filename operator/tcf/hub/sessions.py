@@ -86,7 +86,7 @@ class _PacedWatches:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         if request.url.query.get("watch") == "true":
-            of = request.url.path + request.url.query.get("labelSelector", "")
+            of = request.url.path
             began, backoff = self._before.get(of, (-math.inf, Backoff()))
             if time.monotonic() - began > LASTING_SECONDS:
                 backoff.reset()
