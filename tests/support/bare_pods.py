@@ -8,9 +8,12 @@ from typing import Any
 
 from rig.hub_namespace import HubNamespace
 from rig.patience import eventually
+from rig.tcf_processes import TcfProcess
 
 Json = dict[str, Any]
 MARKED = ("--pod-condition", "--pod-label")
+GAVE_UP = "this pod may still be marked as active"
+"""What a worker logs if its Pod could not be marked as not active in time."""
 
 
 class BarePod:
@@ -52,3 +55,10 @@ class BarePod:
 
     def await_says(self, *expected: str) -> None:
         eventually(lambda: self.says == expected, what=f"pod {self.name} says {expected}")
+
+    def assert_lowered(self, worker: TcfProcess) -> None:
+        """The Pod says "not active" already, or its worker has logged that it waited for two seconds in vain.
+
+        On a busy machine, an API server can take longer than that for a write.
+        """
+        assert self.condition.get("status") == "False" or GAVE_UP in worker.log, worker.log
