@@ -60,18 +60,24 @@ _COUNTER = re.compile(r"^(tcf_\w+)\{(.*)\} (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Scene:
-    """`slow`: the hub gets a fifth of the processor time. `by_hand`: somebody empties the site."""
+    """`slow`: the hub gets a fifth of the processor time. `by_hand`: somebody empties the site.
+
+    `dead`: so many of the operators die together with the site.
+    """
 
     count: int
     operators: int = 1
+    dead: int = 0
     slow: bool = False
     by_hand: bool = False
 
     def __str__(self) -> str:
         federations = f"{self.count:,} federation{'s' * (self.count > 1)}"
         what = "switchovers by hand" if self.by_hand else "failovers"
-        return f"{federations}, {what}, {self.operators} operator{'s' * (self.operators > 1)}" + (
-            f", a hub {_SLOWNESS} times as slow" * self.slow
+        return (
+            f"{federations}, {what}, {self.operators} operator{'s' * (self.operators > 1)}"
+            + f" of which {self.dead} dies with the site" * (self.dead > 0)
+            + f", a hub {_SLOWNESS} times as slow" * self.slow
         )
 
 
@@ -113,6 +119,7 @@ FEW, MANY = 100, 1000
 SCENES = (
     Scene(1),
     Scene(FEW),
+    Scene(FEW, operators=3, dead=1),
     Scene(MANY),
     Scene(MANY, operators=2),
     Scene(MANY, by_hand=True),
@@ -153,7 +160,11 @@ def _figures(scene: Scene, found: Mapping[Scene, Moved]) -> Iterator[Figure]:
     if many and few and not scene.by_hand:
         name = f"- CPU of both for each; floor: that with {FEW}"
         yield figure(name, "ms", 1000 * moved.cost, 1000 * few.cost, 1)
-    if scene.operators > 1:
+    if few and scene.dead:
+        yield figure(
+            "- all, later than with one operator that lives", "s", moved.share(1) - few.share(1), goal=1
+        )
+    elif scene.operators > 1:
         one = found[replace(scene, operators=1)]
         yield figure("- CPU of the hub for all; floor: that with one operator", "s", moved.hub, one.hub, 1.1)
         yield figure("- all; floor: that with one operator", "s", moved.share(1), one.share(1), 1)
@@ -168,31 +179,32 @@ def play(scene: Scene) -> Moved:
     """Let the site die or be emptied, and wait until everything has moved."""
     with _stage(scene) as stage:
         ports = {worker.port: MEMBERS[1] for worker in stage.probed}
-        idle = _cpu(stage)
+        operators = stage.operators[scene.dead :]
+        idle = _cpu(stage.plane, operators)
         time.sleep(_IDLE_SECONDS)
-        idle = _since(idle, stage)
+        idle = _since(idle, _cpu(stage.plane, operators))
         with Observer(stage.hub, scene.count) as seen, Prober(ports, per_second=_PROBES_PER_SECOND) as prober:
             time.sleep(1)
-            counted, cpu = _counters(stage.operators), _cpu(stage)
+            counted, cpu = _counters(operators), _cpu(stage.plane, operators)
             began, lasted = _move(scene, stage, seen)
-            cpu = _since(cpu, stage)
-        counted = _counters(stage.operators) - counted
-        rss, like = [resident(each.process) for each in stage.operators], stage.hub.status("f0")
+            cpu = _since(cpu, _cpu(stage.plane, operators))
+        counted = _counters(operators) - counted
+        rss, like = [resident(each.process) for each in operators], stage.hub.status("f0")
         stage.end()
         # The workers of a site that is dead renew no more. They did half of what was done before.
         left = lasted / _IDLE_SECONDS / (1 if scene.by_hand else 2)
-        hub, operators = (used - each * left for used, each in zip(cpu, idle, strict=True))
+        hub, theirs = (used - each * left for used, each in zip(cpu, idle, strict=True))
         late = sorted(1000 * (probe.answered - probe.sent) for probe in prober.probes)
         ended = _grouped(counted, "tcf_switchovers_total", "outcome")
         return Moved(
             took=sorted(moment - began for moment in seen.moved.values()),
             hub=hub,
-            operators=operators,
+            operators=theirs,
             rss=rss,
             asked=_grouped(counted, "tcf_hub_requests_total", "verb", "resource", "code"),
             conflicts=sum(_grouped(counted, "tcf_conflicts_total").values()),
             # Every operator counts every switchover.
-            ended=Counter({outcome: count // scene.operators for outcome, count in ended.items()}),
+            ended=Counter({outcome: count // len(operators) for outcome, count in ended.items()}),
             p99=late[int(0.99 * len(late))] if late else 0.0,
             floor=hub_seconds(stage.plane, like),
         )
@@ -244,8 +256,10 @@ def _move(scene: Scene, stage: _Stage, seen: Observer) -> tuple[float, float]:
             _empty(stage.hub)
         else:
             stage.farms[0].process.kill()
+            for operator in stage.operators[: scene.dead]:
+                operator.kill()
         seen.await_all()
-        _await_rest(stage.operators)
+        _await_rest(stage.operators[scene.dead :])
         return began, CLOCK.boot() - began
 
 
@@ -258,13 +272,13 @@ def _await_rest(operators: list[TcfProcess]) -> None:
         before, now = now, asked["create events"]
 
 
-def _cpu(stage: _Stage) -> list[float]:
-    """Seconds of CPU so far: of the hub, and of all operators."""
-    return [hub_computed(stage.plane), sum(computed(each.process) for each in stage.operators)]
+def _cpu(plane: ControlPlane, operators: list[TcfProcess]) -> list[float]:
+    """Seconds of CPU so far: of the hub, and of these operators."""
+    return [hub_computed(plane), sum(computed(each.process) for each in operators)]
 
 
-def _since(before: list[float], stage: _Stage) -> list[float]:
-    return [now - then for now, then in zip(_cpu(stage), before, strict=True)]
+def _since(before: list[float], now: list[float]) -> list[float]:
+    return [late - early for early, late in zip(before, now, strict=True)]
 
 
 def _active(member: str) -> Callable[[Json], bool]:

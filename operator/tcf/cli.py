@@ -14,7 +14,7 @@ import click
 from tcf.core.model import MemberRef
 from tcf.core.pod_marks import Marks
 from tcf.hub.credentials import SERVICE_ACCOUNT
-from tcf.options import ADDRESS, CLUSTER, FILE, LOOPBACK, NAME, POD, SERVE, F, only_here, option
+from tcf.options import ADDRESS, CLUSTER, FILE, IDENTITY, LOOPBACK, NAME, POD, SERVE, F, only_here, option
 from tcf.runtime import logs
 from tcf.runtime.address import Address
 from tcf.serving_options import auth_settings, serving, tls_settings
@@ -34,7 +34,7 @@ def _common(function: F) -> F:
         option("--context", metavar="NAME", help="Context of the kubeconfig. Default: its current context."),
         option(
             "--identity",
-            metavar="NAME",
+            type=IDENTITY,
             default=socket.gethostname,
             show_default="the host name",
             help="Name of this process in Leases and Events.",

@@ -22,8 +22,12 @@ def option(name: str, *names: str, **more: Any) -> Callable[[F], F]:
     return click.option(name, *names, envvar=variable, show_envvar=True, **more)
 
 
+LONGEST_IDENTITY = 128
+"""Characters in the name of a process. Events have no room for more."""
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _POD = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_IDENTITY = re.compile(rf"[!-~]{{1,{LONGEST_IDENTITY}}}")
 _CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
 
@@ -107,6 +111,7 @@ class _ServeType(click.ParamType[tuple[MemberRef, Address]]):
 FILE: Any = click.Path(path_type=Path)
 NAME = _NameType("NAME", _NAME)
 POD = _NameType("NAME", _POD)
+IDENTITY = _NameType("NAME", _IDENTITY)
 CLUSTER = _NameType("ID", _CLUSTER)
 ADDRESS = _AddressType()
 LOOPBACK = _LoopbackType()

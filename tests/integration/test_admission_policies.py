@@ -107,6 +107,7 @@ def table(active: str = "cluster_1", past: int = 3, members: int = 2, **more: An
         "observedGeneration": 1,
         "observedActiveCluster": "cluster_1",
         "longestLeaseSeconds": 15,
+        "operator": "operator-1",
         "clusters": rows,
         "history": [entry(number) for number in range(past, 0, -1)],
         "conditions": [ready],
@@ -205,6 +206,11 @@ ALLOWED: dict[str, tuple[str, Json, Json]] = {
         {**table(members=3), "switchover": request("PERSON")},
     ),
     "a person asks for a member": ("person", IDLE, {**IDLE, "switchover": request("PERSON")}),
+    "and does not know all fields": (
+        "person",
+        IDLE,
+        {**{k: v for k, v in IDLE.items() if k != "operator"}, "switchover": request("PERSON")},
+    ),
     "for nobody, as a person": ("person", IDLE, {**IDLE, "switchover": request("PERSON", "")}),
     "a person withdraws": ("person", {**IDLE, "switchover": request("PERSON")}, {}),
     "a person with that right forces": (
@@ -250,6 +256,7 @@ REFUSED: dict[str, tuple[str, Json, Json | None, str]] = {
         {key: value for key, value in IDLE.items() if key != "longestLeaseSeconds"},
         ONLY_THE_OPERATOR,
     ),
+    "names another operator": ("one", IDLE, {**IDLE, "operator": "operator-2"}, ONLY_THE_OPERATOR),
     "adds one": ("one", IDLE, {**IDLE, "inDoubt": {"since": "x", "seconds": 1}}, ONLY_THE_OPERATOR),
     "removes the status": ("one", IDLE, None, ONLY_THE_OPERATOR),
     "forges history": ("one", IDLE, {**IDLE, "history": [entry(9), *IDLE["history"]]}, HISTORY),

@@ -25,6 +25,7 @@ from tcf.core.liveness import LONGEST_NAME, MOST_NAMES
 from tcf.core.model import Role, Trigger
 from tcf.core.reasons import Outcome
 from tcf.hub import records
+from tcf.options import LONGEST_IDENTITY
 
 CRD = ROOT / "crds" / "clusterfederations.tcf.dev.yaml"
 EXAMPLES = sorted((ROOT / "examples").glob("shop*.yaml"))
@@ -724,6 +725,7 @@ FULL = model.Status(
     strangers=tuple(model.Stranger(f"{n:02}" + "s" * 251, "c" * 63, "p" * 256) for n in range(MOST_NAMES)),
     longest_lease_seconds=model.LONGEST_LEASE,
     in_doubt=model.Doubt("2026-11-23T21:00:00.000000+00:00", 331),
+    operator="o" * LONGEST_IDENTITY,
     history=tuple(
         model.HistoryEntry(
             id=f"bootstrap-{1795457003000 + n}",

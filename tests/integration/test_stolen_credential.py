@@ -31,6 +31,7 @@ STATUS: Json = {
     "term": 50,
     "activeCluster": OTHER,
     "longestLeaseSeconds": 15,
+    "operator": "operator-1",
     "inDoubt": {"since": "2026-11-27T00:00:00.000000Z", "seconds": 17},
     "clusters": [
         {"id": OWN, "name": OWN, "status": "passive"},
@@ -95,6 +96,7 @@ ATTEMPTS: dict[str, Callable[[Thief], Reply]] = {
     "raises the term": lambda thief: thief.changed(term=3_000_000_000_000),
     "ends the doubt": lambda thief: thief.changed(inDoubt=None),
     "forgets the longest lease": lambda thief: thief.changed(longestLeaseSeconds=1),
+    "says that another operator has written it": lambda thief: thief.changed(operator="nobody"),
     "makes all programs stop": lambda thief: thief.changed(protocol=2),
     "removes the status": lambda thief: thief.status(None),
     "removes the history": lambda thief: thief.changed(history=None),

@@ -132,6 +132,18 @@ def test_a_wrong_variable_is_named(
     assert not started
 
 
+@pytest.mark.parametrize("identity", ["", "two words", "ü", "x" * 129])
+def test_an_identity_fits_into_leases_events_and_the_status(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    started: list[Settings],
+    identity: str,
+) -> None:
+    assert call(monkeypatch, *WORKER, "--identity", identity) == 2
+    assert "it must match [!-~]{1,128}" in capsys.readouterr().err
+    assert not started
+
+
 def test_the_options_of_a_worker(monkeypatch: pytest.MonkeyPatch, started: list[Settings]) -> None:
     options = ("--namespace", "prod", "--kubeconfig", "hub.yaml", "--context", "there")
     assert call(monkeypatch, *WORKER, *options, "--listen", "[::1]:81", "--identity", "me") == 0

@@ -122,6 +122,28 @@ async def test_what_a_loop_reports_becomes_an_event(monkeypatch: pytest.MonkeyPa
     assert [(event.reason, event.term) for event in hub.events] == [("Demoting", TERM + 1)]
 
 
+@pytest.mark.parametrize(("raised", "named"), [(True, True), (True, False), (False, True)])
+def test_a_step_is_a_sign_of_the_operator_that_is_named_in_the_status(*, raised: bool, named: bool) -> None:
+    """A change without a new term may come from anybody, who leaves the name as it is."""
+    _, dispatcher = quietly()
+    peers = {f"peer-{n}": f"peer-{n}/1" for n in range(20)}
+    dispatcher.roster.found("ns", peers)
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
+    dispatcher.roster.stepped_in("ns", "shop")
+    assert dispatcher.roster.first("ns", "shop"), "all are slow"
+
+    for n, peer in enumerate(peers, 1):
+        shop = federation(
+            "active passive",
+            resource_version=str(10 + n),
+            term=TERM + n * raised,
+            operator=peer if named else "somebody else",
+        )
+        dispatcher.federation_event(shop, at=BOOT, deleted=False)
+
+    assert dispatcher.roster.first("ns", "shop") != (raised and named)
+
+
 async def test_an_older_version_than_is_known_is_looked_into() -> None:
     """It is old news, or the hub was set back, which only a read can tell."""
     quiet, dispatcher = quietly()

@@ -575,6 +575,29 @@ async def test_a_step_is_left_to_the_operator_that_comes_first() -> None:
 
 
 @jumping
+async def test_the_status_says_which_operator_has_written_it() -> None:
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    await attended.run(0.1)
+    assert attended.hub.about
+    assert attended.hub.about.status
+    assert attended.hub.about.status.operator == "operator"
+
+
+@jumping
+async def test_a_peer_is_not_slow_because_a_write_in_its_place_has_failed() -> None:
+    """The hub may be the trouble."""
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    peer_before(attended)
+    attended.hub.troubles["status"] = [errors.UnreachableError("no answer")] * 1000
+    await attended.run(5)
+    assert "status" in attended.hub.asked
+    assert not attended.roster.first("ns", "shop")
+    attended.hub.troubles["status"] = []
+    await attended.run(5)
+    assert attended.roster.first("ns", "shop")
+
+
+@jumping
 async def test_if_that_one_does_nothing_the_step_is_taken_after_a_moment() -> None:
     """And the steps after that at once."""
     attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))

@@ -62,6 +62,7 @@ FEDERATION: Json = {
         "strangers": [{"lease": "l", "cluster": "c", "problem": "p"}],
         "inDoubt": {"since": "2026-11-26T10:00:00.000000+00:00", "seconds": 12},
         "longestLeaseSeconds": 15,
+        "operator": "tcf-operator-1",
         "history": [
             {
                 "id": "r0",

@@ -79,26 +79,37 @@ def test_a_peer_that_left_a_step_to_others_is_not_waited_for_again() -> None:
     same = [name for name in FEDERATIONS if seen_by(second).before(name, NOW) == [first]]
     assert same
     assert all(peers.acts_at(name, NOW, NOW) == NOW for name in same)
-    assert peers.acted("shop", NOW).before("shop", NOW) == [first]
+    assert peers.acted(first, NOW).before("shop", NOW) == [first]
     assert peers.found({**MARKS, first: f"{first}/2"}, NOW).before("shop", NOW) == [first]
     assert peers.found(MARKS, NOW + 1).before("shop", NOW + 1) == []
 
 
 def test_a_peer_that_is_busy_elsewhere_gets_more_time() -> None:
     first, second, _ = order("shop")
-    peers, other = seen_by(second), next(name for name in FEDERATIONS if order(name)[0] == first)
-    busy = peers.acted(other, NOW + 1)
+    peers = seen_by(second)
+    busy = peers.acted(first, NOW + 1)
     assert busy.acts_at("shop", NOW, NOW + 1) == NOW + 1 + MOMENT
-    for_ever = peers.acted(other, NOW + 60)
+    for_ever = peers.acted(first, NOW + 60)
     assert for_ever.acts_at("shop", NOW, NOW + 60) == NOW + LONGEST_WAIT
     assert for_ever.stepped_in("shop", NOW + 60).before("shop", NOW + 60) == [first], "it is not slow"
 
 
-def test_a_step_of_a_federation_of_ones_own_says_nothing_about_peers() -> None:
-    own = order("shop")[0]
+def test_what_one_peer_does_says_nothing_about_another() -> None:
+    """So the share of a dead one is late by a moment, no matter how much the others have to do."""
+    dead, busy, own = order("shop")
     peers = seen_by(own)
-    assert peers.acted("shop", NOW + 5) == peers
-    assert Peers("alone").acted("shop", NOW) == Peers("alone")
+    for _ in range(9):
+        peers = peers.acted(busy, NOW + MOMENT)
+    orphan = next(name for name in FEDERATIONS if order(name)[:2] == [dead, own])
+    assert peers.acts_at(orphan, NOW, NOW + MOMENT) == NOW + MOMENT
+    assert peers.stepped_in(orphan, NOW + MOMENT).before("shop", NOW + MOMENT) == [busy]
+
+
+def test_a_step_of_somebody_who_has_left_no_mark_says_nothing() -> None:
+    peers = seen_by("operator-a")
+    for stranger in ("operator-a", "operator-z"):
+        assert peers.acted(stranger, NOW + 5) == peers
+    assert Peers("alone").acted("operator-a", NOW) == Peers("alone")
 
 
 @pytest.mark.parametrize(("after", "forgotten"), [(FORGOTTEN, []), (FORGOTTEN + 1, ["operator-b"])])
@@ -111,6 +122,6 @@ def test_a_step_is_overdue_when_those_before_did_nothing_and_not_when_they_are_o
     first, second, _ = order("shop")
     peers = seen_by(second)
     assert peers.overdue_at("shop", NOW, NOW) == NOW + MOMENT
-    busy = peers.acted(next(name for name in FEDERATIONS if order(name)[0] == first), NOW + 60)
+    busy = peers.acted(first, NOW + 60)
     assert busy.overdue_at("shop", NOW, NOW + 60) == NOW + 60 + MOMENT
     assert busy.acts_at("shop", NOW, NOW + 60) < NOW + 60

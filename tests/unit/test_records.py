@@ -29,6 +29,7 @@ from tcf.core.model import (
 )
 from tcf.hub import records
 from tcf.hub.answers import Json
+from tcf.options import LONGEST_IDENTITY
 from tcf.runtime.text import LONGEST_TEXT
 
 CRD = yaml.safe_load(
@@ -112,6 +113,7 @@ def test_a_lease_under_which_nothing_was_granted_has_the_usual_durations() -> No
         ("status.history.message", "maxLength", LONGEST_MESSAGE),
         ("status.switchover.reason", "maxLength", LONGEST_TEXT),
         ("status.longestLeaseSeconds", "maximum", LONGEST_LEASE),
+        ("status.operator", "maxLength", LONGEST_IDENTITY),
         ("status.inDoubt.seconds", "maximum", math.ceil(silence_needed(LONGEST_LEASE))),
         ("status.unfenceable", "maxItems", MOST_NAMES),
         ("status.unfenceable.holder", "maxLength", LONGEST_NAME),

@@ -83,8 +83,8 @@ class Dispatcher:
         loop = self._loop((federation.namespace, federation.name))
         before = loop.cache.table
         if loop.cache.watched_federation(federation, at, deleted=deleted):
-            if before and loop.cache.table != before and not (loop.stepped_in or loop.writing):
-                self.roster.acted(*loop.key)
+            if before and loop.cache.table != before and federation.status and federation.status.operator:
+                self.roster.acted(federation.namespace, federation.status.operator)
             loop.woken(at)
         elif loop.cache.is_ahead_of(federation):
             loop.look_again()  # either the event is outdated or the hub was restored: only a read can show

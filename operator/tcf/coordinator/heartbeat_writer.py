@@ -69,7 +69,7 @@ class HeartbeatWriter:
                 tasks.create_task(self._beat(namespace), name=f"heartbeat in {namespace}")
 
     async def _beat(self, namespace: str) -> None:
-        trouble = ""
+        trouble, wait = "", BEAT_SECONDS * random.uniform(1 - _JITTER, 1)
         try:
             async with self._turns:
                 forgotten = self._roster.forgotten(namespace)
@@ -79,11 +79,11 @@ class HeartbeatWriter:
             if namespace in self._due:
                 self._roster.found(namespace, marks)
         except errors.ConflictError:
-            pass  # another operator has created it
+            wait = 0.0  # another operator has created it just now, and has not seen this one's mark
         except errors.HubError as error:
             trouble = error.reason
             if self._failing.get(namespace) != trouble:
                 log.warning("cannot renew the heartbeat in namespace %s: %s", namespace, error)
         if namespace in self._due:  # otherwise it has lost its federations meanwhile
             self._failing[namespace] = trouble
-            self._due[namespace] = self._clock.boot() + BEAT_SECONDS * random.uniform(1 - _JITTER, 1)
+            self._due[namespace] = self._clock.boot() + wait

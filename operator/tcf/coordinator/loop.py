@@ -12,7 +12,7 @@ import logging
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
@@ -50,7 +50,7 @@ class Work:
     """What there is to do for a federation, `since` a moment (boot seconds), until it is at rest again.
 
     `of`: the table and the request for which a step has been `due` since another moment.
-    `stepped_in`: this operator has taken a step instead of those that come first, and goes on.
+    `stepped_in`: this operator takes its steps in place of those that come first.
     """
 
     since: float
@@ -79,8 +79,6 @@ class FederationLoop:
         self.name = "/".join(key)
         self.cache = FederationCache(announce)
         self.wake = asyncio.Event()
-        self.writing = False
-        """It writes the status. A watch may show that before the answer arrives."""
         self._federations = federations
         self._leases = leases
         self._event_writer = event_writer
@@ -108,11 +106,6 @@ class FederationLoop:
             fields["term"] = status.term
             fields["trigger"] = status.switchover.trigger if status.switchover else None
         return Fields(logging.getLogger(__name__), fields)
-
-    @property
-    def stepped_in(self) -> bool:
-        """Is this operator at work here although peers come first?"""
-        return self._work is not None and self._work.stepped_in
 
     def woken(self, at: float) -> None:
         """Wake up because of an event that was received at boot time `at`."""
@@ -230,7 +223,6 @@ class FederationLoop:
             return None
         if now < acts_at:
             return acts_at
-        self._roster.stepped_in(*self.key)
         work.stepped_in = True
         return None
 
@@ -307,19 +299,16 @@ class FederationLoop:
         for lease in decision.delete:
             await self._delete(lease)
         if federation is not None and decision.status is not None:
-            self.writing = True
-            try:
-                written = await self._federations.write_status(
-                    federation, decision.status, deadline=_REQUEST_SECONDS
-                )
-            finally:
-                self.writing = False
-            if written.status != decision.status:
+            status = replace(decision.status, operator=self._roster.own)
+            written = await self._federations.write_status(federation, status, deadline=_REQUEST_SECONDS)
+            if written.status != status:
                 raise errors.OutdatedKindError(
                     "the CRD on the hub is older than this operator, so parts of what the operator writes are"
                     " lost; apply the present CRD (kubectl apply --server-side -f crds/, or helm upgrade)"
                 )
             self.cache.wrote_federation(written, self._clock.boot())
+            if self._work and self._work.stepped_in:
+                self._roster.stepped_in(*self.key)
             self._report_events(written, decision)
             self._log_refusals(federation, decision)
             return True

@@ -46,12 +46,12 @@ class Roster:
         """When to take a step that has been due since `due`, unless a peer takes it before (boot seconds)."""
         return self._of(namespace).acts_at(_key(namespace, name), due, self._clock.boot())
 
-    def acted(self, namespace: str, name: str) -> None:
-        """Somebody else has taken a step of this federation."""
-        self._peers[namespace] = self._of(namespace).acted(_key(namespace, name), self._clock.boot())
+    def acted(self, namespace: str, operator: str) -> None:
+        """This operator has taken a step of a federation in the namespace."""
+        self._peers[namespace] = self._of(namespace).acted(operator, self._clock.boot())
 
     def stepped_in(self, namespace: str, name: str) -> None:
-        """This operator takes a step that those before it should have taken."""
+        """`own` has taken a step that those before it should have taken."""
         self._peers[namespace] = self._of(namespace).stepped_in(_key(namespace, name), self._clock.boot())
 
     def _of(self, namespace: str) -> Peers:

@@ -304,6 +304,7 @@ class Status:
     `unfenceable`: workers of any member, including members that have left the spec.
     `longest_lease_seconds`: the longest `leaseDuration` that the spec has ever had. No reading of this table
         or an earlier one lasts longer. None if unknown.
+    `operator`: the identity of the operator that wrote the status last. None if unknown.
     """
 
     protocol: int
@@ -317,6 +318,7 @@ class Status:
     strangers: tuple[Stranger, ...] = ()
     longest_lease_seconds: int | None = None
     in_doubt: Doubt | None = None
+    operator: str | None = None
     history: tuple[HistoryEntry, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

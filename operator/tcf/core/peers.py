@@ -22,8 +22,7 @@ from tcf.core.heartbeat import HEARTBEAT_DURATION
 MOMENT = 0.5
 """Seconds that an operator gives each one before it to take a step, or any other step of theirs."""
 LONGEST_WAIT = 3.0
-"""Seconds after which it takes the step in any case. They may be busy with other federations. Or one is dead,
-and what another peer does in its place looks like its own work."""
+"""Seconds after which it takes the step in any case: they may be too busy with other federations."""
 FORGOTTEN = 600.0
 """A mark that has not changed for so many seconds is removed from the heartbeat."""
 
@@ -32,8 +31,8 @@ FORGOTTEN = 600.0
 class Peer:
     """Another operator: its latest `mark`, first seen at `at` (boot seconds).
 
-    `acted`: when it was last seen to take a step. `slow`: this operator had to take a step instead, and has
-    seen no sign of the peer since.
+    `acted`: when it was last seen to take a step, of any federation of the namespace. `slow`: this operator
+    has taken a step in its place, and has seen no sign of it since.
     """
 
     mark: str
@@ -91,16 +90,15 @@ class Peers:
         alive = max(self.known[name].acted for name in before)
         return max(due, alive) + MOMENT * len(before)
 
-    def acted(self, federation: str, now: float) -> Peers:
-        """A step of this federation was taken by somebody else, most likely by the first of the peers."""
-        first = max(self.known, key=lambda name: _weight(name, federation), default=None)
-        if first is None or _weight(first, federation) < _weight(self.own, federation):
+    def acted(self, operator: str, now: float) -> Peers:
+        """This operator has taken a step."""
+        peer = self.known.get(operator)
+        if peer is None:
             return self
-        peer = replace(self.known[first], acted=now, slow=False)
-        return replace(self, known={**self.known, first: peer})
+        return replace(self, known={**self.known, operator: replace(peer, acted=now, slow=False)})
 
     def stepped_in(self, federation: str, now: float) -> Peers:
-        """`own` takes a step instead of those before it. Those that did nothing meanwhile are slow."""
+        """`own` has taken a step in place of those before it. Those that did nothing meanwhile are slow."""
         slow = {
             name: replace(self.known[name], slow=True)
             for name in self.before(federation, now)
