@@ -184,6 +184,21 @@ def test_only_federations_with_a_label_in_all_namespaces(
     assert (nobody.status, "with the labels test=none" in nobody.err) == (1, True)
 
 
+def test_only_what_is_active_in_one_site(hub: HubNamespace, programs: TcfProcesses, ctl: TcfCtl) -> None:
+    three = {"clusters": [*MEMBERS, OTHERS[1]]}
+    create(hub, {"first": three, "third": three})
+    serve(hub, programs, ["first", "third"])
+    assert ctl("promote", "third", "cluster_3", "--yes").status == 0
+    moved = ctl(*ALL, "--from", "cluster_1", "--yes", "-o", "json")
+    assert moved.status == 0, moved.err
+    assert (names(moved, "moved"), names(moved, "elsewhere")) == (["first"], ["third"])
+    assert active(hub) == {"first": "cluster_2", "third": "cluster_3"}
+
+    nowhere = ctl(*ALL, "--from", "cluster_7", "--yes")
+    assert (nowhere.status, nowhere.out) == (1, "")
+    assert f"no federation in namespace {hub.namespace} has the member cluster_7" in nowhere.err
+
+
 def test_a_person_is_asked(hub: HubNamespace, programs: TcfProcesses, ctl: TcfCtl) -> None:
     create(hub, {"one": {}, "two": {}})
     serve(hub, programs, ["one", "two"])

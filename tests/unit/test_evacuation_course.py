@@ -39,7 +39,7 @@ def planned(federations: Iterable[Federation]) -> EvacuationPlan:
     def command_of(about: Federation) -> Command:
         return command_for(about, Kind.PROMOTE, "c2", id_=f"new-{about.name}", principal=Principal("anna"))
 
-    return evacuation_of(federations, "c2", command_of, at())
+    return evacuation_of(federations, "", "c2", command_of, at())
 
 
 class Evacuated:

@@ -44,11 +44,11 @@ PAUSED = named("paused", federation("active passive", paused=True))
 ALONE = named("alone", federation("active", spec=spec(1)))
 
 
-def planned(*federations: Federation) -> EvacuationPlan:
+def planned(*federations: Federation, from_: str = "") -> EvacuationPlan:
     def command_of(about: Federation) -> Command:
         return command_for(about, Kind.PROMOTE, "c2", id_=f"new-{about.name}", principal=Principal("anna"))
 
-    return evacuation_of(federations, "c2", command_of, at())
+    return evacuation_of(federations, from_, "c2", command_of, at())
 
 
 EVERY = planned(MOVES, BEGINS, JOINS, THERE, DEAD, GRAVE, NEW, BUSY, PAUSED, ALONE)
@@ -63,6 +63,24 @@ def test_each_federation_is_judged_as_by_a_single_promote() -> None:
     assert of(EVERY.unchanged) == ["there"]
     assert of(EVERY.refused) == ["busy", "dead", "grave", "new"]
     assert of(EVERY.others) == ["alone"]
+
+
+def test_only_what_is_active_in_one_site_moves() -> None:
+    """Also if a switchover is taking it away already, in whichever step."""
+    third = named("third", federation("passive passive active"))
+    leaves = named("leaves", federation("demoting passive passive", switchover=request("c1", "c3")))
+    left = named("left", federation("passive passive passive", switchover=request("c1", "c3")))
+    comes = named("comes", federation("passive passive promoting", switchover=request("c1", "c3")))
+    plan = planned(MOVES, BEGINS, THERE, NEW, ALONE, third, leaves, left, comes, from_="c1")
+    assert of(plan.moves) == ["moves"]
+    assert of(plan.unchanged) == ["there"]
+    assert of(plan.refused) == ["leaves", "left"]
+    assert of(plan.elsewhere) == ["begins", "comes", "new", "third"]
+    assert of(plan.others) == ["alone"]
+    assert "c1 is not active in 4 federations, which stay as they are" in list(told(plan, Names()))
+    found = dry_run_json(plan)
+    assert (found["from"], [each["federation"] for each in found["elsewhere"]]) == ("c1", of(plan.elsewhere))
+    assert dry_run_json(EVERY)["from"] is None
 
 
 def test_each_move_is_for_the_table_that_the_person_was_told_of() -> None:

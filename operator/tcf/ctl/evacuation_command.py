@@ -31,8 +31,9 @@ _MOST_NAMES = 10
 
 @dataclass(frozen=True, slots=True)
 class Evacuation:
-    """What a person asks for: the options of these names. `timeout`: in seconds."""
+    """What a person asks for: the options of these names. `from_`: "" for any. `timeout`: in seconds."""
 
+    from_: str
     to: str
     everywhere: bool
     selector: str
@@ -60,8 +61,9 @@ async def _planned(given: Globals, wanted: Evacuation, terminal: Terminal) -> Ev
     async with open_hub(given.hub) as hub:
         namespace = None if wanted.everywhere else hub.namespace
         found, troubles = await hub.federations.list(namespace, labels=wanted.selector, deadline=SECONDS)
-        if not any(each.spec.member(wanted.to) for each in found):
-            raise _nowhere(wanted, namespace, found)
+        for member in filter(None, (wanted.to, wanted.from_)):
+            if not any(each.spec.member(member) for each in found):
+                raise _nowhere(member, wanted, namespace, found)
         principal = Principal("" if wanted.dry_run else await read_own_name(hub))
 
         def command_of(federation: Federation) -> Command:
@@ -74,7 +76,7 @@ async def _planned(given: Globals, wanted: Evacuation, terminal: Terminal) -> Ev
                 reason=wanted.reason,
             )
 
-        plan = evacuation_of(found, wanted.to, command_of, hub.clock.now(), troubles)
+        plan = evacuation_of(found, wanted.from_, wanted.to, command_of, hub.clock.now(), troubles)
         idle = await _without_operator(hub, plan)
     for line in told(plan, _names(wanted, terminal)):
         click.echo(terminal.indented(line), err=True)
@@ -83,12 +85,14 @@ async def _planned(given: Globals, wanted: Evacuation, terminal: Terminal) -> Ev
     return plan
 
 
-def _nowhere(wanted: Evacuation, namespace: str | None, found: Sequence[Federation]) -> StopError:
+def _nowhere(
+    member: str, wanted: Evacuation, namespace: str | None, found: Sequence[Federation]
+) -> StopError:
     where = f"in namespace {namespace}" if namespace else "on this hub"
     which = f" with the labels {wanted.selector}" if wanted.selector else ""
-    members = ", ".join(sorted({member.id for each in found for member in each.spec.clusters}))
+    members = ", ".join(sorted({row.id for each in found for row in each.spec.clusters}))
     return StopError(
-        f"no federation {where}{which} has the member {wanted.to}",
+        f"no federation {where}{which} has the member {member}",
         f"the members there: {members}" if members else "there are no such federations at all",
         "see which federations there are: kubectl tcf list -A",
     )

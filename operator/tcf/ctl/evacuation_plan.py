@@ -19,16 +19,20 @@ _WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class EvacuationPlan:
-    """`moves`: in the order in which they begin. `others`: federations that do not have the member.
+    """`from_`: only what is active there moves; "" for whatever is active anywhere.
 
+    `moves`: in the order in which they begin. `others`: federations that do not have the member `to`.
+    `elsewhere`: federations in which neither `from_` nor `to` is active.
     `unreadable`: what is wrong with federations that do not fit the schema. Nobody knows their members.
     """
 
+    from_: str
     to: str
     moves: tuple[Plan, ...]
     unchanged: tuple[Plan, ...]
     refused: tuple[Plan, ...]
     others: tuple[Federation, ...]
+    elsewhere: tuple[Federation, ...] = ()
     unreadable: tuple[str, ...] = ()
 
     @property
@@ -39,6 +43,7 @@ class EvacuationPlan:
 
 def evacuation_of(
     federations: Iterable[Federation],
+    from_: str,
     to: str,
     command_of: Callable[[Federation], Command],
     now: Now,
@@ -47,12 +52,32 @@ def evacuation_of(
     """Judge each federation as a single promote does. Each move is for the table that was read only."""
     ordered = sorted(federations, key=_urgency)
     members = [each for each in ordered if each.spec.member(to)]
-    plans = [plan_of(each, command_of(each), now) for each in members]
+    elsewhere = [each for each in members if from_ and _place(each) not in {from_, to}]
+    plans = [plan_of(each, command_of(each), now) for each in members if each not in elsewhere]
     unchanged = [each for each in plans if isinstance(each.verdict, Unchanged)]
     refused = [each for each in plans if each.refusal]
     moves = [each.pinned() for each in plans if not each.refusal and not isinstance(each.verdict, Unchanged)]
     others = [each for each in ordered if not each.spec.member(to)]
-    return EvacuationPlan(to, tuple(moves), tuple(unchanged), tuple(refused), tuple(others), unreadable)
+    return EvacuationPlan(
+        from_=from_,
+        to=to,
+        moves=tuple(moves),
+        unchanged=tuple(unchanged),
+        refused=tuple(refused),
+        others=tuple(others),
+        elsewhere=tuple(elsewhere),
+        unreadable=unreadable,
+    )
+
+
+def _place(federation: Federation) -> str:
+    """The member that has the role, or had it until the switchover under way; "" for nobody."""
+    status = federation.status
+    if status is None:
+        return ""
+    if status.engaged:
+        return status.engaged.id
+    return status.switchover.from_ if status.switchover else ""
 
 
 def _urgency(federation: Federation) -> tuple[int, str, str]:
@@ -107,6 +132,9 @@ def told(plan: EvacuationPlan, names: Names) -> Iterator[str]:
 def others_told(plan: EvacuationPlan, names: Names) -> Iterator[str]:
     """Which federations the plan is not about, and why."""
     yield from (f"left out, because it cannot be read: {trouble}" for trouble in plan.unreadable)
+    if plan.elsewhere:
+        yield f"{plan.from_} is not active in {counted(len(plan.elsewhere))}, which stay as they are"
+        yield from names.listed(plan.elsewhere)
     if plan.others:
         yield f"{plan.to} is not a member of {counted(len(plan.others))}, which stay as they are"
         yield from names.listed(plan.others)
@@ -132,11 +160,13 @@ def refused_json(plan: Plan) -> Json:
 
 def dry_run_json(plan: EvacuationPlan) -> Json:
     return {
+        "from": plan.from_ or None,
         "to": plan.to,
         "dryRun": True,
         "moved": [plan_json(each) for each in plan.moves],
         "unchanged": [unchanged_json(each) for each in plan.unchanged],
         "notMember": [where_json(each) for each in plan.others],
+        "elsewhere": [where_json(each) for each in plan.elsewhere],
         "failed": [refused_json(each) for each in plan.refused],
         "unknown": [],
         "notAsked": [],

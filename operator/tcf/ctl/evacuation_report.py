@@ -119,6 +119,7 @@ def _told_open(report: Report) -> str:
 def report_json(report: Report) -> Json:
     plan, gaps = report.plan, [gap for gap, _ in report.gaps]
     return {
+        "from": plan.from_ or None,
         "to": plan.to,
         "moved": [ending_json(*each) for each in report.moved],
         "unchanged": [
@@ -126,6 +127,7 @@ def report_json(report: Report) -> Json:
             *({**ending_json(*each), "request": None, "outcome": "Unchanged"} for each in report.settled),
         ],
         "notMember": [where_json(each) for each in plan.others],
+        "elsewhere": [where_json(each) for each in plan.elsewhere],
         "failed": [
             *(refused_json(each) for each in plan.refused),
             *({**ending_json(*each), **refusal_json(_refused(each[1]))} for each in report.failed),

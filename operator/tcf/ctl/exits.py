@@ -8,7 +8,7 @@ from enum import IntEnum
 class Exit(IntEnum):
     DONE = 0
     REFUSED = 1
-    """It is certain that nothing was changed; or a check says no."""
+    """Certainly nothing was changed. Or a check says no. Or some of many federations did not move."""
     USAGE = 2
     UNKNOWN = 3
     """Something was asked for, and this command does not know what has become of it."""

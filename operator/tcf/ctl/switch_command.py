@@ -84,6 +84,13 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     shell_complete=complete_any_member,
     help="With --all: the member that becomes active everywhere.",
 )
+@click.option(
+    "--from",
+    "from_",
+    metavar="MEMBER",
+    shell_complete=complete_any_member,
+    help="With --all: only the federations in which this member is active. Default: those of every site.",
+)
 @all_namespaces("With --all: the federations of all namespaces.")
 @click.option(
     "-l",
@@ -102,9 +109,16 @@ def promote(*, given: Globals, every: bool, **options: Any) -> int:
 
 
 def _promotion(
-    *, to: str | None, everywhere: bool, selector: str | None, federation: str, member: str, **options: Any
+    *,
+    to: str | None,
+    from_: str | None,
+    everywhere: bool,
+    selector: str | None,
+    federation: str,
+    member: str,
+    **options: Any,
 ) -> Wanted:
-    for name, value in {"--to": to, "-A": everywhere, "-l": selector}.items():
+    for name, value in {"--to": to, "--from": from_, "-A": everywhere, "-l": selector}.items():
         if value:
             raise _misused(f"{name} needs --all; without it, name a FEDERATION and a MEMBER")
     for name, value in {"FEDERATION": federation, "MEMBER": member}.items():
@@ -117,6 +131,7 @@ def _evacuation(
     *,
     federation: str | None,
     to: str | None,
+    from_: str | None,
     force: bool,
     expected_term: int | None,
     member: str | None,
@@ -127,6 +142,8 @@ def _evacuation(
         raise _misused("--all takes no FEDERATION and no MEMBER: name the member with --to")
     if not to:
         raise _misused("--all needs --to MEMBER: the member that becomes active everywhere")
+    if to == from_:
+        raise _misused("--from and --to name the same member")
     if force:
         raise _misused(
             "--force does not go with --all: each federation needs its own decision to force;"
@@ -137,7 +154,7 @@ def _evacuation(
             "--expected-term does not go with --all: each federation has its own term. A repeated command"
             " acts only where the member is not active yet"
         )
-    return Evacuation(to=to, selector=selector or "", **options)
+    return Evacuation(from_=from_ or "", to=to, selector=selector or "", **options)
 
 
 def _misused(why: str) -> click.UsageError:

@@ -97,11 +97,18 @@ class Federations:
         self, namespace: str | None, *, deadline: float
     ) -> AsyncGenerator[tuple[Federation, bool]]:
         """Yield each federation at once and after each change, and whether it is there (False: deleted). Ends
-        every half minute."""
+        every half minute.
+
+        It leaves out those that are malformed: `list` says what is wrong with them.
+        """
         async with aclosing(self._client.watch(_folder(namespace), {}, deadline=deadline)) as events:
             async for kind, value in events:
                 if kind in {"ADDED", "MODIFIED", "DELETED"}:
-                    yield records.federation(value), kind != "DELETED"
+                    try:
+                        federation = records.federation(value)
+                    except MalformedError:
+                        continue
+                    yield federation, kind != "DELETED"
 
     async def watch(self, namespace: str, name: str, *, deadline: float) -> AsyncGenerator[Federation | None]:
         """Yield the object at once and after each change, and None when it is deleted. Ends every half
