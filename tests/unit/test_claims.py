@@ -13,6 +13,7 @@ from tcf.core.claims import (
     WRITING,
     Claim,
     Patience,
+    end_of,
     hub_lost,
     knows,
     restored_since,
@@ -147,6 +148,24 @@ def test_an_object_that_was_created_again_is_called_so() -> None:
 )
 def test_a_status_knows_a_request_that_is_under_way_or_has_ended(about: Status, *, known: bool) -> None:
     assert knows(about, "r1") is known
+
+
+@pytest.mark.parametrize(
+    ("latest", "known"),
+    [
+        pytest.param(None, False, id="nothing is known"),
+        pytest.param(federation(None), False, id="no status"),
+        pytest.param(ASKED, False, id="it is under way"),
+        pytest.param(federation("passive active", term=TERM, history=(entry("r1"),)), True, id="same term"),
+        pytest.param(federation("passive active", term=TERM + 2, history=(entry("r1"),)), True, id="ended"),
+        pytest.param(
+            federation("passive active", term=TERM - 1, history=(entry("r1"),)), False, id="another's"
+        ),
+    ],
+)
+def test_how_a_request_has_ended(latest: Federation | None, *, known: bool) -> None:
+    """An entry from before the hub was restored may have the same id."""
+    assert (end_of("r1", ASKED, latest) is not None) == known
 
 
 def test_a_hub_that_stopped_answering_leaves_both_possible() -> None:

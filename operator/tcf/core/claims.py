@@ -100,6 +100,18 @@ def uncertain(before: Federation, after: Federation, request: str, known_term: i
     return None
 
 
+def end_of(request: str, placed: Federation, latest: Federation | None) -> HistoryEntry | None:
+    """How the request that is under way in `placed` has ended, as far as `latest` shows.
+
+    The ids of requests by `spec.activeCluster` can come back when a backup is restored. What is known from
+    before, at a lower term, is then the end of another request, and may have been lost.
+    """
+    status, before = latest.status if latest else None, placed.status
+    if status is None or (before and status.term < before.term):
+        return None
+    return status.ended(request)
+
+
 def knows(status: Status, request: str) -> bool:
     """Does `status` show the request, under way or ended?"""
     running = status.switchover is not None and status.switchover.id == request

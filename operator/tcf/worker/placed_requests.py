@@ -147,8 +147,7 @@ class PlacedRequests:
             self.check_is_still(federation)
             if self._sight.stopped:
                 raise OutcomeUnknownError(claims.STOPPED)
-            latest = self._sight.latest
-            entry = latest.status.ended(request) if latest and latest.status else None
+            entry = claims.end_of(request, federation, self._sight.latest)
             left = deadline - self._clock.boot()
             if entry or left <= 0:
                 return entry
