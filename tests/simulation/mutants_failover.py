@@ -92,8 +92,9 @@ def _queue_counts() -> Iterable[Patch]:
 
 
 def _never_steps_in() -> Iterable[Patch]:
-    def acts_at(original: Any, peers: Peers, federation: str, due: float, now: float) -> float:
-        return math.inf if peers.before(federation, now) else original(peers, federation, due, now)
+    def acts_at(original: Any, peers: Peers, federation: str, due: float, now: float, at_work: str) -> float:
+        before = peers.before(federation, now, at_work)
+        return math.inf if before else original(peers, federation, due, now, at_work)
 
     yield changed(Peers, "acts_at", acts_at)
 

@@ -188,9 +188,9 @@ async def test_each_beat_shows_who_else_is_there() -> None:
     hub = Hub("a")
     hub.marks = {"operator-2": "operator-2/1"}
     await hub.run(0.5)
-    shares = {hub.roster.first("a", f"f{n}") for n in range(50)}
+    shares = {not hub.roster.before("a", f"f{n}", "") for n in range(50)}
     assert shares == {True, False}
-    assert all(hub.roster.first("b", f"f{n}") for n in range(50)), "not in another namespace"
+    assert all(not hub.roster.before("b", f"f{n}", "") for n in range(50)), "not in another namespace"
 
 
 @jumping

@@ -32,6 +32,7 @@ from unit.build import (
     TWO,
     ClockAt,
     bootstrap,
+    described,
     entry,
     federation,
     lease,
@@ -560,7 +561,7 @@ def peer_before(attended: Attended) -> str:
     for n in range(100):
         name = f"peer-{n}"
         attended.roster.found("ns", {name: f"{name}/1"})
-        if not attended.roster.first("ns", "shop"):
+        if attended.roster.before("ns", "shop", ""):
             return name
     raise AssertionError("the hash is broken")
 
@@ -591,10 +592,10 @@ async def test_a_peer_is_not_slow_because_a_write_in_its_place_has_failed() -> N
     attended.hub.troubles["status"] = [errors.UnreachableError("no answer")] * 1000
     await attended.run(5)
     assert "status" in attended.hub.asked
-    assert not attended.roster.first("ns", "shop")
+    assert attended.roster.before("ns", "shop", "")
     attended.hub.troubles["status"] = []
     await attended.run(5)
-    assert attended.roster.first("ns", "shop")
+    assert attended.roster.before("ns", "shop", "") == []
 
 
 @jumping
@@ -613,7 +614,7 @@ async def test_if_that_one_does_nothing_the_step_is_taken_after_a_moment() -> No
 async def test_a_step_does_not_wait_for_a_peer_that_was_too_slow_before() -> None:
     attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
     peer_before(attended)
-    attended.roster.stepped_in("ns", "shop")
+    attended.roster.stepped_in("ns", attended.roster.before("ns", "shop", ""))
     await attended.run(0.1)
     assert attended.events[0][0] == "Demoting"
 
@@ -672,12 +673,51 @@ async def test_a_step_that_is_left_to_others_is_still_seen_as_waiting() -> None:
 
 
 @jumping
-async def test_a_peers_federation_is_read_less_often() -> None:
+async def test_a_peers_federation_is_read_seldom() -> None:
     waiting = federation("passive passive", switchover=bootstrap(), workers=0, live=0)
-    attended = Attended(QuietHub(waiting))
-    peer_before(attended)
-    await attended.run(60)
-    assert 2 <= len(attended.reads) <= 6
+    attended = Attended(QuietHub(described(waiting)))
+    peer = peer_before(attended)
+    for n in range(12):  # it stays alive
+        after(50 * n, lambda: attended.roster.found("ns", {peer: f"{peer}/{CLOCK.boot()}"}))
+    await attended.run(600)
+    assert 2 <= len(attended.reads) <= 3
+
+
+@jumping
+async def test_a_step_that_is_due_is_taken_without_reading_first() -> None:
+    """A write shows by itself whether what was read is outdated."""
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    attended.loop._refresh_at = 0.0
+    attended.knows()
+    await attended.loop._have_a_turn()
+    assert attended.hub.asked[0] == "status"
+
+
+@jumping
+async def test_whoever_took_a_step_of_a_switchover_takes_the_next_one() -> None:
+    """Even if the peer that comes first otherwise has woken up meanwhile."""
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    peer = peer_before(attended)
+    after(1.9, lambda: attended.roster.acted("ns", peer))
+    after(2, lambda: attended.renew(replace(ONE, acknowledged=Acknowledgement(IDLE.uid, TERM + 1))))
+    await attended.run(5)
+    written = [moment - AFTERWARDS for _, moment in attended.events]
+    assert written == pytest.approx([0.5, 2], abs=0.01)
+
+
+@jumping
+async def test_a_switchover_that_a_peer_is_in_the_middle_of_is_left_to_it() -> None:
+    """Although this operator comes first otherwise."""
+    assert WAITING.status
+    peer = "peer-4"
+    about = replace(WAITING, status=replace(WAITING.status, operator=peer))
+    attended = Attended(QuietHub(described(about), BEHIND, TWO))
+    attended.roster.found("ns", {peer: "peer-4/1"})
+    assert attended.roster.before("ns", "shop", "") == []
+    after(2, lambda: attended.renew(replace(BEHIND, acknowledged=Acknowledgement(IDLE.uid, TERM))))
+    await attended.run(5)
+    (written,) = (moment - AFTERWARDS for _, moment in attended.events)
+    assert written == pytest.approx(2.5, abs=0.01)
 
 
 @jumping

@@ -54,6 +54,22 @@ def test_the_others_wait_a_moment_for_each_that_comes_before() -> None:
         assert seen_by(own).acts_at("shop", NOW, NOW) == NOW + place * MOMENT
 
 
+def test_whoever_is_in_the_middle_of_a_switchover_comes_first() -> None:
+    first, second, third = order("shop")
+    assert seen_by(third).before("shop", NOW, at_work=third) == []
+    assert seen_by(first).before("shop", NOW, at_work=third) == [third]
+    assert set(seen_by(second).before("shop", NOW, at_work=third)) == {first, third}
+    assert seen_by(first).acts_at("shop", NOW, NOW, at_work=third) == NOW + MOMENT
+    assert seen_by(first).before("shop", NOW, at_work="operator-z") == [], "nobody knows that one"
+    slow = seen_by(first).stepped_in([third], NOW)
+    assert slow.before("shop", NOW, at_work=third) == []
+
+
+def test_nobody_is_slow_who_is_not_known() -> None:
+    peers = seen_by("operator-a")
+    assert peers.stepped_in(["operator-z"], NOW) == peers
+
+
 def test_a_peer_whose_mark_does_not_change_is_dead_after_a_while() -> None:
     _, second, _ = order("shop")
     peers = seen_by(second)
@@ -74,7 +90,7 @@ def test_a_peer_whose_mark_is_gone_is_gone() -> None:
 def test_a_peer_that_left_a_step_to_others_is_not_waited_for_again() -> None:
     """Until it gives another sign. So its whole share is late by a moment, once."""
     first, second, _ = order("shop")
-    peers = seen_by(second).stepped_in("shop", NOW)
+    peers = seen_by(second).stepped_in([first], NOW)
     assert peers.before("shop", NOW) == []
     same = [name for name in FEDERATIONS if seen_by(second).before(name, NOW) == [first]]
     assert same
@@ -91,7 +107,7 @@ def test_a_peer_that_is_busy_elsewhere_gets_more_time() -> None:
     assert busy.acts_at("shop", NOW, NOW + 1) == NOW + 1 + MOMENT
     for_ever = peers.acted(first, NOW + 60)
     assert for_ever.acts_at("shop", NOW, NOW + 60) == NOW + LONGEST_WAIT
-    assert for_ever.stepped_in("shop", NOW + 60).before("shop", NOW + 60) == [first], "it is not slow"
+    assert for_ever.stepped_in([first], NOW + 60).before("shop", NOW + 60) == [first], "it is not slow"
 
 
 def test_what_one_peer_does_says_nothing_about_another() -> None:
@@ -102,7 +118,7 @@ def test_what_one_peer_does_says_nothing_about_another() -> None:
         peers = peers.acted(busy, NOW + MOMENT)
     orphan = next(name for name in FEDERATIONS if order(name)[:2] == [dead, own])
     assert peers.acts_at(orphan, NOW, NOW + MOMENT) == NOW + MOMENT
-    assert peers.stepped_in(orphan, NOW + MOMENT).before("shop", NOW + MOMENT) == [busy]
+    assert peers.stepped_in([dead], NOW + MOMENT).before("shop", NOW + MOMENT) == [busy]
 
 
 def test_a_step_of_somebody_who_has_left_no_mark_says_nothing() -> None:

@@ -2,7 +2,8 @@
 
 Each turn asks `core.decide` what to do, does that one thing, and asks again until there is nothing to do.
 Watch events are only hints. The loop also reads its federation after each conflict, and every `_IDLE_SECONDS`
-at least. While a request is under way it reads more often: soon after each change, then less and less often.
+if it has nothing to do. While a request is under way it reads more often: soon after each change, then less
+and less often. If a peer attends to the federation, it reads it seldom.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _CONFLICT_SECONDS = 0.01
 _AFTER_BUG_SECONDS = 10.0
 _SLIGHT_SECONDS = 0.1
 """Any turn takes that long. Only what takes longer is worth excusing."""
-_PEERS_SECONDS = 10.0
-"""How soon to read a federation with a request under way to which a peer attends."""
+_PEERS_SECONDS = 300.0
+"""How soon to read a federation to which a peer attends."""
 
 Key = tuple[str, str]
 """Namespace and name of a federation."""
@@ -50,13 +51,11 @@ class Work:
     """What there is to do for a federation, `since` a moment (boot seconds), until it is at rest again.
 
     `of`: the table and the request for which a step has been `due` since another moment.
-    `stepped_in`: this operator takes its steps in place of those that come first.
     """
 
     since: float
     of: tuple[tuple[str, int | None] | None, str]
     due: float
-    stepped_in: bool = False
 
 
 class FederationLoop:
@@ -133,17 +132,17 @@ class FederationLoop:
             except errors.ConflictError:
                 # Another program was faster, most likely another operator.
                 self.cache.tally.conflicts += 1
-                self._refresh_at = 0.0
+                self._stale = True
                 await asyncio.sleep(conflicts.next())
             except errors.HubError as error:
                 self._report(error)
-                self._refresh_at = 0.0
+                self._stale = True
                 await asyncio.sleep(backoff.next(least=error.retry_after))
             except Exception:  # noqa: BLE001 - a bug that shows in one federation must not affect the others
                 self._log.exception(
                     "a bug: the operator leaves this federation alone for %s s", _AFTER_BUG_SECONDS
                 )
-                self._refresh_at = 0.0
+                self._stale = True
                 await asyncio.sleep(_AFTER_BUG_SECONDS)
             else:
                 backoff.reset()
@@ -161,20 +160,24 @@ class FederationLoop:
     async def _have_a_turn(self) -> Decision:
         """Wait for a turn, and do everything that can be done. Returns the decision to wait."""
         self._excuse()
-        async with self._turns.turn(self._rank()):
-            self._excuse(queued=True)
-            if self._outdated:
-                self._stale = False
-                await self._refresh()
-                self._refresh_at = self._next_refresh()
-            return await self._turn()
+        while True:
+            rank = self._rank()
+            async with self._turns.turn(rank):
+                self._excuse(queued=True)
+                if self._rank().of_peers and not rank.of_peers:
+                    continue  # the peers that come first have been at work meanwhile
+                if self._outdated and (self._stale or self._before() or not self._decide().acts):
+                    self._stale = False
+                    await self._refresh()
+                    self._refresh_at = self._next_refresh()
+                return await self._turn()
 
     def _rank(self) -> Rank:
         """Which turn it is for this federation."""
         federation = self.cache.federation
         engaged = federation.status.engaged if federation and federation.status else None
         work, now = self._work, self._clock.boot()
-        of_peers = not self._roster.overdue(*self.key, work.due if work else now)
+        of_peers = not self._roster.overdue(*self.key, self._at_work, work.due if work else now)
         since = work.since if work else now
         return Rank(
             of_peers=of_peers,
@@ -199,11 +202,27 @@ class FederationLoop:
         """Is it time to read the federation?"""
         return self._stale or self._clock.boot() >= self._refresh_at
 
+    @property
+    def _at_work(self) -> str:
+        """The operator that has taken the last step of the switchover under way; "" if none has."""
+        federation = self.cache.federation
+        status = federation.status if federation else None
+        between = status is not None and status.engaged is not None and status.engaged.role is not Role.ACTIVE
+        return (status.operator or "") if status and between else ""
+
+    def _before(self) -> list[str]:
+        """The operators that come first."""
+        return self._roster.before(*self.key, self._at_work)
+
+    def _decide(self) -> Decision:
+        """By what is in the cache."""
+        return decide(self.cache.observation(), self._clock.now())
+
     def _left_without_a_turn(self) -> Decision | None:
         """The decision to leave the next step to peers for now; None if a turn is needed."""
-        if self._outdated or self._roster.first(*self.key):
+        if self._outdated or not self._before():
             return None
-        until = self._left_to_peers(decide(self.cache.observation(), self._clock.now()))
+        until = self._left_to_peers(self._decide())
         return None if until is None else Decision(wake_at=until)
 
     def _left_to_peers(self, decision: Decision) -> float | None:
@@ -218,13 +237,8 @@ class FederationLoop:
         work = self._work = self._work or Work(now, of, now)
         if work.of != of:
             work.of, work.due = of, now
-        acts_at = self._roster.acts_at(*self.key, work.due)
-        if work.stepped_in or acts_at <= work.due:
-            return None
-        if now < acts_at:
-            return acts_at
-        work.stepped_in = True
-        return None
+        acts_at = self._roster.acts_at(*self.key, self._at_work, work.due)
+        return acts_at if now < acts_at else None
 
     async def _refresh(self) -> None:
         """Read the federation, then list its Leases. In this order, the Leases are never older."""
@@ -252,10 +266,10 @@ class FederationLoop:
         busy = federation is not None and (
             federation.status is None or federation.status.switchover is not None
         )
-        if not busy:
-            return self._clock.boot() + _IDLE_SECONDS * random.uniform(0.8, 1)
-        least = 0.0 if self._roster.first(*self.key) else _PEERS_SECONDS
-        return self._clock.boot() + self._looks.next(least=least)
+        if busy and not self._before():
+            return self._clock.boot() + self._looks.next()
+        longest = _PEERS_SECONDS if self._before() else _IDLE_SECONDS
+        return self._clock.boot() + longest * random.uniform(0.8, 1)
 
     async def _list(self) -> float:
         """List the Leases. Returns when the list was sent for (boot seconds)."""
@@ -299,7 +313,7 @@ class FederationLoop:
         for lease in decision.delete:
             await self._delete(lease)
         if federation is not None and decision.status is not None:
-            status = replace(decision.status, operator=self._roster.own)
+            before, status = self._before(), replace(decision.status, operator=self._roster.own)
             written = await self._federations.write_status(federation, status, deadline=_REQUEST_SECONDS)
             if written.status != status:
                 raise errors.OutdatedKindError(
@@ -307,8 +321,7 @@ class FederationLoop:
                     " lost; apply the present CRD (kubectl apply --server-side -f crds/, or helm upgrade)"
                 )
             self.cache.wrote_federation(written, self._clock.boot())
-            if self._work and self._work.stepped_in:
-                self._roster.stepped_in(*self.key)
+            self._roster.stepped_in(self.key[0], before)
             self._report_events(written, decision)
             self._log_refusals(federation, decision)
             return True

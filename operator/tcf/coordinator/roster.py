@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from tcf.core.peers import Peers
 from tcf.runtime.clock import Clock
@@ -33,26 +33,26 @@ class Roster:
         now = self._clock.boot()
         return {namespace: len(peers.live(now)) for namespace, peers in self._peers.items()}
 
-    def first(self, namespace: str, name: str) -> bool:
-        """Does this operator attend to the federation before all others?"""
-        return not self._of(namespace).before(_key(namespace, name), self._clock.boot())
+    def before(self, namespace: str, name: str, at_work: str) -> list[str]:
+        """The operators that attend to the federation before this one. `at_work`: see `Peers.before`."""
+        return self._of(namespace).before(_key(namespace, name), self._clock.boot(), at_work)
 
-    def overdue(self, namespace: str, name: str, due: float) -> bool:
+    def overdue(self, namespace: str, name: str, at_work: str, due: float) -> bool:
         """Have those before it done nothing for so long that a step that was due then is its own business?"""
         now = self._clock.boot()
-        return now >= self._of(namespace).overdue_at(_key(namespace, name), due, now)
+        return now >= self._of(namespace).overdue_at(_key(namespace, name), due, now, at_work)
 
-    def acts_at(self, namespace: str, name: str, due: float) -> float:
+    def acts_at(self, namespace: str, name: str, at_work: str, due: float) -> float:
         """When to take a step that has been due since `due`, unless a peer takes it before (boot seconds)."""
-        return self._of(namespace).acts_at(_key(namespace, name), due, self._clock.boot())
+        return self._of(namespace).acts_at(_key(namespace, name), due, self._clock.boot(), at_work)
 
     def acted(self, namespace: str, operator: str) -> None:
         """This operator has taken a step of a federation in the namespace."""
         self._peers[namespace] = self._of(namespace).acted(operator, self._clock.boot())
 
-    def stepped_in(self, namespace: str, name: str) -> None:
-        """`own` has taken a step that those before it should have taken."""
-        self._peers[namespace] = self._of(namespace).stepped_in(_key(namespace, name), self._clock.boot())
+    def stepped_in(self, namespace: str, before: Iterable[str]) -> None:
+        """`own` has taken a step that these should have taken."""
+        self._peers[namespace] = self._of(namespace).stepped_in(before, self._clock.boot())
 
     def _of(self, namespace: str) -> Peers:
         return self._peers.get(namespace) or Peers(self.own)

@@ -3,6 +3,7 @@
 Each operator leaves a mark on the heartbeat of a namespace and finds the marks of the others there: these are
 its peers. By rendezvous hashing, every operator puts itself and its live peers into the same order for each
 federation. The first one acts at once. Each of the others gives those before it a moment, and then acts.
+Whoever has taken a step of a switchover comes first until it is over.
 
 So a step is taken even if no operator knows who is alive. Two operators that disagree do some work twice: the
 resourceVersion decides who was first, as it does without any of this.
@@ -11,7 +12,7 @@ resourceVersion decides who was first, as it does without any of this.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from types import MappingProxyType
@@ -68,23 +69,25 @@ class Peers:
         longest = silence_needed(HEARTBEAT_DURATION)
         return [name for name, peer in self.known.items() if now - peer.at <= longest]
 
-    def before(self, federation: str, now: float) -> list[str]:
-        """The operators that attend to this federation before `own`."""
-        first = _weight(self.own, federation)
-        return [
-            name for name in self.live(now) if not self.known[name].slow and _weight(name, federation) > first
-        ]
+    def before(self, federation: str, now: float, at_work: str = "") -> list[str]:
+        """The operators that attend to this federation before `own`.
 
-    def acts_at(self, federation: str, due: float, now: float) -> float:
+        `at_work`: the operator that comes first because it is in the middle of a switchover; "" if none is.
+        """
+        awake = [name for name in self.live(now) if not self.known[name].slow]
+        places = {name: (name == at_work, _weight(name, federation)) for name in (*awake, self.own)}
+        return [name for name in awake if places[name] > places[self.own]]
+
+    def acts_at(self, federation: str, due: float, now: float, at_work: str = "") -> float:
         """Boot time at which `own` takes a step that has been due since `due`, unless it is taken before."""
-        return min(self.overdue_at(federation, due, now), due + LONGEST_WAIT)
+        return min(self.overdue_at(federation, due, now, at_work), due + LONGEST_WAIT)
 
-    def overdue_at(self, federation: str, due: float, now: float) -> float:
+    def overdue_at(self, federation: str, due: float, now: float, at_work: str = "") -> float:
         """Boot time at which the step is as much the business of `own` as that of those before it.
 
         Peers that are taking steps elsewhere get more time, because they may have many to take.
         """
-        before = self.before(federation, now)
+        before = self.before(federation, now, at_work)
         if not before:
             return due
         alive = max(self.known[name].acted for name in before)
@@ -97,12 +100,12 @@ class Peers:
             return self
         return replace(self, known={**self.known, operator: replace(peer, acted=now, slow=False)})
 
-    def stepped_in(self, federation: str, now: float) -> Peers:
-        """`own` has taken a step in place of those before it. Those that did nothing meanwhile are slow."""
+    def stepped_in(self, before: Iterable[str], now: float) -> Peers:
+        """`own` has taken a step in place of these. Those that did nothing meanwhile are slow."""
         slow = {
             name: replace(self.known[name], slow=True)
-            for name in self.before(federation, now)
-            if now - self.known[name].acted > MOMENT
+            for name in before
+            if name in self.known and now - self.known[name].acted > MOMENT
         }
         return replace(self, known={**self.known, **slow})
 
