@@ -21,13 +21,13 @@ from rig.hub_namespace import HubNamespace, ServiceAccount
 from rig.kubectl import install_crd, kubectl_of
 
 from bench.farm import MEMBERS
+from bench.hub_tools import a_few_at_a_time, bench_client
 from bench.report import Figure, Goal
 from tcf.core.admission import Accepted, Command, Kind, admit
 from tcf.core.history import withdrawn
 from tcf.core.lease_content import Renewal
 from tcf.core.model import PROTOCOL, Federation, Isolation, MemberStatus, Principal, Role, Status
 from tcf.hub.client import MERGE_PATCH, HubClient
-from tcf.hub.credentials import Credentials, kubeconfig
 from tcf.hub.federations import Federations
 from tcf.hub.worker_leases import Leases, lease_folder
 from tcf.runtime.clock import CLOCK
@@ -36,7 +36,6 @@ FEDERATIONS = 1000
 WRITES = 200
 RUNS = 5
 _DEADLINE = 30.0
-_AT_ONCE = 32
 _RBAC = "rbac.authorization.k8s.io"
 _RESOURCES = f"/apis/{_RBAC}/v1/namespaces"
 _FEDERATION = "f500"
@@ -194,42 +193,28 @@ async def _in_turns(hubs: list[HubNamespace], folder: Path) -> Times:
 
 
 @asynccontextmanager
-async def _client(path: Path) -> AsyncIterator[HubClient]:
-    client = HubClient(Credentials(kubeconfig(path)), user_agent="bench")
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-@asynccontextmanager
 async def _prepared(hub: HubNamespace, folder: Path) -> AsyncIterator[Namespace]:
     """Fill a namespace, and give its federation roles."""
-    async with _client(hub.kubeconfig) as admin:
-        turns = asyncio.Semaphore(_AT_ONCE)
+    async with bench_client(hub.kubeconfig) as admin:
         accounts = {"operator": OPERATOR}
         for number in range(FEDERATIONS):
             for cluster in MEMBERS:
                 name = f"f{number}"
                 accounts[f"{name}-{cluster.replace('_', '-')}"] = worker_rights(name, cluster)
-        async with asyncio.TaskGroup() as tasks:
-            for account, rights in accounts.items():
-                tasks.create_task(_grant(admin, hub.namespace, account, rights, turns))
+        await a_few_at_a_time(_grant(admin, hub.namespace, *each) for each in accounts.items())
     hub.apply(_FEDERATION, activeCluster=None)
     paths = []
     for account in ("operator", _ACCOUNT):
         hub.kubectl("create", "serviceaccount", account)
         token = hub.kubectl("create", "token", account).stdout.strip()
         paths.append(ServiceAccount(hub, account, token).kubeconfig(folder / f"{hub.namespace}-{account}"))
-    async with _client(paths[0]) as operator, _client(paths[1]) as worker:
+    async with bench_client(paths[0]) as operator, bench_client(paths[1]) as worker:
         namespace = Namespace(hub, operator, worker)
         await Federations(operator).write_status(await namespace.read(), TABLE, deadline=_DEADLINE)
         yield namespace
 
 
-async def _grant(
-    admin: HubClient, namespace: str, account: str, rights: list[Right], turns: asyncio.Semaphore
-) -> None:
+async def _grant(admin: HubClient, namespace: str, account: str, rights: list[Right]) -> None:
     """Grant rights to a ServiceAccount, which need not exist, by a Role and a RoleBinding of its own."""
     rules = [
         {
@@ -244,11 +229,10 @@ async def _grant(
         "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": account},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     }
-    async with turns:
-        for plural, kind, content in (
-            ("roles", "Role", {"rules": rules}),
-            ("rolebindings", "RoleBinding", binding),
-        ):
-            body = {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": {"name": account}, **content}
-            path = f"{_RESOURCES}/{namespace}/{plural}"
-            await admin.request("POST", path, body=body, deadline=_DEADLINE)
+    for plural, kind, content in (
+        ("roles", "Role", {"rules": rules}),
+        ("rolebindings", "RoleBinding", binding),
+    ):
+        body = {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": {"name": account}, **content}
+        path = f"{_RESOURCES}/{namespace}/{plural}"
+        await admin.request("POST", path, body=body, deadline=_DEADLINE)

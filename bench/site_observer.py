@@ -12,10 +12,12 @@ from rig.loop_thread import LoopThread
 
 from bench.farm import MEMBERS
 from bench.hub_tools import PATIENCE, Json, bench_client, federations_in
+from tcf.hub import errors
 from tcf.runtime.clock import CLOCK
 
 LONGEST = 900.0
 """Seconds that a move may take."""
+_AGAIN_SECONDS = 0.1
 
 
 class Observer:
@@ -51,9 +53,12 @@ class Observer:
         path = federations_in(self._hub.namespace)
         async with bench_client(self._hub.kubeconfig) as client:
             while True:
-                async with contextlib.aclosing(client.watch(path, {}, deadline=PATIENCE)) as events:
-                    async for _, value in events:
-                        self._take(value)
+                try:
+                    async with contextlib.aclosing(client.watch(path, {}, deadline=PATIENCE)) as events:
+                        async for _, value in events:
+                            self._take(value)
+                except errors.HubError:  # a busy hub may not answer in time
+                    await asyncio.sleep(_AGAIN_SECONDS)
 
     def _take(self, value: Json) -> None:
         name = value["metadata"]["name"]
