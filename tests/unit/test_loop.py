@@ -694,6 +694,18 @@ async def test_a_step_that_is_due_is_taken_without_reading_first() -> None:
 
 
 @jumping
+async def test_a_step_without_effect_does_not_make_the_next_reading_due_at_once() -> None:
+    """Else the loop would go round and round without a pause."""
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    attended.loop._refresh_at = 0.0
+    attended.knows()
+    attended.hub.troubles["status"] = [errors.ConflictError("another version")]
+    with pytest.raises(errors.ConflictError):
+        await attended.loop._have_a_turn()
+    assert attended.loop._refresh_at > CLOCK.boot()
+
+
+@jumping
 async def test_whoever_took_a_step_of_a_switchover_takes_the_next_one() -> None:
     """Even if the peer that comes first otherwise has woken up meanwhile."""
     attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))

@@ -164,27 +164,32 @@ class FederationLoop:
             rank = self._rank()
             async with self._turns.turn(rank):
                 self._excuse(queued=True)
-                if self._rank().of_peers and not rank.of_peers:
+                if not rank.of_peers and self._of_peers:
                     continue  # the peers that come first have been at work meanwhile
-                if self._outdated and (self._stale or self._before() or not self._decide().acts):
-                    self._stale = False
-                    await self._refresh()
+                if self._outdated:
+                    if self._stale or self._before() or not self._decide().acts:
+                        self._stale = False
+                        await self._refresh()
+                    # If there is a step to take, the next reading is due later, whatever becomes of it.
                     self._refresh_at = self._next_refresh()
                 return await self._turn()
 
     def _rank(self) -> Rank:
         """Which turn it is for this federation."""
-        federation = self.cache.federation
-        engaged = federation.status.engaged if federation and federation.status else None
-        work, now = self._work, self._clock.boot()
-        of_peers = not self._roster.overdue(*self.key, self._at_work, work.due if work else now)
-        since = work.since if work else now
+        federation, of_peers = self.cache.federation, self._of_peers
+        since = self._work.since if self._work else self._clock.boot()
         return Rank(
             of_peers=of_peers,
-            rests=engaged is None or engaged.role is Role.ACTIVE,
+            rests=not self._between,
             priority=-federation.spec.failover.priority if federation else 0,
             since=-since if of_peers else since,
         )
+
+    @property
+    def _of_peers(self) -> bool:
+        """Do peers come first that have had no time yet for the step that is due?"""
+        due = self._work.due if self._work else self._clock.boot()
+        return not self._roster.overdue(*self.key, self._at_work, due)
 
     def _excuse(self, *, queued: bool = False) -> None:
         """Do not count the time since the last wait against the deadline of the request under way.
@@ -207,8 +212,14 @@ class FederationLoop:
         """The operator that has taken the last step of the switchover under way; "" if none has."""
         federation = self.cache.federation
         status = federation.status if federation else None
-        between = status is not None and status.engaged is not None and status.engaged.role is not Role.ACTIVE
-        return (status.operator or "") if status and between else ""
+        return (status.operator or "") if status and self._between else ""
+
+    @property
+    def _between(self) -> bool:
+        """Is the role on its way from one member to another?"""
+        federation = self.cache.federation
+        engaged = federation.status.engaged if federation and federation.status else None
+        return engaged is not None and engaged.role is not Role.ACTIVE
 
     def _before(self) -> list[str]:
         """The operators that come first."""
@@ -266,9 +277,10 @@ class FederationLoop:
         busy = federation is not None and (
             federation.status is None or federation.status.switchover is not None
         )
-        if busy and not self._before():
+        peers_first = bool(self._before())
+        if busy and not peers_first:
             return self._clock.boot() + self._looks.next()
-        longest = _PEERS_SECONDS if self._before() else _IDLE_SECONDS
+        longest = _PEERS_SECONDS if peers_first else _IDLE_SECONDS
         return self._clock.boot() + longest * random.uniform(0.8, 1)
 
     async def _list(self) -> float:

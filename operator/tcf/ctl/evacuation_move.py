@@ -195,7 +195,7 @@ class _Course:
         known = latest.status is not None and claims.knows(latest.status, request)
         if not known and newer(latest.resource_version, placed.resource_version):
             raise OutcomeUnknownError(self._uncertain(placed, latest, request) or claims.REMOVED)
-        return latest.status.ended(request) if latest.status else None
+        return claims.end_of(request, placed, latest)
 
     def _ending(
         self,

@@ -52,8 +52,11 @@ def evacuation_of(
     """Judge each federation as a single promote does. Each move is for the table that was read only."""
     ordered = sorted(federations, key=_urgency)
     members = [each for each in ordered if each.spec.member(to)]
-    elsewhere = [each for each in members if from_ and _place(each) not in {from_, to}]
-    plans = [plan_of(each, command_of(each), now) for each in members if each not in elsewhere]
+    here: list[Federation] = []
+    elsewhere: list[Federation] = []
+    for each in members:
+        (here if not from_ or _place(each) in {from_, to} else elsewhere).append(each)
+    plans = [plan_of(each, command_of(each), now) for each in here]
     unchanged = [each for each in plans if isinstance(each.verdict, Unchanged)]
     refused = [each for each in plans if each.refusal]
     moves = [each.pinned() for each in plans if not each.refusal and not isinstance(each.verdict, Unchanged)]
