@@ -21,6 +21,7 @@ from aiohttp import web
 from rig.files import place
 from rig.hub_namespace import HubNamespace
 from rig.loop_thread import LoopThread
+from tcf.runtime.connector import Connector
 from tcf.runtime.listening import stop_listening
 
 Lie = tuple[int, str, bytes]
@@ -91,7 +92,7 @@ class Liar:
 
     async def _start(self) -> str:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
+            connector=Connector(ssl=self._tls, limit=0),
             timeout=aiohttp.ClientTimeout(total=None),
             read_bufsize=2**22,
             auto_decompress=False,
@@ -107,7 +108,6 @@ class Liar:
         await asyncio.gather(*self._watches, return_exceptions=True)
         await self._server.shutdown(0.1)  # with 0, it would wait for ever
         await self._session.close()
-        await asyncio.sleep(0.25)  # TLS connections take a moment to close
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked += 1

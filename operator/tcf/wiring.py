@@ -111,7 +111,7 @@ async def _coordinate(serving: Serving, settings: OperatorSettings) -> list[Work
     roster = Roster(identity, clock=clock)
     dispatcher = Dispatcher(federations, leases, events, roster=roster, clock=clock)
     watch = KopfWatch(
-        dispatcher, deliveries, credentials, namespaces=namespaces, identity=identity, user_agent=name
+        dispatcher, deliveries, credentials, clock, namespaces=namespaces, identity=identity, user_agent=name
     )
     lease_watch = LeaseWatch(leases, dispatcher, deliveries, namespaces=namespaces, clock=clock)
     watches, stores = (watch, lease_watch), (federations, leases, Access(client))

@@ -20,6 +20,7 @@ from tcf.hub.answers import NotJsonError, decoded
 from tcf.hub.proxies import proxy_for
 from tcf.hub.sessions import cause
 from tcf.runtime.clock import Clock
+from tcf.runtime.connector import Connector
 from tcf.settings import OAuth2Settings
 
 _SECONDS = 5.0
@@ -118,7 +119,7 @@ def user_of(answer: Mapping[str, Any], roles_claim: str) -> User | None:
 
 def _session(ca_file: Path | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
+        connector=Connector(
             limit=_CONNECTIONS, ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True
         ),
         timeout=aiohttp.ClientTimeout(total=_SECONDS),

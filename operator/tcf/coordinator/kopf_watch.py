@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import threading
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any, cast
@@ -23,9 +23,9 @@ from tcf.coordinator.dispatcher import Dispatcher
 from tcf.hub import errors, federations, records
 from tcf.hub.answers import Json
 from tcf.hub.credentials import Connection, Credentials
-from tcf.hub.sessions import TLS_CLOSE_SECONDS, open_session
+from tcf.hub.sessions import open_session
 from tcf.runtime.backoff import Backoff
-from tcf.runtime.clock import CLOCK
+from tcf.runtime.clock import Clock
 from tcf.runtime.threads import in_thread
 
 _WATCH_SECONDS = 30
@@ -50,15 +50,12 @@ class _Life:
 
     def __init__(self, main: asyncio.AbstractEventLoop, ending: asyncio.Future[Any]) -> None:
         self.stop = threading.Event()
-        self.logged_in_at: float | None = None
+        self.logged_in_at = math.inf
+        """When kopf got its latest credentials, in boot seconds."""
         self.ended: asyncio.Future[Any] = main.create_future()
         self.connection: Connection | None = None
         self._main = main
         self._ending = ending
-
-    def seconds_logged_in(self) -> float:
-        """Seconds since kopf got its latest credentials; 0 if it has not got any yet."""
-        return 0.0 if self.logged_in_at is None else time.monotonic() - self.logged_in_at
 
     def deliver(self, act: Callable[..., None], *args: Any, **more: Any) -> None:
         """Called in kopf's thread: have `act` called in the main thread."""
@@ -102,6 +99,7 @@ class KopfWatch:
         dispatcher: Dispatcher,
         deliveries: Deliveries,
         credentials: Credentials,
+        clock: Clock,
         *,
         namespaces: Collection[str],
         identity: str,
@@ -113,6 +111,7 @@ class KopfWatch:
         self._namespaces = namespaces
         self._identity = identity
         self._user_agent = user_agent
+        self._clock = clock
         self._life: _Life | None = None
 
     async def run(self, readable: Callable[[], Awaitable[None]]) -> None:
@@ -123,14 +122,14 @@ class KopfWatch:
             while len(lives) < _MOST_LIVES:
                 # kopf looks for the kind only when it begins. By then it must be able to read it.
                 await readable()
-                began = time.monotonic()
+                began = self._clock.boot()
                 self._deliveries.forget(federations.PLURAL)
                 self._dispatcher.look_again()
                 lives = [life for life in lives if not life.ended.done()]
                 lives.append(life := self._begin())
                 # kopf may take seconds to end, if one of its watches has failed. The next run does not wait.
                 log.warning("the watches begin again: %s", await life.over())
-                if time.monotonic() - began > _LASTING_SECONDS:
+                if self._clock.boot() - began > _LASTING_SECONDS:
                     backoff.reset()
                 await asyncio.sleep(backoff.next())
             log.error("kopf does not end, so it cannot be started again")
@@ -152,10 +151,6 @@ class KopfWatch:
         return life
 
     async def _operate(self, life: _Life) -> None:
-        # When an error ends kopf, its tasks report errors about each other. `run` reports the real one.
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: log.debug("kopf: %s", context.get("message"))
-        )
         checks = asyncio.create_task(self._check_watches(life), name="check the watches")
         try:
             await kopf.operator(
@@ -171,7 +166,6 @@ class KopfWatch:
         finally:
             checks.cancel()
             life.stop.set()  # kopf waits for this in a thread, which would keep the loop from closing
-            await asyncio.sleep(TLS_CLOSE_SECONDS)
 
     async def _check_watches(self, life: _Life) -> None:
         """Count kopf's tasks, one for each watch. If an error ends one, kopf does not start it again."""
@@ -182,7 +176,7 @@ class KopfWatch:
             if there == wanted and not begun:
                 begun = True
                 life.deliver(self._deliveries.begin, federations.PLURAL)
-            elif there < wanted and (begun or life.seconds_logged_in() > _BEGIN_SECONDS):
+            elif there < wanted and (begun or self._clock.boot() - life.logged_in_at > _BEGIN_SECONDS):
                 life.deliver(
                     life.restart, f"{wanted - there} of {wanted} watches have ended or could not begin"
                 )
@@ -203,7 +197,7 @@ class KopfWatch:
 
     async def _log_in(self, life: _Life) -> kopf.AiohttpSession:
         """Get a session for kopf, which asks for one at the start and after every 401. Never give up."""
-        if life.logged_in_at is not None:
+        if life.connection:
             await asyncio.sleep(_LOGIN_SECONDS)
         while True:
             try:
@@ -213,7 +207,7 @@ class KopfWatch:
             else:
                 failed = partial(life.deliver, self._deliveries.fail)
                 session = open_session(connection, self._user_agent, failed)
-                life.logged_in_at = time.monotonic()
+                life.logged_in_at = self._clock.boot()
                 return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 
     def _take_federation(self, life: _Life, value: Json, *, deleted: bool) -> None:
@@ -237,7 +231,7 @@ class KopfWatch:
             unreadable=unreadable,
         )
         if found:
-            life.deliver(self._dispatcher.federation_event, found, at=CLOCK.boot(), deleted=deleted)
+            life.deliver(self._dispatcher.federation_event, found, at=self._clock.boot(), deleted=deleted)
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -252,7 +246,6 @@ def _settings() -> kopf.OperatorSettings:
     # The server ends each watch after a while. If it does not, the connection is dead.
     settings.watching.server_timeout = _WATCH_SECONDS
     settings.watching.inactivity_timeout = _WATCH_SECONDS + 5
-    settings.watching.reconnect_backoff = 0.2
     return settings
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcf.ctl.exits import StopError
+from tcf.ctl.patient_client import PatientClient
 from tcf.hub.access import Access
 from tcf.hub.client import HubClient
 from tcf.hub.credentials import SERVICE_ACCOUNT, Credentials, in_cluster, kubeconfig
@@ -19,8 +20,6 @@ from tcf.runtime.clock import CLOCK, Clock
 
 SECONDS = 10.0
 """The deadline of each request that a person waits for."""
-_LINGER_SECONDS = 0.02
-"""Enough for connections to be closed on this side. Nobody waits for the other side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,8 @@ async def open_hub(choice: HubChoice) -> AsyncIterator[OpenHub]:
     """Raises StopError if the kubeconfig cannot be used. (The hub may still be out of reach.)"""
     namespace = choice.own_namespace()
     credentials = Credentials(kubeconfig(choice.paths, choice.context) if choice.paths else in_cluster())
-    client = HubClient(credentials, user_agent="kubectl-tcf")
+    client = PatientClient(credentials, user_agent="kubectl-tcf")
     try:
         yield OpenHub(namespace, client, credentials, CLOCK)
     finally:
-        await client.close(linger=_LINGER_SECONDS)
+        await client.close()

@@ -20,7 +20,7 @@ import aiohttp
 from tcf.hub import errors
 from tcf.hub.answers import UNREADABLE, Json, decoded, refusal, shown
 from tcf.hub.credentials import Connection, Credentials
-from tcf.hub.sessions import JSON, TLS_CLOSE_SECONDS, cause, identity_headers, new_session, reported
+from tcf.hub.sessions import JSON, cause, identity_headers, new_session, reported
 from tcf.hub.verbs import verb_and_resource
 from tcf.runtime.clock import CLOCK
 from tcf.runtime.tallies import HUB_TALLY
@@ -58,12 +58,11 @@ class HubClient:
         self._session: aiohttp.ClientSession | None = None
         self._warned: set[str] = set()
 
-    async def close(self, *, linger: float = TLS_CLOSE_SECONDS) -> None:
-        """End all connections. `linger`: seconds to wait until they are closed."""
+    async def close(self) -> None:
+        """End all connections."""
         await self._credentials.close()
         if self._session:
             await self._session.close()
-            await asyncio.sleep(linger)
 
     async def request(
         self,

@@ -13,11 +13,10 @@ import aiohttp
 
 from tcf.hub.credentials import Connection
 from tcf.runtime.backoff import Backoff
+from tcf.runtime.connector import Connector
 from tcf.runtime.text import printable
 
 JSON: Final = "application/json"
-TLS_CLOSE_SECONDS: Final = 0.25
-"""How long to wait before the loop is closed. aiohttp itself does not wait for TLS connections to close."""
 LASTING_SECONDS: Final = 10.0
 """A watch that ends sooner than this has not ended regularly."""
 _LONGEST_LINE: Final = 2**22
@@ -68,7 +67,7 @@ def new_session(
     more: tuple[aiohttp.ClientMiddlewareType, ...] = (),
 ) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls or False, limit=0),
+        connector=Connector(ssl=tls or False, limit=0),
         middlewares=(_no_second_write, *more),
         headers=headers,
         proxy=proxy,
