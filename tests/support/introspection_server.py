@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import ssl
 from collections.abc import Awaitable, Callable
@@ -106,8 +107,10 @@ async def _endless(request: web.BaseRequest) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     await response.prepare(request)
     await response.write(b'{"active": true, "junk": "')
-    while True:
-        await response.write(b"x" * 65536)
+    with contextlib.suppress(ConnectionError):  # the client hangs up; aiohttp would log that as an error
+        while True:
+            await response.write(b"x" * 65536)
+    return response
 
 
 async def _repeat(request: web.BaseRequest) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from tcf.auth.inquiries import (
     Inquiries,
     NoAnswerError,
 )
+from tcf.core.model import Refusal
 from tcf.core.reasons import Reason
 from unit.jumping_loop import CLOCK, jumping, passed
 
@@ -98,3 +100,24 @@ async def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureF
         "cannot check who asks: secret detail",
         "the hub answers again",
     ]
+
+
+@jumping
+async def test_nothing_is_remembered_of_clients_of_which_nothing_waits() -> None:
+    inquiries = Inquiries("the hub", CLOCK)
+    for n in range(3):
+        await one(inquiries, f"10.0.0.{n}")
+    assert not inquiries._strangers._waiting
+
+
+def test_the_limits_are_those_of_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "authentication.md").read_text()
+    assert f"asks about at most {PER_SECOND} new tokens a second" in page
+    assert f"At most {MOST_WAITING} clients wait for an answer, at most {MOST_WAITING_OF_ONE} of them" in page
+    assert BURST == PER_SECOND / 2
+
+
+def test_errors_say_what_they_are_about() -> None:
+    """In a trace."""
+    assert str(DeniedError(503, Refusal(Reason.TOO_MANY_REQUESTS, "later"))) == "later"
+    assert str(NoAnswerError("it is down", reason=Reason.HUB_UNREACHABLE, public="?")) == "it is down"

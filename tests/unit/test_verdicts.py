@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
 from tcf.auth import verdicts
+from tcf.auth.inquiries import BURST, PER_SECOND
 from tcf.auth.verdicts import BAD_SECONDS, GOOD_SECONDS, Verdicts
 from unit.jumping_loop import CLOCK, jumping
 
@@ -96,3 +98,64 @@ async def test_only_the_latest_answers_are_remembered(monkeypatch: pytest.Monkey
     assert oracle.asked == 3
     await known.of("a", oracle)
     assert oracle.asked == 4
+
+
+@jumping
+async def test_only_the_latest_of_those_who_were_known_stay_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "MOST", 2)
+    known, oracle = remembered(), Oracle(*[True] * 3)
+    for key in "ab":
+        await known.of(key, oracle)
+    assert known.good_before("a")
+    await known.of("c", oracle)
+    assert [key for key in "abc" if known.good_before(key)] == ["b", "c"]
+
+
+@jumping
+async def test_an_answer_that_was_asked_for_again_is_among_the_latest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verdicts, "MOST", 2)
+    known, oracle = remembered(), Oracle(*[True] * 6)
+    for key in "ab":
+        await known.of(key, oracle)
+    await asyncio.sleep(GOOD_SECONDS)
+    await known.of("a", oracle)
+    await known.of("c", oracle)
+    await known.of("a", oracle)
+    assert oracle.asked == 4
+
+
+@jumping
+async def test_an_error_that_nobody_waits_for_any_more_is_not_reported_as_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    known, oracle = remembered(), Oracle(ValueError("no"))
+    asking = asyncio.create_task(known.of("q", oracle))
+    await asyncio.sleep(0.5)
+    asking.cancel()
+    del asking  # it keeps the question's task, and with it the error
+    await asyncio.sleep(1)
+    gc.collect()
+    assert oracle.answers == []
+    assert not caplog.records
+
+
+def test_a_program_may_end_while_a_question_is_open(caplog: pytest.LogCaptureFixture) -> None:
+    oracle = Oracle(True)
+
+    @jumping
+    async def program() -> None:
+        known = remembered()
+        asking = asyncio.create_task(known.of("q", oracle))
+        await asyncio.sleep(0.5)
+        asking.cancel()
+
+    program()
+    assert oracle.asked == 1
+    assert not caplog.records
+
+
+def test_more_answers_are_remembered_than_can_be_got_while_they_count() -> None:
+    lanes = 2
+    assert lanes * (PER_SECOND * max(GOOD_SECONDS, BAD_SECONDS) + BURST) <= verdicts.MOST <= 2048

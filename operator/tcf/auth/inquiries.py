@@ -61,9 +61,7 @@ class _Lane:
         self._waiting[source] += 1
 
     def leave(self, source: str) -> None:
-        self._waiting[source] -= 1
-        if not self._waiting[source]:
-            del self._waiting[source]
+        self._waiting -= Counter([source])  # which forgets a source of which nothing waits any more
 
     async def turn(self) -> None:
         async with self._order:

@@ -67,6 +67,6 @@ class Verdicts(Generic[K, V]):
 
     def _end(self, key: K, task: asyncio.Task[V]) -> None:
         del self._asking[key]
-        # If all clients have hung up, nobody else looks at the exception.
+        # If all clients have hung up, nobody else looks at the exception, and asyncio would log it.
         if not task.cancelled():
             task.exception()
