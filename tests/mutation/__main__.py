@@ -1,4 +1,4 @@
-"""`make mutate`: which small changes of core, worker and coordinator does no test notice?"""
+"""`make mutate`: which small changes of core, auth, worker and coordinator does no test notice?"""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import aiohttp  # noqa: F401 - what every trial needs is imported once
@@ -20,9 +21,11 @@ import pytest
 import yaml  # noqa: F401
 
 from mutation.changes import Change, Key, changes
+from mutation.covering import Covering, measure
 from mutation.trial import INTEGRATION, ROOT, SIMULATION, UNIT, start
 
 PACKAGES = ("core", "auth", "worker", "coordinator")
+KINDS = (UNIT, SIMULATION, INTEGRATION)
 EXPLAINED = Path(__file__).with_name("explained.toml")
 OUTCOMES = ROOT / ".mutation-outcomes"
 """A line for every trial that has ended, so that an interrupted run goes on. Without it, all begins again."""
@@ -38,22 +41,24 @@ def main() -> int:
     began = time.monotonic()
     _load_pytest()
     known = _known(noticed_only=options.again)
-    left = list(_all(options.only))
-    found, outcome = len(left), Counter[str]()
-    for kind in (UNIT,) if options.unit else (UNIT, SIMULATION, INTEGRATION):
-        before = len(left)
-        untried = [change for change in left if (kind, change.key) not in known]
-        limit = _limit(kind, options.at_once) if untried else 0
-        noticed = {change.key for change in left if known.get((kind, change.key))}
-        noticed |= _noticed(untried, kind, options.at_once, limit)
-        left = [change for change in left if change.key not in noticed]
-        outcome[kind] = before - len(left)
     explained = {_key(entry) for entry in tomllib.loads(EXPLAINED.read_text()).get("survivor", ())}
+    left = mutants = list(_all(options.only))
+    noticed_by: dict[Key, str] = {}
+    for kind in (UNIT,) if options.unit else KINDS:
+        untried = [change for change in left if (kind, change.key) not in known]
+        if kind != UNIT:  # the others take minutes for each
+            untried = [change for change in untried if change.key not in explained]
+        noticed = {change.key for change in left if known.get((kind, change.key))}
+        if untried:
+            limit = _limit(kind, options.at_once)
+            covering = measure() if kind == UNIT else None
+            noticed |= _noticed(untried, kind, options.at_once, limit, covering)
+        left = [change for change in left if change.key not in noticed]
+        noticed_by |= dict.fromkeys(noticed, kind)
     unexplained = [change for change in left if change.key not in explained]
+    print(_table(mutants, noticed_by))
     print(
-        f"{found} mutants: "
-        + ", ".join(f"{count} noticed by {kind}" for kind, count in outcome.items())
-        + f"; {len(left)} survived, {len(left) - len(unexplained)} of them explained;"
+        f"\n{len(left)} of {len(mutants)} survived, {len(left) - len(unexplained)} of them explained;"
         f" {time.monotonic() - began:.0f} s"
     )
     for change in unexplained:
@@ -62,6 +67,21 @@ def main() -> int:
     for key in sorted(stale):
         print(f"EXPLAINED BUT NOTICED, OR NOT THERE: {key}")
     return bool(unexplained or stale)
+
+
+def _table(mutants: Iterable[Change], noticed_by: Mapping[Key, str]) -> str:
+    """In Markdown: how many mutants each package has, and what noticed them."""
+    counts: dict[str, Counter[str]] = {}
+    for change in mutants:
+        package = change.path.split("/", maxsplit=1)[0]
+        counts.setdefault(package, Counter())[noticed_by.get(change.key, "nothing")] += 1
+    columns = (*KINDS, "nothing")
+    lines = [f"| | mutants | {' | '.join(f'noticed by {each}' for each in columns)} |"]
+    lines += ["|---|" + "---:|" * (1 + len(columns))]
+    for name, count in [*counts.items(), ("all", sum(counts.values(), Counter[str]()))]:
+        row = (count.total(), *(count[each] for each in columns))
+        lines.append(f"| {name} | {' | '.join(f'{number:,}' for number in row)} |")
+    return "\n".join(lines)
 
 
 def _load_pytest() -> None:
@@ -93,20 +113,28 @@ def _limit(kind: str, at_once: int) -> int:
     print(f"{kind}: the unchanged code ...", end="", file=sys.stderr, flush=True)
     module = {INTEGRATION: "coordinator/readiness"}.get(kind, "core/fencing")  # one that these tests need
     source = (ROOT / "operator" / "tcf" / f"{module}.py").read_text()
-    unchanged = Change(f"tcf.{module.replace('/', '.')}", f"{module}.py:(module)", "", "", 1, source)
+    unchanged = Change(
+        f"tcf.{module.replace('/', '.')}", f"{module}.py:(module)", "", "", 1, range(0), source
+    )
     began = time.monotonic()
-    trials = [start(unchanged, kind, 3600) for _ in range(at_once)]
-    ended = [os.wait4(trial, 0) for trial in trials]
-    if any(status for _, status, _ in ended):
-        sys.exit(f"{kind}: the unchanged code fails; run these tests to see why")
+    with tempfile.TemporaryDirectory(prefix="tcf-mutation-") as folder:
+        outputs = [Path(folder) / str(number) for number in range(at_once)]
+        trials = {start(unchanged, kind, 3600, output=each): each for each in outputs}
+        ended = {trial: os.wait4(trial, 0) for trial in trials}
+        for trial, (_, status, _) in ended.items():
+            if status:
+                said = trials[trial].read_text().splitlines()[-40:]
+                sys.exit("\n".join([f"{kind}: the unchanged code fails:", *said]))
     seconds = time.monotonic() - began
     if kind == SIMULATION:
-        seconds = max(usage.ru_utime + usage.ru_stime for _, _, usage in ended)
+        seconds = max(usage.ru_utime + usage.ru_stime for _, _, usage in ended.values())
     print(f" passes, in {seconds:.0f} s", file=sys.stderr)
     return 30 + int(3 * seconds)
 
 
-def _noticed(tried: Iterable[Change], kind: str, at_once: int, seconds: int) -> set[Key]:
+def _noticed(
+    tried: Iterable[Change], kind: str, at_once: int, seconds: int, covering: Covering | None
+) -> set[Key]:
     """The keys of those that this kind of test notices."""
     waiting, running, noticed = list(tried), dict[int, Change](), set[Key]()
     total, done = len(waiting), 0
@@ -114,7 +142,8 @@ def _noticed(tried: Iterable[Change], kind: str, at_once: int, seconds: int) -> 
     while waiting or running:
         while waiting and len(running) < at_once:
             change = waiting.pop()
-            running[start(change, kind, seconds)] = change
+            tests = covering.tests(change) if covering else None
+            running[start(change, kind, seconds, tests)] = change
         child, status = os.wait()
         change = running.pop(child)
         done += 1

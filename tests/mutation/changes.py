@@ -40,6 +40,7 @@ class Change:
         function: where it is, as `core/fencing.py:fence`.
         was, becomes: the source text of what is changed, and of what it is changed to.
         number: tells apart several changes of the same text in one function, in order, from 1.
+        lines: of the function around it; outside of any function, those of the statement.
         source: the whole module with the change.
     """
 
@@ -48,6 +49,7 @@ class Change:
     was: str
     becomes: str
     number: int
+    lines: range
     source: str
 
     @property
@@ -68,7 +70,7 @@ def changes(source: str, module: str, path: str) -> Iterator[Change]:
     """All changes of one module: `module` is its dotted name, `path` what `function` calls it."""
     tree = ast.parse(source)
     seen: dict[tuple[str, str, str], int] = {}
-    for owner, field, index, where in _places(tree, ()):
+    for owner, field, index, where, lines in _places(tree, (), range(0)):
         node = _get(owner, field, index)
         if not where and isinstance(node, ast.Constant) and isinstance(node.value, float):
             continue  # a tuning: what it is good for is bounded by tests, but none tells 5.0 s from 6.0 s
@@ -77,15 +79,16 @@ def changes(source: str, module: str, path: str) -> Iterator[Change]:
             was, becomes = _text(node), _text(other)
             function = f"{path}:{'.'.join(where) or '(module)'}"
             number = seen[function, was, becomes] = seen.get((function, was, becomes), 0) + 1
-            yield Change(module, function, was, becomes, number, ast.unparse(tree))
+            yield Change(module, function, was, becomes, number, lines, ast.unparse(tree))
             _set(owner, field, index, node)
 
 
-Place = tuple[ast.AST, str, int | None, tuple[str, ...]]
+Place = tuple[ast.AST, str, int | None, tuple[str, ...], range]
 
 
-def _places(node: ast.AST, where: tuple[str, ...]) -> Iterator[Place]:
-    """Every place in the tree that holds a node: its owner, the field, the index in it, and the function."""
+def _places(node: ast.AST, where: tuple[str, ...], lines: range) -> Iterator[Place]:
+    """Every place in the tree that holds a node: its owner, the field, the index in it, the function, and
+    `Change.lines`."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         where = (*where, node.name)
     for field, value in ast.iter_fields(node):
@@ -93,8 +96,18 @@ def _places(node: ast.AST, where: tuple[str, ...]) -> Iterator[Place]:
             continue
         for index, child in enumerate(value) if isinstance(value, list) else ((None, value),):
             if isinstance(child, ast.AST) and not _left_out(child):
-                yield node, field, index, where
-                yield from _places(child, where)
+                of = lines
+                if isinstance(node, ast.Module | ast.ClassDef):
+                    of = _lines(child)
+                elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and field == "body":
+                    of = range(_lines(node.body[0]).start, _lines(node).stop)
+                yield node, field, index, where, of
+                yield from _places(child, where, of)
+
+
+def _lines(node: ast.AST) -> range:
+    first: int = getattr(node, "lineno", 0)
+    return range(first, 1 + (getattr(node, "end_lineno", None) or first))
 
 
 def _left_out(node: ast.AST) -> bool:

@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import pytest
+
 from mutation.changes import Change
 
 ROOT = Path(__file__).resolve().parents[2]
+UNIT_TESTS = ROOT / "tests" / "unit"
 UNIT, SIMULATION, INTEGRATION = "unit tests", "simulation", "integration tests"
 _LONGEST_UNIT_TEST = 20
 """Seconds: many times as long as the longest one needs. Those that hang wait for something, or go round and
@@ -65,8 +68,18 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._change.source, self._change.function, "exec"), module.__dict__)  # noqa: S102
 
 
-def start(change: Change, kind: str, seconds: int) -> int:
+def start(
+    change: Change,
+    kind: str,
+    seconds: int,
+    tests: frozenset[str] | None = None,
+    *,
+    output: str | Path = os.devnull,
+) -> int:
     """Fork; the child's exit status is 0 if nothing was noticed.
+
+    `tests` are the ids of those unit tests that could notice; None stands for all. They print to the file
+    `output`.
 
     A signal ends it after so many seconds: by the clock, or for the simulation, which waits for nothing, of
     computing.
@@ -83,19 +96,18 @@ def start(change: Change, kind: str, seconds: int) -> int:
         os.setsid()
         timer = signal.ITIMER_PROF if kind == SIMULATION else signal.ITIMER_REAL
         signal.setitimer(timer, seconds)
-        nothing = os.open(os.devnull, os.O_RDWR)
+        printed = os.open(output, os.O_RDWR | os.O_CREAT)
         for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
+            os.dup2(printed, descriptor)
         sys.meta_path.insert(0, _Changed(change))
-        status = int(_noticed(change, kind))
+        status = int(_noticed(change, kind, tests))
     finally:
         os._exit(status)
 
 
-def _noticed(change: Change, kind: str) -> bool:
+def _noticed(change: Change, kind: str, tests: frozenset[str] | None) -> bool:
     if kind == UNIT:
-        groups = _likeliest_first(change.module)
-        return any(_pytest(files, seconds=_LONGEST_UNIT_TEST) for files in groups if files)
+        return _noticed_by_unit_tests(change, tests)
     if kind == INTEGRATION:
         files = _INTEGRATION.get(change.path, ())
         return bool(files) and _run_integration(change, files)
@@ -118,29 +130,49 @@ _SELDOM = (
 )
 
 
-def _likeliest_first(module: str) -> tuple[list[str], list[str], list[str]]:
+def _noticed_by_unit_tests(change: Change, tests: frozenset[str] | None) -> bool:
+    plugins: list[object] = [_Impatience(), *([] if tests is None else [_Only(tests)])]
+    names = None if tests is None else {Path(test.split("::")[0]).name for test in tests}
+    return any(
+        # pytest-timeout would handle SIGALRM, and a mutant survive that
+        run_pytest([*files, "--timeout=0"], plugins)
+        for group in _likeliest_first(change.module)
+        if (files := [str(path) for path in group if names is None or path.name in names])
+    )
+
+
+def _likeliest_first(module: str) -> tuple[list[Path], list[Path], list[Path]]:
     """The unit tests: those that import the changed module, the others, and those that take long."""
-    groups: tuple[list[str], list[str], list[str]] = ([], [], [])
-    for path in sorted((ROOT / "tests" / "unit").glob("test_*.py")):
+    groups: tuple[list[Path], list[Path], list[Path]] = ([], [], [])
+    for path in sorted(UNIT_TESTS.glob("test_*.py")):
         related = module in path.read_text()
-        groups[0 if related else 2 if path.name in _SELDOM else 1].append(str(path))
+        groups[0 if related else 2 if path.name in _SELDOM else 1].append(path)
     return groups
 
 
-def _pytest(what: Sequence[str], *, seconds: int | None = None) -> bool:
-    """Did a test fail? SIGALRM ends this process when one takes longer than so many seconds."""
-    import pytest  # noqa: PLC0415
+class _Impatience:
+    """SIGALRM ends this process when a test takes too long."""
 
-    class Impatience:
-        def pytest_runtest_logstart(self) -> None:
-            if seconds:
-                signal.alarm(seconds)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        print(nodeid, flush=True)  # noqa: T201 - the last line is the test that took too long
+        signal.alarm(_LONGEST_UNIT_TEST)
 
+
+class _Only:
+    """Leaves out all tests but these."""
+
+    def __init__(self, ids: frozenset[str]) -> None:
+        self._ids = ids
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.nodeid in self._ids]
+
+
+def run_pytest(what: Sequence[str], plugins: Sequence[object] = ()) -> bool:
+    """Did a test fail?"""
     os.chdir(ROOT)
-    arguments = ["-x", "-q", "-n0", "-p", "no:cacheprovider", *what]
-    if seconds:
-        arguments += ["--timeout=0"]  # pytest-timeout would handle SIGALRM, and a mutant survive that
-    return pytest.main(arguments, plugins=[Impatience()]) != 0
+    ended = pytest.main(["-x", "-q", "-n0", "-p", "no:cacheprovider", *what], plugins=plugins)
+    return ended not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
 
 
 def _run_integration(change: Change, files: Sequence[str]) -> bool:
@@ -150,4 +182,4 @@ def _run_integration(change: Change, files: Sequence[str]) -> bool:
         shutil.copytree(ROOT / "operator" / "tcf", package)
         (package / change.path).write_text(change.source)
         os.environ["PYTHONPATH"] = folder
-        return _pytest([f"tests/integration/{name}" for name in files])
+        return run_pytest([f"tests/integration/{name}" for name in files])

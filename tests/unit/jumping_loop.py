@@ -36,11 +36,11 @@ class _Jumper(selectors.SelectSelector):
 
 class _JumpingLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
-        self._jumper = _Jumper()
-        super().__init__(self._jumper)
+        self.jumper = _Jumper()
+        super().__init__(self.jumper)
 
     def time(self) -> float:
-        return self._jumper.now
+        return self.jumper.now
 
 
 def jumping(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -66,3 +66,10 @@ def passed() -> float:
 def after(seconds: float, act: Callable[[], object]) -> None:
     """Have something happen so many seconds after the test started."""
     asyncio.get_running_loop().call_at(BOOT + seconds, act)
+
+
+def stall(seconds: float) -> None:
+    """The process is stopped for so long: what was due meanwhile happens late."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, _JumpingLoop)
+    loop.jumper.now += seconds

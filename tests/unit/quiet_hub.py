@@ -30,6 +30,8 @@ class QuietHub:
         self.reads: list[float] = []
         """When the federation was read, by the clock that the test moves."""
         self.at_once = self.most_at_once = 0
+        self.slow = 0.0
+        """Seconds that a read or a list takes."""
         self.now = BOOT
         self.boot: Callable[[], float] = lambda: self.now
         self.thousand = asyncio.Event()
@@ -41,7 +43,7 @@ class QuietHub:
             self.thousand.set()
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.slow)
         self.at_once -= 1
         self._begin("get")
         if self.about is None:
@@ -50,6 +52,8 @@ class QuietHub:
 
     async def list(self, *_: object, **__: object) -> tuple[WorkerLease, ...]:
         self._begin("list")
+        if self.slow:
+            await asyncio.sleep(self.slow)
         return self.leases
 
     async def delete(self, namespace: str, lease: WorkerLease, **__: object) -> None:

@@ -222,3 +222,14 @@ def test_a_list_knows_better_than_what_was_seen_before_it_was_asked_for(
     view.watched_lease(watched, asked + watched_after, deleted=False)
     view.read_leases((replace(ONE, resource_version=listed), TWO), asked=asked, now=asked + 2)
     assert view.observation().leases == (replace(ONE, resource_version=kept), TWO)
+
+
+def test_each_change_of_the_federation_is_announced_and_counted() -> None:
+    announced: list[Federation | None] = []
+    view = FederationCache(lambda: announced.append(view.federation))
+    nobody = federation("passive passive", resource_version="6")
+    for about in (version(5), version(5), nobody, None):
+        view.read_federation(about, BOOT)
+    assert announced == [version(5), nobody, None]
+    view.read_federation(nobody, BOOT)
+    assert view.tally.without_active(BOOT + 3) == 3

@@ -168,6 +168,10 @@ def test_how_a_request_has_ended(latest: Federation | None, *, known: bool) -> N
     assert (end_of("r1", ASKED, latest) is not None) == known
 
 
+def test_nothing_was_known_where_there_was_no_status() -> None:
+    assert end_of("r1", federation(None), federation(history=(entry("r1"),)))
+
+
 def test_a_hub_that_stopped_answering_leaves_both_possible() -> None:
     for message in (hub_lost(WRITING, "it is down"), hub_lost(WAITING, "it is down")):
         assert "(it is down)" in message

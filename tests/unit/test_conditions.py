@@ -25,9 +25,9 @@ AUTOMATIC = Failover(mode=FailoverMode.AUTOMATIC)
 START_C1 = "tcf-worker --namespace ns --federation shop --cluster c1"
 
 
-def condition(type_: str, about: Federation) -> Condition:
+def condition(type_: str, about: Federation, boot: float = BOOT) -> Condition:
     assert about.status
-    return next(c for c in conditions(about, about.status, at()) if c.type == type_)
+    return next(c for c in conditions(about, about.status, at(boot)) if c.type == type_)
 
 
 def with_silent(cluster: str, about: Federation) -> Federation:
@@ -533,10 +533,36 @@ def test_nothing_changes_while_nothing_changes() -> None:
     assert described(first, BOOT + 3600) == first
 
 
+def failed_at(moment: str, about: Federation) -> Federation:
+    assert about.status
+    return replace(about, status=replace(about.status, history=(entry(finished_at=moment),)))
+
+
 def test_a_member_that_was_not_ready_when_the_cooldown_began_is_told_of_it() -> None:
     """The condition has been False since before the failover that failed; now it is later than its end."""
-    about = following(
-        "active passive", UNHEALTHY, HEALTHY, failover=AUTOMATIC, history=(entry(finished_at=STAMP),)
+    ill = described(following("active passive", UNHEALTHY, HEALTHY, failover=AUTOMATIC))
+    message = condition("Ready", failed_at(STAMP, ill), BOOT + 3600).message
+    assert "no failover begins before 2026-11-23T12:05:00Z" in message
+
+
+def test_a_member_that_was_ready_when_the_cooldown_began_is_not_told_that_it_was_not() -> None:
+    """Since when it has not been ready is since now, not since the moment at which it became ready."""
+    ready = described(following("active passive", HEALTHY, HEALTHY, failover=AUTOMATIC))
+    fell_ill = reporting(failed_at("2026-11-23T12:10:00Z", ready), UNHEALTHY, HEALTHY)
+    assert "no failover begins before" not in condition("Ready", fell_ill, BOOT + 3600).message
+
+
+def test_only_members_with_holders_are_waited_for() -> None:
+    about = held(federation("demoting passive", switchover=request()))
+    assert condition("Switching", about).message == (
+        'from c1 to c2; waiting for "pg-0" (holding) of c1 to let go'
     )
-    later = described(described(about), BOOT + 3600)
-    assert "no failover begins before 2026-11-23T12:05:00Z" in condition("Ready", later).message
+
+
+def test_workers_that_crash_are_no_news_where_a_member_has_none_at_all() -> None:
+    about = federation("active passive")
+    assert about.status
+    one, two = about.status.clusters
+    clusters = (replace(one, workers=9), replace(two, live_workers=0))
+    message = condition("Degraded", replace(about, status=replace(about.status, clusters=clusters))).message
+    assert "every member has a live worker" not in message

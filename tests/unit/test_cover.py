@@ -160,3 +160,12 @@ def test_under_keep_role_a_hold_outlasts_the_reading() -> None:
     hold = Cover().hold(ASKS, T, active_until=T - 5, keep=True)
     assert hold
     assert hold.until == T + 10
+
+
+def test_a_holder_that_drains_while_the_member_is_active_gets_as_long_as_any_other() -> None:
+    cover = Cover()
+    cover.saw(Role.ACTIVE, TIMEOUT, T)
+    cover.sending(RENEWAL, T)
+    cover.written()
+    ask(cover, replace(ASKS, seconds=1.0), until=T + 5)
+    assert ask(cover, DRAINS, until=T + 5) == T + 5

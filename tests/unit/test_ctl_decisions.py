@@ -11,6 +11,7 @@ import pytest
 
 from tcf.core.admission import Accepted, Joined, Kind, Unchanged
 from tcf.core.model import (
+    PROTOCOL,
     Application,
     Failover,
     FailoverMode,
@@ -148,11 +149,27 @@ def test_force_says_what_it_risks() -> None:
     )
 
 
+def test_force_says_nothing_of_the_target_and_nothing_where_it_does_not_help() -> None:
+    about = federation()
+    assert about.status
+    own = replace(about, status=replace(about.status, unfenceable=(Unfenceable("c2", "host-2"),)))
+    assert "you vouch" not in list(told(planned(own, Kind.PROMOTE, "c2", force=True)))[-1]
+    refused = list(told(planned(about, Kind.PROMOTE, "c9", force=True)))
+    assert len(refused) == 1
+    assert refused[0].startswith("refused")
+
+
 def test_what_a_person_has_agreed_to_is_pinned_to_the_table() -> None:
     assert planned(federation(), Kind.TOGGLE).pinned().command.expected_term == TERM
     assert planned(federation(), Kind.TOGGLE, expected_term=TERM).pinned().command.expected_term == TERM
     joined = planned(federation(switchover=request()), Kind.PROMOTE, "c2")
     assert joined.pinned().command.expected_term is None
+
+
+def test_where_nobody_is_active_a_demotion_without_a_name_is_that_of_the_first() -> None:
+    for about in (federation("passive passive"), federation(None)):
+        command = command_for(about, Kind.DEMOTE, None, id_="x", principal=Principal("anna"))
+        assert command.cluster == "c1"
 
 
 # --- steps ---------------------------------------------------------------------------------------------
@@ -194,6 +211,13 @@ def test_a_status_that_goes_and_one_that_comes() -> None:
     assert list(steps(None, status("active passive", history=(entry(),)))) == []
 
 
+def test_a_request_that_takes_the_place_of_another_one_is_told() -> None:
+    before = status("active passive", switchover=request(requested_by="anna"))
+    after = status("active passive", switchover=request(id="r2", requested_by="bob"))
+    assert list(steps(before, after)) == ["requested by bob: from c1 to c2"]
+    assert list(steps(before, before)) == []
+
+
 def test_a_rollback_says_why() -> None:
     over = status("active passive", history=(entry("r1", outcome="RolledBack", message="too slow"),))
     assert list(steps(status("active passive"), over)) == ["ended: RolledBack (too slow)"]
@@ -214,9 +238,13 @@ def test_a_rollback_says_why() -> None:
         ("passive promoting", [], "a worker of c2: none has a Lease"),
         ("passive promoting", [lease("c2", ack=1)], "host-c2 of c2"),
         ("passive promoting", [lease("c2", ack=1), lease("c2", name="other")], ""),
+        ("passive promoting", [lease("c2", ack=1), lease("c1")], "host-c2 of c2"),
+        ("demoting passive", [lease("c1", ack=1), lease("c1", name="other")], "host-c1 of c1"),
+        ("passive passive", [lease("c1", ack=1)], ""),
+        (None, [lease("c1", ack=1)], ""),
     ],
 )
-def test_whom_a_step_waits_for(roles: str, leases: list[WorkerLease], names: str) -> None:
+def test_whom_a_step_waits_for(roles: str | None, leases: list[WorkerLease], names: str) -> None:
     assert awaited(federation(roles), leases) == names
 
 
@@ -289,6 +317,26 @@ def test_without_an_operator_or_a_status_nobody_could() -> None:
     assert checked(federation(None)) == {"c1": ["NotBootstrapped"], "c2": ["NotBootstrapped"]}
 
 
+def test_a_table_that_cannot_be_used_is_the_only_obstacle() -> None:
+    about = federation("active passive", live=0)
+    assert about.status
+    other = replace(about, status=replace(about.status, protocol=PROTOCOL + 1))
+    assert checked(other) == {"c1": ["UnknownProtocol"], "c2": ["UnknownProtocol"]}
+    absurd = replace(about, status=replace(about.status, term=10**17))
+    assert checked(absurd) == {"c1": ["ImplausibleTerm"], "c2": ["ImplausibleTerm"]}
+
+
+def test_nobody_has_to_be_fenced_for_the_member_that_has_the_role() -> None:
+    about = federation("active passive")
+    assert about.status
+    blocked = replace(about, status=replace(about.status, unfenceable=(Unfenceable("c2", "host-2"),)))
+    assert checked(blocked)["c1"] == []
+
+
+JUST_OVER = entry(finished_at="2026-11-23T11:59:00Z")
+LONG_OVER = entry(finished_at="2026-11-23T11:50:00Z")
+
+
 @pytest.mark.parametrize(
     ("about", "state"),
     [
@@ -297,6 +345,14 @@ def test_without_an_operator_or_a_status_nobody_could() -> None:
         (federation(failover=Failover(mode=FailoverMode.AUTOMATIC), paused=True), "Paused"),
         (federation("passive passive", failover=Failover(mode=FailoverMode.AUTOMATIC)), "Idle"),
         (federation(failover=Failover(mode=FailoverMode.AUTOMATIC), history=(entry(),)), "Cooldown"),
+        (
+            federation(failover=Failover(mode=FailoverMode.AUTOMATIC, cooldown=60), history=(LONG_OVER,)),
+            "Ready",
+        ),
+        (
+            federation(failover=Failover(mode=FailoverMode.AUTOMATIC, cooldown=60), history=(JUST_OVER,)),
+            "Ready",
+        ),
         (federation(None, failover=Failover(mode=FailoverMode.AUTOMATIC)), "Ready"),
     ],
 )

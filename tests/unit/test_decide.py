@@ -598,7 +598,7 @@ def test_a_federation_that_is_made_again_says_that_the_role_stays_where_it_was()
     assert decided(federation(None, wants="c9")).events == (), "nobody was active before"
 
 
-IN_OTHER_WORDS = {"reason": "InOtherWords", "message": "in other words"}
+IN_OTHER_WORDS: dict[str, Any] = {"reason": "InOtherWords", "message": "in other words"}
 
 
 @pytest.mark.parametrize(
@@ -666,3 +666,30 @@ def test_what_another_release_drops_is_written_again_now_and_then(
             ready = decision.status.condition("Ready")
             assert ready
             assert ready.status == "True"
+
+
+@pytest.mark.parametrize(
+    ("decision", "acts"),
+    [
+        (Decision(wake_at=BOOT), False),
+        (Decision(confirm=True), True),
+        (Decision(delete=(ONE,)), True),
+        (Decision(status=federation().status), True),
+        (Decision(annotations={"a": "b"}), True),
+    ],
+)
+def test_what_is_more_than_waiting(decision: Decision, *, acts: bool) -> None:
+    assert decision.acts == acts
+
+
+def test_what_is_said_in_other_words_may_be_about_healthy_applications() -> None:
+    well = tuple(replace(each, application=Application.HEALTHY) for each in (ONE, TWO))
+    about = federation()
+    assert about.status
+    rows = tuple(replace(row, application=Application.HEALTHY) for row in about.status.clusters)
+    about = described(replace(about, status=replace(about.status, clusters=rows)))
+    assert about.status
+    words = tuple(replace(each, **IN_OTHER_WORDS) for each in about.status.conditions)
+    edited = replace(about, status=replace(about.status, conditions=words), resource_version="77")
+    sightings = Sightings().see_leases(well, BOOT).see_federation(edited, BOOT)
+    assert decide(Observation(edited, well, sightings, listed=BOOT, reread=False), at()).status is None

@@ -69,3 +69,15 @@ def test_watches_that_begin_again_have_delivered_nothing() -> None:
     assert (watched.begun, watched.unreadable, watched.trouble) == (False, {}, "")
     assert (watched.newest(FEDERATIONS), watched.version("uid-1")) == (0, 0)
     assert watched.newest(LEASES) == 7, "those of another kind go on"
+
+
+def test_watches_of_one_kind_that_begin_again_say_nothing_about_the_other() -> None:
+    deliveries = Deliveries()
+    for plural, uid in (("clusterfederations", "a"), ("leases", "b")):
+        deliveries.begin(plural)
+        deliveries.note_object(plural, uid, "5", deleted=False, unreadable="it is odd")
+    deliveries.forget("leases")
+    assert (deliveries.version("a"), deliveries.version("b")) == (5, 0)
+    assert deliveries.unreadable == {"a": "it is odd"}
+    assert (deliveries.newest("clusterfederations"), deliveries.newest("leases")) == (5, 0)
+    assert not deliveries.begun

@@ -173,3 +173,43 @@ async def test_a_thousand_federations_do_not_flood_the_hub() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert quiet.most_at_once <= 32
+
+
+async def test_events_are_counted_by_what_they_are_about() -> None:
+    _, dispatcher = quietly()
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
+    for name in ("c1", "c2"):
+        dispatcher.lease_event(("ns", "shop"), lease(name), at=BOOT, deleted=False)
+    assert dispatcher.events == {"clusterfederations": 1, "leases": 2}
+
+
+async def test_what_is_known_of_federations_can_be_looked_at() -> None:
+    _, dispatcher = quietly()
+    dispatcher.federation_event(SHOP, at=BOOT, deleted=False)
+    dispatcher.lease_event(("ns", "another"), lease("c1"), at=BOOT, deleted=False)
+    ((known, tally),) = dispatcher.federations()
+    cache = dispatcher.cache(("ns", "shop"))
+    assert cache
+    assert (known, tally) == (SHOP, cache.tally)
+    bare = dispatcher.cache(("ns", "another"))
+    assert bare
+    assert bare.federation is None
+    assert dispatcher.cache(("ns", "nothing")) is None
+
+
+def test_only_a_new_table_of_a_known_federation_is_a_sign_of_its_operator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, dispatcher = quietly()
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(dispatcher.roster, "acted", lambda *what: told.append(what))
+    versions = [
+        federation("active passive", resource_version="10", operator="op-2"),
+        federation("active passive", resource_version="11", operator="op-2"),
+        federation("demoting passive", resource_version="12", term=TERM + 1),
+        federation("passive promoting", resource_version="13", term=TERM + 2, operator="op-2"),
+        federation(None, resource_version="14"),
+    ]
+    for version in versions:
+        dispatcher.federation_event(version, at=BOOT, deleted=False)
+    assert told == [("ns", "op-2")]

@@ -24,6 +24,7 @@ from tcf.hub import errors
 from unit.build import TERM, TIMEOUT, at, federation, request
 from unit.fleet_server import ANSWER_SECONDS, STEP_SECONDS, FleetServer
 from unit.jumping_loop import CLOCK, after, jumping
+from unit.turns import at_work
 
 SILENT = Terminal.of(io.StringIO())
 WITHDRAWS = 1.1 * TIMEOUT + 1
@@ -51,9 +52,10 @@ class Evacuated:
         self.hub = FleetServer(every)
         self.course = EvacuationCourse(self.plan.moves)
 
-    async def run(self, patience: int | None = None) -> Report:
+    async def run(self, patience: int | None = None, *, others: int = 0) -> Report:
+        """Leaves no task behind but the test's own, and `others`."""
         await self.course.run(self.hub.as_hub, "ns", patience, SILENT)
-        assert len(asyncio.all_tasks()) == 1
+        assert len(asyncio.all_tasks()) == 1 + others
         return self.report
 
     @property
@@ -80,7 +82,26 @@ async def test_all_move_a_few_at_a_time_with_one_watch() -> None:
     assert [gap for gap, _ in report.gaps] == pytest.approx([2 * STEP_SECONDS] * 100)
     _, ending = report.moved[0]
     assert (ending.request, ending.active, ending.term) == ("new-f000", "c2", TERM + 3)
-    assert report.seconds == pytest.approx(7 * 2 * ANSWER_SECONDS + 3 * STEP_SECONDS)
+    turns = 7  # of 16 each, which all take longer than a turn lasts
+    assert report.seconds == pytest.approx(turns * 2 * ANSWER_SECONDS + (turns - 1) * 1 + 3 * STEP_SECONDS)
+
+
+@jumping
+async def test_moves_that_are_soon_over_do_not_run_at_the_same_time() -> None:
+    evacuated = Evacuated(fleet(100))
+    evacuated.hub.operator = lambda name: evacuated.hub.moves(name, 0.1)
+    under_way: list[int] = []
+
+    async def count() -> None:
+        while True:
+            moves = evacuated.course.moves
+            under_way.append(sum(move.placed and move.ending is None for move in moves))
+            await asyncio.sleep(0.01)
+
+    async with at_work(count()):
+        report = await evacuated.run(others=1)
+    assert len(report.moved) == 100
+    assert max(under_way) <= 16
 
 
 @jumping

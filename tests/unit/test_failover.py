@@ -548,7 +548,7 @@ def test_a_candidate_has_acknowledged_the_present_table() -> None:
     watcher.renew(behind.uid, during=SILENCE + 1)
     assert watcher.replaced_by is None
     watcher.about = replace(watcher.about, status=written(watcher.decide()))
-    assert "no other member has a worker" in watcher.decide().obstacle
+    assert "c1 is silent, but no other member has a worker" in watcher.decide().obstacle
 
 
 def test_a_candidate_has_been_renewing_all_the_time() -> None:

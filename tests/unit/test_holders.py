@@ -13,10 +13,10 @@ from tcf.core.annotations import Acknowledgement
 from tcf.core.holds import MOST_HOLDERS, HoldRequest, HoldState
 from tcf.core.model import Application, Federation, Isolation
 from tcf.core.reading import Reading
-from tcf.worker.holders import MOST_WAITING, HoldAnswer
+from tcf.worker.holders import MOST_WAITING, HoldAnswer, Holders
 from unit.build import TERM, UID, WALL, D, federation
 from unit.jumping_loop import jumping, passed
-from unit.lease_server import DOWN
+from unit.lease_server import DOWN, Trouble
 from unit.worker_site import ACTIVE, DEMOTING, PASSIVE, Site, at_work
 
 PERIOD = D / 3
@@ -151,9 +151,14 @@ async def test_only_so_many_requests_wait() -> None:
     async with at_work(Site(PASSIVE)) as site:
         waiting = [asyncio.create_task(asked(site, 10.0, wait=5.0)) for _ in range(MOST_WAITING)]
         await asyncio.sleep(SOON)
+        assert not any(task.done() for task in waiting)
         assert await timed(asked(site, 10.0, wait=5.0)) == ("passive", 0.0)
         await asyncio.gather(*waiting)
         assert await timed(asked(site, 10.0, wait=5.0)) == ("passive", 5.0)
+        waiting = [asyncio.create_task(asked(site, 10.0, wait=5.0)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(SOON)
+        assert await timed(asked(site, 10.0, wait=5.0)) == ("passive", 0.0), "as many as before, and no more"
+        await asyncio.gather(*waiting)
 
 
 @jumping
@@ -199,6 +204,59 @@ async def test_the_holders_are_listed_by_name_with_the_time_of_their_state() -> 
         await asyncio.sleep(1.5)
         (first,) = site.worker.holders.rows()
         assert first.name == "app", "nobody has heard of the other one any more"
+
+
+@jumping
+async def test_whoever_does_not_want_to_wait_is_answered_at_once() -> None:
+    async with at_work(Site()) as site:
+        for begun in (True, False, False):
+            answer = await site.worker.holders.ask(request())
+            assert answer
+            assert answer.begun == begun
+            assert passed() < 0.1
+        await asyncio.sleep(6)
+        assert (await asked(site)).begun
+        assert (await asked(site, 0.5, instance="short")).begun
+    async with at_work(Site(PASSIVE)) as site:
+        assert not (await asked(site)).begun
+        (row,) = site.worker.holders.rows()
+        assert row.seconds_left == 0
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@jumping
+async def test_a_holder_that_has_gone_while_it_waited_gets_nothing(*, gone: bool) -> None:
+    """Either it has hung up, or it has been released."""
+    async with at_work(Site(PASSIVE)) as site:
+        holders = site.worker.holders
+        asking = asyncio.create_task(holders.ask(request(), 2.5, there=lambda: not gone))
+        await asyncio.sleep(1)
+        if not gone:
+            holders.release("app", "a")
+        site.roles.put(federation("active passive", term=TERM + 1))
+        answer = await asking
+        assert answer
+        assert (answer.held_for, answer.begun) == (0, False)
+        assert holders.end() is None
+
+
+@jumping
+async def test_only_the_last_release_lets_a_worker_go_on() -> None:
+    async with at_work(Site()) as site:
+        told: list[str] = []
+        holders = Holders(site.worker.knowledge, released=lambda: told.append("released"))
+        for instance in ("a", "b"):
+            await asked(site, 9.0, instance=instance)
+        holders.release("app", "c")
+        await lose_the_role(site)
+        holders.release("app", "a")
+        assert told == []
+        holders.release("app", "b")
+        assert told == ["released"]
+
+
+def test_twice_as_many_may_wait_as_may_hold() -> None:
+    assert MOST_WAITING == 128
 
 
 # --- the acknowledgement ------------------------------------------------------------------------------
@@ -323,11 +381,17 @@ async def test_the_lease_says_how_the_application_is() -> None:
 # --- stopping -----------------------------------------------------------------------------------------
 
 
-async def stopping(site: Site) -> asyncio.Task[None]:
-    """A worker that has just been told to stop, and may have to wait for a holder."""
+async def holding(site: Site, seconds: float) -> asyncio.Task[None]:
+    """A worker at work, with a holder that asks for so many seconds."""
     running = asyncio.create_task(site.worker.run())
     await asyncio.sleep(0.01)
-    await asked(site, 300.0)
+    await asked(site, seconds)
+    return running
+
+
+async def stopping(site: Site) -> asyncio.Task[None]:
+    """A worker that has just been told to stop, and may have to wait for a holder."""
+    running = await holding(site, 300.0)
     running.cancel()
     await asyncio.sleep(SOON)
     assert not running.done()
@@ -360,9 +424,7 @@ async def test_a_clean_stop_waits_until_the_last_hold_has_run_out() -> None:
 async def test_a_clean_stop_ends_long_polls() -> None:
     """Also that of a holder that has no hold yet, because its member is not active."""
     site = Site(LASTING)
-    running = asyncio.create_task(site.worker.run())
-    await asyncio.sleep(0.01)
-    await asked(site, 60.0)
+    running = await holding(site, 60.0)
     asking = asyncio.create_task(timed(asked(site, 60.0, wait=30.0)))
     await asyncio.sleep(1)
     running.cancel()
@@ -378,11 +440,12 @@ async def test_a_lease_is_left_to_run_out_if_nobody_lets_go(caplog: pytest.LogCa
     """A coordinator waits for it, which covers every hold."""
     site = Site(LASTING)
     running = await stopping(site)
-    stopped_at = passed()
+    stopped_at, writes = passed(), len(site.leases.renewals)
     await asyncio.wait([running])
     assert passed() - stopped_at == pytest.approx(20, abs=0.1)
     assert site.lease.duration == LONG
     assert "delete" not in site.leases.asked
+    assert len(site.leases.renewals) == writes, "there is nothing else to say"
     assert 'the Lease is left to run out, because of holds: "app" (holding)' in caplog.text
 
 
@@ -404,3 +467,71 @@ async def test_a_stop_without_holders_takes_no_time() -> None:
         began = passed()
     assert passed() == began
     assert site.leases.leases == {}
+
+
+@jumping
+async def test_the_end_of_a_hold_that_nobody_waits_for_costs_no_cycle() -> None:
+    async with at_work(Site()) as site:
+        await asked(site, PERIOD + 1.0)
+        reads = len(site.roles.reads)
+        await asyncio.sleep(PERIOD + 2.0)
+        assert len(site.roles.reads) == reads + 1
+
+
+@jumping
+async def test_a_clean_stop_waits_for_the_shortest_hold_too() -> None:
+    """Also if there is news while a renewal is on its way."""
+    site = Site()
+    running = await holding(site, 0.5)
+    site.leases.slow = 10.0
+    for term in (TERM + 1, TERM + 2):
+        site.roles.put(federation("active passive", term=term))
+        await asyncio.sleep(SOON)
+    running.cancel()
+    await asyncio.wait([running])
+    assert passed() == pytest.approx(0.51, abs=0.01)
+    assert site.leases.leases == {}
+
+
+@jumping
+async def test_a_worker_without_a_lease_may_stop_although_somebody_holds() -> None:
+    site = Site(LASTING)
+    running = await holding(site, 100.0)
+    site.leases.leases.clear()
+    site.leases.troubles["create"] = [Trouble(DOWN)] * 1000
+    await asyncio.sleep(LONG / 3)
+    assert site.says == "HubUnreachable"
+    running.cancel()
+    done, _ = await asyncio.wait([running])
+    assert [task.cancelled() for task in done] == [True]
+
+
+@jumping
+async def test_a_lease_that_is_left_does_not_acknowledge_what_was_withheld() -> None:
+    """Not even if the role has come back since."""
+    keeping = replace(LASTING, spec=replace(LASTING.spec, isolation=Isolation.KEEP_ROLE))
+    assert keeping.status
+    site = Site(keeping)
+    running = await holding(site, 300.0)
+    site.leases.down = DOWN
+    site.roles.put(replace(DEMOTING, spec=keeping.spec))
+    await asyncio.sleep(LONG / 3)
+    site.roles.down = DOWN  # but what is watched gets through
+    site.roles.put(replace(keeping, status=replace(keeping.status, term=TERM + 2)))
+    await asyncio.sleep(SOON)
+    site.leases.down = None
+    running.cancel()
+    await asyncio.wait([running])
+    assert (site.lease.isolation, site.acknowledged) == (Isolation.FENCE, TERM)
+
+
+@jumping
+async def test_when_a_worker_has_renewed_is_known() -> None:
+    """It is the moment at which the cycle began."""
+    async with at_work(Site()) as site:
+        began = site.worker.knowledge.renewed_at
+        assert began
+        await asyncio.sleep(PERIOD)
+        again = site.worker.knowledge.renewed_at
+        assert again
+        assert PERIOD * 0.8 <= again - began <= PERIOD

@@ -115,3 +115,13 @@ def test_the_names_fit_into_the_lease() -> None:
     many = holds_with(*(HoldRequest("n" * 63, str(n), 10.0) for n in range(64)))
     assert many.named(T).endswith('" (holding), 61 more')
     assert len(many.named(T)) <= LONGEST_NAMES
+
+
+def test_names_may_be_just_as_long_as_the_lease_allows() -> None:
+    name = "n" * (LONGEST_NAMES - len('"" (holding)'))
+    assert len(holds_with(HoldRequest(name, "", 1.0)).named(T)) == LONGEST_NAMES
+    assert holds_with(HoldRequest(name + "n", "", 1.0)).named(T) == ""
+
+
+def test_the_limits_are_those_of_the_docs_and_of_what_a_lease_may_say() -> None:
+    assert (MOST_HOLDERS, LONGEST_NAMES) == (64, 253)

@@ -242,3 +242,21 @@ async def test_a_lease_that_cannot_be_deleted_is_reported(caplog: pytest.LogCapt
 )
 def test_a_coordinator_finds_a_lease_by_its_labels(labels: dict[str, str], *, found: bool) -> None:
     assert counts(replace(lease("c1"), **labels), MEMBER) is found  # type: ignore[arg-type]
+
+
+async def test_the_last_write_of_a_lease_is_tried_again_once_if_the_version_is_another_one() -> None:
+    """A write that the stop has interrupted may have been carried out. More than that is somebody else's."""
+    server = LeaseServer()
+    keeper = await registered(server)
+    server.edit(only(server))
+    await keeper.leave(RENEWAL)
+    assert server.asked.count("renew") == 2
+    assert server.leases[only(server)].acknowledged == RENEWAL.acknowledged
+
+    def edit() -> None:
+        server.edit(only(server))
+
+    edit()
+    server.troubles["renew"] = [Trouble(CHANGED, between=edit) for _ in range(5)]
+    await keeper.leave(RENEWAL)
+    assert server.asked.count("renew") == 4

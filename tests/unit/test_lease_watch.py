@@ -37,6 +37,8 @@ class Hub:
         self.asked: list[str] = []
         self.lists: list[float] = []
         self.given: list[tuple[str, str, bool]] = []
+        self.federations: list[str] = []
+        """Of those that were given."""
         self.watching: dict[str | None, asyncio.Queue[LeaseEvent | errors.HubError | None]] = {}
         self.deliveries = Deliveries()
         self.watch = LeaseWatch(
@@ -50,7 +52,7 @@ class Hub:
     async def list_all(self, namespace: str | None, **_: object) -> tuple[tuple[LeaseEvent, ...], str]:
         self._begin(f"list {namespace}")
         self.lists.append(passed())
-        return tuple(event(each) for each in self.there), self.version
+        return (*(event(each) for each in self.there), LeaseEvent("13")), self.version
 
     async def watch_all(
         self, namespace: str | None, version: str, *, opened: Callable[[], None], **_: object
@@ -64,9 +66,10 @@ class Hub:
             yield given
 
     def lease_event(self, key: tuple[str, str], value: WorkerLease, *, at: float, deleted: bool) -> None:
-        assert key == ("ns", "shop")
+        assert key == ("ns", value.federation)
         assert at == CLOCK.boot()
         self.given.append((value.cluster, value.resource_version, deleted))
+        self.federations.append(value.federation)
 
     def give(self, *events: LeaseEvent | errors.HubError | None, namespace: str | None = None) -> None:
         for each in events:
@@ -228,3 +231,80 @@ async def test_a_bug_that_shows_in_one_lease_leaves_the_others_alone(
         await soon()
     assert hub.given == [("c2", "12", False)]
     assert "a bug" in caplog.text
+
+
+@jumping
+async def test_a_lease_that_is_given_to_another_federation_has_left_its_own() -> None:
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        hub.give(event(replace(ONE, federation="other", resource_version="21")))
+        await soon()
+        assert hub.given[2:] == [("c1", "11", True), ("c1", "21", False)]
+        assert hub.federations == ["shop", "shop", "shop", "other"]
+        hub.give(event(replace(ONE, federation="other", resource_version="22"), deleted=True))
+        await soon()
+        assert hub.given[4:] == [("c1", "22", True)]
+
+
+@jumping
+async def test_nothing_is_asked_before_the_kinds_are_readable() -> None:
+    hub, granted = Hub(), asyncio.Event()
+
+    async def wait_for_rights() -> None:
+        await granted.wait()
+
+    async with at_work(hub.watch.run(wait_for_rights)):
+        await asyncio.sleep(10)
+        assert hub.asked == []
+        granted.set()
+        await soon()
+        assert hub.begun()
+
+
+@jumping
+async def test_while_it_begins_again_nothing_counts_as_delivered() -> None:
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await soon()
+        hub.troubles = [errors.UnreachableError("it is down")] * 3
+        hub.watch.restart("the hub was restored")
+        await soon()
+        assert (hub.begun(), hub.deliveries.newest(PLURAL)) == (False, 0)
+
+
+@pytest.mark.parametrize("end", [None, errors.UnreachableError("the connection broke")], ids=repr)
+@jumping
+async def test_a_watch_that_was_under_way_a_moment_ago_is_not_lost(end: errors.HubError | None) -> None:
+    """However long it has lasted, and however it has ended."""
+    hub = Hub()
+    async with at_work(hub.watch.run(readable)):
+        await asyncio.sleep(30 if end else 300)
+        hub.troubles = [errors.UnreachableError("a proxy ends all watches")] * 1000
+        hub.give(end)
+        await asyncio.sleep(0.5)
+        assert hub.begun()
+
+
+@jumping
+async def test_after_a_watch_that_lasted_it_is_tried_again_soon() -> None:
+    hub = Hub()
+    hub.troubles = [errors.UnreachableError("it is down")] * 12
+    async with at_work(hub.watch.run(readable)):
+        await asyncio.sleep(200)
+        asked = len(hub.asked)
+        hub.give(None)
+        await soon()
+        assert len(hub.asked) == asked + 1, "at once"
+        hub.give(None)
+        await asyncio.sleep(0.06)
+        assert len(hub.asked) == asked + 2, "the pauses begin small again"
+
+
+@jumping
+async def test_a_watch_that_never_began_is_not_reported_as_lost(caplog: pytest.LogCaptureFixture) -> None:
+    hub = Hub()
+    hub.troubles = [errors.UnreachableError("it is down")] * 100
+    async with at_work(hub.watch.run(readable)):
+        await asyncio.sleep(100)
+    assert "does not begin again" not in caplog.text

@@ -9,10 +9,10 @@ import pytest
 
 from tcf.core.application_health import Report, within
 from tcf.core.fencing import silence_needed
-from tcf.core.liveness import LONGEST_HELD_BY, Workers
+from tcf.core.liveness import LONGEST_HELD_BY, Workers, in_the_way, named
 from tcf.core.model import Application, MemberStatus, Unfenceable, WorkerLease
 from tcf.core.sightings import Sightings
-from unit.build import BOOT, ONE, SILENCE, STAMP, D, at, kept, later, lease, status
+from unit.build import BOOT, ONE, SILENCE, STAMP, TWO, D, at, kept, later, lease, status
 
 NONE_LIVE = status("active passive", workers=0, live=0).clusters[0]
 
@@ -251,3 +251,26 @@ def test_when_a_member_was_last_healthy() -> None:
     sightings = Sightings(healthy={"c1": 40})
     assert Workers((), sightings, 100).last_healthy("c1") == 40
     assert Workers((), sightings, 100).last_healthy("c2") == 100
+
+
+def test_leases_that_are_deleted_do_not_count() -> None:
+    workers = Workers((ONE, TWO), Sightings(), 101.0, 101.0)
+    assert workers.without([ONE]).leases == (TWO,)
+
+
+def test_why_a_fence_is_open() -> None:
+    """The holders of each member, and the workers that wait for nobody."""
+    leases = (
+        replace(ONE, held_by='"a" (holding)'),
+        lease("c2", name="w2", held_by='"b" (draining)'),
+        lease("c2", name="w3"),
+    )
+    assert in_the_way(leases, "these may still answer") == (
+        'waiting for "a" (holding) of c1 to let go; waiting for "b" (draining) of c2 to let go;'
+        f" these may still answer: {named(leases[2:])}"
+    )
+    assert in_the_way(leases[:2], "?").count(";") == 1
+    others = (leases[0], lease("c3", name="w4"))
+    assert in_the_way(others, "these may still answer") == (
+        f'waiting for "a" (holding) of c1 to let go; these may still answer: {named(others[1:])}'
+    )

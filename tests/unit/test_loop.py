@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +24,7 @@ from tcf.hub import errors
 from tcf.hub.events import Events
 from tcf.hub.federations import Federations
 from tcf.hub.worker_leases import Leases
+from tcf.runtime.backoff import Backoff
 from unit.build import (
     BEHIND,
     BOOT,
@@ -38,7 +40,7 @@ from unit.build import (
     lease,
     request,
 )
-from unit.jumping_loop import CLOCK, after, jumping, passed
+from unit.jumping_loop import CLOCK, after, jumping, passed, stall
 from unit.quiet_hub import QuietHub
 from unit.turns import at_work
 
@@ -628,6 +630,15 @@ def demoting_without_end() -> Attended:
     return attended
 
 
+async def rolled_back(attended: Attended, *, not_before: float, by: float) -> None:
+    """The request is rolled back between these seconds, and nothing else happens."""
+    async with at_work(attended.loop.run()):
+        await asyncio.sleep(not_before)
+        assert attended.events == []
+        await asyncio.sleep(by - not_before)
+    assert [reason for reason, _ in attended.events] == ["RolledBack"]
+
+
 @jumping
 async def test_time_in_the_queue_does_not_count_against_a_deadline() -> None:
     attended = demoting_without_end()
@@ -661,15 +672,79 @@ async def test_time_with_a_hub_that_throttles_does_not_count_either() -> None:
 
 
 @jumping
+async def test_time_with_a_slow_hub_does_not_count_either() -> None:
+    attended = demoting_without_end()
+
+    def slow() -> None:
+        attended.hub.slow = 4.0
+        attended.loop.look_again()
+
+    after(12, slow)
+    after(13, lambda: setattr(attended.hub, "slow", 0.0))
+    await rolled_back(attended, not_before=33, by=36)
+
+
+@jumping
+async def test_time_with_a_slow_hub_does_not_count_for_a_step_that_it_shows_to_be_wrong_either() -> None:
+    """The watch says that the last worker is gone, and the list that it is there."""
+    attended = demoting_without_end()
+
+    def gone() -> None:
+        attended.hub.slow = 10.0
+        attended.loop.cache.watched_lease(attended.hub.leases[0], CLOCK.boot(), deleted=True)
+        attended.loop.wake.set()
+
+    after(26, gone)
+    after(27, lambda: setattr(attended.hub, "slow", 0.0))
+    await rolled_back(attended, not_before=38, by=58)
+
+
+@jumping
+async def test_time_in_which_the_process_was_stopped_does_not_count_either() -> None:
+    """It counts until the moment at which the process would have looked anyway."""
+    attended = demoting_without_end()
+    after(15.2, lambda: stall(9.5))
+    await rolled_back(attended, not_before=33, by=42)
+
+
+@jumping
+async def test_an_event_shows_since_when_the_process_has_been_late() -> None:
+    attended = demoting_without_end()
+    attended.loop._looks = Backoff(first=60.0, longest=60.0)  # nothing else to do before the deadline
+
+    def late() -> None:
+        attended.loop.woken(CLOCK.boot())
+        stall(9.5)
+
+    after(15.2, late)
+    await rolled_back(attended, not_before=38, by=42)
+
+
+@jumping
+async def test_an_event_that_was_handled_in_time_excuses_nothing_later() -> None:
+    attended = demoting_without_end()
+    after(1, lambda: attended.loop.woken(CLOCK.boot()))
+    async with at_work(attended.loop.run()):
+        await asyncio.sleep(31)
+    assert [reason for reason, _ in attended.events] == ["RolledBack"]
+
+
+@jumping
+async def test_a_turn_that_takes_no_time_excuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    attended, excused = demoting_without_end(), list[float]()
+    monkeypatch.setattr(attended.loop.cache, "excuse", lambda seconds, *_, **__: excused.append(seconds))
+    async with at_work(attended.loop.run()):
+        await asyncio.sleep(20)
+    assert len(attended.reads) > 1
+    assert excused == []
+
+
+@jumping
 async def test_a_step_that_is_left_to_others_is_still_seen_as_waiting() -> None:
     """A peer that comes first changes nothing about when a deadline is over."""
     attended = demoting_without_end()
     peer_before(attended)
-    async with at_work(attended.loop.run()):
-        await asyncio.sleep(30)
-        assert attended.events == []
-        await asyncio.sleep(2)
-    assert [reason for reason, _ in attended.events] == ["RolledBack"]
+    await rolled_back(attended, not_before=30, by=32)
 
 
 @jumping
@@ -684,10 +759,20 @@ async def test_a_peers_federation_is_read_seldom() -> None:
 
 
 @jumping
+async def test_when_a_peer_dies_its_federations_are_read_as_often_as_others() -> None:
+    waiting = federation("passive passive", switchover=bootstrap(), workers=0, live=0)
+    attended = Attended(QuietHub(described(waiting)))
+    peer_before(attended)  # it gives no sign of life any more
+    await attended.run(140)
+    assert 66 < attended.reads[0] < 127
+    assert len(attended.reads) > 1
+
+
+@jumping
 async def test_a_step_that_is_due_is_taken_without_reading_first() -> None:
     """A write shows by itself whether what was read is outdated."""
     attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
-    attended.loop._refresh_at = 0.0
+    attended.loop._refresh_at = -math.inf
     attended.knows()
     await attended.loop._have_a_turn()
     assert attended.hub.asked[0] == "status"
@@ -697,7 +782,7 @@ async def test_a_step_that_is_due_is_taken_without_reading_first() -> None:
 async def test_a_step_without_effect_does_not_make_the_next_reading_due_at_once() -> None:
     """Else the loop would go round and round without a pause."""
     attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
-    attended.loop._refresh_at = 0.0
+    attended.loop._refresh_at = -math.inf
     attended.knows()
     attended.hub.troubles["status"] = [errors.ConflictError("another version")]
     with pytest.raises(errors.ConflictError):
@@ -777,6 +862,27 @@ async def test_a_request_from_before_an_outage_is_not_carried_out_after_it(*, fo
 
 
 @jumping
+async def test_a_request_from_before_the_process_was_stopped_is_not_carried_out_after_it() -> None:
+    attended = Attended(QuietHub(IDLE, ONE, TWO))
+    attended.knows()
+
+    def place() -> None:
+        assert IDLE.status
+        attended.sees(attended.hub.edit(status=replace(IDLE.status, switchover=request("c1", "c2"))))
+        stall(300)
+
+    after(1, place)
+    for seconds in range(0, 330, 5):
+        after(seconds, lambda: attended.renew(TWO))
+        after(seconds, lambda: attended.renew(ONE))
+    async with at_work(attended.loop.run()):
+        await asyncio.sleep(330)
+    assert attended.hub.about
+    assert attended.hub.about.status
+    assert attended.hub.about.status.history[0].outcome == "Expired"
+
+
+@jumping
 async def test_a_request_that_has_waited_for_its_turn_is_carried_out() -> None:
     attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
     attended.knows()
@@ -789,6 +895,29 @@ async def test_a_request_that_has_waited_for_its_turn_is_carried_out() -> None:
     await asyncio.sleep(1)
     running.cancel()
     assert attended.events[0][0] == "Demoting"
+
+
+@jumping
+async def test_whoever_has_waited_until_peers_come_first_queues_again_behind_own_work() -> None:
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    attended.knows()
+    attended.loop.look_again()
+    turns, seen = attended.loop._turns, list[list[str]]()
+
+    async def other() -> None:
+        async with turns.turn(Rank(of_peers=False, rests=True, priority=0, since=CLOCK.boot())):
+            seen.append(list(attended.hub.asked))
+
+    async with at_work(attended.loop.run()):
+        async with turns.turn(Rank(of_peers=False, rests=False, priority=0, since=0.0)):
+            await asyncio.sleep(0.1)
+            waiting = asyncio.create_task(other())
+            await asyncio.sleep(0.1)
+            peer_before(attended)
+        await waiting
+        assert seen == [[]], "it came first in the queue, and let the other one by"
+        await asyncio.sleep(1)
+        assert "get" in attended.hub.asked
 
 
 @pytest.mark.parametrize(
@@ -810,3 +939,85 @@ async def test_whose_turn_it_is(change: dict[str, int], expected: tuple[bool, bo
     rank = attended.loop._rank()
     assert rank.of_peers
     assert rank.since == -CLOCK.boot()
+
+
+@jumping
+async def test_what_is_not_there_is_as_urgent_as_most() -> None:
+    assert Attended(QuietHub(None)).loop._rank().priority == 0
+
+
+@jumping
+async def test_whoever_wrote_the_status_of_a_federation_at_rest_does_not_come_first() -> None:
+    assert TO_NOBODY.status
+    about = replace(TO_NOBODY, status=replace(TO_NOBODY.status, operator="peer-4"))
+    attended = Attended(QuietHub(about, ONE, TWO))
+    attended.roster.found("ns", {"peer-4": "peer-4/1"})
+    assert attended.roster.before("ns", "shop", "peer-4") == ["peer-4"]
+    assert attended.roster.before("ns", "shop", "") == []
+    await attended.run(0.1)
+    assert [reason for reason, _ in attended.events] == ["Demoting"]
+
+
+@jumping
+async def test_a_peers_federation_is_read_at_once_when_the_watches_have_begun_again() -> None:
+    attended = Attended(QuietHub(described(IDLE), ONE, TWO))
+    peer_before(attended)
+    after(5, attended.loop.look_again)
+    await attended.run(10)
+    assert attended.reads == [5]
+
+
+@jumping
+async def test_that_is_so_if_a_step_is_left_to_the_peer_as_well() -> None:
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    peer_before(attended)
+    after(0.1, attended.loop.look_again)
+    await attended.run(0.2)
+    assert attended.hub.asked == ["get", "list"]
+
+
+@jumping
+async def test_a_step_in_the_place_of_a_peer_is_taken_after_reading() -> None:
+    """The peer may have taken it just now."""
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    peer_before(attended)
+    attended.loop._refresh_at = -math.inf
+    attended.knows()
+    await attended.loop._have_a_turn()
+    assert attended.hub.asked[0] == "get"
+
+
+@jumping
+async def test_conflicts_are_counted() -> None:
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    attended.hub.troubles["status"] = [errors.ConflictError("another version")]
+    await attended.run(1)
+    assert [reason for reason, _ in attended.events] == ["Demoting"]
+    assert attended.loop.cache.tally.conflicts == 1
+
+
+@jumping
+async def test_work_lasts_from_the_first_step_until_the_federation_is_at_rest() -> None:
+    """Who has waited longest comes first, and a step that was left to peers is not forgotten meanwhile."""
+    attended = Attended(QuietHub(TO_NOBODY, ONE, TWO))
+    async with at_work(attended.loop.run()):
+        attended.knows()
+        attended.loop.wake.set()
+        await asyncio.sleep(1)
+        assert [reason for reason, _ in attended.events] == ["Demoting"]
+        work = attended.loop._work
+        assert work, "it waits for a worker"
+        await asyncio.sleep(1)
+        attended.renew(replace(ONE, acknowledged=Acknowledgement(IDLE.uid, TERM + 1)))
+        await asyncio.sleep(1)
+        assert [reason for reason, _ in attended.events] == ["Demoting", "Demoted"]
+        assert attended.loop._work is None
+        since = attended.loop._rank().since
+        assert since == CLOCK.boot() > work.since
+
+
+@jumping
+async def test_every_decision_is_counted_once() -> None:
+    attended = Attended(QuietHub(described(IDLE), ONE, TWO))
+    await attended.run(0.1)
+    assert attended.loop.cache.tally.decisions == 1

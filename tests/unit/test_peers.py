@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from tcf.core.fencing import silence_needed
+from tcf.core.heartbeat import HEARTBEAT_DURATION
 from tcf.core.peers import FORGOTTEN, LONGEST_WAIT, MOMENT, Peers
 
 NOW = 1000.0
@@ -141,3 +143,29 @@ def test_a_step_is_overdue_when_those_before_did_nothing_and_not_when_they_are_o
     busy = peers.acted(first, NOW + 60)
     assert busy.overdue_at("shop", NOW, NOW + 60) == NOW + 60 + MOMENT
     assert busy.acts_at("shop", NOW, NOW + 60) < NOW + 60
+
+
+def test_a_mark_that_changed_once_does_not_make_its_operator_live_for_ever() -> None:
+    first, second, _ = order("shop")
+    later = {**MARKS, first: f"{first}/2"}
+    peers = seen_by(second).found(later, NOW + 60)
+    for n in range(2, 5):
+        peers = peers.found(later, NOW + 60 * n)
+    assert peers.before("shop", NOW + 240) == []
+
+
+def test_of_several_that_come_before_the_busiest_counts() -> None:
+    first, second, third = order("shop")
+    peers = seen_by(third).acted(first, NOW + 1).acted(second, NOW + 2)
+    assert peers.overdue_at("shop", NOW, NOW + 2) == NOW + 2 + 2 * MOMENT
+
+
+def test_at_which_moment_a_peer_is_dead_or_slow() -> None:
+    first, second, _ = order("shop")
+    longest = silence_needed(HEARTBEAT_DURATION)
+    peers = seen_by(second, now=0.0)
+    assert peers.before("shop", longest) == [first]
+    assert peers.before("shop", longest + 0.1) == []
+    acted = peers.acted(first, 10.0)
+    assert acted.stepped_in([first], 10.0 + MOMENT).before("shop", 10.5) == [first]
+    assert acted.stepped_in([first], 10.1 + MOMENT).before("shop", 10.6) == []

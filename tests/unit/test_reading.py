@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tcf.core.annotations import Acknowledgement, LastActive
+from tcf.core.holds import HoldRequest
 from tcf.core.lease_content import IDLE_DURATION, Renewal
 from tcf.core.model import PLAUSIBLE_LEAD, PROTOCOL, Federation, Isolation, Refusal, Role
-from tcf.core.reading import Cycle, Reading, WorkerState, not_ready
-from unit.build import TERM, UID, D, at, federation, machine_of, request
+from tcf.core.reading import STOPPING, Cycle, Reading, WorkerState, not_ready
+from unit.build import TERM, UID, D, at, federation, lease, machine_of, request
 
 T0 = 1000.0
 ACTIVE, PASSIVE = federation("active passive"), federation("passive active")
@@ -645,3 +646,52 @@ def test_a_member_that_is_not_in_the_spec_is_unknown_before_there_is_a_status() 
         machine = machine_of(cluster)
         cycle(machine, bare)
         assert says(machine) == reason
+
+
+ASKS = HoldRequest("pg-0", "x", 3.0)
+
+
+def holding(about: Federation = ACTIVE) -> WorkerState:
+    """An active worker with a holder."""
+    machine = machine_at(about)
+    machine.cover.sending(Renewal(Acknowledgement(UID, TERM), Isolation.FENCE, D), T0)
+    machine.cover.written()
+    assert machine.hold(ASKS, SOON)
+    return machine
+
+
+def test_what_is_withheld_for_a_holder_is_not_acknowledged_by_an_old_acknowledgement() -> None:
+    """After a restore, the acknowledgement in the Lease may happen to be that of the table."""
+    machine = holding()
+    machine.watched(DEMOTING, SOON)
+    table = Acknowledgement(UID, TERM + 1)
+    content = machine.composed(
+        Renewal(table, Isolation.FENCE, D), lease("c1", ack=TERM + 1), SOON, concluded=False
+    )
+    assert content.acknowledged is None
+
+
+def test_when_the_lease_is_lost_nobody_gets_more_time_to_drain() -> None:
+    machine = holding()
+    machine.lost(GONE)
+    before = machine.cover.holds.end(SOON)
+    machine.hold(replace(ASKS, seconds=8.0, draining=True), SOON)
+    assert machine.cover.holds.end(SOON) == before
+
+
+def test_a_cycle_that_was_under_way_when_the_worker_stopped_does_not_make_it_answer() -> None:
+    machine = machine_at(PASSIVE)
+    begun, renewal = half_way(machine, federation("passive active", term=TERM + 3))
+    machine.stop()
+    machine.renewed(begun, renewal)
+    assert says(machine) == STOPPING.reason
+
+
+def test_a_read_that_was_under_way_when_the_worker_stopped_does_not_make_it_answer() -> None:
+    machine = machine_at(ACTIVE)
+    begun = machine.begin(at(T0))
+    machine.stop()
+    renewal = machine.observe(begun, ACTIVE)
+    assert renewal
+    machine.renewed(begun, renewal)
+    assert says(machine) == STOPPING.reason

@@ -11,7 +11,7 @@ import yaml
 
 from tcf.core.fencing import silence_needed
 from tcf.core.lease_content import IDLE_DURATION, REGISTRATION_DURATION
-from tcf.core.liveness import LONGEST_NAME, MOST_NAMES
+from tcf.core.liveness import LONGEST_HELD_BY, LONGEST_NAME, MOST_NAMES
 from tcf.core.model import (
     HISTORY_LENGTH,
     LONGEST_LEASE,
@@ -43,6 +43,10 @@ def schema(path: str) -> Any:
     for name in path.split("."):
         found = found.get("items", found)["properties"][name]
     return found
+
+
+def test_the_limit_of_what_is_said_of_holders_is_that_of_the_schema() -> None:
+    assert schema("status.clusters.heldBy")["maxLength"] == LONGEST_HELD_BY
 
 
 SPARSE: Json = {

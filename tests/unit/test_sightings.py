@@ -378,3 +378,34 @@ def test_a_member_that_becomes_active_begins_healthy() -> None:
     assert sightings.see_federation(active, 20).healthy == {"c1": 20, "c2": 5}
     again = sightings.see_federation(active, 20).see_federation(following("demoting passive"), 30)
     assert again.see_federation(active, 40).healthy == {"c1": 20, "c2": 5}, "it was active all the time"
+
+
+@pytest.mark.parametrize(
+    ("known", "seconds", "queued", "expected"),
+    [
+        ((0, 0), 5, False, (5, 0)),
+        ((0, 0), 5, True, (5, 5)),
+        ((0, 0), 0.5, True, (0.5, 0.5)),
+        ((0, 0), 100, True, (10, 10)),
+        ((3, 2), 4, True, (7, 6)),
+        ((3, 2), 4, False, (7, 2)),
+        ((8, 8), 5, True, (10, 10)),
+        ((8, 0), -3, True, (8, 0)),
+    ],
+    ids=str,
+)
+def test_time_that_does_not_count_against_a_request(
+    known: tuple[float, float], seconds: float, expected: tuple[float, float], *, queued: bool
+) -> None:
+    """Never more than has passed since the request met its table."""
+    stage = replace(FIRST, excused=known[0], queued=known[1])
+    excused = Sightings(stage=stage).excused(seconds, 20, queued=queued).stage
+    assert excused == replace(FIRST, excused=expected[0], queued=expected[1])
+
+
+def test_the_next_request_is_not_excused_for_what_the_one_before_had_to_wait() -> None:
+    sightings = Sightings().see_federation(BUSY, 10).excused(5, 20, queued=True)
+    assert sightings.stage == replace(FIRST, excused=5, queued=5)
+    asked_again = federation("active passive", switchover=request(id="r2"))
+    assert sightings.see_federation(asked_again, 20).stage == Stage(UID, TERM, 10, "r2", 20)
+    assert Sightings().excused(5, 20, queued=True) == Sightings()

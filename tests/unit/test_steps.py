@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from tcf.core import steps
 from tcf.core.decide import Decision, decide
+from tcf.core.liveness import Workers
 from tcf.core.model import (
     Application,
     Failover,
@@ -18,7 +20,7 @@ from tcf.core.model import (
     Trigger,
     WorkerLease,
 )
-from tcf.core.sightings import Sightings
+from tcf.core.sightings import Sightings, Stage
 from unit.build import (
     BEHIND,
     BOOT,
@@ -535,3 +537,21 @@ def test_what_it_waits_for_is_told(
     assert decision.status is None
     assert says in decision.obstacle
     assert bool(decision.obstacle) == bool(says)
+
+
+@pytest.mark.parametrize(
+    ("stage", "deadline", "queued"),
+    [
+        (Stage(UID, TERM, 0, TO_C2.id, BOOT - 10, excused=4, queued=3), BOOT - 6 + TIMEOUT, 3),
+        (Stage(UID, TERM, 0, TO_C2.id, BOOT - 10, excused=4, queued=1e6), BOOT - 6 + TIMEOUT, 600),
+        (Stage(UID, TERM, 0, "another", BOOT - 10, excused=4, queued=3), BOOT + TIMEOUT, 0),
+        (None, BOOT + TIMEOUT, 0),
+    ],
+)
+def test_what_counts_against_a_request_is_its_own_time(
+    stage: Stage | None, deadline: float, queued: float
+) -> None:
+    about = federation("demoting passive", switchover=TO_C2)
+    assert about.status
+    case = steps.Case(about, about.status, Workers((), Sightings(stage=stage), BOOT), at())
+    assert (case.deadline(TO_C2), case.queued(TO_C2)) == (deadline, queued)

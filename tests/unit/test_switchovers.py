@@ -18,7 +18,7 @@ from tcf.core.reading import Reading
 from tcf.core.reasons import Outcome
 from tcf.hub import errors
 from tcf.worker.knowledge import Knowledge
-from tcf.worker.switchovers import Course, Switchovers, Wish
+from tcf.worker.switchovers import Course, Effect, Switchovers, Wish
 from unit.build import TERM, TIMEOUT, at, federation, request, rows, status
 from unit.jumping_loop import CLOCK, jumping, passed
 from unit.role_server import RoleServer
@@ -318,6 +318,25 @@ async def test_a_dry_run_foresees_and_changes_nothing(
     assert reason_of(await desk.ask(replace(wish, dry_run=True))) == says
     assert desk.hub.writes == []
     assert not [record for record in caplog.records if "done" in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("about", "dry_run", "effect"),
+    [
+        (federation(), True, Effect.DRY_RUN),
+        (federation("passive active"), False, Effect.UNCHANGED),
+        (federation(), False, Effect.CHANGED),
+    ],
+)
+@jumping
+async def test_what_a_wish_has_done_is_noted_for_the_audit(
+    about: Federation, effect: Effect, *, dry_run: bool
+) -> None:
+    desk, course = Desk(about), Course("mine")
+    asking = asyncio.create_task(desk.switchovers.ask(replace(PROMOTE, dry_run=dry_run), SOMEBODY, course))
+    await asyncio.sleep(0.001)
+    assert course.effect is effect
+    asking.cancel()
 
 
 # --- writing it ---------------------------------------------------------------------------------------

@@ -91,6 +91,8 @@ async def test_a_turn_is_not_lost_when_whoever_waits_is_cancelled(*, called: boo
         await asyncio.gather(first, second, third, return_exceptions=True)
         return
     second.cancel()
+    await settle()
+    assert queue.had == ["first"], "the turn is not free"
     queue.release.set()
     await asyncio.gather(first, second, third, return_exceptions=True)
     assert queue.had == ["first", "third"]

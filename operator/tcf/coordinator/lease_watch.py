@@ -161,10 +161,14 @@ class _NamespaceWatch:
             self._deliver(event.namespace, event.lease, deleted=event.deleted)
 
     def _deliver(self, namespace: str, lease: WorkerLease, *, deleted: bool) -> None:
-        if deleted:
-            self._known.pop(lease.uid, None)
-        else:
+        _, known = self._known.pop(lease.uid, (namespace, lease))
+        if known.federation != lease.federation:  # somebody has changed its label: it has left the other one
+            self._dispatch(namespace, known, deleted=True)
+        if not deleted:
             self._known[lease.uid] = namespace, lease
+        self._dispatch(namespace, lease, deleted=deleted)
+
+    def _dispatch(self, namespace: str, lease: WorkerLease, *, deleted: bool) -> None:
         key = (namespace, lease.federation)
         try:
             self._dispatcher.lease_event(key, lease, at=self._clock.boot(), deleted=deleted)

@@ -3,7 +3,7 @@
 Each turn asks `core.decide` what to do, does that one thing, and asks again until there is nothing to do.
 Watch events are only hints. The loop also reads its federation after each conflict, and every `_IDLE_SECONDS`
 if it has nothing to do. While a request is under way it reads more often: soon after each change, then less
-and less often. If a peer attends to the federation, it reads it seldom.
+and less often. If a peer comes first, the loop reads the federation seldom.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tcf.coordinator.cache import FederationCache
 from tcf.coordinator.event_writer import EventWriter
 from tcf.coordinator.roster import Roster
 from tcf.coordinator.turns import Rank, Turns
-from tcf.core.decide import AFTERWARDS, Decision, decide
+from tcf.core.decide import AFTERWARDS, Decision, Observation, decide
 from tcf.core.history import newly_ended
 from tcf.core.model import Federation, Role, WorkerLease
 from tcf.hub import errors
@@ -38,9 +38,9 @@ _IDLE_SECONDS = 60.0
 _CONFLICT_SECONDS = 0.01
 _AFTER_BUG_SECONDS = 10.0
 _SLIGHT_SECONDS = 0.1
-"""Any turn takes that long. Only what takes longer is worth excusing."""
-_PEERS_SECONDS = 300.0
-"""How soon to read a federation to which a peer attends."""
+"""Every turn takes up to this long. Only longer times are excused."""
+_PEERS_SECONDS = 240.0
+"""How much later to read a federation for which a peer comes first."""
 
 Key = tuple[str, str]
 """Namespace and name of a federation."""
@@ -48,9 +48,9 @@ Key = tuple[str, str]
 
 @dataclass
 class Work:
-    """What there is to do for a federation, `since` a moment (boot seconds), until it is at rest again.
+    """Work for a federation, from `since` (boot seconds) until it is at rest.
 
-    `of`: the table and the request for which a step has been `due` since another moment.
+    `due`: since when a step has been due for the table and the request `of`.
     """
 
     since: float
@@ -87,14 +87,14 @@ class FederationLoop:
         self._work: Work | None = None
         self._woken_at = math.inf
         self._counted_until = clock.boot()
-        """Up to when the time is known to have been spent waiting or to be excused."""
+        """Time before this moment is accounted for: it was spent waiting, or it is excused."""
         self._looks = Backoff(first=_BUSY_SECONDS, longest=_IDLE_SECONDS)
         self._looked_at: Federation | None = None
         self._trouble: str | None = None
         self._obstacle = ""
         self._report_obstacle_at = math.inf
         self._stale = False
-        self._refresh_at = 0.0
+        self._refresh_at = -math.inf
 
     @property
     def _log(self) -> Fields:
@@ -120,7 +120,7 @@ class FederationLoop:
         """Work until neither the federation nor any Lease of it is left."""
         backoff, conflicts = Backoff(), Backoff(first=_CONFLICT_SECONDS, longest=_LONGEST_CONFLICT_SECONDS)
         # If the watch has just delivered the federation, it need not be read.
-        self._refresh_at = self._next_refresh() if self.cache.federation else 0.0
+        self._refresh_at = self._next_refresh() if self.cache.federation else -math.inf
         while True:
             self.wake.clear()
             self._woken_at = math.inf
@@ -150,7 +150,9 @@ class FederationLoop:
                 self._report(None)
                 if self.cache.over(self._clock.boot()):
                     return
-                times = (self._refresh_at, self._report_obstacle_at, decision.wake_at)
+                # A peer that comes first may die, so look at least once in that time.
+                look_at = min(self._read_at, self._clock.boot() + _IDLE_SECONDS)
+                times = (look_at, self._report_obstacle_at, decision.wake_at)
                 until = min(moment for moment in times if moment is not None)
                 self._excuse()
                 await within(until - self._clock.boot(), self.wake.wait())
@@ -205,7 +207,12 @@ class FederationLoop:
     @property
     def _outdated(self) -> bool:
         """Is it time to read the federation?"""
-        return self._stale or self._clock.boot() >= self._refresh_at
+        return self._stale or self._clock.boot() >= self._read_at
+
+    @property
+    def _read_at(self) -> float:
+        """When to read the federation next (boot seconds)."""
+        return self._refresh_at + (_PEERS_SECONDS if self._before() else 0.0)
 
     @property
     def _at_work(self) -> str:
@@ -225,9 +232,10 @@ class FederationLoop:
         """The operators that come first."""
         return self._roster.before(*self.key, self._at_work)
 
-    def _decide(self) -> Decision:
-        """By what is in the cache."""
-        return decide(self.cache.observation(), self._clock.now())
+    def _decide(self, observation: Observation | None = None) -> Decision:
+        """By default by what is in the cache."""
+        self.cache.tally.decisions += 1
+        return decide(observation or self.cache.observation(), self._clock.now())
 
     def _left_without_a_turn(self) -> Decision | None:
         """The decision to leave the next step to peers for now; None if a turn is needed."""
@@ -277,11 +285,8 @@ class FederationLoop:
         busy = federation is not None and (
             federation.status is None or federation.status.switchover is not None
         )
-        peers_first = bool(self._before())
-        if busy and not peers_first:
-            return self._clock.boot() + self._looks.next()
-        longest = _PEERS_SECONDS if peers_first else _IDLE_SECONDS
-        return self._clock.boot() + longest * random.uniform(0.8, 1)
+        seconds = self._looks.next() if busy else _IDLE_SECONDS * random.uniform(0.8, 1)
+        return self._clock.boot() + seconds
 
     async def _list(self) -> float:
         """List the Leases. Returns when the list was sent for (boot seconds)."""
@@ -294,8 +299,7 @@ class FederationLoop:
         """Do everything that can be done now. Returns the last decision, which is to wait."""
         while True:
             observation = self.cache.observation()
-            decision = decide(observation, self._clock.now())
-            self.cache.tally.decisions += 1
+            decision = self._decide(observation)
             if (until := self._left_to_peers(decision)) is not None:
                 return Decision(wake_at=until)
             if decision.confirm:
@@ -307,7 +311,7 @@ class FederationLoop:
                     continue
                 reread = read is not None and self.cache.federation is read
                 observation = self.cache.observation(listed=listed, reread=reread)
-                decision = decide(observation, self._clock.now())
+                decision = self._decide(observation)
                 if decision.confirm:
                     continue  # a Lease is ahead of a federation that came from the watch, not from a read
             if not await self._apply(decision, observation.federation):

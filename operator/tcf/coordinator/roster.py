@@ -34,11 +34,11 @@ class Roster:
         return {namespace: len(peers.live(now)) for namespace, peers in self._peers.items()}
 
     def before(self, namespace: str, name: str, at_work: str) -> list[str]:
-        """The operators that attend to the federation before this one. `at_work`: see `Peers.before`."""
+        """The operators that come before this one for the federation. `at_work`: see `Peers.before`."""
         return self._of(namespace).before(_key(namespace, name), self._clock.boot(), at_work)
 
     def overdue(self, namespace: str, name: str, at_work: str, due: float) -> bool:
-        """Have those before it done nothing for so long that a step that was due then is its own business?"""
+        """Have those before it had their time for a step that has been due since `due`?"""
         now = self._clock.boot()
         return now >= self._of(namespace).overdue_at(_key(namespace, name), due, now, at_work)
 

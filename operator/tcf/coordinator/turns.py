@@ -14,11 +14,11 @@ class Rank(NamedTuple):
     """The lowest is next.
 
     Attributes:
-        of_peers: peers attend to the federation first.
-        rests: it is not between two members: the active one has its role, or nobody had one.
+        of_peers: peers come first for the federation.
+        rests: no member is demoting or promoting.
         priority: negative, because the highest one is next.
-        since: when there began to be work for it (boot seconds). Negative for those of peers, which are
-            helped from the other end of their queue.
+        since: when there began to be work for it (boot seconds). Negative for those of peers: the newest
+            comes first, because the peers begin with the oldest.
     """
 
     of_peers: bool
@@ -53,7 +53,7 @@ class Turns:
         try:
             await called
         except asyncio.CancelledError:
-            if called.done() and not called.cancelled():
+            if not called.cancelled():
                 self._end()  # it was called at the moment it was cancelled
             raise
 

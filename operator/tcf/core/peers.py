@@ -1,4 +1,4 @@
-"""Which of several operators attends to a federation first? This saves work; nothing depends on it.
+"""Which of several operators comes first for a federation? This saves work; nothing depends on it.
 
 Each operator leaves a mark on the heartbeat of a namespace and finds the marks of the others there: these are
 its peers. By rendezvous hashing, every operator puts itself and its live peers into the same order for each
@@ -21,9 +21,9 @@ from tcf.core.fencing import silence_needed
 from tcf.core.heartbeat import HEARTBEAT_DURATION
 
 MOMENT = 0.5
-"""Seconds that an operator gives each one before it to take a step, or any other step of theirs."""
+"""Seconds that an operator gives each one before it to take a step, of this federation or of any other."""
 LONGEST_WAIT = 3.0
-"""Seconds after which it takes the step in any case: they may be too busy with other federations."""
+"""Seconds after which it takes the step in any case, even if those before it are taking other steps."""
 FORGOTTEN = 600.0
 """A mark that has not changed for so many seconds is removed from the heartbeat."""
 
@@ -33,7 +33,7 @@ class Peer:
     """Another operator: its latest `mark`, first seen at `at` (boot seconds).
 
     `acted`: when it was last seen to take a step, of any federation of the namespace. `slow`: this operator
-    has taken a step in its place, and has seen no sign of it since.
+    has taken a step in its place, and has seen no new mark and no step of it since.
     """
 
     mark: str
@@ -70,7 +70,7 @@ class Peers:
         return [name for name, peer in self.known.items() if now - peer.at <= longest]
 
     def before(self, federation: str, now: float, at_work: str = "") -> list[str]:
-        """The operators that attend to this federation before `own`.
+        """The operators that come before `own` for this federation.
 
         `at_work`: the operator that comes first because it is in the middle of a switchover; "" if none is.
         """
@@ -83,7 +83,7 @@ class Peers:
         return min(self.overdue_at(federation, due, now, at_work), due + LONGEST_WAIT)
 
     def overdue_at(self, federation: str, due: float, now: float, at_work: str = "") -> float:
-        """Boot time at which the step is as much the business of `own` as that of those before it.
+        """Boot time from which `own` need not leave the step to those before it.
 
         Peers that are taking steps elsewhere get more time, because they may have many to take.
         """

@@ -41,7 +41,7 @@ class Plan:
         So a toggle that somebody else has made meanwhile is not taken back by accident.
         """
         status = self.federation.status
-        if not isinstance(self.verdict, Accepted) or self.command.expected_term is not None or not status:
+        if not isinstance(self.verdict, Accepted) or not status:
             return self
         return replace(self, command=replace(self.command, expected_term=status.term))
 

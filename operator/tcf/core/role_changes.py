@@ -42,8 +42,7 @@ def awaited(federation: Federation, leases: Iterable[WorkerLease]) -> str:
     one takes over, a worker of its own has to.
     """
     status = federation.status
-    engaged = status.engaged if status else None
-    if status is None or engaged is None or engaged.role is Role.ACTIVE:
+    if status is None or (engaged := status.engaged) is None or engaged.role is Role.ACTIVE:
         return ""
     table = Acknowledgement(federation.uid, status.term)
     own = [lease for lease in leases if lease.cluster == engaged.id]

@@ -84,7 +84,7 @@ class Holders:
             answer = HoldAnswer(self._knowledge.answer(now), held_for, begun, now)
             left = asked_at + wait - now
             unknown = isinstance(answer.answer, Refusal)
-            if left <= 0 or answer.active is not held_before or unknown or self._knowledge.stopped:
+            if left <= 0 or answer.active is not held_before or unknown:
                 return answer
             await self._wait(left)
             latest = self._holds.latest(*request.key)
