@@ -7,6 +7,7 @@ the surviving site, some federations have one more worker, a process of its own,
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
+import psutil
 from controlplane.plane import ControlPlane
 from rig.hub_namespace import HubNamespace
 from rig.kubectl import install_crd
@@ -50,6 +52,9 @@ _SETTLED = 40.0
 _AFTERWARDS = 5.0
 """If the operators have written no Event for so many seconds, their work is done."""
 _IDLE_SECONDS = 20.0
+_ROOM = 80.0
+"""Per cent of the machine. If more is in use while nothing happens, and goes on, nobody can say what is used
+because something happens. (When a site dies, half of it ends.)"""
 _PROBED = 50
 _PROBES_PER_SECOND = 2
 _SLOWNESS = 5
@@ -88,6 +93,8 @@ class Moved:
     Attributes:
         took: for each federation, seconds from the start until another member was active.
         waited: the same, since its own fence could have closed. Empty if all was done by hand.
+        gaps: for how many seconds nobody was active, in the median and at most. Only if all was done by hand.
+        before: per cent of the machine that was in use before, while nothing happened.
         hub: seconds of CPU, less what it needs when nothing happens. `operators`: the same.
         rss: of each operator, in MiB.
         asked: requests of the operators by verb, resource and status.
@@ -98,6 +105,8 @@ class Moved:
 
     took: list[float]
     waited: list[float]
+    gaps: tuple[float, float] | None
+    before: float
     hub: float
     operators: float
     rss: list[float]
@@ -147,36 +156,41 @@ def _figures(scene: Scene, found: Mapping[Scene, Moved]) -> Iterator[Figure]:
         name: str, unit: str, value: float, floor: float | None = None, goal: float | None = None
     ) -> Figure:
         limit = None if goal is None else Goal("≤", goal)
-        return Figure("site", name, unit, [value], [] if floor is None else [floor], limit)
+        return Figure(str(scene), name, unit, [value], [] if floor is None else [floor], limit)
 
-    yield figure(f"{scene}: half of them", "s", moved.share(0.5))
-    yield figure("- 99 %", "s", moved.share(0.99))
-    yield figure("- all", "s", moved.share(1))
+    yield figure("half of them had moved after", "s", moved.share(0.5))
+    yield figure("99 %", "s", moved.share(0.99))
+    yield figure("all", "s", moved.share(1))
     if moved.waited:
-        yield figure("- after its own fence could close: in the median", "s", median(moved.waited))
-        yield figure("- the same: at most", "s", max(moved.waited))
+        yield figure("after its own fence could close: in the median", "s", median(moved.waited))
+        yield figure("the same: at most", "s", max(moved.waited))
+    if moved.gaps:
+        yield figure("nobody was active for, in the median", "s", moved.gaps[0])
+        yield figure("the same: at most", "s", moved.gaps[1])
     if many and not scene.by_hand:
         floor = moved.floor * scene.count
-        name = "- all, beyond the fence; floor: the hub's CPU for what is needed"
+        name = "all, beyond the fence; floor: the hub's CPU for what is needed"
         yield figure(name, "s", moved.share(1) - _FENCE, floor, 2)
-    yield figure("- rolled back or refused", "", moved.ended.total() - scene.count, goal=0)
-    yield figure("- CPU of the hub for each", "ms", 1000 * moved.hub / scene.count)
-    yield figure("- CPU of the operators for each", "ms", 1000 * moved.operators / scene.count)
+    yield figure("rolled back or refused", "", moved.ended.total() - scene.count, goal=0)
+    yield figure("of the machine in use before", "%", moved.before)
+    if not scene.slow and not (scene.by_hand and moved.before > _ROOM):
+        yield figure("CPU of the hub for each", "ms", 1000 * moved.hub / scene.count)
+        yield figure("CPU of the operators for each", "ms", 1000 * moved.operators / scene.count)
     if many and few and not scene.by_hand:
-        name = f"- CPU of both for each; floor: that with {FEW}"
+        name = f"CPU of both for each; floor: that with {FEW}"
         yield figure(name, "ms", 1000 * moved.cost, 1000 * few.cost, 1)
     if few and scene.dead:
         later = max(moved.waited) - max(few.waited)
-        yield figure("- at most, later than with one operator that lives", "s", later, goal=1)
+        yield figure("the longest wait, compared with one operator that lives", "s", later, goal=1)
     elif scene.operators > 1:
         one = found[replace(scene, operators=1)]
-        yield figure("- CPU of the hub for all; floor: that with one operator", "s", moved.hub, one.hub, 1.1)
-        yield figure("- all; floor: that with one operator", "s", moved.share(1), one.share(1), 1)
-    yield figure("- RSS of an operator, at most", "MiB", max(moved.rss))
-    yield figure("- conflicts", "", moved.conflicts)
-    yield figure(f"- p99 of probes on {min(_PROBED, scene.count)} survivors", "ms", moved.p99)
+        yield figure("CPU of the hub for all; floor: that with one operator", "s", moved.hub, one.hub, 1.1)
+        yield figure("all; floor: that with one operator", "s", moved.share(1), one.share(1), 1)
+    yield figure("RSS of an operator, at most", "MiB", max(moved.rss))
+    yield figure("conflicts", "", moved.conflicts)
+    yield figure(f"p99 of probes on surviving workers ({min(_PROBED, scene.count)})", "ms", moved.p99)
     for what, count in moved.asked.most_common():
-        yield figure(f"- {what}", "per federation", count / scene.count)
+        yield figure(what, "per federation", count / scene.count)
 
 
 def play(scene: Scene) -> Moved:
@@ -185,12 +199,12 @@ def play(scene: Scene) -> Moved:
         ports = {worker.port: MEMBERS[1] for worker in stage.probed}
         operators = stage.operators[scene.dead :]
         idle = _cpu(stage.plane, operators)
-        time.sleep(_IDLE_SECONDS)
+        before = psutil.cpu_percent(_IDLE_SECONDS)
         idle = _since(idle, _cpu(stage.plane, operators))
         with Observer(stage.hub, scene.count) as seen, Prober(ports, per_second=_PROBES_PER_SECOND) as prober:
             time.sleep(1)
             counted, cpu = _counters(operators), _cpu(stage.plane, operators)
-            began, lasted, fences = _move(scene, stage, seen)
+            began, lasted, fences, gaps = _move(scene, stage, seen)
             cpu = _since(cpu, _cpu(stage.plane, operators))
         counted = _counters(operators) - counted
         rss, like = [resident(each.process) for each in operators], stage.hub.status("f0")
@@ -203,6 +217,8 @@ def play(scene: Scene) -> Moved:
         return Moved(
             took=sorted(moment - began for moment in seen.moved.values()),
             waited=[seen.moved[name] - closes for name, closes in fences.items()],
+            gaps=gaps,
+            before=before,
             hub=hub,
             operators=theirs,
             rss=rss,
@@ -253,18 +269,21 @@ def _stage(scene: Scene) -> Iterator[_Stage]:
         yield _Stage(plane, hub, programs, operators, farms, probed)
 
 
-def _move(scene: Scene, stage: _Stage, seen: Observer) -> tuple[float, float, dict[str, float]]:
+def _move(
+    scene: Scene, stage: _Stage, seen: Observer
+) -> tuple[float, float, dict[str, float], tuple[float, float] | None]:
     """Let it happen.
 
     Returns:
-        when it began (boot seconds), how many seconds it took until nothing was left to do, and when the
-        fence of each federation could close (boot seconds; none if it was done by hand).
+        when it began (boot seconds), how many seconds it took until nothing was left to do, when the fence of
+        each federation could close (boot seconds; none if it was done by hand), and `Moved.gaps`.
     """
     fences: dict[str, float] = {}
+    gaps = None
     with _slowed(stage.plane) if scene.slow else contextlib.nullcontext():
         began = CLOCK.boot()
         if scene.by_hand:
-            _empty(stage.hub)
+            gaps = _empty(stage.hub)
         else:
             stage.farms[0].process.kill()
             for operator in stage.operators[: scene.dead]:
@@ -272,7 +291,7 @@ def _move(scene: Scene, stage: _Stage, seen: Observer) -> tuple[float, float, di
             fences = _fences(stage.hub)
         seen.await_all()
         _await_rest(stage.operators[scene.dead :])
-        return began, CLOCK.boot() - began, fences
+        return began, CLOCK.boot() - began, fences, gaps
 
 
 def _fences(hub: HubNamespace) -> dict[str, float]:
@@ -308,10 +327,10 @@ def _active(member: str) -> Callable[[Json], bool]:
     return lambda status: status.get("activeCluster") == member
 
 
-def _empty(hub: HubNamespace) -> None:
-    """Everything to the other site, by one command. It ends when everything has moved."""
+def _empty(hub: HubNamespace) -> tuple[float, float]:
+    """Move everything to the other site, by one command. Returns `Moved.gaps` when it has ended."""
     command = [sys.executable, "-m", "tcf.ctl.kubectl_tcf", "--kubeconfig", str(hub.kubeconfig)]
-    command += ["-n", hub.namespace, "promote", "--all", "--to", MEMBERS[1], "--yes"]
+    command += ["-n", hub.namespace, "promote", "--all", "--to", MEMBERS[1], "--yes", "-o", "json"]
     done = subprocess.run(
         command, check=False, env=environment(), capture_output=True, text=True, timeout=LONGEST
     )
@@ -319,6 +338,8 @@ def _empty(hub: HubNamespace) -> None:
         raise RuntimeError(
             f"{command} ended with {done.returncode}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
         )
+    gaps = json.loads(done.stdout)["withoutActiveSeconds"]
+    return gaps["median"], gaps["longest"]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from tcf.ctl.namespace_sight import NamespaceSight, seeing
 from tcf.ctl.terminal import Terminal
 
 _AT_A_TIME = 16
-"""How many requests are on their way to the hub at a time."""
+"""How many moves are under way at a time, unless they take long."""
 
 
 class EvacuationCourse:

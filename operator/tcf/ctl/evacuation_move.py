@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 from tcf.core import claims
@@ -23,6 +24,9 @@ from tcf.runtime.backoff import Backoff
 from tcf.runtime.waiting import within
 from tcf.worker.placed_requests import HubLostError, OutcomeUnknownError, PlacedRequests
 
+_TURN_SECONDS = 1.0
+"""How long a move that has been placed holds up others. Nobody is active while a federation moves, and each
+takes longer if all move at the same time."""
 _LOOK_SECONDS = 1.0
 """How often a move looks whether the hub is back."""
 
@@ -45,7 +49,7 @@ class Move:
         self.ending: Ending | None = None
 
     async def run(self, hub: OpenHub, seen: NamespaceSight, turns: asyncio.Semaphore) -> None:
-        """Carry the plan out. `turns`: for requests on their way to the hub."""
+        """Carry the plan out. `turns`: so many moves may be under way."""
         self.ending = await _Course(self, hub, seen).run(turns)
 
 
@@ -69,10 +73,13 @@ class _Course:
         try:
             if isinstance(self._plan.verdict, Joined):
                 return await self._to_the_end(self._plan.federation, self._plan.verdict)
-            async with turns:
+            with contextlib.ExitStack() as turn:
+                await turns.acquire()
+                turn.callback(turns.release)
                 self._began = self._hub.clock.boot()
                 federation, verdict = await self._place()
-            return await self._to_the_end(federation, verdict)
+                asyncio.get_running_loop().call_later(_TURN_SECONDS, turn.close)
+                return await self._to_the_end(federation, verdict)
         except OutcomeUnknownError as error:
             return self._ending(self._plan.federation, unknown=str(error))
         except errors.HubError as error:  # nothing was written
