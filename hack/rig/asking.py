@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import http.client
 import json
+import os
 import secrets
 import socket
 import ssl
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from rig.patience import PATIENCE
 
@@ -63,11 +68,30 @@ _PORTS = range(15_000, 30_000)
 might take a port before the program listens for which it was found."""
 
 
+_TAKEN: set[int] = set()
+"""By this process."""
+
+
 def free_port(count: int = 1) -> int:
-    """Return a free port; with a `count`, the first of that many free ports in a row."""
+    """Return a free port; with a `count`, the first of that many free ports in a row.
+
+    No other call returns it, in any process of this user, as long as this process runs. So it is also free
+    for a program that is started again there.
+    """
     while True:
         first = secrets.choice(_PORTS[:-count])
+        ports = range(first, first + count)
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(first, first + count):
+            for port in ports:
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
+                fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            if _TAKEN.isdisjoint(ports):
+                _TAKEN.update(ports)
+                return first
+
+
+@functools.cache
+def _reservations() -> int:
+    """A file in which processes lock a byte for each port. The kernel unlocks it when the process ends."""
+    path = Path(tempfile.gettempdir()) / f"tcf-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from controlplane.plane import ControlPlane
+from rig.asking import free_port
 from rig.backups import Backups
 from rig.files import ROOT
 from rig.gate import Gate
@@ -52,7 +53,7 @@ class LiveScene:
         self._hub = HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
         self._programs = TcfProcesses(self._hub, folder)
         self._names = [*where.workers, *where.operators]
-        self._ports = dict(zip(self._names, _ports(len(self._names)), strict=True))
+        self._ports = {name: _port(name) for name in self._names}
         self._gates: dict[str, Gate] = {}
         self._running: dict[str, TcfProcess] = {}
         self._locks = {name: threading.Lock() for name in [*self._names, "hub"]}
@@ -348,12 +349,7 @@ class LiveScene:
         eventually(at_rest, what="one active member and rest", patience=_REST_SECONDS)
 
 
-def _ports(count: int) -> list[int]:
-    """Free ports, below the range from which the kernel picks ports for others."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(10_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-    return found
+@functools.cache
+def _port(_name: str) -> int:
+    """The port of the program of that name, in all scenes of this process."""
+    return free_port()

@@ -14,7 +14,7 @@ from rig.tcf_processes import TcfProcess, TcfProcesses
 from support.attackers import PROBES, Attack, attacked, probe, sends, withstands
 
 pytestmark = pytest.mark.timeout(300)
-"""Thousands of attackers take processor time: more than two minutes on a machine at load 15."""
+"""Thousands of attackers take processor time: more than a minute on a machine at load 12."""
 _NUMBERS = itertools.count()
 
 

@@ -21,6 +21,7 @@ from rig.hub_namespace import HubNamespace
 from rig.patience import PATIENCE
 from unit.build import lease
 
+from tcf.ctl.patient_client import PatientClient
 from tcf.hub import credentials, errors
 from tcf.hub.client import HubClient
 from tcf.hub.federations import Federations
@@ -187,15 +188,21 @@ def status_of(code: int) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def answering(*answers: tuple[int, bytes]) -> AsyncIterator[tuple[HubClient, list[str]]]:
-    """A client of a server that gives these answers, one after the other, and what it was asked."""
+async def answering(
+    *answers: tuple[int, bytes], client_of: type[HubClient] = HubClient, retry_after: str | None = None
+) -> AsyncIterator[tuple[HubClient, list[str]]]:
+    """A client of a server that gives these answers, one after the other, and what it was asked.
+
+    `retry_after`: the header of that name, of every answer.
+    """
     asked: list[str] = []
     left = iter(answers)
 
     async def serve(request: web.BaseRequest) -> web.Response:
         asked.append(request.method)
         status, body = next(left)
-        return web.Response(status=status, body=body, content_type="application/json")
+        headers = {"Retry-After": retry_after} if retry_after else {}
+        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
     runner = web.ServerRunner(web.Server(serve))
     await runner.setup()
@@ -204,7 +211,7 @@ async def answering(*answers: tuple[int, bytes]) -> AsyncIterator[tuple[HubClien
     async def connect() -> credentials.Connection:
         return credentials.Connection(f"http://127.0.0.1:{runner.addresses[0][1]}", None, None)
 
-    client = HubClient(credentials.Credentials(connect), user_agent="test")
+    client = client_of(credentials.Credentials(connect), user_agent="test")
     try:
         yield client, asked
     finally:
@@ -266,3 +273,28 @@ async def test_what_does_not_say_that_a_lease_is_deleted_does_not_count() -> Non
         for _ in range(2):
             with pytest.raises(errors.MalformedError):
                 await Leases(client).delete("ns", lease(), deadline=PATIENCE)
+
+
+BUSY, TROUBLE = (429, status_of(429)), (503, status_of(503))
+
+
+@pytest.mark.parametrize(("method", "answer"), [("GET", BUSY), ("PUT", BUSY), ("GET", TROUBLE)])
+async def test_a_command_asks_a_busy_hub_again(method: str, answer: tuple[int, bytes]) -> None:
+    answers = (answer, answer, (200, b"{}"))
+    async with answering(*answers, client_of=PatientClient, retry_after="1") as (client, asked):
+        assert await client.request(method, "/", deadline=PATIENCE) == {}
+        assert asked == [method] * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "retry_after"),
+    [("GET", BUSY, None), ("GET", BUSY, "1000"), ("PUT", TROUBLE, "1")],
+    ids=["it does not ask for time", "it asks for too much", "the write may have been carried out"],
+)
+async def test_when_a_command_does_not_ask_again(
+    method: str, answer: tuple[int, bytes], retry_after: str | None
+) -> None:
+    async with answering(answer, client_of=PatientClient, retry_after=retry_after) as (client, asked):
+        with pytest.raises(errors.UnreachableError):
+            await client.request(method, "/", deadline=4)
+        assert asked == [method]

@@ -135,7 +135,7 @@ def test_an_operator_that_cannot_reach_the_hub_says_so(
 def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
     hub: HubNamespace, programs: TcfProcesses, tmp_path: Path
 ) -> None:
-    """Each right that lacks is told by /readyz, and missed no more once it is granted."""
+    """/readyz names each right that is missing, until it is granted."""
     hub.apply()
     one, two = programs.pair()
     account = hub.service_account("operator")
@@ -155,12 +155,13 @@ def test_an_operator_needs_these_rights_in_its_namespace_and_no_more(
     not_ready('cannot list resource "clusterfederations"')
     account.grant("list", "list", "clusterfederations.tcf.dev")
     not_ready('cannot list resource "leases"')
-    account.grant("list-leases", "list", "leases.coordination.k8s.io")
     account.grant("roles", "update", "clusterfederations.tcf.dev/status")
     account.grant("events", "create", "events")
     account.grant("heartbeat", "create", "leases.coordination.k8s.io")
     only = f"--resource-name={HEARTBEAT}"
     account.grant("renew-heartbeat", "patch", "leases.coordination.k8s.io", only)
+    # This comes last: with it, the operator is ready.
+    account.grant("list-leases", "list", "leases.coordination.k8s.io")
 
     operator.await_ready()
     one.await_active()

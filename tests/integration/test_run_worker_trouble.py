@@ -174,7 +174,11 @@ def test_proxies_are_not_used(runs: Runs, worker: HoldsServer) -> None:
 
 def test_one_connection_is_enough(runs: Runs, worker: HoldsServer) -> None:
     worker.become("active")
-    run = runs()
+    needs_one_connection(runs(), worker)
+
+
+def needs_one_connection(run: RunProcess, worker: HoldsServer) -> None:
+    """From an active worker until the hold is released after it has become passive."""
     run.await_act()
     eventually(lambda: len(worker.seen) > 4, what="it asks several times")
     assert len(worker.connections) == 1
@@ -209,11 +213,7 @@ def secure(authority: CertificateAuthority) -> object:
 
 def test_https(runs: Runs, secure: HoldsServer, authority: CertificateAuthority) -> None:
     secure.become("active")
-    run = runs("--worker", secure.url, "--ca-file", str(authority.file))
-    run.await_act()
-    secure.become("passive")
-    eventually(lambda: any(hold.released for hold in secure.holds.values()), what="the hold is released")
-    assert len(secure.connections) == 1
+    needs_one_connection(runs("--worker", secure.url, "--ca-file", str(authority.file)), secure)
 
 
 def test_https_with_another_authority(runs: Runs, secure: HoldsServer, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from simulation.sim_hub import SimHub
 from simulation.testbed import Testbed
 from tcf.core.annotations import Acknowledgement
 from tcf.core.fencing import silence_needed
+from tcf.core.heartbeat import HEARTBEAT_DURATION
 from tcf.core.model import Federation, MemberStatus, Refusal, Status, Trigger
 
 _IDLE_REFRESH = 60.0
@@ -23,11 +24,12 @@ def settling_bound(longest_conclusion: float = 0.0) -> float:
 
     The longest silence that a Lease may demand, twice (a worker that came back may have to be waited for by
     a bootstrap and by a request after it); three deadlines of requests that were under way, and as much
-    for a worker to give up waiting for them; and what a coordinator that has missed an event sleeps at most.
+    for a worker to give up waiting for them; and what a coordinator that has missed an event sleeps at most,
+    after the silence of the one that came first.
     Where roles take time to end, the same three requests have to wait for that.
     """
-    silence = silence_needed(max(DURATIONS))
-    return 2 * silence + 6 * max(TIMEOUTS) + 2 * _PATIENCE + _IDLE_REFRESH + 3 * longest_conclusion
+    silence, asleep = silence_needed(max(DURATIONS)), silence_needed(HEARTBEAT_DURATION) + _IDLE_REFRESH
+    return 2 * silence + 6 * max(TIMEOUTS) + 2 * _PATIENCE + asleep + 3 * longest_conclusion
 
 
 class Settling:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -20,7 +21,9 @@ PROBES = 1000
 LARGEST_RESIDENT = 192 * 2**20
 """The chart's limit."""
 _COMES_AGAIN = 10.0
-"""Seconds after which somebody who has been thrown out connects again."""
+"""Seconds after which somebody who has been thrown out connects again, if the machine is not busy."""
+_TRIAL = 0.2
+"""For how many seconds of processor time the machine is tried."""
 _AT_ONCE = 200
 """Connections that are being made at a time: the attacker's own limit, lest it wait for itself."""
 
@@ -41,6 +44,7 @@ def sends(data: bytes) -> Attack:
 async def attacked(port: int, attack: Attack, count: int) -> AsyncIterator[list[int]]:
     """By so many, each of whom comes again when it is thrown out; yields who has connected, in order."""
     turns, all_were_there = asyncio.Semaphore(_AT_ONCE), asyncio.Event()
+    pause = _COMES_AGAIN * _slowness()
     made: list[int] = []
 
     async def attacker(number: int) -> None:
@@ -55,7 +59,7 @@ async def attacked(port: int, attack: Attack, count: int) -> AsyncIterator[list[
                     await attack(reader, writer)
                 finally:
                     writer.transport.abort()
-            await asyncio.sleep(_COMES_AGAIN)
+            await asyncio.sleep(pause)
 
     async with asyncio.TaskGroup() as tasks:
         attackers = [tasks.create_task(attacker(n)) for n in range(count)]
@@ -63,6 +67,17 @@ async def attacked(port: int, attack: Attack, count: int) -> AsyncIterator[list[
         yield made
         for each in attackers:
             each.cancel()
+
+
+def _slowness() -> float:
+    """How many times as long as alone a program takes here for the same work, because others work, too.
+
+    Without this, the same attack would be a heavier one on a machine that is busy.
+    """
+    began, used = time.monotonic(), time.thread_time()
+    while time.thread_time() - used < _TRIAL:
+        pass
+    return max(1.0, (time.monotonic() - began) / _TRIAL)
 
 
 async def probe(program: TcfProcess, path: str) -> bool:
