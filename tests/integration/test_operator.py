@@ -47,13 +47,13 @@ def test_two_replicas_do_what_one_would(hub: HubNamespace, programs: TcfProcesse
 
 
 def test_a_switchover_outlives_the_operator_that_began_it(hub: HubNamespace, programs: TcfProcesses) -> None:
-    hub.apply(leaseDuration="3s")
+    hub.apply(leaseDuration="15s")
     operator = programs.operator()
     one, two = programs.pair()
     one.await_active()
     two.await_status(418)
     one.signal(signal.SIGSTOP)  # so that the demotion takes until it is fenced
-    hub.apply(leaseDuration="3s", activeCluster="cluster_2")
+    hub.apply(leaseDuration="15s", activeCluster="cluster_2")
     eventually(lambda: hub.roles()["cluster_1"] == "demoting", what="the switchover has begun")
     operator.kill()
 

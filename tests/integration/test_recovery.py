@@ -343,7 +343,8 @@ def _granted(hub: HubNamespace, seconds: int) -> bool:
 
 def test_members_change_while_a_switchover_is_under_way(hub: HubNamespace, programs: TcfProcesses) -> None:
     clusters = [{"id": f"cluster_{n}", "name": f"cluster{n}"} for n in (1, 2, 3)]
-    apply(hub, clusters=clusters)
+    change = partial(hub.apply, leaseDuration="15s", switchoverTimeout="30s")
+    change(clusters=clusters)
     programs.operator()
     one, two = programs.pair()
     three = programs.worker("cluster_3")
@@ -352,19 +353,15 @@ def test_members_change_while_a_switchover_is_under_way(hub: HubNamespace, progr
     three.await_status(418)
     one.signal(signal.SIGSTOP)
     try:
-        hub.apply(
-            clusters=clusters, activeCluster="cluster_2", leaseDuration=f"{D}s", switchoverTimeout="30s"
-        )
+        change(clusters=clusters, activeCluster="cluster_2")
         eventually(lambda: hub.roles()["cluster_1"] == "demoting", what="the switchover has begun")
         renamed = [clusters[2], {"id": "cluster_2", "name": "two", "priority": 7}, clusters[0]]
-        hub.apply(
-            clusters=renamed[1:], activeCluster="cluster_2", leaseDuration=f"{D}s", switchoverTimeout="30s"
-        )
+        change(clusters=renamed[1:], activeCluster="cluster_2")
         two.await_active()
         names = [row["name"] for row in hub.status()["clusters"]]
         assert names == ["two", "cluster1"]
         three.await_reason("UnknownCluster")
-        hub.apply(clusters=renamed, activeCluster="cluster_2", leaseDuration=f"{D}s", switchoverTimeout="30s")
+        change(clusters=renamed, activeCluster="cluster_2")
         three.await_status(418)
     finally:
         one.signal(signal.SIGCONT)

@@ -162,7 +162,7 @@ def test_a_target_that_does_not_take_over_loses_the_role_again(
 
 
 def test_a_member_that_cannot_be_fenced_keeps_the_role(hub: HubNamespace, programs: TcfProcesses) -> None:
-    hub.apply(leaseDuration="2s", switchoverTimeout="4s", isolation="KeepRole")
+    hub.apply(leaseDuration="6s", switchoverTimeout="8s", isolation="KeepRole")
     programs.operator()
     one, two = programs.pair()
     one.await_active()
