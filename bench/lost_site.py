@@ -204,20 +204,20 @@ def play(scene: Scene) -> Moved:
         with Observer(stage.hub, scene.count) as seen, Prober(ports, per_second=_PROBES_PER_SECOND) as prober:
             time.sleep(1)
             counted, cpu = _counters(operators), _cpu(stage.plane, operators)
-            began, lasted, fences, gaps = _move(scene, stage, seen)
+            move = _move(scene, stage, seen)
             cpu = _since(cpu, _cpu(stage.plane, operators))
         counted = _counters(operators) - counted
         rss, like = [resident(each.process) for each in operators], stage.hub.status("f0")
         stage.end()
         # The workers of a site that is dead renew no more. They did half of what was done before.
-        left = lasted / _IDLE_SECONDS / (1 if scene.by_hand else 2)
+        left = move.lasted / _IDLE_SECONDS / (1 if scene.by_hand else 2)
         hub, theirs = (used - each * left for used, each in zip(cpu, idle, strict=True))
         late = sorted(1000 * (probe.answered - probe.sent) for probe in prober.probes)
         ended = _grouped(counted, "tcf_switchovers_total", "outcome")
         return Moved(
-            took=sorted(moment - began for moment in seen.moved.values()),
-            waited=[seen.moved[name] - closes for name, closes in fences.items()],
-            gaps=gaps,
+            took=sorted(moment - move.began for moment in seen.moved.values()),
+            waited=[seen.moved[name] - closes for name, closes in move.fences.items()],
+            gaps=move.gaps,
             before=before,
             hub=hub,
             operators=theirs,
@@ -269,15 +269,25 @@ def _stage(scene: Scene) -> Iterator[_Stage]:
         yield _Stage(plane, hub, programs, operators, farms, probed)
 
 
-def _move(
-    scene: Scene, stage: _Stage, seen: Observer
-) -> tuple[float, float, dict[str, float], tuple[float, float] | None]:
-    """Let it happen.
+@dataclass(frozen=True)
+class _Move:
+    """How the site was lost or emptied.
 
-    Returns:
-        when it began (boot seconds), how many seconds it took until nothing was left to do, when the fence of
-        each federation could close (boot seconds; none if it was done by hand), and `Moved.gaps`.
+    Attributes:
+        began: in boot seconds.
+        lasted: seconds until nothing was left to do.
+        fences: when that of each federation could close, in boot seconds. Empty if all was done by hand.
+        gaps: as `Moved.gaps`.
     """
+
+    began: float
+    lasted: float
+    fences: dict[str, float]
+    gaps: tuple[float, float] | None
+
+
+def _move(scene: Scene, stage: _Stage, seen: Observer) -> _Move:
+    """Let it happen, and wait until nothing is left to do."""
     fences: dict[str, float] = {}
     gaps = None
     with _slowed(stage.plane) if scene.slow else contextlib.nullcontext():
@@ -291,7 +301,7 @@ def _move(
             fences = _fences(stage.hub)
         seen.await_all()
         _await_rest(stage.operators[scene.dead :])
-        return began, CLOCK.boot() - began, fences, gaps
+        return _Move(began, CLOCK.boot() - began, fences, gaps)
 
 
 def _fences(hub: HubNamespace) -> dict[str, float]:

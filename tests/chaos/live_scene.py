@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import random
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +35,8 @@ from tcf.core.fencing import silence_needed
 _CRDS = str(ROOT / "crds")
 _REST_SECONDS = 60.0
 """Everything has to be at rest this soon after the last fault. Far more than is needed on any machine."""
+_PORTS = defaultdict[str, int](free_port)
+"""The port of the program of each name, in all scenes of this process."""
 
 
 class LiveScene:
@@ -53,7 +54,7 @@ class LiveScene:
         self._hub = HubNamespace(kubectl_of(plane), "default", plane.kubeconfig)
         self._programs = TcfProcesses(self._hub, folder)
         self._names = [*where.workers, *where.operators]
-        self._ports = {name: _port(name) for name in self._names}
+        self._ports = {name: _PORTS[name] for name in self._names}
         self._gates: dict[str, Gate] = {}
         self._running: dict[str, TcfProcess] = {}
         self._locks = {name: threading.Lock() for name in [*self._names, "hub"]}
@@ -347,9 +348,3 @@ class LiveScene:
             )
 
         eventually(at_rest, what="one active member and rest", patience=_REST_SECONDS)
-
-
-@functools.cache
-def _port(_name: str) -> int:
-    """The port of the program of that name, in all scenes of this process."""
-    return free_port()

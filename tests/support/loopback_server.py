@@ -30,8 +30,14 @@ class LoopbackServer:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         raise NotImplementedError
 
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self.answer(request)
+        except ConnectionError:  # the client hangs up; aiohttp would log that as an error
+            return web.Response()
+
     async def _start(self, tls: ssl.SSLContext | None, port: int) -> str:
-        self._server = web.Server(self.answer, access_log=None, handler_cancellation=True)
+        self._server = web.Server(self._answer, access_log=None, handler_cancellation=True)
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(self._server, "127.0.0.1", port, ssl=tls)
         return f"{'https' if tls else 'http'}://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"

@@ -639,6 +639,17 @@ async def rolled_back(attended: Attended, *, not_before: float, by: float) -> No
     assert [reason for reason, _ in attended.events] == ["RolledBack"]
 
 
+def slow_once(attended: Attended, moment: float, seconds: float, act: Callable[[], None]) -> None:
+    """What the loop asks the hub because of `act`, at that moment, takes so many seconds."""
+
+    def slow() -> None:
+        attended.hub.slow = seconds
+        act()
+
+    after(moment, slow)
+    after(moment + 1, lambda: setattr(attended.hub, "slow", 0.0))
+
+
 @jumping
 async def test_time_in_the_queue_does_not_count_against_a_deadline() -> None:
     attended = demoting_without_end()
@@ -675,12 +686,7 @@ async def test_time_with_a_hub_that_throttles_does_not_count_either() -> None:
 async def test_time_with_a_slow_hub_does_not_count_either() -> None:
     attended = demoting_without_end()
 
-    def slow() -> None:
-        attended.hub.slow = 4.0
-        attended.loop.look_again()
-
-    after(12, slow)
-    after(13, lambda: setattr(attended.hub, "slow", 0.0))
+    slow_once(attended, 12, 4.0, attended.loop.look_again)
     await rolled_back(attended, not_before=33, by=36)
 
 
@@ -690,12 +696,10 @@ async def test_time_with_a_slow_hub_does_not_count_for_a_step_that_it_shows_to_b
     attended = demoting_without_end()
 
     def gone() -> None:
-        attended.hub.slow = 10.0
         attended.loop.cache.watched_lease(attended.hub.leases[0], CLOCK.boot(), deleted=True)
         attended.loop.wake.set()
 
-    after(26, gone)
-    after(27, lambda: setattr(attended.hub, "slow", 0.0))
+    slow_once(attended, 26, 10.0, gone)
     await rolled_back(attended, not_before=38, by=58)
 
 
