@@ -1,6 +1,6 @@
 // The page: it signs in, follows the stream, and shows the list and one federation.
 
-import { html, render, useEffect, useMemo, useState } from "/htm-preact.js";
+import { html, render, useEffect, useLayoutEffect, useMemo, useState } from "/htm-preact.js";
 import { FederationPage } from "/federation.js";
 import { FederationList } from "/list.js";
 import { openStream } from "/stream.js";
@@ -64,8 +64,8 @@ function after(state, kind, data) {
 function useStream(token, attempt, selected) {
   const [state, setState] = useState(NOTHING);
   const visible = useVisible();
-  useEffect(() => setState(NOTHING), [token, attempt]);
-  useEffect(() => {
+  useLayoutEffect(() => setState(NOTHING), [token, attempt]);
+  useLayoutEffect(() => {
     setState((old) => ({ ...old, selected: undefined, steps: [] }));
   }, [token, attempt, selected]);
   useEffect(() => {
@@ -121,7 +121,8 @@ function Console() {
     else sessionStorage.removeItem(TOKEN);
     setLogin((old) => ({ token: value, attempt: old.attempt + 1 }));
   };
-  useEffect(() => {
+  // A layout effect: the title must not claim anything for longer than the page does.
+  useLayoutEffect(() => {
     const { selected: shown } = state;
     document.title = live && shown ? `${shown.active || "nobody"} is active: ${shown.name}` : "Cluster federations";
   }, [state.selected, live]);

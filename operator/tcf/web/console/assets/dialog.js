@@ -1,6 +1,6 @@
 // Ask for a switchover: what would happen, a reason, and then what happens.
 
-import { html, useEffect, useRef, useState } from "/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "/htm-preact.js";
 import { post } from "/stream.js";
 import { KINDS } from "/words.js";
 
@@ -41,11 +41,11 @@ export function SwitchDialog({ kind, member, federation, steps, live, token, clo
     opened.showModal();
     return () => opened.close();
   }, []);
-  useEffect(() => {
+  // Layout effects: an old plan is never shown under a new choice, and the focus is never nowhere.
+  useLayoutEffect(() => {
     look();
   }, [force]);
-
-  useEffect(() => {
+  useLayoutEffect(() => {
     // What had the focus is gone when the request has been sent.
     if (sent) dialog.current.querySelector("[type=button]").focus();
   }, [sent !== null]);
