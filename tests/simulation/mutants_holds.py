@@ -155,7 +155,12 @@ HOLDS_MUTANTS = (
     ),
     _mutant("beyond the reading", "a hold lasts longer than the reading", _beyond_the_reading),
     _mutant("on a watch event", "a hold is granted because of a watch event", _on_a_watch_event),
-    _mutant("drained for ever", "a holder that drains gets all the time it wants", _drained_for_ever),
+    _mutant(
+        "drained for ever",
+        "a holder that drains gets all the time it wants",
+        _drained_for_ever,
+        profiles.INTERRUPTED_DRAINERS,
+    ),
     _mutant(
         "drained past the limit",
         "draining holds up a switchover for longer than half of switchoverTimeout",
@@ -171,7 +176,12 @@ HOLDS_MUTANTS = (
     _mutant("not stretched", "a shorter Lease does not last until the holds have ended", _not_stretched),
     _mutant("shortened", "a later request makes a hold shorter", _shortened),
     _mutant("revived", "a hold that has run out is extended", _revived, profiles.SLOW_HOLDERS),
-    _mutant("deleted in spite", "a clean stop deletes the Lease in spite of a hold", _deleted_in_spite),
+    _mutant(
+        "deleted in spite",
+        "a clean stop deletes the Lease in spite of a hold",
+        _deleted_in_spite,
+        profiles.INTERRUPTED_DRAINERS,
+    ),
     _mutant("anybody's release", "a release ends the holds of others", _anybodys_release),
     _mutant("released unnoticed", "the end of a hold does not count", _released_unnoticed),
     _mutant("counted from the answer", "a holder counts from the answer", _counted_from_the_answer),

@@ -340,6 +340,14 @@ DRAINERS = Profile(
     habits=("drains",),
     **_BARE,
 )
+INTERRUPTED_DRAINERS = Profile(
+    "interrupted drainers",  # the same, and their worker stops or is cut off meanwhile
+    faults={"cut while concluding": 3.0, "restart while concluding": 3.0},
+    periods=24.0,
+    holders=(1, 2),
+    habits=("drains",),
+    **_BARE,
+)
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -385,6 +393,7 @@ PROFILES = {
         HOLDS,
         SLOW_HOLDERS,
         DRAINERS,
+        INTERRUPTED_DRAINERS,
         SHORTER_WHILE_DRAINING,
     )
 }

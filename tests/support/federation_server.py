@@ -61,10 +61,11 @@ class FederationServer(LoopbackServer):
         super().__init__()
 
     def give(self, kind: str, value: Json) -> None:
-        """Have all watches deliver an event: ADDED, MODIFIED, DELETED or ERROR."""
+        """Have all watches deliver an event: ADDED, MODIFIED, DELETED or ERROR. One must be open."""
         self._loop.run(self._give({"type": kind, "object": value}))
 
     async def _give(self, event: Json) -> None:
+        assert self._watchers, "nobody would ever hear of this event"
         for watcher in self._watchers:
             watcher.put_nowait(event)
 

@@ -178,7 +178,7 @@ async def test_an_object_that_cannot_be_read_leaves_the_others_alone(
     server.there = [nameless, broken, federation_object(version=13)]
     site = Site(server.url)
     async with at_work(site.run()):
-        await until(lambda: site.given and site.deliveries.unreadable)
+        await until(lambda: site.given and site.deliveries.unreadable and server.watching[EVERYWHERE])
         assert site.given == [("shop", "13", False)]
         (said,) = site.deliveries.unreadable.values()
         assert said.startswith("ClusterFederation ns/bank does not fit the schema")
