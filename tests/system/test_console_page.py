@@ -135,7 +135,7 @@ def test_after_a_suspend_nothing_old_is_shown_as_live(
     """While a laptop sleeps, its timers stand still. When it wakes, only the clock has moved on."""
     stub.streaming.clear()
     page.evaluate("() => { const now = Date.now.bind(Date); Date.now = () => now() + 3600e3; }")
-    expect(page.locator(".banner")).to_have_count(1)
+    expect(page.locator(".banner")).to_have_count(1, timeout=5 * SECONDS)  # silence alone takes 12 s
     expect(page.get_by_role("button", name="Toggle", exact=True)).to_be_disabled()
 
 

@@ -64,11 +64,12 @@ function after(state, kind, data) {
 function useStream(token, attempt, selected) {
   const [state, setState] = useState(NOTHING);
   const visible = useVisible();
+  // All layout effects: what was shown goes at once, together with the stream that brought it.
   useLayoutEffect(() => setState(NOTHING), [token, attempt]);
   useLayoutEffect(() => {
     setState((old) => ({ ...old, selected: undefined, steps: [] }));
   }, [token, attempt, selected]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // A browser opens six connections to a server at most. So pages that nobody looks at leave them to others.
     if (!visible) return undefined;
     setState((old) => ({ ...old, link: "connecting", why: "", heard: old.link === "open" ? Date.now() : old.heard }));
