@@ -174,6 +174,13 @@ class Namespace:
     def await_active(self, member: str) -> None:
         self.eventually(lambda: self.active() == member, what=f"{member} is active")
 
+    def await_active_worker(self, service: str) -> None:
+        """Wait until a worker behind this Service has seen that its member is active."""
+        self.eventually(
+            lambda: self.ask(f"services/{service}", "GET", "/tcf/status").body == b"active",
+            what=f"{service} says so",
+        )
+
     def eventually(self, reached: Callable[[], object], *, what: str) -> None:
         def ask() -> object:
             return reached() or None

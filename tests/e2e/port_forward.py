@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from rig.asking import Answer
 
 
@@ -22,15 +23,14 @@ class PortForwards:
 
     def close(self) -> None:
         for process, _ in self._running.values():
-            process.terminate()
-            process.communicate()
+            _end(process)
         self._running.clear()
 
     def ask(self, whom: str, method: str, path: str, token: str = "") -> Answer:
         """One request, by a new forward if the Pod of the old one is gone. `whom`: such as services/NAME."""
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self._ask(self._port_to(whom), method, path, token)
-        self._end(whom)
+        _end(self._running.pop(whom)[0])
         return self._ask(self._port_to(whom), method, path, token)
 
     def _ask(self, port: int, method: str, path: str, token: str) -> Answer:
@@ -44,14 +44,16 @@ class PortForwards:
     def _port_to(self, whom: str) -> int:
         if whom not in self._running:
             command = [*self._kubectl, "port-forward", whom, f":{self._port}"]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             line = process.stdout.readline() if process.stdout else ""
             found = re.search(r"127\.0\.0\.1:(\d+)", line)
-            assert found, f"no port is forwarded to {whom}: {line}"
+            if not found:
+                pytest.fail(f"no port is forwarded to {whom}: {line}{_end(process)}")
             self._running[whom] = process, int(found[1])
         return self._running[whom][1]
 
-    def _end(self, whom: str) -> None:
-        process, _ = self._running.pop(whom)
-        process.terminate()
-        process.communicate()
+
+def _end(process: subprocess.Popen[str]) -> str:
+    """Return what it has written to its standard error."""
+    process.terminate()
+    return process.communicate()[1]

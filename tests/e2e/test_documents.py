@@ -97,6 +97,6 @@ def test_a_hub_and_a_member(reader: Reader, cluster: Cluster) -> None:
     reader.follow("clusters.md", "On the hub")
     reader.follow("clusters.md", "In each member's cluster")
     hub.await_active("cluster_1")
-    assert member.ask("services/tcf-operator-shop-cluster-1", "GET", "/tcf/status").body == b"active"
+    member.await_active_worker("tcf-operator-shop-cluster-1")
     for section in ("2. Workers", "3. Federations", "4. Operators", "5. The CRD", "6. Leftovers"):
         reader.follow("uninstall.md", section)

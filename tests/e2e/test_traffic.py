@@ -51,7 +51,15 @@ def apply(shop: Namespace, way: str, folder: Path) -> None:
     kustomization.write_text(changed)
     shop.kubectl("apply", "-k", str(copy))
     shop.await_active("cluster_1")
+    for member in MEMBERS:
+        shop.eventually(partial(_all_run, shop, member), what=f"all Pods of {member} run")
     await_traffic(shop, 0)
+
+
+def _all_run(shop: Namespace, member: str) -> bool:
+    """Nobody can forward a port to a Pod before. A passive Pod is never ready, but it runs."""
+    pods = shop.items("pods", f"member={dashed(member)}")
+    return [pod["status"].get("phase") for pod in pods] == ["Running"] * 2
 
 
 def reached(shop: Namespace) -> list[set[str]]:
@@ -160,9 +168,7 @@ def test_a_rollout_of_the_passive_member_replaces_its_pods(shop: Namespace, way:
     shop.kubectl("rollout", "restart", f"deployment/{SERVICES[1]}")
 
     def replaced() -> bool:
-        pods = shop.items("pods", selector)
-        running = [p for p in pods if p["status"].get("phase") == "Running"]
-        return len(running) == 2 and not before.intersection(p["metadata"]["name"] for p in pods)
+        return _all_run(shop, "cluster_2") and not before.intersection(shop.pods(selector))
 
     shop.eventually(replaced, what="all of its Pods are new")
     assert (shop.status()["term"], shop.active()) == (term, "cluster_1")
