@@ -178,7 +178,7 @@ class Namespace:
         """Wait until a worker behind this Service has seen that its member is active."""
         self.eventually(
             lambda: self.ask(f"services/{service}", "GET", "/tcf/status").body == b"active",
-            what=f"{service} says so",
+            what=f"{service} answers that its member is active",
         )
 
     def eventually(self, reached: Callable[[], object], *, what: str) -> None:

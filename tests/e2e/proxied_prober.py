@@ -24,10 +24,6 @@ class ProxiedProber(Probing[str]):
     def broken_promises(self) -> list[tuple[Probe, Probe]]:
         return broken_promises(self.probes)
 
-    def slowest(self) -> float:
-        """The longest time in seconds that one answer took. A busy machine makes a gap longer by that."""
-        return max(p.answered - p.sent for p in self.probes)
-
     def await_active(self, member: str) -> None:
         self._namespace.eventually(
             lambda: any(p.member == member and p.status == 200 for p in self.probes[-10:]),

@@ -43,14 +43,15 @@ def test_workers_with_a_kubeconfig_from_a_secret(shared: Namespace, namespace: N
 
     # A new token: the old one ends with its account.
     hub.kubectl("delete", "serviceaccount", account("cluster_1"))
-    ended = datetime.now(UTC) + FORGOTTEN
+    forgotten = datetime.now(UTC) + FORGOTTEN
     hub.install(*values, verb="upgrade")
     place_kubeconfig(hub, member)
 
     def renewed() -> bool:
         leases = hub.items("leases", "tcf.dev/cluster=cluster_1")
         times = [datetime.fromisoformat(lease["spec"]["renewTime"]) for lease in leases]
-        return len(times) == 2 and min(times) > ended
+        live = hub.status()["clusters"][0]["liveWorkers"]
+        return (len(times), live) == (2, 2) and min(times) > forgotten
 
     eventually(lambda: renewed() or None, what="the new token is in use", patience=3 * PATIENCE)
     member.await_active_worker(service)

@@ -181,8 +181,7 @@ def test_every_method_of_a_health_check_tells_the_active_member(
                 partial(_served_since, proxy, applications[new], posted), what=f"member {new} is served"
             )
             before = len(applications[1 - new].asked)
-            # A check that times out on a busy machine may take the active member out for a while.
-            assert {proxy.get() for _ in range(20)} <= {200, 502, 503, CUT_OFF}
+            assert [proxy.get() for _ in range(20)] == [200] * 20
             assert len(applications[1 - new].asked) == before
 
 

@@ -111,7 +111,7 @@ def test_a_worker_is_killed(shop: Namespace, measured: Measured) -> None:
         shop.kubectl("rollout", "status", f"deployment/{workers('cluster_1')}", "--timeout=2m")
     assert shop.status()["term"] == term
     measured(f"a worker killed: longest time without a yes {seen.gap():.2f} s")
-    assert seen.gap() < 5 + seen.slowest()
+    assert seen.gap() < 5
 
 
 def test_rolling_updates_lose_no_role(shop: Namespace, measured: Measured) -> None:
@@ -124,7 +124,7 @@ def test_rolling_updates_lose_no_role(shop: Namespace, measured: Measured) -> No
         measured(f"rolling update of {what}: longest time without a yes {seen.gap():.2f} s")
         assert shop.status()["term"] == term
         assert shop.active() == "cluster_1"
-        assert seen.gap() < 1 + seen.slowest()
+        assert seen.gap() < 1
 
 
 def test_all_operators_are_killed(shop: Namespace, token: str) -> None:
@@ -153,7 +153,7 @@ def test_an_upgrade_with_other_values_loses_no_role(shop: Namespace, measured: M
         assert "a POST without a token is refused" in notes
     measured(f"helm upgrade: longest time without a yes {seen.gap():.2f} s")
     assert shop.status()["term"] == term
-    assert seen.gap() < 1 + seen.slowest()
+    assert seen.gap() < 1
     shop.eventually(lambda: len(shop.pods(label("cluster_1"))) == 3, what="those before are gone")
 
 

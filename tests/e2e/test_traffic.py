@@ -51,15 +51,13 @@ def apply(shop: Namespace, way: str, folder: Path) -> None:
     kustomization.write_text(changed)
     shop.kubectl("apply", "-k", str(copy))
     shop.await_active("cluster_1")
-    for member in MEMBERS:
-        shop.eventually(partial(_all_run, shop, member), what=f"all Pods of {member} run")
+    shop.eventually(lambda: _run(shop.items("pods", "app=shop"), 4), what="all Pods run")
     await_traffic(shop, 0)
 
 
-def _all_run(shop: Namespace, member: str) -> bool:
+def _run(pods: list[Json], count: int) -> bool:
     """Nobody can forward a port to a Pod before. A passive Pod is never ready, but it runs."""
-    pods = shop.items("pods", f"member={dashed(member)}")
-    return [pod["status"].get("phase") for pod in pods] == ["Running"] * 2
+    return [pod["status"].get("phase") for pod in pods] == ["Running"] * count
 
 
 def reached(shop: Namespace) -> list[set[str]]:
@@ -168,7 +166,8 @@ def test_a_rollout_of_the_passive_member_replaces_its_pods(shop: Namespace, way:
     shop.kubectl("rollout", "restart", f"deployment/{SERVICES[1]}")
 
     def replaced() -> bool:
-        return _all_run(shop, "cluster_2") and not before.intersection(shop.pods(selector))
+        pods = shop.items("pods", selector)
+        return _run(pods, 2) and not before.intersection(p["metadata"]["name"] for p in pods)
 
     shop.eventually(replaced, what="all of its Pods are new")
     assert (shop.status()["term"], shop.active()) == (term, "cluster_1")
